@@ -1,0 +1,151 @@
+import { z } from 'zod';
+import { address, amount, hash32, slug } from './schema.js';
+
+/** A server rate or momentum as an exact fraction (PROTOCOL: the step is integer arithmetic). */
+const fraction = z.strictObject({
+  numerator: z.number().int().min(0).max(1_000_000),
+  denominator: z.number().int().min(1).max(1_000_000),
+});
+
+/** Written `1/2`, `1` or `0.9` by a person; kept as a fraction. */
+const writtenFraction = z.union([z.string(), z.number()]).transform((written, context) => {
+  const parsed = parseFraction(String(written));
+  if (parsed) return parsed;
+  context.addIssue({ code: 'custom', message: 'a fraction such as 1/2, 1 or 0.9' });
+  return z.NEVER;
+});
+
+/** What a runner must bring: the named data set, with samples of this shape. */
+const dataRequirement = z.strictObject({
+  contract: slug.describe('Name of the data set that runners must serve.'),
+  input: z.array(z.number().int().min(1)).min(1).max(8).describe('Shape of one sample, without the batch.'),
+  classes: z.number().int().min(2).max(1_000_000).describe('Number of classes of the labels.'),
+});
+
+const training = z.strictObject({
+  loss: z.literal('softmax_cross_entropy').default('softmax_cross_entropy'),
+  optimizer: z
+    .strictObject({ name: z.literal('sgd'), lr: z.number().positive().max(100) })
+    .default({ name: 'sgd', lr: 0.1 }),
+  epochs: z.number().int().min(1).max(1_000).default(1).describe('Local epochs a round (E).'),
+  batch: z.number().int().min(1).max(65_536).default(10).describe('Local batch size (B).'),
+  prox: z.number().min(0).max(100).default(0).describe('FedProx mu; 0 is plain FedAvg on the runner.'),
+});
+
+const aggregation = z.discriminatedUnion('rule', [
+  z.strictObject({ rule: z.literal('fedavg'), rate: fraction }),
+  z.strictObject({ rule: z.literal('fedavgm'), rate: fraction, momentum: fraction }),
+]);
+
+const writtenAggregation = z.discriminatedUnion('rule', [
+  z.strictObject({ rule: z.literal('fedavg'), rate: writtenFraction.prefault('1') }),
+  z.strictObject({
+    rule: z.literal('fedavgm'),
+    rate: writtenFraction.prefault('1'),
+    momentum: writtenFraction.prefault('0.9'),
+  }),
+]);
+
+const participants = z.strictObject({
+  quorum: z
+    .union([z.number().int().min(1), z.literal('all')])
+    .describe('Updates a round needs; `all`: every runner that serves the data, waiting for the absent.'),
+  most: z.number().int().min(1).max(16_384).default(64).describe('At most so many runners are asked a round.'),
+  graceFactor: z
+    .number()
+    .min(1)
+    .max(100)
+    .default(2)
+    .describe('After the quorum a slow runner has until this many times the median duration.'),
+  deadlineSeconds: z.number().min(1).max(604_800).default(120).describe('A round never waits longer.'),
+  allowSaturated: z.number().int().min(0).default(0).describe('Saturated values an update may have.'),
+});
+
+const rewards = z.strictObject({
+  budget: amount.describe("The job's budget in the token's smallest unit."),
+  rule: z.literal('samples').default('samples'),
+});
+
+const common = {
+  version: z.literal(1),
+  name: slug.describe('The job and the lineage it trains on.'),
+  data: dataRequirement,
+  rounds: z.number().int().min(1).max(100_000),
+  start: z
+    .enum(['model', 'latest'])
+    .default('latest')
+    .describe('`latest` goes on from the newest version of this name, `model` starts anew.'),
+};
+
+/**
+ * A job as it is hashed, signed for and run: files have become content hashes.
+ * Canonical JSON of it under SHA-256 is the spec hash.
+ */
+export const jobSpec = z.strictObject({
+  ...common,
+  model: z.strictObject({ sha256: hash32 }),
+  evaluation: z.strictObject({ sha256: hash32 }).nullable(),
+  training,
+  aggregation,
+  participants,
+  rewards,
+  archive: z.strictObject({ recipients: z.array(address).max(1_000).nullable() }),
+});
+export type JobSpec = z.output<typeof jobSpec>;
+
+/** job.yaml as a person writes it; paths are relative to the file. */
+export const jobFile = z.strictObject({
+  ...common,
+  model: z.string().min(1).describe('Path of an ONNX file.'),
+  evaluation: z.string().min(1).nullable().default(null).describe('Path of held-out data (safetensors x, y).'),
+  training: training.prefault({}),
+  aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
+  participants: participants.prefault({ quorum: 'all' }),
+  rewards: rewards.prefault({ budget: '0' }),
+  archive: z
+    .strictObject({
+      encrypt: z.boolean().default(false).describe('Archive models encrypted for the members only.'),
+    })
+    .prefault({}),
+});
+export type JobFile = z.output<typeof jobFile>;
+
+/** The spec that a job file means once its files have hashes (and, if encrypted, readers). */
+export function toJobSpec(
+  file: JobFile,
+  resolved: {
+    model: JobSpec['model'];
+    evaluation: JobSpec['evaluation'];
+    recipients: readonly `0x${string}`[] | null;
+  },
+): JobSpec {
+  const { archive: _archive, ...rest } = file;
+  return jobSpec.parse({
+    ...rest,
+    model: resolved.model,
+    evaluation: resolved.evaluation,
+    archive: { recipients: resolved.recipients },
+  });
+}
+
+function parseFraction(text: string): { numerator: number; denominator: number } | null {
+  const ratio = /^(\d{1,7})\/(\d{1,7})$/.exec(text);
+  const decimal = /^(\d{1,3})(?:\.(\d{1,6}))?$/.exec(text);
+  let numerator: number;
+  let denominator: number;
+  if (ratio) {
+    numerator = Number(ratio[1]);
+    denominator = Number(ratio[2]);
+  } else if (decimal) {
+    denominator = 10 ** (decimal[2]?.length ?? 0);
+    numerator = Number(decimal[1]) * denominator + Number(decimal[2] ?? 0);
+  } else return null;
+  const divisor = greatestCommonDivisor(numerator, denominator);
+  if (denominator === 0) return null;
+  const reduced = { numerator: numerator / divisor, denominator: denominator / divisor };
+  return fraction.safeParse(reduced).success ? reduced : null;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}

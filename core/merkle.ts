@@ -1,0 +1,233 @@
+/** Trees over vectors and lists (PROTOCOL section 5): positional, zero-padded, one type byte per kind of leaf. */
+import { bytesEqual } from './bytes.js';
+import { RoundtableError } from './errors.js';
+import { type Hash } from './hex.js';
+
+/** First byte of every hashed preimage, so that one kind never passes for another. */
+export const LEAF = {
+  update: 0x00,
+  sum: 0x01,
+  params: 0x02,
+  runner: 0x03,
+  node: 0x04,
+  reward: 0x05,
+  state: 0x06,
+  open: 0x07,
+  selection: 0x08,
+  delta: 0x09,
+  seed: 0x0a,
+} as const;
+export type LeafType = (typeof LEAF)[keyof typeof LEAF];
+
+/** First byte of an inner node of any tree. */
+export const NODE = 0x10;
+
+export const VALUES_PER_LEAF = 64;
+
+/** int32 values, or int64 sums: as BigInt64Array, or held exactly as float64 (|value| ≤ 2^53) and hashed as int64. */
+export type LeafValues = Int32Array | BigInt64Array | Float64Array;
+
+export function leafCount(dimension: number): number {
+  return Math.ceil(dimension / VALUES_PER_LEAF);
+}
+
+/** ceil(log2(leaves)), the length of every proof. */
+export function treeDepth(leaves: number): number {
+  if (!Number.isInteger(leaves) || leaves < 1 || leaves > 2 ** 32)
+    throw new RoundtableError('INVALID_INPUT', `A tree has 1 to 2^32 leaves, not ${leaves}.`);
+  return leaves === 1 ? 0 : 32 - Math.clz32(leaves - 1);
+}
+
+/** H(type ‖ bytes): a leaf over bytes that already have their final form. */
+export function leafHash(hash: Hash, type: LeafType, bytes: Uint8Array): Uint8Array {
+  const preimage = new Uint8Array(1 + bytes.length);
+  preimage[0] = type;
+  preimage.set(bytes, 1);
+  return hash(preimage);
+}
+
+/** The 256 bytes (int32) or 512 bytes (sums) of leaf `index`, the last one padded with zeros. */
+export function leafBytes(values: LeafValues, index: number): Uint8Array {
+  if (!Number.isInteger(index) || index < 0 || index >= leafCount(values.length))
+    throw new RoundtableError(
+      'INVALID_INPUT',
+      `Leaf ${index} of ${leafCount(values.length)} does not exist.`,
+    );
+  const leaf = new LeafBuffer(LEAF.update, values);
+  leaf.load(index);
+  return leaf.preimage.slice(1);
+}
+
+/** The tree over a vector, 64 values a leaf, with its proofs. Keeps 64 bytes for every leaf. */
+export function valuesTree(hash: Hash, type: LeafType, values: LeafValues): MerkleTree {
+  const count = leafCount(values.length);
+  const leaf = new LeafBuffer(type, values);
+  const hashes = new Uint8Array(32 * count);
+  for (let i = 0; i < count; i++) {
+    leaf.load(i);
+    hashes.set(hash(leaf.preimage), 32 * i);
+  }
+  return new MerkleTree(hash, hashes);
+}
+
+/** Root of valuesTree. */
+export function valuesRoot(hash: Hash, type: LeafType, values: LeafValues): Uint8Array {
+  return valuesTree(hash, type, values).root;
+}
+
+/** A positional tree: what is missing to the right counts as zeros, Z_0 = 32 zero bytes, Z_{h+1} = H(0x10 ‖ Z_h ‖ Z_h). */
+export class MerkleTree {
+  readonly count: number;
+  readonly depth: number;
+  /** levels[h] holds the hashes at height h, 32 bytes each, without the missing ones; the last is the root. */
+  readonly #levels: Uint8Array[];
+  readonly #zeros: Uint8Array[];
+
+  /** @param leaves leaf hashes, as a list or 32 bytes each in one array; at least one */
+  constructor(hash: Hash, leaves: readonly Uint8Array[] | Uint8Array) {
+    let level = leaves instanceof Uint8Array ? leaves : joined(leaves);
+    this.count = level.length / 32;
+    this.depth = treeDepth(this.count);
+    this.#zeros = zeroHashes(hash, this.depth);
+    this.#levels = [level];
+    const preimage = new Uint8Array(65);
+    preimage[0] = NODE;
+    for (let height = 0; height < this.depth; height++) {
+      const parents = new Uint8Array(32 * Math.ceil(level.length / 64));
+      for (let i = 0; i < parents.length; i += 32) {
+        const children = level.subarray(2 * i, 2 * i + 64);
+        preimage.set(children, 1);
+        if (children.length === 32) preimage.set(this.#zeros[height] ?? ZEROS, 33);
+        parents.set(hash(preimage), i);
+      }
+      this.#levels.push(parents);
+      level = parents;
+    }
+  }
+
+  get root(): Uint8Array {
+    return this.#at(this.depth, 0);
+  }
+
+  leaf(index: number): Uint8Array {
+    this.#check(index);
+    return this.#at(0, index);
+  }
+
+  /** Siblings from the leaf upwards, `depth` of them. */
+  proof(index: number): Uint8Array[] {
+    this.#check(index);
+    return Array.from({ length: this.depth }, (_, height) =>
+      this.#at(height, Math.floor(index / 2 ** height) ^ 1),
+    );
+  }
+
+  #at(height: number, position: number): Uint8Array {
+    const level = this.#levels[height] ?? ZEROS;
+    return 32 * position < level.length
+      ? level.slice(32 * position, 32 * position + 32)
+      : (this.#zeros[height] ?? ZEROS).slice();
+  }
+
+  #check(index: number): void {
+    if (!Number.isInteger(index) || index < 0 || index >= this.count)
+      throw new RoundtableError('INVALID_INPUT', `Leaf ${index} of ${this.count} does not exist.`);
+  }
+}
+
+/** True when `leafHash` is leaf `index` of the `count` under `root`; false for any other length, index or hash. */
+export function verifyProof(
+  hash: Hash,
+  root: Uint8Array,
+  leafHash: Uint8Array,
+  index: number,
+  count: number,
+  proof: readonly Uint8Array[],
+): boolean {
+  if (!Number.isInteger(count) || count < 1 || count > 2 ** 32) return false;
+  if (!Number.isInteger(index) || index < 0 || index >= count || proof.length !== treeDepth(count))
+    return false;
+  if (leafHash.length !== 32 || proof.some((sibling) => sibling.length !== 32)) return false;
+  let current = leafHash;
+  let position = index;
+  const preimage = new Uint8Array(65);
+  preimage[0] = NODE;
+  for (const sibling of proof) {
+    const isRight = position % 2 === 1;
+    preimage.set(isRight ? sibling : current, 1);
+    preimage.set(isRight ? current : sibling, 33);
+    current = hash(preimage);
+    position = Math.floor(position / 2);
+  }
+  return bytesEqual(current, root);
+}
+
+/** Z_0 … Z_depth: the hash of a subtree of each height in which every leaf is missing. */
+export function zeroHashes(hash: Hash, depth: number): Uint8Array[] {
+  const zeros: Uint8Array[] = [new Uint8Array(32)];
+  for (let height = 0; height < depth; height++) {
+    const below = zeros[height] ?? ZEROS;
+    const preimage = new Uint8Array(65);
+    preimage[0] = NODE;
+    preimage.set(below, 1);
+    preimage.set(below, 33);
+    zeros.push(hash(preimage));
+  }
+  return zeros;
+}
+
+const ZEROS = new Uint8Array(32);
+
+/** One preimage, refilled for every leaf; the values lie aligned at byte 8, right behind the type byte. */
+class LeafBuffer {
+  readonly preimage: Uint8Array;
+  readonly #words: Int32Array;
+  readonly #source: Int32Array | Float64Array;
+  readonly #wordsPerLeaf: number;
+
+  constructor(type: LeafType, values: LeafValues) {
+    this.#wordsPerLeaf = values instanceof Int32Array ? VALUES_PER_LEAF : 2 * VALUES_PER_LEAF;
+    this.#source =
+      values instanceof BigInt64Array
+        ? new Int32Array(values.buffer, values.byteOffset, 2 * values.length)
+        : values;
+    const buffer = new ArrayBuffer(8 + 4 * this.#wordsPerLeaf);
+    this.#words = new Int32Array(buffer, 8);
+    this.preimage = new Uint8Array(buffer, 7);
+    this.preimage[0] = type;
+  }
+
+  load(index: number): void {
+    const words = this.#words;
+    const source = this.#source;
+    if (source instanceof Float64Array) {
+      const start = index * VALUES_PER_LEAF;
+      for (let i = 0; i < VALUES_PER_LEAF; i++) {
+        const value = source[start + i] ?? 0;
+        if (!(Math.abs(value) <= 2 ** 53) || Math.trunc(value) !== value)
+          throw new RoundtableError(
+            'INVALID_INPUT',
+            `Sum ${start + i} is ${value}, not an integer within 2^53.`,
+          );
+        const high = Math.floor(value / 2 ** 32);
+        words[2 * i] = value - high * 2 ** 32;
+        words[2 * i + 1] = high;
+      }
+      return;
+    }
+    const start = index * this.#wordsPerLeaf;
+    const present = Math.min(words.length, source.length - start);
+    for (let i = 0; i < present; i++) words[i] = source[start + i] ?? 0;
+    if (present < words.length) words.fill(0, present);
+  }
+}
+
+function joined(leaves: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(32 * leaves.length);
+  leaves.forEach((leaf, i) => {
+    if (leaf.length !== 32)
+      throw new RoundtableError('INVALID_INPUT', `A leaf hash has 32 bytes; leaf ${i} has ${leaf.length}.`);
+    all.set(leaf, 32 * i);
+  });
+  return all;
+}

@@ -1,0 +1,187 @@
+import { z } from 'zod';
+import { jobSpec } from './jobSpec.js';
+import { address, archiveId, count, hash32, jobId, round, signature65, slug, versionIdSchema } from './schema.js';
+
+/** What the parts say to each other: queue messages, activity inputs and answers. Tensors travel by hash only. */
+
+/** The doorbell behind a job row: webhook and sweeper ring it, dispatch answers it. */
+export const jobMessage = z.strictObject({ type: z.literal('job'), job: jobId });
+export type JobMessage = z.output<typeof jobMessage>;
+
+/** One runner's share of one final round, as the reward function credits it (exactly once per job, round, runner). */
+export const creditMessage = z.strictObject({
+  type: z.literal('credit'),
+  payer: address,
+  job: jobId,
+  round,
+  runner: address,
+  units: z.string().regex(/^\d{1,39}$/),
+  amount: z.string().regex(/^\d{1,39}$/),
+  manifestHash: hash32,
+});
+export type CreditMessage = z.output<typeof creditMessage>;
+
+/** A model version by its content: the graph (once per job) and the int32 parameter file. */
+export const modelRef = z.strictObject({
+  versionId: versionIdSchema,
+  /** SHA-256 of the ONNX graph without weights. */
+  graph: hash32,
+  /** SHA-256 of the parameter file (safetensors of int32, with steps). */
+  params: hash32,
+  /** SHA-256 of the server optimiser's state file; null when there is none. */
+  state: hash32.nullable(),
+  paramsRoot: hash32,
+  stepsHash: hash32,
+  stateRoot: hash32,
+});
+export type ModelRef = z.output<typeof modelRef>;
+
+/** What a round committed to when it opened. */
+export const roundOpening = z.strictObject({
+  job: jobId,
+  round,
+  baseVersion: versionIdSchema,
+  specHash: hash32,
+  openHash: hash32,
+  shift: z.number().int().min(0).max(63),
+  /** Ascending by runner. */
+  selection: z.array(z.strictObject({ runner: address, maxSamples: count })),
+});
+export type RoundOpening = z.output<typeof roundOpening>;
+
+/** Why a runner is not in a round. Codes are stable; `reason` is for people. */
+export const missingCode = z.enum([
+  'offline',
+  'no-data',
+  'not-registered',
+  'refused',
+  'late',
+  'lost',
+  'failed',
+  'rejected',
+]);
+export type MissingCode = z.output<typeof missingCode>;
+export const missingRunner = z.strictObject({ runner: address, code: missingCode, reason: z.string().max(1_000) });
+export type MissingRunner = z.output<typeof missingRunner>;
+
+/** Where a coordinator's signature domain lies (EIP-712). */
+export const signingDomain = z.strictObject({ chainId: z.number().int().positive(), jobs: address });
+
+/** The task that one runner gets for one round. */
+export const trainTask = z.strictObject({
+  protocol: z.literal(1),
+  coordinator: address,
+  runner: address,
+  domain: signingDomain,
+  opening: roundOpening,
+  model: modelRef,
+  spec: jobSpec,
+});
+export type TrainTask = z.output<typeof trainTask>;
+
+/** Runtime that produced an update: what repeats to the bit repeats only within one class (PROTOCOL 8). */
+export const trainingClass = z.strictObject({
+  onnxruntime: z.string().max(40),
+  provider: z.string().max(40),
+  cpu: z.string().max(40),
+  threads: z.number().int().min(1).max(1_024),
+});
+export type TrainingClass = z.output<typeof trainingClass>;
+
+export const trainAnswer = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('update'),
+    runner: address,
+    /** SHA-256 and bytes of the encoded update file. */
+    file: hash32,
+    bytes: count,
+    updateRoot: hash32,
+    dimension: count,
+    samples: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER),
+    steps: count,
+    saturated: count,
+    signature: signature65,
+    training: trainingClass,
+    loss: z.number(),
+    seconds: z.number().min(0),
+  }),
+  /** The runner's policy or data does not allow the task: an answer, not a time-out. */
+  z.strictObject({ kind: z.literal('refused'), runner: address, code: z.string().max(60), reason: z.string().max(1_000) }),
+]);
+export type TrainAnswer = z.output<typeof trainAnswer>;
+export type TrainUpdate = Extract<TrainAnswer, { kind: 'update' }>;
+
+/** A chain transaction as rounds report it. */
+export const transactionRecord = z.strictObject({
+  purpose: z.string(),
+  hash: hash32,
+  gas: count,
+  block: count,
+});
+export type TransactionRecord = z.output<typeof transactionRecord>;
+
+/** What a data set a runner serves looks like to the coordinator (never the data). */
+export const dataContract = z.strictObject({
+  name: slug,
+  samples: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER),
+  input: z.array(z.number().int().min(1)).min(1).max(8),
+  classes: z.number().int().min(2).max(1_000_000),
+});
+export type DataContract = z.output<typeof dataContract>;
+
+/** A runner introduces itself to a stack; the request carries its signature. */
+export const enrolRequest = z.strictObject({
+  name: slug,
+  software: z.string().max(80),
+  machine: z.string().max(200),
+  data: z.array(dataContract).max(64),
+});
+export type EnrolRequest = z.output<typeof enrolRequest>;
+
+/** A runner's sign of life, with what it is doing. */
+export const seenRequest = z.strictObject({
+  state: z.enum(['idle', 'training', 'leaving']),
+  progress: z
+    .strictObject({ job: jobId, round, step: count, steps: count, loss: z.number().nullable() })
+    .nullable(),
+});
+export type SeenRequest = z.output<typeof seenRequest>;
+/** Seconds between signs of life, and after which silence counts as offline. */
+export const seenEverySeconds = 2;
+export const offlineAfterSeconds = 7;
+
+/** A runner or member wants to store bytes: the URL it gets is bound to exactly these. */
+export const uploadRequest = z.strictObject({
+  sha256: hash32,
+  size: z
+    .number()
+    .int()
+    .min(0)
+    .max(5 * 1024 ** 3),
+});
+export type UploadRequest = z.output<typeof uploadRequest>;
+export const uploadAnswer = z.strictObject({
+  /** Null when the bytes are stored already. */
+  url: z.string().nullable(),
+  headers: z.record(z.string(), z.string()),
+});
+export type UploadAnswer = z.output<typeof uploadAnswer>;
+
+/** A trigger as a member sets it up. The body of a webhook never carries any of this. */
+export const triggerRequest = z.strictObject({
+  name: slug,
+  kind: z.enum(['github', 'standard']),
+  /** GitHub: events and refs that start the job; others are acknowledged and ignored. */
+  events: z.array(z.string().max(60)).max(20).default(['push']),
+  refs: z.array(z.string().max(250)).max(20).default([]),
+  spec: jobSpec,
+});
+export type TriggerRequest = z.output<typeof triggerRequest>;
+
+/** A job submitted by a member; `key` makes repeating the submission harmless. */
+export const submitRequest = z.strictObject({ key: z.string().min(8).max(100), spec: jobSpec });
+export type SubmitRequest = z.output<typeof submitRequest>;
+
+/** Archive ids of a round's two documents. */
+export const archiveRefs = z.strictObject({ model: archiveId, manifest: archiveId, manifestHash: hash32 });
+export type ArchiveRefs = z.output<typeof archiveRefs>;

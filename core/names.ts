@@ -1,0 +1,35 @@
+/** Names that processes meet under: workflows, task queues, signals, queues, and the ids of what they run. */
+
+export const workflowNames = {
+  trainingJob: 'trainingJob',
+  trainingRound: 'trainingRound',
+  settlement: 'settlement',
+} as const;
+
+export const signalNames = { pause: 'pause', resume: 'resume', cancel: 'cancel' } as const;
+
+/** SQS queues. Each is a doorbell with a dead-letter queue of its own. */
+export const queueNames = { jobs: 'roundtable-jobs', credits: 'roundtable-credits' } as const;
+
+export const deadLetterName = (queue: string): string => `${queue}-dead`;
+
+export const tableName = 'roundtable';
+export const bucketName = 'roundtable-artifacts';
+
+/** Task queue of workflows and of the activities that need neither a runner nor a signing key. */
+export const coordinatorQueue = 'coordinator';
+
+/** Task queue of the only sender of transactions for one key; its worker runs one activity at a time. */
+export const chainQueue = (address: string): string => `chain/${address.toLowerCase()}`;
+
+/** Task queue that one runner polls, and nobody else. */
+export const runnerQueue = (runner: string): string => `runner/${runner.toLowerCase()}`;
+
+/** A job's workflow has the job's id, so that starting it twice is harmless. */
+export const jobWorkflowId = (job: string): string => job;
+export const roundWorkflowId = (job: string, round: number): string => `${job}/round/${round}`;
+export const settlementWorkflowId = (payer: string, epoch: number): string =>
+  `settlement/${payer.toLowerCase()}/${epoch}`;
+
+/** The activity's id carries the runner, so that a payload codec can choose the runner's key. */
+export const trainActivityId = (runner: string): string => `train/${runner.toLowerCase()}`;

@@ -1,0 +1,14 @@
+/** Tests run on the TypeScript sources; parts that a test starts as processes run what `npm run build` made. */
+export default {
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
+  },
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],
+  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.roundtable'],
+  testEnvironment: '<rootDir>/test/environment.mjs',
+  testTimeout: 60_000,
+  maxWorkers: 2,
+};

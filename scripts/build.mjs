@@ -1,0 +1,103 @@
+/**
+ * Builds what processes run. By convention:
+ *   FOLDER/main.ts               -> dist/FOLDER.js            a process on a machine with node_modules
+ *   functions/NAME/handler.ts    -> dist/functions/NAME.mjs   a Lambda, with everything bundled in
+ *   gpu-runner/main.ts           -> dist/runner/runner.js     the runner's package, with a package.json of its own
+ *   trainer/run/child.ts         -> dist/runner/child.js      the training process, killable at any moment
+ *   workflows/workflows.ts       -> dist/workflow-bundle.js   what Temporal's sandbox loads
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+process.chdir(root);
+const pkg = JSON.parse(readFileSync('package.json', 'utf8'));
+
+const sources = ['core', 'contracts', 'services', 'trainer', 'audit', 'workflows', 'functions', 'gpu-runner', 'local', 'cli', 'bench'];
+const files = sources.flatMap((folder) =>
+  existsSync(folder) ? readdirSync(folder, { recursive: true }).map((name) => join(folder, String(name))) : [],
+);
+
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  sourcemap: true,
+  logLevel: 'warning',
+  define: { ROUNDTABLE_VERSION: JSON.stringify(pkg.version) },
+};
+/** Bundled CommonJS dependencies call require for Node's own modules; ESM output has none unless we give it one. */
+const requireShim = { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" };
+
+const processes = Object.fromEntries(
+  files
+    .filter((file) => /(^|\/)main\.ts$/.test(file) && !file.startsWith('gpu-runner/'))
+    .map((file) => [file.replace(/\/main\.ts$/, ''), file]),
+);
+const lambdas = Object.fromEntries(
+  files
+    .filter((file) => /^functions\/[^/]+\/handler\.ts$/.test(file))
+    .map((file) => [file.split('/')[1], file]),
+);
+const runner = {
+  ...(existsSync('gpu-runner/main.ts') ? { runner: 'gpu-runner/main.ts' } : {}),
+  ...(existsSync('trainer/run/child.ts') ? { child: 'trainer/run/child.ts' } : {}),
+};
+
+mkdirSync('dist/runner', { recursive: true });
+await Promise.all([
+  build({ ...common, entryPoints: processes, outdir: 'dist', packages: 'external', splitting: false }),
+  build({ ...common, entryPoints: runner, outdir: 'dist/runner', packages: 'external' }),
+  build({
+    ...common,
+    entryPoints: lambdas,
+    outdir: 'dist/functions',
+    outExtension: { '.js': '.mjs' },
+    banner: requireShim,
+    minify: true,
+    keepNames: true,
+  }),
+  bundleWorkflows(),
+]);
+writeRunnerPackage();
+
+/** Webpack needs seconds, so the bundle is kept until a source that can enter it, or the SDK, changes. */
+async function bundleWorkflows() {
+  const entry = join(root, 'workflows/workflows.ts');
+  if (!existsSync(entry)) return;
+  const hash = createHash('sha256').update(pkg.dependencies['@temporalio/worker']);
+  for (const file of files.filter((name) => /^(core|workflows)\/.*\.ts$/.test(name)).sort())
+    hash.update(file).update(readFileSync(file));
+  const stamp = hash.digest('hex');
+  if (existsSync('dist/workflow-bundle.stamp') && readFileSync('dist/workflow-bundle.stamp', 'utf8') === stamp) return;
+  const { bundleWorkflowCode } = await import('@temporalio/worker');
+  const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
+  const { code } = await bundleWorkflowCode({ workflowsPath: entry, logger: quiet });
+  writeFileSync('dist/workflow-bundle.js', code);
+  writeFileSync('dist/workflow-bundle.stamp', stamp);
+}
+
+/** The runner is installed alone on its owner's machine: only what its bundles import, nothing of the stack. */
+function writeRunnerPackage() {
+  const imported = new Set();
+  for (const name of Object.keys(runner)) {
+    const code = readFileSync(`dist/runner/${name}.js`, 'utf8');
+    for (const [, specifier] of code.matchAll(/(?:from|import)\s*\(?["']((?:@[^/"']+\/)?[^./"'@:][^/"':]*)[^"':]*["']/g))
+      if (pkg.dependencies[specifier]) imported.add(specifier);
+  }
+  const dependencies = Object.fromEntries([...imported].sort().map((name) => [name, pkg.dependencies[name]]));
+  const manifest = {
+    name: 'roundtable-runner',
+    version: pkg.version,
+    license: pkg.license,
+    type: 'module',
+    engines: pkg.engines,
+    bin: { 'roundtable-runner': 'runner.js' },
+    dependencies,
+  };
+  writeFileSync('dist/runner/package.json', JSON.stringify(manifest, null, 2) + '\n');
+}

@@ -1,0 +1,113 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  TensorProto_DataType as DataType,
+  ValueInfoProtoSchema,
+  type AttributeProto,
+  type GraphProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from './onnx.gen.js';
+import { floatTensor, intTensor, type Shape } from './tensor.js';
+
+/** An attribute as one writes it: an integer, a list of integers, text, or a float, tensor or graph that says so. */
+export type Attribute = number | readonly number[] | string | { float: number } | { tensor: TensorProto } | { graph: GraphProto };
+
+/** Collects the nodes and constants of a graph under names that never clash. */
+export class GraphBuilder {
+  readonly nodes: NodeProto[] = [];
+  readonly constants: TensorProto[] = [];
+  readonly #taken: Set<string>;
+  readonly #constantNames = new Map<string, string>();
+
+  /** `taken`: names that exist already in the graph that is extended, or around it. */
+  constructor(taken: Iterable<string> = []) {
+    this.#taken = new Set(taken);
+  }
+
+  /** A name that nothing else in this graph has: `hint`, or `hint` with a number. */
+  name(hint: string): string {
+    let name = hint;
+    for (let suffix = 1; this.#taken.has(name); suffix++) name = `${hint}_${suffix}`;
+    this.#taken.add(name);
+    return name;
+  }
+
+  /** Appends a node with one output and returns the name of that output. */
+  node(operator: string, inputs: readonly string[], attributes: Record<string, Attribute> = {}, output?: string): string {
+    const name = output ?? this.name(`${operator}_out`);
+    this.add(operator, inputs, [name], attributes);
+    return name;
+  }
+
+  /** Appends a node with any number of outputs, whose names the caller made. */
+  add(operator: string, inputs: readonly string[], outputs: readonly string[], attributes: Record<string, Attribute> = {}): NodeProto {
+    const node = create(NodeProtoSchema, {
+      opType: operator,
+      name: this.name(`${operator}_${outputs[0] ?? ''}`),
+      input: [...inputs],
+      output: [...outputs],
+      attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
+    });
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** A float32 constant; equal small constants are shared. */
+  floats(shape: Shape, values: readonly number[] | Float32Array): string {
+    const data = Float32Array.from(values);
+    return this.#constant(`f[${shape}]${data.length <= 256 ? data : this.constants.length}`, (name) => floatTensor(name, shape, data));
+  }
+
+  /** An int64 constant; equal ones are shared. */
+  ints(shape: Shape, values: readonly number[]): string {
+    return this.#constant(`i[${shape}]${values}`, (name) => intTensor(name, shape, values));
+  }
+
+  #constant(key: string, make: (name: string) => TensorProto): string {
+    const known = this.#constantNames.get(key);
+    if (known !== undefined) return known;
+    const name = this.name('constant');
+    this.constants.push(make(name));
+    this.#constantNames.set(key, name);
+    return name;
+  }
+
+  graph(name: string, inputs: ValueInfoProto[], outputs: ValueInfoProto[]): GraphProto {
+    return create(GraphProtoSchema, { name, node: this.nodes, initializer: this.constants, input: inputs, output: outputs });
+  }
+}
+
+export function attribute(name: string, value: Attribute): AttributeProto {
+  if (typeof value === 'number') return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+  if (typeof value === 'string')
+    return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) });
+  if ('float' in value) return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
+  if ('tensor' in value) return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: value.tensor });
+  if ('graph' in value) return create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: value.graph });
+  return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) });
+}
+
+/** Declares a graph's input or output; a dimension given as text is symbolic. */
+export function valueInfo(name: string, dims: readonly (number | string)[], elemType: DataType = DataType.FLOAT): ValueInfoProto {
+  const dim = dims.map((size) =>
+    typeof size === 'string'
+      ? { value: { case: 'dimParam' as const, value: size } }
+      : { value: { case: 'dimValue' as const, value: BigInt(size) } },
+  );
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: 'tensorType', value: { elemType, shape: { dim } } } },
+  });
+}
+
+/** IR version 10 is the newest that every runtime of opset 13 to 23 still in use reads. */
+export function encodeModel(graph: GraphProto, opset: number): Uint8Array<ArrayBuffer> {
+  const model = create(ModelProtoSchema, { irVersion: 10n, opsetImport: [{ domain: '', version: BigInt(opset) }], graph });
+  return toBinary(ModelProtoSchema, model);
+}
