@@ -5,29 +5,119 @@
 export const errorCodes = {
   // Anywhere
   INTERNAL: { status: 500, meaning: 'A defect in Roundtable. The log has the details; please report it.' },
-  INVALID_INPUT: { status: 400, meaning: 'A message does not have the expected form; each mistake is listed with its path.' },
+  INVALID_INPUT: {
+    status: 400,
+    meaning: 'A message does not have the expected form; each mistake is listed with its path.',
+  },
   NOT_FOUND: { status: 404, meaning: 'There is nothing under that name or id.' },
   CONFLICT: { status: 409, meaning: 'The thing already exists, or its state does not allow this.' },
   UNAVAILABLE: { status: 503, meaning: 'A part that is needed does not answer at present. Try again later.' },
   DISK_FULL: { status: 507, meaning: 'No space is left on the disk. Nothing was lost; free some and go on.' },
 
   // Formats and arithmetic
-  FORMAT_INVALID: { status: 400, meaning: 'A file does not have the form that its kind must have; it may be damaged or hostile.' },
-  UPDATE_NOT_FINITE: { status: 422, meaning: 'Training produced NaN or infinity. Lower the learning rate, or look at the data.' },
-  UPDATE_SATURATED: { status: 422, meaning: 'More values of an update than the job allows did not fit into 32 bits.' },
-  STEP_OUT_OF_RANGE: { status: 422, meaning: 'The new version of the model has a parameter that does not fit into 32 bits; the job cannot go on with this rate.' },
+  FORMAT_INVALID: {
+    status: 400,
+    meaning: 'A file does not have the form that its kind must have; it may be damaged or hostile.',
+  },
+  UPDATE_NOT_FINITE: {
+    status: 422,
+    meaning: 'Training produced NaN or infinity. Lower the learning rate, or look at the data.',
+  },
+  UPDATE_SATURATED: {
+    status: 422,
+    meaning: 'More values of an update than the job allows did not fit into 32 bits.',
+  },
+  STEP_OUT_OF_RANGE: {
+    status: 422,
+    meaning:
+      'The new version of the model has a parameter that does not fit into 32 bits; the job cannot go on with this rate.',
+  },
   // Requests to a stack
-  NOT_SIGNED: { status: 401, meaning: 'A request or webhook carries no signature, or not one of the expected form.' },
-  BAD_SIGNATURE: { status: 401, meaning: 'The signature does not belong to these bytes, this sender or this secret.' },
-  TOO_OLD: { status: 401, meaning: 'The signed time lies more than five minutes from now: a replay, or a wrong clock.' },
+  NOT_SIGNED: {
+    status: 401,
+    meaning: 'A request or webhook carries no signature, or not one of the expected form.',
+  },
+  BAD_SIGNATURE: {
+    status: 401,
+    meaning: 'The signature does not belong to these bytes, this sender or this secret.',
+  },
+  TOO_OLD: {
+    status: 401,
+    meaning: 'The signed time lies more than five minutes from now: a replay, or a wrong clock.',
+  },
   FORBIDDEN: { status: 403, meaning: 'The signer is known but may not do this.' },
   UNKNOWN_TRIGGER: { status: 404, meaning: 'No trigger of that name was set up.' },
   PAYLOAD_TOO_LARGE: { status: 413, meaning: 'The body is larger than the limit that the message names.' },
+  ARTIFACT_CORRUPT: { status: 502, meaning: 'The artifact store gave other bytes than the hash names; they were thrown away.' },
   // Rounds
-  JOB_INVALID: { status: 422, meaning: 'A job file or spec cannot be run; every mistake is listed with its path.' },
+  JOB_INVALID: {
+    status: 422,
+    meaning: 'A job file or spec cannot be run; every mistake is listed with its path.',
+  },
   NO_RUNNERS: { status: 409, meaning: 'No enrolled runner serves the data that the job asks for.' },
   QUORUM_NOT_REACHED: { status: 409, meaning: 'Fewer updates than the quorum came before the deadline.' },
-  UPDATE_REFUSED: { status: 422, meaning: "An update does not hold what its runner signed, or breaks the job's rules." },
+  SETTLEMENT_MISMATCH: { status: 409, meaning: 'Credits, manifests and chain disagree about what is owed. Nothing was paid; a person must look.' },
+  UPDATE_REFUSED: {
+    status: 422,
+    meaning: "An update does not hold what its runner signed, or breaks the job's rules.",
+  },
+
+  // Archive and sealing
+  ARCHIVE_UNREACHABLE: {
+    status: 503,
+    meaning: 'No Arweave gateway gave an answer or the data in time. Repeating is safe.',
+  },
+  ARCHIVE_CORRUPT: {
+    status: 502,
+    meaning: 'The bytes a gateway gave are not the ones that were signed; they were thrown away.',
+  },
+  ARCHIVE_REFUSED: {
+    status: 502,
+    meaning: 'An Arweave gateway refused the transaction or a chunk; the message has its reason.',
+  },
+  SEAL_NOT_FOR_YOU: {
+    status: 403,
+    meaning: 'The sealed data was encrypted for other members, or for another key of this one.',
+  },
+  SEAL_BROKEN: {
+    status: 400,
+    meaning: 'The sealed data was altered, cut short, or sealed for another purpose.',
+  },
+
+  // The local stack
+  ALREADY_RUNNING: { status: 409, meaning: 'Another process runs a stack from this state folder.' },
+  PORT_IN_USE: { status: 409, meaning: 'A port that was asked for by number belongs to another process.' },
+  PART_CRASHED: {
+    status: 500,
+    meaning: 'A part of the stack ended five times within a minute; the message has its last lines.',
+  },
+  PART_NOT_READY: {
+    status: 503,
+    meaning: 'A part of the stack runs but did not become ready in time; the message has its last lines.',
+  },
+  TEMPORAL_NOT_FOUND: {
+    status: 500,
+    meaning: 'No Temporal server could be found, downloaded or built; the message says why for each way.',
+  },
+  EMULATOR_UNAVAILABLE: {
+    status: 500,
+    meaning: 'A part that stands in for a cloud service has no program for this machine.',
+  },
+  CHAIN_STATE_DAMAGED: {
+    status: 500,
+    meaning: "The local chain's state file and its copy cannot be read; nothing was overwritten.",
+  },
+
+  // Models and training
+  MODEL_NOT_ONNX: { status: 422, meaning: 'The file is not an ONNX model, is cut off, or contradicts itself.' },
+  MODEL_EXTERNAL_DATA: { status: 422, meaning: 'The model keeps weights in other files; Roundtable moves models as one file.' },
+  MODEL_UNKNOWN_OPERATOR: { status: 422, meaning: 'The model uses an operator that cannot be trained.' },
+  MODEL_NO_WEIGHTS: { status: 422, meaning: 'Nothing in the model can be trained.' },
+  MODEL_SHAPE_MISMATCH: { status: 422, meaning: 'Shapes do not meet: within the model, with its weights, or with the data.' },
+  MODEL_UNSUPPORTED: { status: 422, meaning: 'The model has a form that is not supported yet; the message says which is.' },
+  TRAINING_NOT_FINITE: { status: 422, meaning: 'Training produced NaN or infinity; try a smaller learning rate or check the data.' },
+  TRAINING_CHILD_DIED: { status: 503, meaning: 'The training process ended before it answered. The request can be made again.' },
+  TRAINING_ABORTED: { status: 409, meaning: 'The training was cancelled by whoever asked for it.' },
 } as const satisfies Record<string, { status: number; meaning: string }>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -32,3 +32,11 @@ export function isRoundtableError(error: unknown, code?: ErrorCode): error is Ro
     (code === undefined || error.code === code)
   );
 }
+
+/**
+ * Whether trying again can help: yes for what is unavailable now and for errors nobody foresaw (a connection
+ * that broke), no for what was refused.
+ */
+export function isRetryable(error: unknown): boolean {
+  return !isRoundtableError(error) || error.code !== 'INTERNAL' && error.status >= 500;
+}

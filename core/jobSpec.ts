@@ -89,7 +89,14 @@ export const jobSpec = z.strictObject({
   aggregation,
   participants,
   rewards,
-  archive: z.strictObject({ recipients: z.array(address).max(1_000).nullable() }),
+  /** Null: archived in the clear. Else the members that can open the models, with their X25519 public keys. */
+  archive: z.strictObject({
+    recipients: z
+      .array(z.strictObject({ member: address, publicKey: hash32 }))
+      .min(1)
+      .max(1_000)
+      .nullable(),
+  }),
 });
 export type JobSpec = z.output<typeof jobSpec>;
 
@@ -116,7 +123,7 @@ export function toJobSpec(
   resolved: {
     model: JobSpec['model'];
     evaluation: JobSpec['evaluation'];
-    recipients: readonly `0x${string}`[] | null;
+    recipients: JobSpec['archive']['recipients'];
   },
 ): JobSpec {
   const { archive: _archive, ...rest } = file;

@@ -18,29 +18,39 @@ import { floatTensor, intTensor, type Shape } from './tensor.js';
 /** An attribute as one writes it: an integer, a list of integers, text, or a float, tensor or graph that says so. */
 export type Attribute = number | readonly number[] | string | { float: number } | { tensor: TensorProto } | { graph: GraphProto };
 
-/** Collects the nodes and constants of a graph under names that never clash. */
-export class GraphBuilder {
-  readonly nodes: NodeProto[] = [];
-  readonly constants: TensorProto[] = [];
+/** Hands out names that never clash: `hint`, or `hint` with a number. One for a graph and all its subgraphs. */
+export class Names {
   readonly #taken: Set<string>;
-  readonly #constantNames = new Map<string, string>();
+  readonly #next = new Map<string, number>();
 
-  /** `taken`: names that exist already in the graph that is extended, or around it. */
   constructor(taken: Iterable<string> = []) {
     this.#taken = new Set(taken);
   }
 
-  /** A name that nothing else in this graph has: `hint`, or `hint` with a number. */
-  name(hint: string): string {
-    let name = hint;
-    for (let suffix = 1; this.#taken.has(name); suffix++) name = `${hint}_${suffix}`;
+  fresh(hint: string): string {
+    let number = this.#next.get(hint) ?? 0;
+    let name = number === 0 ? hint : `${hint}_${number}`;
+    while (this.#taken.has(name)) name = `${hint}_${++number}`;
+    this.#next.set(hint, number + 1);
     this.#taken.add(name);
     return name;
+  }
+}
+
+/** Collects the nodes and constants of a graph. */
+export class GraphBuilder {
+  readonly names: Names;
+  readonly nodes: NodeProto[] = [];
+  readonly constants: TensorProto[] = [];
+  readonly #constantNames = new Map<string, string>();
+
+  constructor(names: Names = new Names()) {
+    this.names = names;
   }
 
   /** Appends a node with one output and returns the name of that output. */
   node(operator: string, inputs: readonly string[], attributes: Record<string, Attribute> = {}, output?: string): string {
-    const name = output ?? this.name(`${operator}_out`);
+    const name = output ?? this.names.fresh(`${operator}_out`);
     this.add(operator, inputs, [name], attributes);
     return name;
   }
@@ -49,7 +59,7 @@ export class GraphBuilder {
   add(operator: string, inputs: readonly string[], outputs: readonly string[], attributes: Record<string, Attribute> = {}): NodeProto {
     const node = create(NodeProtoSchema, {
       opType: operator,
-      name: this.name(`${operator}_${outputs[0] ?? ''}`),
+      name: this.names.fresh(`${operator}_${outputs[0] ?? ''}`),
       input: [...inputs],
       output: [...outputs],
       attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
@@ -72,7 +82,7 @@ export class GraphBuilder {
   #constant(key: string, make: (name: string) => TensorProto): string {
     const known = this.#constantNames.get(key);
     if (known !== undefined) return known;
-    const name = this.name('constant');
+    const name = this.names.fresh('constant');
     this.constants.push(make(name));
     this.#constantNames.set(key, name);
     return name;

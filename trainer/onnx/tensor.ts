@@ -93,7 +93,7 @@ function rawBytes(tensor: TensorProto, count: number, size: number): ArrayBuffer
   if (tensor.segment) throw malformed(tensor, 'is stored in segments, which ONNX files do not do');
   if (!tensor.rawData.length) return undefined;
   if (tensor.rawData.length !== count * size) throw wrongLength(tensor, tensor.rawData.length / size, count);
-  return tensor.rawData.slice().buffer as ArrayBuffer;
+  return new Uint8Array(tensor.rawData).buffer; // not slice(): that of a Buffer is a view
 }
 
 function wrongLength(tensor: TensorProto, found: number, expected: number): RoundtableError {

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {ExactTransfer} from "./lib/ExactTransfer.sol";
+import {Protocol} from "./lib/Protocol.sol";
+
+/// @title Cumulative Merkle rewards, one purse for each payer.
+/// @notice A payer (the coordinating member) publishes one root an epoch. Its leaves say what every account has
+///         earned from it in all epochs so far, so an account that claims rarely loses nothing, and claiming
+///         twice pays once. A payer's claims are paid from that payer's funds only; no key can move them.
+///
+///         Which root counts: a root takes effect `window` seconds after it was published. Claims are made
+///         against the newest root in effect and against no other.
+///
+///         Amounts are in the token's smallest unit, times in seconds.
+contract Rewards {
+    using SafeERC20 for IERC20;
+    using SafeCast for uint256;
+
+    /// @param funded all that was ever paid in for this payer. @param paid all that was ever claimed.
+    /// @param latest number of the newest epoch, 0 before the first.
+    struct Purse {
+        uint112 funded;
+        uint112 paid;
+        uint32 latest;
+    }
+
+    /// @param root of the tree of reward leaves. @param manifestHash of the settlement's manifest.
+    /// @param total sum of all leaves' cumulatives. @param leaves how many. @param effectiveAt block time.
+    struct Epoch {
+        bytes32 root;
+        bytes32 manifestHash;
+        uint128 total;
+        uint32 leaves;
+        uint32 number;
+        uint48 effectiveAt;
+    }
+
+    event Funded(address indexed payer, address indexed from, uint256 amount);
+    event EpochPublished(
+        address indexed payer,
+        uint32 indexed epoch,
+        bytes32 root,
+        uint32 leaves,
+        uint128 total,
+        bytes32 manifestHash,
+        uint256 effectiveAt
+    );
+    event Claimed(address indexed payer, address indexed account, uint32 indexed epoch, uint256 amount);
+
+    error EpochOutOfOrder(uint32 expected, uint32 given);
+    error EpochDiffers(uint32 epoch);
+    error EpochUnknown(address payer, uint32 epoch);
+    error EpochEmpty();
+    error TotalFalls(uint256 previous, uint256 given);
+    error NotFunded(uint256 funded, uint256 total);
+    error QueueFull(uint256 until);
+    error NotInEffect(uint32 epoch, uint256 effectiveAt);
+    error Superseded(uint32 epoch, uint32 by);
+    error WrongProof(address payer, uint32 epoch, uint32 index);
+    error MoreThanTotal(uint256 total, uint256 wanted);
+    error LengthsDiffer(uint256 leaves, uint256 proofs);
+
+    /// @dev Epochs kept of a payer: the one in effect and up to seven that wait. Storage is used again, which
+    ///      makes an epoch cost the same for ever.
+    uint256 private constant KEPT = 8;
+
+    IERC20 public immutable token;
+    /// @notice Seconds between the publication of a root and its effect.
+    uint256 public immutable window;
+
+    mapping(address payer => Purse) public purses;
+    /// @notice Token units that an account has been paid from a payer's purse.
+    mapping(address payer => mapping(address account => uint256)) public claimed;
+    mapping(address payer => Epoch[KEPT]) private _epochs;
+
+    constructor(IERC20 token_, uint256 window_) {
+        token = token_;
+        window = window_;
+    }
+
+    /// @notice Puts the caller's tokens into the purse of `payer`.
+    function fund(address payer, uint256 amount) external {
+        Purse storage purse = purses[payer];
+        purse.funded = (purse.funded + amount).toUint112();
+        emit Funded(payer, msg.sender, amount);
+        ExactTransfer.pull(token, msg.sender, amount);
+    }
+
+    /// @notice Publishes the caller's next epoch. The identical call again does nothing.
+    /// @param epoch numbered from 1 without gaps. @param leaves accounts in the tree, at least one.
+    /// @param total sum of all cumulatives: never less than before, never more than was funded.
+    function publish(
+        uint32 epoch,
+        bytes32 root,
+        uint32 leaves,
+        uint128 total,
+        bytes32 manifestHash
+    ) external {
+        Purse storage purse = purses[msg.sender];
+        Epoch[KEPT] storage kept = _epochs[msg.sender];
+        uint32 latest = purse.latest;
+        Epoch storage entry = kept[epoch % KEPT];
+        if (epoch != 0 && epoch <= latest) {
+            if (
+                entry.number == epoch &&
+                entry.root == root &&
+                entry.leaves == leaves &&
+                entry.total == total &&
+                entry.manifestHash == manifestHash
+            ) return;
+            revert EpochDiffers(epoch);
+        }
+        if (epoch != latest + 1) revert EpochOutOfOrder(latest + 1, epoch);
+        if (leaves == 0) revert EpochEmpty();
+        uint128 previous = kept[latest % KEPT].total;
+        if (total < previous) revert TotalFalls(previous, total);
+        if (total > purse.funded) revert NotFunded(purse.funded, total);
+        // The entry that is overwritten may still be the one in effect: then its successor has to take effect first.
+        uint256 until = kept[(epoch + 1) % KEPT].effectiveAt;
+        if (entry.number != 0 && block.timestamp < until) revert QueueFull(until);
+
+        uint256 effectiveAt = block.timestamp + window;
+        kept[epoch % KEPT] = Epoch(root, manifestHash, total, leaves, epoch, effectiveAt.toUint48());
+        purse.latest = epoch;
+        emit EpochPublished(msg.sender, epoch, root, leaves, total, manifestHash, effectiveAt);
+    }
+
+    /// @notice Pays `leaf.account` what it earned and was not yet paid. Anyone may call it. Again pays nothing.
+    /// @param proof siblings from the leaf upwards, exactly as many as the tree is deep.
+    function claim(
+        address payer,
+        uint32 epoch,
+        Protocol.RewardLeaf calldata leaf,
+        bytes32[] calldata proof
+    ) external {
+        _claim(payer, epoch, _inEffect(payer, epoch), leaf, proof);
+    }
+
+    /// @notice Several claims against one root.
+    function claimMany(
+        address payer,
+        uint32 epoch,
+        Protocol.RewardLeaf[] calldata leaves,
+        bytes32[][] calldata proofs
+    ) external {
+        if (leaves.length != proofs.length) revert LengthsDiffer(leaves.length, proofs.length);
+        Epoch storage entry = _inEffect(payer, epoch);
+        for (uint256 i = 0; i < leaves.length; ++i) _claim(payer, epoch, entry, leaves[i], proofs[i]);
+    }
+
+    /// @notice A published epoch, as long as it is kept: the one in effect and those that wait for theirs, at least.
+    function epochOf(address payer, uint32 epoch) public view returns (Epoch memory) {
+        Epoch memory entry = _epochs[payer][epoch % KEPT];
+        if (epoch == 0 || entry.number != epoch) revert EpochUnknown(payer, epoch);
+        return entry;
+    }
+
+    /// @notice Number of the epoch that can be claimed against now; 0 while there is none.
+    function epochInEffect(address payer) external view returns (uint32) {
+        uint32 epoch = purses[payer].latest;
+        while (epoch != 0 && block.timestamp < _epochs[payer][epoch % KEPT].effectiveAt) --epoch;
+        return epoch;
+    }
+
+    function _inEffect(address payer, uint32 epoch) private view returns (Epoch storage entry) {
+        entry = _epochs[payer][epoch % KEPT];
+        if (epoch == 0 || entry.number != epoch) revert EpochUnknown(payer, epoch);
+        if (block.timestamp < entry.effectiveAt) revert NotInEffect(epoch, entry.effectiveAt);
+        uint32 next = epoch + 1;
+        if (next <= purses[payer].latest && block.timestamp >= _epochs[payer][next % KEPT].effectiveAt)
+            revert Superseded(epoch, next);
+    }
+
+    function _claim(
+        address payer,
+        uint32 epoch,
+        Epoch storage entry,
+        Protocol.RewardLeaf calldata leaf,
+        bytes32[] calldata proof
+    ) private {
+        bytes32 root = Protocol.rootOf(Protocol.rewardLeaf(leaf), leaf.index, entry.leaves, proof);
+        if (root != entry.root) revert WrongProof(payer, epoch, leaf.index);
+        uint256 before = claimed[payer][leaf.account];
+        if (leaf.cumulative <= before) return;
+        uint256 amount = leaf.cumulative - before;
+        Purse storage purse = purses[payer];
+        uint256 paid = purse.paid + amount;
+        // A root whose leaves sum to more than it says is the payer's own lie; it ends at the payer's own purse.
+        if (paid > entry.total) revert MoreThanTotal(entry.total, paid);
+        claimed[payer][leaf.account] = leaf.cumulative;
+        purse.paid = uint112(paid);
+        emit Claimed(payer, leaf.account, epoch, amount);
+        token.safeTransfer(leaf.account, amount);
+    }
+}

@@ -1,0 +1,20 @@
+import { z } from 'zod';
+import { address } from '#core/schema.js';
+import type { Hex } from '#core/hex.js';
+
+/** 20 bytes: an account or contract, lower case. */
+export type Address = Hex;
+
+/**
+ * Where a consortium's contracts are; `block` is the one of the first contract, from which events are read.
+ * Every process gets it as JSON in CHAIN_DEPLOYMENT.
+ */
+export const deployment = z.strictObject({
+  chainId: z.number().int().positive(),
+  token: address,
+  consortium: address,
+  jobs: address,
+  rewards: address,
+  block: z.number().int().min(0),
+});
+export type Deployment = z.output<typeof deployment>;

@@ -1,0 +1,57 @@
+/** What a round commits to when it opens (PROTOCOL sections 2 and 6). */
+import { ByteWriter, compareBytes, type Uint } from './bytes.js';
+import { RoundtableError } from './errors.js';
+import { fromHex, toHex, type Hash, type Hex, type JobId, type RunnerId, type Sha256Hex, type VersionId } from './hex.js';
+import { LEAF, MerkleTree } from './merkle.js';
+
+/** A runner that was asked, and the most samples it may sign for. */
+export interface Selected {
+  runner: RunnerId;
+  maxSamples: Uint;
+}
+
+export interface Opening {
+  job: JobId;
+  round: number;
+  baseVersion: VersionId;
+  specHash: Sha256Hex;
+  /** Of the weights, see weights.ts. */
+  shift: number;
+  /** Strictly ascending by runner. */
+  selection: readonly Selected[];
+}
+
+/** H(0x07 ‖ job 32 ‖ round u32 ‖ baseVersion 32 ‖ specHash 32 ‖ shift u8 ‖ count u32 ‖ selectionRoot 32). */
+export function openHash(hash: Hash, opening: Opening): Sha256Hex {
+  const preimage = new ByteWriter(138)
+    .u8(LEAF.open)
+    .bytes(fromHex(opening.job), 32)
+    .u32(opening.round)
+    .bytes(fromHex(opening.baseVersion), 32)
+    .bytes(fromHex(opening.specHash), 32)
+    .u8(opening.shift)
+    .u32(opening.selection.length)
+    .bytes(selectionTree(hash, opening.selection).root, 32)
+    .finish();
+  return toHex(hash(preimage));
+}
+
+/** The tree of the selection, from which one runner's place can be proved. @throws INVALID_INPUT unless ascending */
+export function selectionTree(hash: Hash, selection: readonly Selected[]): MerkleTree {
+  selection.forEach(({ runner }, i) => {
+    const before = selection[i - 1];
+    if (before && compareBytes(fromHex(before.runner), fromHex(runner)) >= 0)
+      throw new RoundtableError('INVALID_INPUT', `A selection is ascending by runner; ${runner} follows ${before.runner}.`);
+  });
+  return new MerkleTree(
+    hash,
+    selection.map((selected, index) => selectionLeaf(hash, index, selected)),
+  );
+}
+
+/** H(0x08 ‖ index u32 ‖ runner 20 ‖ maxSamples u64). */
+export function selectionLeaf(hash: Hash, index: number, { runner, maxSamples }: Selected): Uint8Array {
+  return hash(
+    new ByteWriter(33).u8(LEAF.selection).u32(index).bytes(fromHex(runner as Hex), 20).u64(maxSamples).finish(),
+  );
+}

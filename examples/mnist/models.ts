@@ -1,0 +1,84 @@
+/**
+ * The two networks of McMahan et al. 2017, sized for 28 x 28 digits, as ONNX files with PyTorch's names and its
+ * default initialisation (uniform within 1 / sqrt(fan-in), which is Kaiming's with a = sqrt(5)), from a seed.
+ */
+import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
+import { floatTensor } from '#trainer/onnx/tensor.js';
+
+/** conv 8x5x5, pool 2, conv 16x5x5, pool 2, linear: 5,994 parameters; input [batch, 1, 28, 28]. */
+export function cnn(seed = 1): Uint8Array {
+  const net = new Network(seed);
+  let x = net.convolution('conv1', 'image', 1, 8, 5);
+  x = net.pool(net.relu(x));
+  x = net.convolution('conv2', x, 8, 16, 5);
+  x = net.pool(net.relu(x));
+  net.linear('fc', net.flatten(x), 256, 10, 'logits');
+  return net.encode('image', [1, 28, 28]);
+}
+
+/** Two hidden layers of 200: 199,210 parameters; input [batch, 784]. */
+export function twoLayers(seed = 1): Uint8Array {
+  const net = new Network(seed);
+  const first = net.relu(net.linear('fc1', 'image', 784, 200));
+  const second = net.relu(net.linear('fc2', first, 200, 200));
+  net.linear('fc3', second, 200, 10, 'logits');
+  return net.encode('image', [784]);
+}
+
+class Network {
+  readonly #builder = new GraphBuilder();
+  readonly #random: () => number;
+
+  constructor(seed: number) {
+    this.#random = uniform(seed);
+  }
+
+  convolution(name: string, x: string, channels: number, filters: number, size: number): string {
+    const fanIn = channels * size * size;
+    const weight = this.#parameter(`${name}.weight`, [filters, channels, size, size], fanIn);
+    const bias = this.#parameter(`${name}.bias`, [filters], fanIn);
+    return this.#builder.node('Conv', [x, weight, bias], { kernel_shape: [size, size] });
+  }
+
+  linear(name: string, x: string, inputs: number, outputs: number, output?: string): string {
+    const weight = this.#parameter(`${name}.weight`, [outputs, inputs], inputs);
+    const bias = this.#parameter(`${name}.bias`, [outputs], inputs);
+    return this.#builder.node('Gemm', [x, weight, bias], { transB: 1 }, output);
+  }
+
+  relu(x: string): string {
+    return this.#builder.node('Relu', [x]);
+  }
+
+  pool(x: string): string {
+    return this.#builder.node('MaxPool', [x], { kernel_shape: [2, 2], strides: [2, 2] });
+  }
+
+  flatten(x: string): string {
+    return this.#builder.node('Flatten', [x]);
+  }
+
+  encode(input: string, sample: readonly number[]): Uint8Array {
+    const inputs = [valueInfo(input, ['batch', ...sample])];
+    return encodeModel(this.#builder.graph('main_graph', inputs, [valueInfo('logits', ['batch', 10])]), 18);
+  }
+
+  #parameter(name: string, shape: readonly number[], fanIn: number): string {
+    const bound = 1 / Math.sqrt(fanIn);
+    const count = shape.reduce((product, dim) => product * dim, 1);
+    const values = Float32Array.from({ length: count }, () => (2 * this.#random() - 1) * bound);
+    this.#builder.constants.push(floatTensor(name, shape, values));
+    return name;
+  }
+}
+
+/** SplitMix32: uniform in [0, 1), the same on every machine. */
+function uniform(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
+  };
+}

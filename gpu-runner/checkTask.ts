@@ -1,0 +1,70 @@
+import { isRoundtableError } from '#core/errors.js';
+import { hashJson } from '#core/canonicalJson.js';
+import { ZERO_HASH, type RunnerId } from '#core/hex.js';
+import type { TrainTask } from '#core/messages.js';
+import { versionId } from '#core/model.js';
+import { openHash } from '#core/openHash.js';
+import { sha256 } from '#services/sha256.js';
+import type { DataSet } from './dataSets.js';
+import { refuse } from './refusal.js';
+import type { RunnerConfig } from './runnerHome.js';
+
+/**
+ * Whether a task is one that this runner may sign for: it is addressed to it, comes from its stack, and its
+ * opening commits exactly the model, spec and selection that stand in the task.
+ * @throws a refusal
+ */
+export function checkTask(task: TrainTask, runner: RunnerId, config: RunnerConfig): void {
+  if (task.runner !== runner) refuse('TASK_NOT_MINE', `This is runner ${runner}; the task is for ${task.runner}.`);
+  if (task.coordinator !== config.stack.coordinator)
+    refuse('TASK_NOT_MINE', `This runner works for ${config.stack.coordinator}; the task comes from ${task.coordinator}.`);
+  const { chainId, jobs } = config.chain;
+  if (task.domain.chainId !== chainId || task.domain.jobs !== jobs)
+    refuse('TASK_NOT_MINE', `This runner signs for contract ${jobs} on chain ${chainId}, not for ${task.domain.jobs} on ${task.domain.chainId}.`);
+  checkOpening(task);
+}
+
+/** What this runner may sign for: `maxSamples` it declared when the round opened. @throws a refusal */
+export function checkData(task: TrainTask, data: DataSet | null): DataSet {
+  const wanted = task.spec.data;
+  if (!data) refuse('DATA_NOT_SERVED', `This runner has no data set ${wanted.contract}.`);
+  const { input, classes, samples } = data.contract;
+  if (input.length !== wanted.input.length || input.some((extent, i) => extent !== wanted.input[i]))
+    refuse('MODEL_SHAPE_MISMATCH', `Samples of ${wanted.contract} have the shape [${input}] here; the job wants [${wanted.input}].`);
+  if (classes > wanted.classes)
+    refuse('MODEL_SHAPE_MISMATCH', `${wanted.contract} has ${classes} classes here; the job knows ${wanted.classes}.`);
+  const declared = task.opening.selection.find((selected) => selected.runner === task.runner)?.maxSamples ?? 0;
+  if (samples > declared)
+    refuse('SAMPLES_EXCEEDED', `${wanted.contract} has grown to ${samples} samples; the round opened with ${declared}. The next round takes them.`);
+  return data;
+}
+
+function checkOpening({ opening, spec, model, runner }: TrainTask): void {
+  const { selection } = opening;
+  if (!selection.some((selected) => selected.runner === runner))
+    refuse('OPENING_INVALID', `The round's selection of ${selection.length} does not contain ${runner}.`);
+  if (hashJson(sha256, spec) !== opening.specHash)
+    refuse('OPENING_INVALID', 'The spec in the task does not have the hash that the round committed to.');
+  const version = versionId(sha256, {
+    graphHash: model.graph,
+    paramsRoot: model.paramsRoot,
+    stepsHash: model.stepsHash,
+    stateRoot: model.stateRoot,
+  });
+  if (version !== model.versionId || version !== opening.baseVersion)
+    refuse('OPENING_INVALID', 'The model in the task is not the base version that the round committed to.');
+  if ((model.state === null) !== (model.stateRoot === ZERO_HASH))
+    refuse('OPENING_INVALID', "The model's optimiser state and its commitment do not agree.");
+  if (committed(opening) !== opening.openHash)
+    refuse('OPENING_INVALID', "The opening's fields do not have the hash that the task wants signed.");
+}
+
+/** Null when the selection cannot be hashed, because it is not in order. */
+function committed(opening: TrainTask['opening']): string | null {
+  try {
+    return openHash(sha256, opening);
+  } catch (error) {
+    if (isRoundtableError(error, 'INVALID_INPUT')) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,108 @@
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import type { JobId, Sha256Hex } from '#core/hex.js';
+import { trainAnswer, type TrainUpdate } from '#core/messages.js';
+import { hash32, parseMessage } from '#core/schema.js';
+import { sha256Hex } from '#services/sha256.js';
+import { errorNumber, writeDurably } from './files.js';
+
+/** What the runner signed for one round of one job. Its file is the only thing that lets a signature leave. */
+const signedRecord = z.strictObject({
+  openHash: hash32,
+  answer: trainAnswer.options[0],
+});
+export type SignedRecord = z.output<typeof signedRecord>;
+
+/** Update files are kept for so many rounds; what was signed is kept for good, at 1 kB a round. */
+const KEPT_UPDATES = 8;
+
+/**
+ * work/JOB/ROUND: the update as it was encoded, and the answer with its signature. Both are on the disk before
+ * anything is sent, and no second answer is ever written for a round (PROTOCOL section 2).
+ */
+export class SignedWork {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** The round's folder, created; training puts its files there too. */
+  async open(job: JobId, round: number): Promise<string> {
+    const folder = this.#path(job, round);
+    await mkdir(folder, { recursive: true });
+    return folder;
+  }
+
+  /** @throws FORMAT_INVALID when the record is damaged: rather no update than two */
+  async find(job: JobId, round: number): Promise<SignedRecord | null> {
+    const path = join(this.#path(job, round), 'answer.json');
+    try {
+      return parseMessage(signedRecord, JSON.parse(await readFile(path, 'utf8')), path);
+    } catch (error) {
+      if (errorNumber(error) === 'ENOENT') return null;
+      if (error instanceof SyntaxError || isRoundtableError(error, 'INVALID_INPUT'))
+        throw new RoundtableError(
+          'FORMAT_INVALID',
+          `${path} is damaged, so nobody knows what was signed for this round; the runner will not sign again.`,
+          { cause: error },
+        );
+      throw error;
+    }
+  }
+
+  /**
+   * Keeps an update and its answer. When the same was signed before, only the file comes back.
+   * @throws CONFLICT if another answer is there
+   */
+  async keep(job: JobId, round: number, record: SignedRecord, update: Uint8Array): Promise<void> {
+    const folder = await this.open(job, round);
+    const before = await this.find(job, round);
+    if (before && !sameStatement(before, record))
+      throw new RoundtableError(
+        'CONFLICT',
+        `Round ${round} of job ${job} was signed with another update; training has not repeated to the bit.`,
+      );
+    await writeDurably(join(folder, 'update.bin'), update);
+    if (!before) await writeDurably(join(folder, 'answer.json'), JSON.stringify(record, null, 2));
+  }
+
+  /** The encoded update of a kept answer; null when its file is gone or damaged and must be made again. */
+  async update(job: JobId, round: number, answer: TrainUpdate): Promise<Uint8Array | null> {
+    try {
+      const bytes = await readFile(join(this.#path(job, round), 'update.bin'));
+      return sha256Hex(bytes) === answer.file ? bytes : null;
+    } catch (error) {
+      if (errorNumber(error) === 'ENOENT') return null;
+      throw error;
+    }
+  }
+
+  /** Removes the update files of all but the newest rounds, never an answer. */
+  async trim(): Promise<void> {
+    const updates: { path: string; time: number }[] = [];
+    for (const job of await readdir(this.#folder)) {
+      for (const round of await readdir(join(this.#folder, job))) {
+        const path = join(this.#folder, job, round, 'update.bin');
+        const time = await stat(path).then(
+          ({ mtimeMs }) => mtimeMs,
+          () => null,
+        );
+        if (time !== null) updates.push({ path, time });
+      }
+    }
+    updates.sort((a, b) => b.time - a.time);
+    for (const { path } of updates.slice(KEPT_UPDATES)) await rm(path, { force: true });
+  }
+
+  #path(job: JobId, round: number): string {
+    return join(this.#folder, job.slice(2), String(round));
+  }
+}
+
+function sameStatement(a: SignedRecord, b: SignedRecord): boolean {
+  const hash = (record: SignedRecord): Sha256Hex => record.answer.updateRoot;
+  return a.openHash === b.openHash && hash(a) === hash(b) && a.answer.signature === b.answer.signature;
+}

@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
+import { RoundtableError } from '#core/errors.js';
+import type { Sha256Hex } from '#core/hex.js';
+import { uploadAnswer, type EnrolRequest, type SeenRequest, type UploadRequest } from '#core/messages.js';
+import { address, parseMessage } from '#core/schema.js';
+import { authorizationHeader, requestText } from '#core/signedRequest.js';
+import { sha256Hex } from '#services/sha256.js';
+import type { RunnerKey } from './runnerKey.js';
+
+const ANSWER_SECONDS = 10;
+/** An upload or download may take as long as it likes, but not stand still for longer. */
+const UPLOAD_SECONDS = 600;
+
+/** A runner's requests to its stack, each signed. Every call throws UNAVAILABLE while the stack does not answer. */
+export class StackClient {
+  readonly #api: string;
+  readonly #audience: string;
+  readonly #key: RunnerKey;
+
+  constructor(stack: { api: string; coordinator: string }, key: RunnerKey) {
+    this.#api = stack.api.replace(/\/+$/, '');
+    this.#audience = stack.coordinator;
+    this.#key = key;
+  }
+
+  /** @returns the member that the chain says this runner belongs to */
+  async enrol(request: EnrolRequest, signal: AbortSignal): Promise<{ member: string }> {
+    const response = await this.#request('POST', '/v1/runners/enrol', request, signal);
+    return parseMessage(z.object({ member: address }), await response.json(), 'The answer to the enrolment');
+  }
+
+  /** @throws NOT_FOUND when the stack does not know the runner (any more) */
+  async seen(request: SeenRequest, signal: AbortSignal): Promise<void> {
+    const response = await this.#request('POST', '/v1/runners/seen', request, signal);
+    await response.arrayBuffer();
+  }
+
+  /** Where an artifact can be read at present. @throws NOT_FOUND */
+  async locate(sha256: Sha256Hex, signal: AbortSignal): Promise<string> {
+    const response = await this.#request('GET', `/v1/artifacts/${sha256}`, undefined, signal);
+    await response.arrayBuffer();
+    const location = response.headers.get('location');
+    if (response.status !== 307 || location === null)
+      throw new RoundtableError('UNAVAILABLE', `The stack answered ${response.status} where an artifact's place was expected.`);
+    return new URL(location, this.#api).href;
+  }
+
+  /** Stores bytes under their hash; harmless when they are stored already. */
+  async upload(bytes: Uint8Array, sha256: Sha256Hex, signal: AbortSignal): Promise<void> {
+    const request: UploadRequest = { sha256, size: bytes.length };
+    const response = await this.#request('POST', '/v1/uploads', request, signal);
+    const { url, headers } = parseMessage(uploadAnswer, await response.json(), 'The answer to an upload request');
+    if (url === null) return;
+    const stored = await reach(url, {
+      method: 'PUT',
+      // fetch writes the length itself.
+      headers: Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'content-length')),
+      body: bytes,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(UPLOAD_SECONDS * 1_000)]),
+    });
+    const answer = await stored.text();
+    if (!stored.ok)
+      throw new RoundtableError('UNAVAILABLE', `The store refused an upload with ${stored.status}: ${answer.slice(0, 300)}`);
+  }
+
+  async #request(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
+    const bytes = body === undefined ? new Uint8Array(0) : new TextEncoder().encode(JSON.stringify(body));
+    const url = new URL(this.#api + path);
+    const timestamp = Math.floor(Date.now() / 1_000);
+    const text = requestText({
+      method,
+      path: url.pathname + url.search,
+      bodyHash: sha256Hex(bytes),
+      timestamp,
+      audience: this.#audience,
+    });
+    const response = await reach(url.href, {
+      method,
+      headers: {
+        authorization: authorizationHeader(this.#key.address, timestamp, this.#key.signText(text)),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: bytes }),
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_SECONDS * 1_000)]),
+    });
+    if (response.status >= 400) throw await problemOf(response);
+    return response;
+  }
+}
+
+/** fetch, whose failures say what could not be reached. @throws UNAVAILABLE; the abort's reason when aborted */
+export async function reach(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    throw unreachable(url, error, init.signal);
+  }
+}
+
+/** What a failed transfer means. */
+export function unreachable(url: string, error: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted && !(signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError'))
+    return signal.reason;
+  const { host } = new URL(url);
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message || error.cause.name : '';
+  return new RoundtableError(
+    'UNAVAILABLE',
+    `${host} does not answer: ${error instanceof Error ? error.message : String(error)}${cause ? ` (${cause})` : ''}.`,
+    { cause: error },
+  );
+}
+
+const problemDetails = z.object({ code: z.string(), detail: z.string().optional(), title: z.string().optional() });
+
+async function problemOf(response: Response): Promise<RoundtableError> {
+  const text = await response.text();
+  const problem = problemDetails.safeParse(jsonOrNull(text)).data;
+  const code = problem && Object.hasOwn(errorCodes, problem.code) ? (problem.code as ErrorCode) : 'UNAVAILABLE';
+  const reason = problem?.detail ?? problem?.title ?? text.slice(0, 300);
+  return new RoundtableError(code, `The stack answered ${response.status}: ${reason}`, {
+    details: { status: response.status },
+  });
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

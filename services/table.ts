@@ -1,0 +1,36 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { ensureTable as ensureTableWith, tableDefinition } from './table/definition.js';
+import { createTableClient, openItems } from './table/items.js';
+import { jobTable, type JobTable, type WaitingFor } from './table/jobs.js';
+import { onceOnly, type OnceOnly } from './table/onceOnly.js';
+import { rewardTable, type RewardTable } from './table/rewards.js';
+import { runnerTable, type RunnerTable } from './table/runners.js';
+import { triggerTable, type TriggerTable } from './table/triggers.js';
+import { versionTable, type VersionTable } from './table/versions.js';
+
+export { tableDefinition };
+export type { WaitingFor };
+
+/**
+ * The table: projections of what workflows own, plus triggers, enrolments, credits and intents. Everything that
+ * is read is parsed by its schema; a row of another form is INTERNAL. Every method can throw UNAVAILABLE.
+ */
+export interface Table
+  extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, OnceOnly {}
+
+export function openTable(options: { table: string; client?: DynamoDBClient }): Table {
+  const items = openItems(options.table, options.client ?? createTableClient());
+  return {
+    ...jobTable(items),
+    ...versionTable(items),
+    ...runnerTable(items),
+    ...triggerTable(items),
+    ...rewardTable(items),
+    ...onceOnly(items),
+  };
+}
+
+/** Creates the table if it is not there; for the local stack (in the cloud, infra does). */
+export async function ensureTable(options: { table: string; client?: DynamoDBClient }): Promise<void> {
+  await ensureTableWith({ table: options.table, client: options.client ?? createTableClient() });
+}

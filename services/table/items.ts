@@ -1,0 +1,220 @@
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import {
+  DynamoDBDocumentClient,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+  TransactWriteCommand,
+  UpdateCommand,
+  type QueryCommandInput,
+  type TransactWriteCommandInput,
+} from '@aws-sdk/lib-dynamodb';
+import type { z } from 'zod';
+import { RoundtableError } from '#core/errors.js';
+import { parseMessage } from '#core/schema.js';
+import { awsDefaults, reportUnavailable } from '../aws.js';
+
+export interface Key {
+  pk: string;
+  sk: string;
+}
+export type Item = Key & Record<string, unknown>;
+
+/** A write with a condition, in DynamoDB's expression language; `names` are the attributes it mentions as #name. */
+export interface Change {
+  expression: string;
+  condition?: string;
+  names: readonly string[];
+  values: Record<string, unknown>;
+}
+
+/** Rows of the table: reads are strongly consistent, writes answer whether their condition held. */
+export interface Items {
+  get(key: Key): Promise<Item | null>;
+  put(item: Item): Promise<void>;
+  /** False, with the row that is there, when one exists already. */
+  create(item: Item): Promise<{ created: boolean; existing: Item | null }>;
+  /** Writes unless a row with an equal or newer `seq` is there. */
+  project(item: Item & { seq: number }): Promise<boolean>;
+  /** False, with the row if there is one, when the condition did not hold. */
+  update(key: Key, change: Change): Promise<{ updated: boolean; existing: Item | null }>;
+  /** All rows of a partition whose sk starts with `prefix`, ascending. */
+  query(pk: string, prefix?: string): Promise<Item[]>;
+  /** The same through the index `lists`; reads there lag by milliseconds. */
+  list(list: string, options?: { limit?: number | undefined; descending?: boolean }): Promise<Item[]>;
+  /** Keys of rows waiting for `what` since before that time, oldest first; lags likewise. */
+  waiting(what: string, before: string, limit: number): Promise<Key[]>;
+  /** All or nothing; false when a condition did not hold. */
+  transact(writes: NonNullable<TransactWriteCommandInput['TransactItems']>): Promise<boolean>;
+  table: string;
+}
+
+export function openItems(table: string, client: DynamoDBClient): Items {
+  const documents = DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } });
+
+  async function queryAll(input: Omit<QueryCommandInput, 'TableName'>, limit = Infinity): Promise<Item[]> {
+    const items: Item[] = [];
+    let start: Record<string, unknown> | undefined;
+    do {
+      const page = await documents.send(
+        new QueryCommand({
+          TableName: table,
+          ...input,
+          ...(limit === Infinity ? {} : { Limit: limit - items.length }),
+          ...(start ? { ExclusiveStartKey: start } : {}),
+        }),
+      );
+      items.push(...((page.Items ?? []) as Item[]));
+      start = page.LastEvaluatedKey;
+    } while (start && items.length < limit);
+    return items;
+  }
+
+  return {
+    table,
+
+    async get(key) {
+      const answer = await documents.send(
+        new GetCommand({ TableName: table, Key: { pk: key.pk, sk: key.sk }, ConsistentRead: true }),
+      );
+      return (answer.Item as Item | undefined) ?? null;
+    },
+
+    async put(item) {
+      await documents.send(new PutCommand({ TableName: table, Item: item }));
+    },
+
+    async create(item) {
+      try {
+        await documents.send(
+          new PutCommand({
+            TableName: table,
+            Item: item,
+            ConditionExpression: 'attribute_not_exists(pk)',
+          }),
+        );
+        return { created: true, existing: null };
+      } catch (error) {
+        if (!isConditionFailure(error)) throw error;
+        return { created: false, existing: await this.get(item) };
+      }
+    },
+
+    async project(item) {
+      try {
+        await documents.send(
+          new PutCommand({
+            TableName: table,
+            Item: item,
+            ConditionExpression: 'attribute_not_exists(pk) OR seq < :seq',
+            ExpressionAttributeValues: { ':seq': item.seq },
+          }),
+        );
+        return true;
+      } catch (error) {
+        if (isConditionFailure(error)) return false;
+        throw error;
+      }
+    },
+
+    async update(key, change) {
+      try {
+        await documents.send(
+          new UpdateCommand({
+            TableName: table,
+            Key: { pk: key.pk, sk: key.sk },
+            UpdateExpression: change.expression,
+            ...(change.condition === undefined ? {} : { ConditionExpression: change.condition }),
+            ...(change.names.length > 0 ? { ExpressionAttributeNames: nameMap(change.names) } : {}),
+            ExpressionAttributeValues: change.values,
+          }),
+        );
+        return { updated: true, existing: null };
+      } catch (error) {
+        if (!isConditionFailure(error)) throw error;
+        return { updated: false, existing: await this.get(key) };
+      }
+    },
+
+    query: (pk, prefix = '') =>
+      queryAll({
+        KeyConditionExpression: prefix ? 'pk = :pk AND begins_with(sk, :prefix)' : 'pk = :pk',
+        ExpressionAttributeValues: prefix ? { ':pk': pk, ':prefix': prefix } : { ':pk': pk },
+        ConsistentRead: true,
+      }),
+
+    list: (list, { limit, descending = false } = {}) =>
+      queryAll(
+        {
+          IndexName: 'lists',
+          KeyConditionExpression: '#list = :list',
+          ExpressionAttributeNames: nameMap(['list']),
+          ExpressionAttributeValues: { ':list': list },
+          ScanIndexForward: !descending,
+        },
+        limit,
+      ),
+
+    waiting: (what, before, limit) =>
+      queryAll(
+        {
+          IndexName: 'waiting',
+          KeyConditionExpression: 'waiting = :what AND since < :before',
+          ExpressionAttributeValues: { ':what': what, ':before': before },
+        },
+        limit,
+      ),
+
+    async transact(writes) {
+      try {
+        await documents.send(new TransactWriteCommand({ TransactItems: writes }));
+        return true;
+      } catch (error) {
+        if (error instanceof Error && error.name === 'TransactionCanceledException') {
+          const reasons = (error as { CancellationReasons?: { Code?: string }[] }).CancellationReasons ?? [];
+          if (reasons.some(({ Code }) => Code === 'ConditionalCheckFailed')) return false;
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+export function createTableClient(): DynamoDBClient {
+  const client = new DynamoDBClient({ ...awsDefaults });
+  client.middlewareStack.add(reportUnavailable('The table (DynamoDB)'), { step: 'initialize' });
+  return client;
+}
+
+/**
+ * Views are kept as JSON text: DynamoDB's numbers have other limits than ours (a loss of 1e200 is one), and what
+ * is read is parsed by its schema in any case. Only what conditions and indexes need are attributes.
+ */
+export const encodeView = (view: unknown): string => JSON.stringify(view);
+
+/** The view in a row, with attributes that others own laid over it. */
+export function decodeView<T extends z.ZodType>(
+  schema: T,
+  item: Item,
+  overlay: Record<string, unknown> = {},
+): z.output<T> {
+  try {
+    const view = JSON.parse(String(item['view'])) as object;
+    return parseMessage(schema, { ...view, ...overlay }, `Row ${item.pk}/${item.sk}`);
+  } catch (error) {
+    throw new RoundtableError(
+      'INTERNAL',
+      `Row ${item.pk}/${item.sk} of the table does not have the form that this version writes: ${String(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Numbers as sort keys: of equal length, so that text order is numeric order. */
+export const ordinal = (value: number): string => String(value).padStart(12, '0');
+
+const nameMap = (names: readonly string[]) => Object.fromEntries(names.map((name) => [`#${name}`, name]));
+
+function isConditionFailure(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ConditionalCheckFailedException';
+}

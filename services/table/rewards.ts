@@ -1,0 +1,62 @@
+import { RoundtableError } from '#core/errors.js';
+import type { JobId } from '#core/hex.js';
+import { creditMessage, type CreditMessage } from '#core/messages.js';
+import { epochView, type EpochView } from '#core/views.js';
+import { decodeView, encodeView, ordinal, type Items } from './items.js';
+
+/** Credits (an index that settlement checks against the manifests) and the epochs that paid them. */
+export interface RewardTable {
+  /** Once for each job, round and runner. @throws CONFLICT when the same share was credited differently before */
+  credit(message: CreditMessage): Promise<'credited' | 'repeated'>;
+  /** Ascending by job, round and runner; of one job if given. */
+  listCredits(payer: string, job?: JobId): Promise<CreditMessage[]>;
+  projectEpoch(view: EpochView): Promise<boolean>;
+  /** Ascending by epoch. */
+  listEpochs(payer: string): Promise<EpochView[]>;
+}
+
+export function rewardTable(items: Items): RewardTable {
+  return {
+    async credit(message) {
+      const key = {
+        pk: creditPartition(message.payer),
+        sk: `${message.job}#${ordinal(message.round)}#${message.runner}`,
+      };
+      const { created, existing } = await items.create({ ...key, view: encodeView(message) });
+      if (created || !existing) return 'credited';
+      const before = decodeView(creditMessage, existing);
+      const same =
+        before.amount === message.amount &&
+        before.units === message.units &&
+        before.manifestHash === message.manifestHash;
+      if (same) return 'repeated';
+      throw new RoundtableError(
+        'CONFLICT',
+        `Runner ${message.runner} was credited ${before.amount} for round ${message.round} of job ${message.job} ` +
+          `(manifest ${before.manifestHash}), and now ${message.amount} (manifest ${message.manifestHash}). ` +
+          'The first stands; find out where the second came from.',
+        { details: { before: before.amount, now: message.amount } },
+      );
+    },
+
+    async listCredits(payer, job) {
+      const rows = await items.query(creditPartition(payer), job === undefined ? '' : `${job}#`);
+      return rows.map((item) => decodeView(creditMessage, item));
+    },
+
+    projectEpoch: (view) =>
+      items.project({
+        pk: epochPartition(view.payer),
+        sk: ordinal(view.epoch),
+        seq: view.seq,
+        view: encodeView(view),
+      }),
+
+    async listEpochs(payer) {
+      return (await items.query(epochPartition(payer))).map((item) => decodeView(epochView, item));
+    },
+  };
+}
+
+const creditPartition = (payer: string): string => `credits#${payer}`;
+const epochPartition = (payer: string): string => `epochs#${payer}`;

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Consortium} from "../../contracts/Consortium.sol";
+import {Token} from "../../contracts/Token.sol";
+import {ExactTransfer} from "../../contracts/lib/ExactTransfer.sol";
+import {Stack} from "./Stack.sol";
+
+contract ConsortiumTest is Stack {
+    address private constant runner = address(0x4011);
+
+    function setUp() public {
+        deploy();
+        give(runner, address(consortium), 1_000);
+    }
+
+    function test_only_the_founder_admits_members() public {
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotFounder.selector, alice));
+        consortium.addMember(stranger, "Stranger", "https://stranger.example");
+        vm.assertFalse(consortium.isMember(stranger));
+    }
+
+    function test_admitting_twice_is_harmless_and_differing_reverts() public {
+        vm.recordLogs();
+        consortium.addMember(alice, "Alice's clinic", "https://alice.example");
+        vm.assertEq(vm.getRecordedLogs().length, 0);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.AlreadyMember.selector, alice));
+        consortium.addMember(alice, "Alice's clinic", "https://evil.example");
+    }
+
+    function test_a_member_moves_its_stack_and_nobody_else_does() public {
+        vm.prank(alice);
+        consortium.describe("Alice's clinic", "https://new.example");
+        vm.assertEq(
+            consortium.profiles(alice),
+            keccak256(abi.encode("Alice's clinic", "https://new.example"))
+        );
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotMember.selector, stranger));
+        consortium.describe("Alice's clinic", "https://evil.example");
+    }
+
+    function testFuzz_registration_pulls_the_stake_and_the_exit_returns_it(
+        uint256 stake,
+        uint256 wait
+    ) public {
+        stake = bound(stake, MIN_STAKE, 1_000);
+        vm.prank(runner);
+        consortium.register(alice, stake);
+        (address member, uint256 held, uint256 registeredAt, uint256 leftAt) = consortium.runners(runner);
+        vm.assertEq(member, alice);
+        vm.assertEq(held, stake);
+        vm.assertEq(registeredAt, block.timestamp);
+        vm.assertEq(leftAt, 0);
+        vm.assertEq(token.balanceOf(runner), 1_000 - stake);
+
+        vm.prank(runner);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotLeft.selector, runner));
+        consortium.withdraw();
+
+        vm.prank(runner);
+        consortium.exit();
+        uint256 until = block.timestamp + UNBONDING;
+        wait = bound(wait, 0, UNBONDING - 1);
+        vm.warp(block.timestamp + wait);
+        vm.prank(runner);
+        consortium.exit();
+        vm.prank(runner);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.StillBonded.selector, runner, until));
+        consortium.withdraw();
+
+        vm.warp(until);
+        vm.prank(runner);
+        consortium.withdraw();
+        vm.prank(runner);
+        consortium.withdraw();
+        vm.assertEq(token.balanceOf(runner), 1_000);
+        vm.assertEq(token.balanceOf(address(consortium)), 0);
+    }
+
+    function test_registering_twice_is_harmless_and_differing_reverts() public {
+        vm.prank(runner);
+        consortium.register(alice, 100);
+        vm.prank(runner);
+        consortium.register(alice, 100);
+        vm.assertEq(token.balanceOf(address(consortium)), 100);
+        vm.prank(runner);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.AlreadyRegistered.selector, runner));
+        consortium.register(bob, 100);
+    }
+
+    function test_an_address_that_left_is_never_used_again() public {
+        vm.prank(runner);
+        consortium.register(alice, 100);
+        vm.prank(runner);
+        consortium.exit();
+        vm.warp(block.timestamp + UNBONDING);
+        vm.prank(runner);
+        consortium.withdraw();
+        vm.prank(runner);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.AlreadyRegistered.selector, runner));
+        consortium.register(alice, 100);
+    }
+
+    function test_registration_needs_a_member_the_stake_and_the_tokens() public {
+        vm.prank(runner);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotMember.selector, stranger));
+        consortium.register(stranger, 100);
+        vm.prank(runner);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.StakeTooSmall.selector, 99, MIN_STAKE));
+        consortium.register(alice, 99);
+        vm.prank(stranger);
+        vm.expectRevert(
+            abi.encodeWithSignature(
+                "ERC20InsufficientAllowance(address,uint256,uint256)",
+                address(consortium),
+                0,
+                100
+            )
+        );
+        consortium.register(alice, 100);
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotRegistered.selector, stranger));
+        consortium.exit();
+    }
+
+    function test_a_token_that_takes_a_fee_is_refused() public {
+        FeeToken fee = new FeeToken();
+        Consortium other = new Consortium(fee, MIN_STAKE, UNBONDING);
+        other.addMember(alice, "Alice", "https://alice.example");
+        fee.transfer(runner, 1_000);
+        vm.prank(runner);
+        fee.approve(address(other), 1_000);
+        vm.prank(runner);
+        vm.expectRevert(abi.encodeWithSelector(ExactTransfer.TokenNotExact.selector, 200, 199));
+        other.register(alice, 200);
+    }
+}
+
+contract FeeToken is Token(1e27) {
+    function _update(address from, address to, uint256 value) internal override {
+        if (from == address(0) || from.code.length != 0 || value == 0) return super._update(from, to, value);
+        super._update(from, address(0xFEE), 1);
+        super._update(from, to, value - 1);
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Jobs} from "../../contracts/Jobs.sol";
+import {Stack} from "./Stack.sol";
+
+contract JobsTest is Stack {
+    bytes32 private constant JOB = keccak256("job");
+    uint256 private constant BUDGET = 1_000;
+
+    function setUp() public {
+        deploy();
+        give(alice, address(jobs), BUDGET);
+        create(alice, 8);
+    }
+
+    function test_creating_funds_the_purse_of_the_coordinator() public view {
+        (uint112 funded, , ) = rewards.purses(alice);
+        vm.assertEq(funded, BUDGET);
+        vm.assertEq(token.balanceOf(address(rewards)), BUDGET);
+        vm.assertEq(token.balanceOf(address(jobs)), 0);
+        (address coordinator, uint32 rounds, uint32 latest, Jobs.Phase phase) = jobs.jobs(JOB);
+        vm.assertEq(coordinator, alice);
+        vm.assertEq(rounds, 8);
+        vm.assertEq(latest, 0);
+        vm.assertTrue(phase == Jobs.Phase.Idle);
+    }
+
+    function test_creating_twice_pays_once_and_differing_reverts() public {
+        vm.recordLogs();
+        create(alice, 8);
+        vm.assertEq(vm.getRecordedLogs().length, 0);
+        vm.assertEq(token.balanceOf(address(rewards)), BUDGET);
+        vm.expectRevert(abi.encodeWithSelector(Jobs.JobDiffers.selector, JOB));
+        create(alice, 9);
+        vm.expectRevert(abi.encodeWithSelector(Jobs.JobDiffers.selector, JOB));
+        create(bob, 8);
+    }
+
+    function test_only_members_create_jobs_and_a_job_has_rounds() public {
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(Jobs.NotMember.selector, stranger));
+        jobs.create("other", "spec", 0, "genesis", "manifest", "archive", 8, 0);
+        vm.prank(bob);
+        vm.expectRevert(Jobs.NoRounds.selector);
+        jobs.create("other", "spec", 0, "genesis", "manifest", "archive", 0, 0);
+    }
+
+    function test_commitments_are_chained_from_the_creation() public {
+        bytes32 genesis = keccak256(
+            abi.encode(
+                JOB,
+                alice,
+                bytes32("spec"),
+                bytes32(0),
+                bytes32("genesis"),
+                bytes32("manifest"),
+                bytes32("archive"),
+                uint32(8),
+                BUDGET
+            )
+        );
+        vm.assertEq(jobs.closings(JOB, 0), genesis);
+        open(1, "one");
+        bytes32 opening = keccak256(abi.encode(genesis, JOB, uint32(1), bytes32("one")));
+        vm.assertEq(jobs.openings(JOB, 1), opening);
+        close(1, "v1");
+        bytes32 closing = keccak256(
+            abi.encode(
+                opening,
+                bytes32("header"),
+                bytes32("params"),
+                bytes32("v1"),
+                bytes32("manifest"),
+                bytes32("archive")
+            )
+        );
+        vm.assertEq(jobs.closings(JOB, 1), closing);
+        open(2, "two");
+        vm.assertEq(jobs.openings(JOB, 2), keccak256(abi.encode(closing, JOB, uint32(2), bytes32("two"))));
+    }
+
+    function test_repeats_are_harmless_at_any_later_time() public {
+        open(1, "one");
+        close(1, "v1");
+        open(2, "two");
+        vm.recordLogs();
+        open(1, "one");
+        close(1, "v1");
+        open(2, "two");
+        closeAndOpen(1, "v1", "two");
+        vm.assertEq(vm.getRecordedLogs().length, 0);
+        (, , uint32 latest, Jobs.Phase phase) = jobs.jobs(JOB);
+        vm.assertEq(latest, 2);
+        vm.assertTrue(phase == Jobs.Phase.Open);
+    }
+
+    function test_differing_repeats_revert() public {
+        open(1, "one");
+        vm.expectRevert(abi.encodeWithSelector(Jobs.OpeningDiffers.selector, JOB, 1));
+        open(1, "other");
+        close(1, "v1");
+        vm.expectRevert(abi.encodeWithSelector(Jobs.OpeningDiffers.selector, JOB, 1));
+        open(1, "other");
+        vm.expectRevert(abi.encodeWithSelector(Jobs.ClosingDiffers.selector, JOB, 1));
+        close(1, "other");
+        vm.expectRevert(abi.encodeWithSelector(Jobs.ClosingDiffers.selector, JOB, 0));
+        close(0, "other");
+    }
+
+    function test_close_and_open_finishes_what_a_crash_left_half_done() public {
+        open(1, "one");
+        close(1, "v1");
+        closeAndOpen(1, "v1", "two");
+        (, , uint32 latest, Jobs.Phase phase) = jobs.jobs(JOB);
+        vm.assertEq(latest, 2);
+        vm.assertTrue(phase == Jobs.Phase.Open);
+    }
+
+    function test_only_the_coordinator_moves_a_job() public {
+        bytes memory refusal = abi.encodeWithSelector(Jobs.NotCoordinator.selector, JOB, bob);
+        vm.prank(bob);
+        vm.expectRevert(refusal);
+        jobs.open(JOB, 1, "one");
+        open(1, "one");
+        vm.prank(bob);
+        vm.expectRevert(refusal);
+        jobs.close(JOB, 1, "header", "params", "v1", "manifest", "archive");
+        vm.prank(bob);
+        vm.expectRevert(refusal);
+        jobs.finish(JOB);
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(Jobs.NotCoordinator.selector, bytes32("unknown"), alice));
+        jobs.open("unknown", 1, "one");
+    }
+
+    function test_a_finished_job_goes_no_further_but_repeats_stay_harmless() public {
+        open(1, "one");
+        finish();
+        vm.recordLogs();
+        finish();
+        open(1, "one");
+        vm.assertEq(vm.getRecordedLogs().length, 0);
+        vm.expectRevert(
+            abi.encodeWithSelector(Jobs.RoundOutOfOrder.selector, JOB, 1, 1, Jobs.Phase.Finished)
+        );
+        close(1, "v1");
+    }
+
+    function test_a_job_has_no_more_rounds_than_it_said() public {
+        for (uint32 round = 1; round <= 8; ++round) {
+            open(round, bytes32(uint256(round)));
+            close(round, bytes32(uint256(round)));
+        }
+        vm.expectRevert(abi.encodeWithSelector(Jobs.TooManyRounds.selector, JOB, 9, 8));
+        open(9, "nine");
+    }
+
+    /// @dev Any sequence of calls: only the one next step changes anything; everything else repeats or reverts.
+    function testFuzz_rounds_open_and_close_in_order(uint256[24] calldata steps) public {
+        uint32 latest = 0;
+        bool isOpen = false;
+        for (uint256 i = 0; i < steps.length; ++i) {
+            uint32 round = uint32(bound(steps[i] >> 1, 0, 9));
+            bool opens = steps[i] & 1 == 0;
+            bool isNext = opens ? !isOpen && round == latest + 1 && round <= 8 : isOpen && round == latest;
+            bool repeats =
+                round != 0 && (opens ? round <= latest : round < latest || (round == latest && !isOpen));
+            vm.prank(alice);
+            (bool success, ) = address(jobs).call(
+                opens
+                    ? abi.encodeCall(jobs.open, (JOB, round, bytes32(uint256(round))))
+                    : abi.encodeCall(jobs.close, (JOB, round, "h", "p", bytes32(uint256(round)), "m", "a"))
+            );
+            vm.assertEq(success ? 1 : 0, isNext || repeats ? 1 : 0);
+            if (isNext) (latest, isOpen) = (round, opens);
+            (, , uint32 onChain, Jobs.Phase phase) = jobs.jobs(JOB);
+            vm.assertEq(onChain, latest);
+            vm.assertTrue(phase == (isOpen ? Jobs.Phase.Open : Jobs.Phase.Idle));
+        }
+    }
+
+    function create(address coordinator, uint32 rounds) private {
+        vm.prank(coordinator);
+        jobs.create(JOB, "spec", 0, "genesis", "manifest", "archive", rounds, BUDGET);
+    }
+
+    function open(uint32 round, bytes32 openHash) private {
+        vm.prank(alice);
+        jobs.open(JOB, round, openHash);
+    }
+
+    function close(uint32 round, bytes32 versionId) private {
+        vm.prank(alice);
+        jobs.close(JOB, round, "header", "params", versionId, "manifest", "archive");
+    }
+
+    function closeAndOpen(uint32 round, bytes32 versionId, bytes32 openHash) private {
+        vm.prank(alice);
+        jobs.closeAndOpen(JOB, round, "header", "params", versionId, "manifest", "archive", openHash);
+    }
+
+    function finish() private {
+        vm.prank(alice);
+        jobs.finish(JOB);
+    }
+}

@@ -1,0 +1,171 @@
+import { create } from '@bufbuild/protobuf';
+import { RoundtableError } from '#core/errors.js';
+import { dependents } from './differentiate.js';
+import { gradientRules } from './gradients.js';
+import { describeNode } from './onnx/attributes.js';
+import { encodeModel, valueInfo } from './onnx/builder.js';
+import { decodeModel } from './onnx/decode.js';
+import {
+  GraphProtoSchema,
+  TensorProto_DataType as DataType,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from './onnx/onnx.gen.js';
+import type { Shape } from './onnx/tensor.js';
+import { inferShapes, isKnownOperator, type KnownValues } from './shapes.js';
+
+/** A model's computation without its weights: what `graph.onnx` holds, checked. */
+export interface Graph {
+  readonly opset: number;
+  /** The data; dims[0] is the free batch size, all others are numbers. */
+  readonly input: { readonly name: string; readonly dims: readonly (number | string)[] };
+  readonly output: { readonly name: string; readonly dims: readonly (number | string)[] };
+  /** The trained tensors, in byte order of their names. */
+  readonly weights: readonly { readonly name: string; readonly shape: Shape }[];
+  /** In topological order, all of known operators. */
+  readonly nodes: NodeProto[];
+  readonly constants: readonly TensorProto[];
+}
+
+/** A model of more nodes is refused; the largest exports in use have some thousands. */
+const maxNodes = 20_000;
+/** Symbol of the batch dimension in a canonical graph. */
+export const batchSymbol = 'batch';
+
+/**
+ * Reads a graph as readModel wrote it: input 0 is the data, the others are the weights.
+ * @throws the errors of readModel; a graph that came from elsewhere is checked like a model.
+ */
+export function readGraph(bytes: Uint8Array): Graph {
+  const model = decodeModel(bytes);
+  const opset = readOpset(model);
+  const [input, ...weights] = model.graph?.input ?? [];
+  const output = model.graph?.output[0];
+  if (!model.graph || !input || !output) throw new RoundtableError('MODEL_NOT_ONNX', 'The graph has no input or no output.');
+  return checkGraph({
+    opset,
+    input: { name: input.name, dims: readDims(input) },
+    output: { name: output.name },
+    weights: weights.map((weight) => ({ name: weight.name, shape: staticDims(weight) })),
+    nodes: model.graph.node,
+    constants: model.graph.initializer,
+  });
+}
+
+/** The one encoding of a graph: equal graphs give equal bytes. */
+export function encodeGraph(graph: Graph): Uint8Array<ArrayBuffer> {
+  const proto = create(GraphProtoSchema, {
+    name: 'graph',
+    node: graph.nodes,
+    initializer: [...graph.constants],
+    input: [valueInfo(graph.input.name, graph.input.dims), ...graph.weights.map(({ name, shape }) => valueInfo(name, shape))],
+    output: [valueInfo(graph.output.name, graph.output.dims)],
+  });
+  return encodeModel(proto, graph.opset);
+}
+
+/** Shapes of all values at a batch size. */
+export function shapesAt(graph: Omit<Graph, 'output'>, batch: number): KnownValues {
+  const [, ...sample] = graph.input.dims;
+  const input: [string, Shape] = [graph.input.name, [batch, ...sample.map(Number)]];
+  return inferShapes(graph.nodes, graph.constants, new Map([input, ...graph.weights.map(({ name, shape }): [string, Shape] => [name, shape])]));
+}
+
+/** Everything that must hold before a graph is trained; completes the dims of its output. */
+export function checkGraph(graph: Omit<Graph, 'output'> & { output: { name: string } }): Graph {
+  if (graph.nodes.length > maxNodes)
+    throw new RoundtableError('MODEL_UNSUPPORTED', `The model has ${graph.nodes.length} nodes; at most ${maxNodes} are supported.`);
+  checkOperators(graph);
+  checkOrder(graph);
+  const [one, two] = [1, 2].map((batch) => shapesAt(graph, batch).shapes.get(graph.output.name)?.join());
+  const [, ...dims] = shapesAt(graph, 1).shapes.get(graph.output.name) ?? [];
+  if (one !== [1, ...dims].join() || two !== [2, ...dims].join())
+    throw new RoundtableError(
+      'MODEL_SHAPE_MISMATCH',
+      `For 1 and 2 samples the model gives outputs of [${one}] and [${two}]; expected one row per sample. Export with a free batch size (dynamic_axes or dynamic_shapes on dimension 0).`,
+    );
+  return { ...graph, output: { name: graph.output.name, dims: [batchSymbol, ...dims] } };
+}
+
+/**
+ * @returns the version of the standard operators the model is written in.
+ * @throws MODEL_NOT_ONNX, MODEL_UNSUPPORTED
+ */
+export function readOpset(model: ModelProto): number {
+  const opset = model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version;
+  if (!model.graph || opset === undefined)
+    throw new RoundtableError('MODEL_NOT_ONNX', 'The file holds no graph, or does not say which operator set it uses. Expected an ONNX model; was it cut off?');
+  if (opset < 13n || opset > 23n)
+    throw new RoundtableError('MODEL_UNSUPPORTED', `The model uses operator set ${opset}; 13 to 23 are supported. Export with opset_version=18.`);
+  return Number(opset);
+}
+
+/** @throws MODEL_UNSUPPORTED for anything but a float32 tensor. */
+export function readDims(value: ValueInfoProto): (number | string)[] {
+  const type = value.type?.value;
+  if (type?.case !== 'tensorType' || type.value.elemType !== DataType.FLOAT || !type.value.shape)
+    throw new RoundtableError('MODEL_UNSUPPORTED', `The input ${value.name} must be a float32 tensor of known rank.`);
+  return type.value.shape.dim.map(({ value: dim }) => (dim.case === 'dimValue' ? Number(dim.value) : (dim.value ?? '?')));
+}
+
+function staticDims(value: ValueInfoProto): Shape {
+  return readDims(value).map((dim) => {
+    if (typeof dim === 'string' || !Number.isSafeInteger(dim) || dim < 0)
+      throw new RoundtableError('MODEL_NOT_ONNX', `The weight ${value.name} has the dimension ${dim}; a number was expected.`);
+    return dim;
+  });
+}
+
+function checkOperators(graph: Pick<Graph, 'nodes' | 'weights'>): void {
+  const trained = dependents(graph.nodes, graph.weights.map(({ name }) => name));
+  for (const node of graph.nodes) {
+    const differentiated = node.input.some((name) => trained.has(name));
+    if (isKnownOperator(node) && (!differentiated || Object.hasOwn(gradientRules, node.opType))) continue;
+    const weight = weightBehind(graph, node);
+    throw new RoundtableError(
+      'MODEL_UNKNOWN_OPERATOR',
+      `The ${describeNode(node)} cannot be trained${weight ? `, and the weight ${weight} lies behind it` : ''}. Supported operators: ${Object.keys(gradientRules).join(', ')}, Constant.`,
+      { details: { operator: node.opType, node: node.name, weight } },
+    );
+  }
+}
+
+/** The first weight, upstream of a node, whose gradient would have to pass it. */
+function weightBehind(graph: Pick<Graph, 'nodes' | 'weights'>, node: NodeProto): string | undefined {
+  const weights = new Set(graph.weights.map(({ name }) => name));
+  const producers = new Map(graph.nodes.flatMap((producer) => producer.output.map((name) => [name, producer] as const)));
+  const seen = new Set([node]);
+  for (const current of seen) {
+    const weight = current.input.find((name) => weights.has(name));
+    if (weight !== undefined) return weight;
+    for (const name of current.input) {
+      const producer = producers.get(name);
+      if (producer) seen.add(producer);
+    }
+  }
+  return undefined;
+}
+
+/** Every value is made once, and before it is used: this also rules out cycles. */
+function checkOrder(graph: Pick<Graph, 'nodes' | 'weights' | 'input' | 'constants'> & { output: { name: string } }): void {
+  const made = new Set<string>();
+  const make = (name: string, by: string) => {
+    if (made.has(name)) throw malformed(`The value ${name} is made twice, the second time by ${by}.`);
+    made.add(name);
+  };
+  for (const { name } of [graph.input, ...graph.weights, ...graph.constants]) make(name, 'an input or initialiser');
+  for (const node of graph.nodes) {
+    const missing = node.input.find((name) => name && !made.has(name));
+    if (missing !== undefined)
+      throw malformed(`The ${describeNode(node)} reads ${missing}, which nothing before it makes (ONNX wants nodes in order, without cycles).`);
+    if (node.output.length !== 1 || !node.output[0]) throw malformed(`The ${describeNode(node)} must have exactly one output.`);
+    make(node.output[0], `the ${describeNode(node)}`);
+  }
+  if (!made.has(graph.output.name)) throw malformed(`Nothing makes the output ${graph.output.name}.`);
+}
+
+function malformed(message: string): RoundtableError {
+  return new RoundtableError('MODEL_NOT_ONNX', `${message} The file is damaged or was made by hand; export it again.`);
+}

@@ -1,0 +1,146 @@
+import { verifyTypedData } from 'ethers';
+import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
+import { updateDomain, updateTypes } from '#core/eip712.js';
+import { RoundtableError } from '#core/errors.js';
+import { fromHex, toHex, type Hex } from '#core/hex.js';
+import type { JobSpec } from '#core/jobSpec.js';
+import { LEAF, valuesRoot } from '#core/merkle.js';
+import type { RoundOpening, TrainUpdate } from '#core/messages.js';
+import { accumulate } from '#core/sum.js';
+import { fedAvg, fedAvgM } from '#core/step.js';
+import { decodeUpdateFile } from '#core/updateFile.js';
+import { weightOf } from '#core/weights.js';
+import { sha256 } from '#services/sha256.js';
+import type { Aggregate, AggregateInput, PreparedJob } from '../types.js';
+import type { Dependencies } from './dependencies.js';
+import { loadVersion, storeVersion } from './versions.js';
+
+/**
+ * Accepts an update into the round, or says why not: the file is what was signed, by the runner that was asked,
+ * for this opening, within what it had declared.
+ * @throws UPDATE_REFUSED
+ */
+export async function admitUpdate(
+  deps: Dependencies,
+  input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate },
+): Promise<void> {
+  const { opening, update, prepared } = input;
+  const selected = opening.selection.find(({ runner }) => runner === update.runner);
+  if (!selected) refuse(`runner ${update.runner} was not selected`);
+  if (update.samples > selected.maxSamples)
+    refuse(`it claims ${update.samples} samples, and ${selected.maxSamples} were declared when the round opened`);
+  const signer = recover(prepared, opening, update);
+  if (signer !== update.runner) refuse(`its signature is of ${signer}, not of runner ${update.runner}`);
+  const delta = await readDelta(deps, opening, update);
+  const root = toHex(valuesRoot(sha256, LEAF.update, delta));
+  if (root !== update.updateRoot) refuse(`its file has the root ${root}, and ${update.updateRoot} was signed`);
+  const saturated = countSaturated(delta);
+  const allowed = prepared.spec.participants.allowSaturated;
+  if (saturated > allowed) refuse(`${saturated} of its values are saturated, and the job allows ${allowed}`);
+}
+
+/**
+ * The exact sum over the aggregation tree, the step and the new version. One update and one partial sum a level
+ * are held at a time, so memory does not grow with the runners.
+ */
+export async function aggregate(deps: Dependencies, input: AggregateInput): Promise<Aggregate> {
+  const { prepared, opening, base, updates } = input;
+  const { layout, params, velocity } = await loadVersion(deps, base);
+  const weights = updates.map(({ samples }) => weightOf(samples, opening.shift));
+  const { levels } = aggregationTree(updates.length);
+  const sumRoots: Hex[][] = levels.map(() => []);
+
+  const sumOf = async (height: number, index: number): Promise<Float64Array> => {
+    const node = levels[height]?.[index];
+    const sum = new Float64Array(layout.dimension);
+    if (!node) return sum;
+    for (let child = node.children[0]; child < node.children[1]; child++) {
+      if (height === 0) {
+        const update = updates[child];
+        if (update) accumulate(sum, await readDelta(deps, opening, update), weights[child] ?? 0);
+      } else {
+        const part = await sumOf(height - 1, child);
+        for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (part[i] ?? 0);
+      }
+    }
+    const roots = sumRoots[height];
+    if (roots) roots[index] = toHex(valuesRoot(sha256, LEAF.sum, sum));
+    return sum;
+  };
+  const sum = await sumOf(levels.length - 1, 0);
+  const total = weights.reduce((a, b) => a + b, 0);
+  const stepped = step(prepared.spec, params, velocity, sum, total);
+  const version = await storeVersion(deps, { graph: base.graph, layout, ...stepped });
+  const headers = aggregationHeaders(
+    sha256,
+    updates.map((update, index) => ({ ...update, index, weight: weights[index] ?? 0 })),
+    sumRoots.map((level) => level.map((root) => fromHex(root, 32))),
+  );
+  const rootHeader = headers.at(-1)?.[0];
+  if (!rootHeader) throw new RoundtableError('INTERNAL', 'The aggregation tree has no root.');
+  return { version, sumRoots, rootHeader: toHex(rootHeader), weights };
+}
+
+function step(
+  { aggregation }: JobSpec,
+  params: Int32Array,
+  velocity: Int32Array | null,
+  sum: Float64Array,
+  total: number,
+): { params: Int32Array; velocity: Int32Array | null } {
+  switch (aggregation.rule) {
+    case 'fedavg':
+      return { params: fedAvg(params, sum, total, aggregation.rate), velocity: null };
+    case 'fedavgm':
+      return fedAvgM(
+        params,
+        velocity ?? new Int32Array(params.length),
+        sum,
+        total,
+        aggregation.rate,
+        aggregation.momentum,
+      );
+  }
+}
+
+async function readDelta(deps: Dependencies, opening: RoundOpening, update: TrainUpdate): Promise<Int32Array> {
+  const { header, delta } = decodeUpdateFile(await deps.artifacts.get(update.file));
+  if (header.job !== opening.job || header.round !== opening.round || header.runner !== update.runner)
+    refuse(`its file is for job ${header.job}, round ${header.round}, runner ${header.runner}`);
+  if (delta.length !== update.dimension)
+    refuse(`its file has ${delta.length} values, and ${update.dimension} were signed`);
+  return delta;
+}
+
+function recover({ domain }: PreparedJob, opening: RoundOpening, update: TrainUpdate): string {
+  const statement = {
+    job: opening.job,
+    round: opening.round,
+    openHash: opening.openHash,
+    updateRoot: update.updateRoot,
+    dimension: update.dimension,
+    samples: update.samples,
+    steps: update.steps,
+  };
+  try {
+    // ethers refuses a high s, so a signature has one form.
+    return verifyTypedData(
+      updateDomain(domain.chainId, domain.jobs),
+      updateTypes,
+      statement,
+      update.signature,
+    ).toLowerCase();
+  } catch {
+    return refuse('its signature has not the form of one');
+  }
+}
+
+function countSaturated(delta: Int32Array): number {
+  let saturated = 0;
+  for (const value of delta) if (value === 2147483647 || value <= -2147483647) saturated++;
+  return saturated;
+}
+
+function refuse(why: string): never {
+  throw new RoundtableError('UPDATE_REFUSED', `The update was refused: ${why}.`);
+}

@@ -1,0 +1,23 @@
+import type { Hex } from '#core/hex.js';
+import type { Archive } from '#services/archive.js';
+import type { Artifacts } from '#services/artifacts.js';
+import type { Chain } from '#services/chain.js';
+import type { Queue } from '#services/queue.js';
+import type { Table } from '#services/table.js';
+import type { EvaluateRequest, EvaluateResult } from '#trainer/run/trainingProcess.js';
+
+/** What activities need, handed in by the worker's main file or by a test. */
+export interface Dependencies {
+  coordinator: Hex;
+  domain: { chainId: number; jobs: Hex };
+  /** Seconds a round stays open to dispute before it is paid. */
+  windowSeconds: number;
+  table: Table;
+  artifacts: Artifacts;
+  archive: Archive;
+  chain: Chain;
+  credits: Queue;
+  evaluator: { evaluate(request: EvaluateRequest): Promise<EvaluateResult> };
+  /** Folder for files that the evaluator reads; whatever lies there can be made again. */
+  scratch: string;
+}

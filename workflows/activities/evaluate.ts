@@ -1,0 +1,20 @@
+import type { JobSpec } from '#core/jobSpec.js';
+import type { ModelRef } from '#core/messages.js';
+import type { Evaluation } from '../types.js';
+import type { Dependencies } from './dependencies.js';
+import { artifactFile, weightsFile } from './versions.js';
+
+/** Samples a run; large enough to keep the cores busy, small enough for any model that can be trained. */
+const batch = 500;
+
+/** Accuracy and loss of a version on the job's held-out data; nulls when it names none. */
+export async function evaluateVersion(deps: Dependencies, spec: JobSpec, version: ModelRef): Promise<Evaluation> {
+  if (!spec.evaluation) return { accuracy: null, loss: null };
+  const [graph, weights, data] = await Promise.all([
+    artifactFile(deps, version.graph),
+    weightsFile(deps, version),
+    artifactFile(deps, spec.evaluation.sha256),
+  ]);
+  const { accuracy, loss } = await deps.evaluator.evaluate({ graph, weights, data, batch });
+  return { accuracy, loss };
+}

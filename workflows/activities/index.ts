@@ -1,0 +1,31 @@
+import type { CoordinatorActivities } from '../types.js';
+import { admitUpdate, aggregate } from './aggregate.js';
+import { archiveModel, archiveRound } from './archive.js';
+import type { Dependencies } from './dependencies.js';
+import { evaluateVersion } from './evaluate.js';
+import { finishRound } from './finish.js';
+import { prepareJob } from './prepare.js';
+import { failQueuedJob, projectJob, projectRound } from './project.js';
+import { selectRunners } from './select.js';
+import { finishEpoch, planEpoch } from './settle.js';
+
+export type { Dependencies } from './dependencies.js';
+
+/** The coordinator's activities over what they need. */
+export function createActivities(deps: Dependencies): CoordinatorActivities {
+  return {
+    prepareJob: ({ job }) => prepareJob(deps, job),
+    selectRunners: (input) => selectRunners(deps, input),
+    admitUpdate: (input) => admitUpdate(deps, input),
+    aggregate: (input) => aggregate(deps, input),
+    evaluate: ({ prepared, version }) => evaluateVersion(deps, prepared.spec, version),
+    archiveModel: (input) => archiveModel(deps, input),
+    archiveRound: (input) => archiveRound(deps, input),
+    finishRound: (input) => finishRound(deps, input),
+    projectJob: (view) => projectJob(deps, view),
+    projectRound: (view) => projectRound(deps, view),
+    failQueuedJob: (input) => failQueuedJob(deps, input),
+    planEpoch: ({ payer, epoch }) => planEpoch(deps, payer, epoch),
+    finishEpoch: (input) => finishEpoch(deps, input),
+  };
+}

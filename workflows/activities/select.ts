@@ -1,0 +1,83 @@
+import { hashJson } from '#core/canonicalJson.js';
+import { toHex } from '#core/hex.js';
+import type { JobSpec } from '#core/jobSpec.js';
+import { offlineAfterSeconds, type MissingRunner } from '#core/messages.js';
+import { openHash } from '#core/openHash.js';
+import { trainingSeed } from '#core/seed.js';
+import type { RunnerView } from '#core/views.js';
+import { weightShift } from '#core/weights.js';
+import { sha256 } from '#services/sha256.js';
+import type { RoundInput, Selection } from '../types.js';
+import type { Dependencies } from './dependencies.js';
+
+interface Candidate {
+  view: RunnerView;
+  maxSamples: number;
+}
+
+/**
+ * Who is asked in a round: enrolled, registered and staked on chain, serving the data; alive, unless the quorum is
+ * `all`, which waits for the absent. Where more are there than the job asks, a hash of job, round and runner
+ * decides, so that turns are taken.
+ */
+export async function selectRunners(deps: Dependencies, input: RoundInput): Promise<Selection> {
+  const { prepared, round } = input;
+  const { spec } = prepared;
+  const rules = spec.participants;
+  const waitForAll = rules.quorum === 'all';
+  const missing: MissingRunner[] = [];
+  const candidates: Candidate[] = [];
+  for (const view of await deps.table.listRunners()) {
+    const samples = samplesServed(view, spec);
+    if (samples === null) continue;
+    const absent = (await registration(deps, view)) ?? (waitForAll ? null : offline(view));
+    if (absent) missing.push(absent);
+    else candidates.push({ view, maxSamples: samples });
+  }
+  const turn = ({ view }: Candidate) => toHex(trainingSeed(sha256, { job: prepared.job, round, runner: view.runner }));
+  const chosen = candidates
+    .sort((a, b) => (turn(a) < turn(b) ? -1 : 1))
+    .slice(0, rules.most)
+    .sort((a, b) => (a.view.runner < b.view.runner ? -1 : 1));
+
+  const quorum = rules.quorum === 'all' ? Math.max(1, chosen.length) : rules.quorum;
+  const selection = chosen.map(({ view, maxSamples }) => ({ runner: view.runner, maxSamples }));
+  const fields = {
+    job: prepared.job,
+    round,
+    baseVersion: input.base.versionId,
+    specHash: hashJson(sha256, spec),
+    shift: selection.length > 0 ? weightShift(selection.map(({ maxSamples }) => maxSamples)) : 0,
+    selection,
+  };
+  const ready = selection.length >= quorum;
+  const opening = { ...fields, openHash: ready ? openHash(sha256, fields) : fields.specHash };
+  return { opening, missing, quorum, ready };
+}
+
+function samplesServed(view: RunnerView, spec: JobSpec): number | null {
+  const { contract, input, classes } = spec.data;
+  const served = view.data.find(
+    (data) =>
+      data.name === contract && data.classes === classes && data.input.join() === input.join(),
+  );
+  return served?.samples ?? null;
+}
+
+async function registration(deps: Dependencies, { runner }: RunnerView): Promise<MissingRunner | null> {
+  const registered = await deps.chain.runner(runner);
+  if (registered && registered.stake > 0n && !registered.leftAt) return null;
+  const reason = registered ? 'has left the consortium or has no stake' : 'is not registered on chain';
+  return { runner, code: 'not-registered', reason };
+}
+
+function offline({ runner, lastSeen, state }: RunnerView): MissingRunner | null {
+  const silence = (Date.now() - Date.parse(lastSeen)) / 1000;
+  if (state === 'leaving') return { runner, code: 'offline', reason: `stopped by its owner ${ago(silence)}` };
+  if (silence > offlineAfterSeconds) return { runner, code: 'offline', reason: `last seen ${ago(silence)}` };
+  return null;
+}
+
+function ago(seconds: number): string {
+  return seconds < 120 ? `${Math.round(seconds)} s ago` : `${Math.round(seconds / 60)} min ago`;
+}

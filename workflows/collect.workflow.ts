@@ -1,0 +1,163 @@
+import {
+  ActivityCancellationType,
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  TimeoutFailure,
+  condition,
+  proxyActivities,
+} from '@temporalio/workflow';
+import type { MissingCode, MissingRunner, TrainAnswer, TrainTask, TrainUpdate } from '#core/messages.js';
+import { runnerQueue, trainActivityId } from '#core/names.js';
+import type { ParticipantView } from '#core/views.js';
+import { problemOf } from './problem.workflow.js';
+import { coordinator } from './proxies.workflow.js';
+import type { RoundInput, Selection } from './types.js';
+
+interface RunnerActivities {
+  train(task: TrainTask): Promise<TrainAnswer>;
+}
+
+export interface Collected {
+  /** Admitted updates, ascending by runner. */
+  updates: TrainUpdate[];
+  participants: ParticipantView[];
+  missing: MissingRunner[];
+}
+
+type Answer = { update: TrainUpdate } | { code: MissingCode; reason: string };
+type Outcome = { update: TrainUpdate; after: number } | { code: MissingCode; reason: string };
+
+/**
+ * Asks every selected runner at once and returns when the quorum and its grace period, all of them, or the
+ * deadline has come. Only updates that were checked count. Whoever is late costs the round nothing: its
+ * activity is cancelled and what it still says is dropped.
+ */
+export async function collectUpdates(
+  input: RoundInput,
+  selection: Selection,
+  report: (participants: ParticipantView[], missing: MissingRunner[]) => Promise<void>,
+): Promise<Collected> {
+  const { participants: rules } = input.prepared.spec;
+  const runners = selection.opening.selection.map(({ runner }) => runner);
+  const outcomes = new Map<string, Outcome>();
+  const started = Date.now();
+  const deadline = started + rules.deadlineSeconds * 1000;
+  const arrived = () => [...outcomes.values()].filter((outcome) => 'update' in outcome);
+  const settled = () => outcomes.size === runners.length;
+  const enough = () => arrived().length >= selection.quorum;
+  let open = true;
+
+  const scope = new CancellationScope();
+  void scope.run(async () => {
+    for (const runner of runners)
+      void ask(input, selection, runner).then((outcome) => {
+        if (open) outcomes.set(runner, 'update' in outcome ? { ...outcome, after: Date.now() - started } : outcome);
+      });
+  });
+
+  let reported = -1;
+  const progress = async () => {
+    if (reported === outcomes.size) return;
+    reported = outcomes.size;
+    await report(view(runners, outcomes), [...selection.missing, ...missingOf(runners, outcomes)]);
+  };
+  const until = async (done: () => boolean, time: number) => {
+    while (!done() && Date.now() < time) {
+      await progress();
+      const seen = outcomes.size;
+      await condition(() => done() || outcomes.size > seen, Math.max(1, time - Date.now()));
+    }
+  };
+
+  await until(() => enough() || settled(), deadline);
+  if (!settled() && enough()) await until(settled, Math.min(deadline, started + grace(arrived(), rules.graceFactor)));
+  open = false;
+  scope.cancel();
+
+  const waited = ((Date.now() - started) / 1000).toFixed(1);
+  for (const runner of runners)
+    if (!outcomes.has(runner))
+      outcomes.set(runner, { code: 'late', reason: `no update within ${waited} s; the round went on without it` });
+  const missing = [...selection.missing, ...missingOf(runners, outcomes)];
+  const updates = runners.flatMap((runner) => {
+    const outcome = outcomes.get(runner);
+    return outcome && 'update' in outcome ? [outcome.update] : [];
+  });
+  if (updates.length < selection.quorum)
+    throw ApplicationFailure.nonRetryable(
+      `Round ${input.round} has ${updates.length} of the ${selection.quorum} updates it needs after ${waited} s. Missing: ` +
+        missing.map(({ runner, reason }) => `${runner}: ${reason}`).join('; '),
+      'QUORUM_NOT_REACHED',
+    );
+  return { updates, participants: view(runners, outcomes), missing };
+}
+
+/** A slow runner has until `factor` times the median of those who made the quorum, counted from the start. */
+function grace(arrived: readonly Outcome[], factor: number): number {
+  const times = arrived.flatMap((outcome) => ('after' in outcome ? [outcome.after] : [])).sort((a, b) => a - b);
+  return factor * (times[Math.floor((times.length - 1) / 2)] ?? 0);
+}
+
+async function ask(input: RoundInput, selection: Selection, runner: `0x${string}`): Promise<Answer> {
+  const { prepared } = input;
+  const deadline = prepared.spec.participants.deadlineSeconds * 1000;
+  const { train } = proxyActivities<RunnerActivities>({
+    taskQueue: runnerQueue(runner),
+    activityId: trainActivityId(runner),
+    scheduleToCloseTimeout: deadline,
+    startToCloseTimeout: deadline,
+    heartbeatTimeout: '5s',
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    retry: { initialInterval: '250ms', backoffCoefficient: 2, maximumInterval: '5s' },
+  });
+  try {
+    const answer = await train({
+      protocol: 1,
+      coordinator: prepared.coordinator,
+      runner,
+      domain: prepared.domain,
+      opening: selection.opening,
+      model: input.base,
+      spec: prepared.spec,
+    });
+    if (answer.kind === 'refused') return { code: 'refused', reason: `${answer.code}: ${answer.reason}` };
+    if (answer.runner !== runner) return { code: 'rejected', reason: `the answer names another runner, ${answer.runner}` };
+    await coordinator.admitUpdate({ prepared, opening: selection.opening, update: answer });
+    return { update: answer };
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+function failure(error: unknown): Answer {
+  const problem = problemOf(error);
+  if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: problem.message };
+  if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure)
+    return { code: 'lost', reason: 'it took the task or was asked, and did not answer before the deadline' };
+  return { code: 'failed', reason: `${problem.code}: ${problem.message}`.slice(0, 900) };
+}
+
+function view(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, Outcome>): ParticipantView[] {
+  return runners.map((runner) => {
+    const outcome = outcomes.get(runner);
+    if (!outcome || !('update' in outcome))
+      return {
+        runner,
+        state: outcome ? 'missing' : 'asked',
+        samples: null,
+        loss: null,
+        seconds: null,
+        bytes: null,
+      };
+    const { samples, loss, seconds, bytes } = outcome.update;
+    return { runner, state: 'done', samples, loss, seconds, bytes };
+  });
+}
+
+function missingOf(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, Outcome>): MissingRunner[] {
+  return runners.flatMap((runner) => {
+    const outcome = outcomes.get(runner);
+    return outcome && 'code' in outcome ? [{ runner, code: outcome.code, reason: outcome.reason }] : [];
+  });
+}

@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { Wallet } from 'ethers';
+import { pino } from 'pino';
+import { deploymentSchema } from '#contracts/deployment.js';
+import { chainQueue, coordinatorQueue } from '#core/names.js';
+import { parseMessage } from '#core/schema.js';
+import { openArchive } from '#services/archive.js';
+import { openArtifacts } from '#services/artifacts.js';
+import { openChain } from '#services/chain.js';
+import { createSender } from '#services/chainSender.js';
+import { openQueue } from '#services/queue.js';
+import { openTable } from '#services/table.js';
+import { TrainingProcess } from '#trainer/run/trainingProcess.js';
+import { createActivities } from './activities/index.js';
+import { createChainActivities } from './activities/transactions.js';
+import { cachedArtifacts } from './artifactCache.js';
+import { readEnvironment } from './environment.js';
+import { failureInterceptor } from './failures.js';
+
+/** The workflow worker of one member's stack: workflows, coordinator activities, and the only sender of its key. */
+const environment = readEnvironment();
+const log = pino({ level: environment.LOG_LEVEL, base: null });
+const deployment = parseMessage(deploymentSchema, environment.CHAIN_DEPLOYMENT, 'CHAIN_DEPLOYMENT');
+const wallet = new Wallet(readFileSync(environment.COORDINATOR_KEY_FILE, 'utf8').trim());
+
+const table = openTable({ table: environment.TABLE_NAME });
+const chain = openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment });
+const evaluator = new TrainingProcess({ threads: 1 });
+const activities = createActivities({
+  coordinator: environment.COORDINATOR_ADDRESS,
+  domain: { chainId: deployment.chainId, jobs: deployment.jobs.toLowerCase() as `0x${string}` },
+  windowSeconds: environment.DISPUTE_WINDOW_SECONDS,
+  table,
+  artifacts: cachedArtifacts(openArtifacts({ bucket: environment.BUCKET_NAME }), 256 * 1024 * 1024),
+  archive: openArchive({
+    gateways: environment.ARWEAVE_GATEWAYS,
+    key: JSON.parse(await readFile(environment.ARWEAVE_KEY_FILE, 'utf8')),
+  }),
+  chain,
+  credits: openQueue({ url: environment.CREDITS_QUEUE_URL }),
+  evaluator,
+  scratch: environment.WORKER_SCRATCH,
+});
+const sender = createSender({ chain, wallet, intents: table.intents });
+
+Runtime.install({
+  shutdownSignals: [],
+  logger: {
+    log: (level, message, meta) => log[level === 'TRACE' ? 'trace' : level === 'DEBUG' ? 'debug' : level === 'INFO' ? 'info' : level === 'WARN' ? 'warn' : 'error'](meta ?? {}, message),
+    trace: (message, meta) => log.trace(meta ?? {}, message),
+    debug: (message, meta) => log.debug(meta ?? {}, message),
+    info: (message, meta) => log.info(meta ?? {}, message),
+    warn: (message, meta) => log.warn(meta ?? {}, message),
+    error: (message, meta) => log.error(meta ?? {}, message),
+  },
+});
+const connection = await NativeConnection.connect({ address: environment.TEMPORAL_ADDRESS });
+const common = {
+  connection,
+  namespace: environment.TEMPORAL_NAMESPACE,
+  interceptors: { activity: [() => ({ inbound: failureInterceptor(log) })] },
+  shutdownGraceTime: '5s',
+} satisfies Partial<WorkerOptions>;
+
+const coordinator = await Worker.create({
+  ...common,
+  taskQueue: coordinatorQueue,
+  workflowBundle: { codePath: environment.WORKFLOW_BUNDLE },
+  activities,
+  maxConcurrentActivityTaskExecutions: 32,
+  maxConcurrentWorkflowTaskExecutions: 16,
+  maxCachedWorkflows: 200,
+  // A killed worker's workflows go on elsewhere, or here after its restart, this soon (default 10 s).
+  stickyQueueScheduleToStartTimeout: '1s',
+});
+const sending = await Worker.create({
+  ...common,
+  taskQueue: chainQueue(environment.COORDINATOR_ADDRESS),
+  activities: createChainActivities({ chain, sender, coordinator: environment.COORDINATOR_ADDRESS }),
+  maxConcurrentActivityTaskExecutions: 1,
+});
+
+const stop = () => {
+  coordinator.shutdown();
+  sending.shutdown();
+};
+process.once('SIGTERM', stop);
+process.once('SIGINT', stop);
+log.info({ coordinator: environment.COORDINATOR_ADDRESS }, 'the workflow worker is ready');
+await Promise.all([coordinator.run(), sending.run()]);
+await evaluator.close();
+await connection.close();

@@ -1,0 +1,120 @@
+import { ApplicationFailure } from '@temporalio/workflow';
+import type { TransactionRecord } from '#core/messages.js';
+import type { RoundPhase, RoundSeconds, RoundView } from '#core/views.js';
+import { collectUpdates } from './collect.workflow.js';
+import { problemOf } from './problem.workflow.js';
+import { chain, coordinator, quick } from './proxies.workflow.js';
+import { awaitSelection } from './selection.workflow.js';
+import type { RoundInput, RoundResult } from './types.js';
+
+/**
+ * One round: select, collect, aggregate, evaluate and archive, anchor. The opening is sent to the chain while
+ * the runners already train on it; the round is closed only after both.
+ */
+export async function trainingRound(input: RoundInput): Promise<RoundResult> {
+  const { prepared, round, base } = input;
+  const started = Date.now();
+  const seconds: Partial<RoundSeconds> = {};
+  const transactions: TransactionRecord[] = [];
+  const view: RoundView = {
+    seq: 0,
+    updatedAt: new Date(started).toISOString(),
+    job: prepared.job,
+    round,
+    phase: 'selecting',
+    startedAt: new Date(started).toISOString(),
+    participants: [],
+    missing: [],
+    accuracy: null,
+    loss: null,
+    seconds,
+    openHash: null,
+    version: null,
+    rootHeader: null,
+    archive: null,
+    transactions,
+    problem: null,
+  };
+  const project = async (change: Partial<RoundView> & { phase: RoundPhase }) => {
+    Object.assign(view, change, { seq: view.seq + 1, updatedAt: new Date().toISOString() });
+    await quick.projectRound(view);
+  };
+  const timed = async <T>(part: Exclude<keyof RoundSeconds, 'total'>, work: () => Promise<T>): Promise<T> => {
+    const from = Date.now();
+    const result = await work();
+    seconds[part] = (seconds[part] ?? 0) + (Date.now() - from) / 1000;
+    return result;
+  };
+
+  try {
+    await project({ phase: 'selecting' });
+    const selection = await timed('select', () => awaitSelection(input));
+    const { opening } = selection;
+    const opened = chain(prepared.coordinator).openRound({
+      job: prepared.job,
+      round,
+      openHash: opening.openHash,
+    });
+    opened.catch(() => undefined); // awaited below; a failure meanwhile must not count as unhandled
+    const collected = await timed('collect', () =>
+      collectUpdates(input, selection, (participants, missing) =>
+        project({ phase: 'collecting', participants, missing, openHash: opening.openHash }),
+      ),
+    );
+    const { updates, missing } = collected;
+    await project({ phase: 'aggregating', participants: collected.participants, missing });
+    const aggregated = await timed('aggregate', async () => {
+      transactions.push(await opened);
+      return coordinator.aggregate({ prepared, opening, base, updates });
+    });
+    await project({
+      phase: 'evaluating',
+      version: aggregated.version,
+      rootHeader: aggregated.rootHeader,
+    });
+    const archiveStarted = Date.now();
+    const archivedModel = coordinator.archiveModel({ prepared, round, version: aggregated.version });
+    archivedModel.catch(() => undefined);
+    const evaluation = await timed('evaluate', () =>
+      coordinator.evaluate({ prepared, version: aggregated.version }),
+    );
+    const trained = weightedLoss(updates);
+    await project({ phase: 'archiving', accuracy: evaluation.accuracy, loss: evaluation.loss ?? trained });
+    const { archive, shares } = await coordinator.archiveRound({
+      prepared,
+      opening,
+      base,
+      updates,
+      previousManifest: input.previousManifest,
+      aggregate: aggregated,
+      model: await archivedModel,
+      missing,
+      accuracy: evaluation.accuracy,
+      loss: evaluation.loss ?? trained,
+      seconds,
+    });
+    seconds.archive = (Date.now() - archiveStarted) / 1000 - (seconds.evaluate ?? 0);
+    await project({ phase: 'anchoring', archive });
+    const { version, rootHeader } = aggregated;
+    transactions.push(
+      await timed('anchor', () =>
+        chain(prepared.coordinator).closeRound({ prepared, round, rootHeader, version, archive }),
+      ),
+    );
+    seconds.total = (Date.now() - started) / 1000;
+    await coordinator.finishRound({ prepared, round, base, version, accuracy: view.accuracy, archive, shares });
+    await project({ phase: 'done' });
+    return { version, accuracy: view.accuracy, loss: view.loss, archive, transactions };
+  } catch (error) {
+    await project({ phase: 'failed', problem: problemOf(error) }).catch(() => undefined);
+    throw error instanceof ApplicationFailure
+      ? error
+      : ApplicationFailure.nonRetryable(problemOf(error).message, problemOf(error).code);
+  }
+}
+
+/** Mean training loss over samples; what a round reports when the job has no held-out data. */
+function weightedLoss(updates: readonly { samples: number; loss: number }[]): number {
+  const samples = updates.reduce((sum, update) => sum + update.samples, 0);
+  return updates.reduce((sum, update) => sum + update.loss * update.samples, 0) / samples;
+}

@@ -1,0 +1,187 @@
+import type { JobSpec } from '#core/jobSpec.js';
+import type {
+  ArchiveRefs,
+  MissingRunner,
+  ModelRef,
+  RoundOpening,
+  TrainUpdate,
+  TransactionRecord,
+} from '#core/messages.js';
+import type { JobView, RoundSeconds, RoundView } from '#core/views.js';
+
+/** What workflows and their activities say to each other. References only: tensors never enter a history. */
+
+export type Hex = `0x${string}`;
+
+export interface JobInput {
+  job: Hex;
+  /** Set when the workflow continued as new between two rounds. */
+  progress?: JobProgress;
+}
+
+/** Everything a job carries from round to round. */
+export interface JobProgress {
+  seq: number;
+  prepared: PreparedJob;
+  /** Rounds finished. */
+  round: number;
+  version: ModelRef;
+  accuracy: number | null;
+  loss: number | null;
+  archive: ArchiveRefs;
+  transactions: TransactionRecord[];
+  paused: boolean;
+}
+
+/** A job whose spec was checked and whose version 0 exists and is archived. */
+export interface PreparedJob {
+  job: Hex;
+  spec: JobSpec;
+  specHash: Hex;
+  coordinator: Hex;
+  domain: { chainId: number; jobs: Hex };
+  view: Pick<JobView, 'trigger' | 'delivery' | 'createdAt'>;
+  parent: Hex | null;
+  base: ModelRef;
+  baseNumber: number;
+  graphArchive: string;
+  archive: ArchiveRefs;
+  accuracy: number | null;
+  loss: number | null;
+}
+
+export interface RoundInput {
+  prepared: PreparedJob;
+  round: number;
+  base: ModelRef;
+  previousManifest: Hex;
+}
+
+export interface RoundResult {
+  version: ModelRef;
+  accuracy: number | null;
+  loss: number | null;
+  archive: ArchiveRefs;
+  transactions: TransactionRecord[];
+}
+
+export interface Selection {
+  opening: RoundOpening;
+  missing: MissingRunner[];
+  /** Updates the round needs, with `all` resolved. */
+  quorum: number;
+  /** Bytes of update and trainer time vary; the job's deadline bounds both. */
+  ready: boolean;
+}
+
+export interface AggregateInput {
+  prepared: PreparedJob;
+  opening: RoundOpening;
+  base: ModelRef;
+  /** Admitted updates, ascending by runner. */
+  updates: TrainUpdate[];
+}
+
+export interface Aggregate {
+  version: ModelRef;
+  /** Sum root of every node of the aggregation tree, level by level from the bottom. */
+  sumRoots: Hex[][];
+  rootHeader: Hex;
+  weights: number[];
+}
+
+export interface ArchiveRoundInput extends AggregateInput {
+  previousManifest: Hex;
+  aggregate: Aggregate;
+  model: ArchivedModel;
+  missing: MissingRunner[];
+  accuracy: number | null;
+  loss: number | null;
+  seconds: Partial<RoundSeconds>;
+}
+
+export interface ArchivedModel {
+  model: string;
+  state: string | null;
+}
+
+export interface Evaluation {
+  accuracy: number | null;
+  loss: number | null;
+}
+
+export interface CloseInput {
+  prepared: PreparedJob;
+  round: number;
+  rootHeader: Hex;
+  version: ModelRef;
+  archive: ArchiveRefs;
+}
+
+export interface FinishRoundInput {
+  prepared: PreparedJob;
+  round: number;
+  base: ModelRef;
+  version: ModelRef;
+  accuracy: number | null;
+  archive: ArchiveRefs;
+  shares: RewardShare[];
+}
+
+/** What one runner earned in one round. */
+export interface RewardShare {
+  runner: Hex;
+  units: string;
+  amount: string;
+}
+
+export interface ArchivedRound {
+  archive: ArchiveRefs;
+  shares: RewardShare[];
+}
+
+/** Activities of the coordinator's own queue. */
+export interface CoordinatorActivities {
+  prepareJob(input: { job: Hex }): Promise<PreparedJob>;
+  selectRunners(input: RoundInput): Promise<Selection>;
+  admitUpdate(input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate }): Promise<void>;
+  aggregate(input: AggregateInput): Promise<Aggregate>;
+  evaluate(input: { prepared: PreparedJob; version: ModelRef }): Promise<Evaluation>;
+  archiveModel(input: { prepared: PreparedJob; round: number; version: ModelRef }): Promise<ArchivedModel>;
+  archiveRound(input: ArchiveRoundInput): Promise<ArchivedRound>;
+  finishRound(input: FinishRoundInput): Promise<void>;
+  projectJob(view: JobView): Promise<void>;
+  projectRound(view: RoundView): Promise<void>;
+  failQueuedJob(input: { job: Hex; code: string; message: string }): Promise<void>;
+  planEpoch(input: { payer: Hex; epoch: number }): Promise<EpochPlan | null>;
+  finishEpoch(input: { plan: EpochPlan; transaction: TransactionRecord; effective: boolean }): Promise<void>;
+}
+
+/** Activities of the queue that one signing key has for itself. */
+export interface ChainActivities {
+  createJob(input: { prepared: PreparedJob }): Promise<TransactionRecord[]>;
+  openRound(input: { job: Hex; round: number; openHash: Hex }): Promise<TransactionRecord>;
+  closeRound(input: CloseInput): Promise<TransactionRecord>;
+  finishJob(input: { job: Hex }): Promise<TransactionRecord>;
+  publishEpoch(input: { plan: EpochPlan }): Promise<TransactionRecord>;
+}
+
+export interface SettlementInput {
+  payer: Hex;
+  epoch: number;
+}
+
+/** An epoch as recomputed from the manifests of final rounds. */
+export interface EpochPlan {
+  payer: Hex;
+  epoch: number;
+  root: Hex;
+  leaves: number;
+  total: string;
+  manifestHash: Hex;
+  archive: string;
+  /** SHA-256 of the epoch file in the artifacts. */
+  file: Hex;
+  jobs: Hex[];
+  windowSeconds: number;
+}

@@ -1,0 +1,4 @@
+/** What Temporal's sandbox loads: the workflows, and nothing else. */
+export { trainingJob } from './job.workflow.js';
+export { trainingRound } from './round.workflow.js';
+export { settlement } from './settlement.workflow.js';
