@@ -54,11 +54,13 @@ async function deploy(
 
 /** Asks often: ethers' own wait() looks every 4 s, which on a local chain is all there is to wait for. */
 async function mined(signer: Signer, hash: string): Promise<TransactionReceipt> {
-  for (let pause = 50; ; pause = Math.min(pause * 1.5, 2_000)) {
+  const until = Date.now() + 120_000;
+  for (let pause = 50; Date.now() < until; pause = Math.min(pause * 1.5, 2_000)) {
     const receipt = await providerOf(signer).getTransactionReceipt(hash);
     if (receipt !== null) return receipt;
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
+  throw new Error(`The deployment ${hash} was not mined within two minutes. Look whether the chain makes blocks.`);
 }
 
 function providerOf(signer: Signer) {

@@ -122,7 +122,7 @@ type Outputs<A extends Abi, N extends ExtractAbiFunctionNames<A>> = AbiParameter
 >;
 type Output<A extends Abi, N extends ExtractAbiFunctionNames<A>> =
   Outputs<A, N> extends readonly [infer Single] ? Single : Outputs<A, N>;
-type EventArguments<A extends Abi, N extends ExtractAbiEventNames<A>> = {
+export type EventArguments<A extends Abi, N extends ExtractAbiEventNames<A>> = {
   [Input in ExtractAbiEvent<A, N>['inputs'][number] as Input['name'] & string]: AbiParameterToPrimitiveType<
     Input,
     'outputs'

@@ -51,7 +51,11 @@ export function runnerHeader(hash: Hash, header: RunnerHeader): Uint8Array {
 export function nodeHeader(hash: Hash, { sumRoot, weight, count, children }: NodeHeader): Uint8Array {
   if (children.length < 1 || children.length > RUNNERS_PER_NODE)
     throw new RoundtableError('INVALID_INPUT', `A node has 1 to 16 children, not ${children.length}.`);
-  const preimage = new ByteWriter(45 + 32 * children.length).u8(LEAF.node).bytes(sumRoot, 32).u64(weight).u32(count);
+  const preimage = new ByteWriter(45 + 32 * children.length)
+    .u8(LEAF.node)
+    .bytes(sumRoot, 32)
+    .u64(weight)
+    .u32(count);
   for (const child of children) preimage.bytes(child, 32);
   return hash(preimage.finish());
 }
@@ -71,7 +75,10 @@ export interface AggregationNode {
 export function aggregationTree(runners: number): { levels: AggregationNode[][] } {
   if (!Number.isInteger(runners) || runners < 1)
     throw new RoundtableError('INVALID_INPUT', `An aggregation needs at least one runner, not ${runners}.`);
-  let level = groups(runners, RUNNERS_PER_NODE).map((range): AggregationNode => ({ children: range, runners: range }));
+  let level = groups(runners, RUNNERS_PER_NODE).map((range): AggregationNode => ({
+    children: range,
+    runners: range,
+  }));
   const levels = [level];
   while (level.length > 1) {
     const below = level;
@@ -101,16 +108,25 @@ export function aggregationHeaders(
   runners.forEach(({ index, runner }, i) => {
     const before = runners[i - 1];
     if (index !== i || (before && before.runner.toLowerCase() >= runner.toLowerCase()))
-      throw new RoundtableError('INVALID_INPUT', `Runner headers are numbered from 0, ascending by address; see ${runner}.`);
+      throw new RoundtableError(
+        'INVALID_INPUT',
+        `Runner headers are numbered from 0, ascending by address; see ${runner}.`,
+      );
   });
   const { levels } = aggregationTree(runners.length);
   if (sumRoots.length !== levels.length)
-    throw new RoundtableError('INVALID_INPUT', `${runners.length} runners have ${levels.length} levels of sums.`);
+    throw new RoundtableError(
+      'INVALID_INPUT',
+      `${runners.length} runners have ${levels.length} levels of sums.`,
+    );
   let below = runners.map((header) => runnerHeader(hash, header));
   return levels.map((level, height) => {
     const roots = sumRoots[height] ?? [];
     if (roots.length !== level.length)
-      throw new RoundtableError('INVALID_INPUT', `Level ${height} has ${level.length} nodes, but ${roots.length} sum roots.`);
+      throw new RoundtableError(
+        'INVALID_INPUT',
+        `Level ${height} has ${level.length} nodes, but ${roots.length} sum roots.`,
+      );
     below = level.map(({ children: [from, to], runners: [first, last] }, i) =>
       nodeHeader(hash, {
         sumRoot: roots[i] ?? new Uint8Array(0),
@@ -124,5 +140,8 @@ export function aggregationHeaders(
 }
 
 function groups(count: number, size: number): [number, number][] {
-  return Array.from({ length: Math.ceil(count / size) }, (_, i) => [i * size, Math.min(count, (i + 1) * size)]);
+  return Array.from({ length: Math.ceil(count / size) }, (_, i) => [
+    i * size,
+    Math.min(count, (i + 1) * size),
+  ]);
 }

@@ -84,6 +84,23 @@ export const errorCodes = {
     meaning: 'The sealed data was altered, cut short, or sealed for another purpose.',
   },
 
+  // The chain
+  CHAIN_UNREACHABLE: { status: 503, meaning: 'None of the RPC endpoints answered. Repeating is safe.' },
+  CHAIN_WRONG_NETWORK: {
+    status: 422,
+    meaning: 'An RPC endpoint serves another chain, or one on which the contracts of this consortium are not.',
+  },
+  CHAIN_REVERTED: { status: 409, meaning: 'A contract refused the call; the message names its error and arguments.' },
+  CHAIN_REFUSED: { status: 503, meaning: 'An RPC endpoint did not take a request; the message has its reason.' },
+  CHAIN_INSUFFICIENT_FUNDS: {
+    status: 503,
+    meaning: 'The account cannot pay for the transaction. It is sent when the account was topped up and the call is repeated.',
+  },
+  CHAIN_NOT_MINED: {
+    status: 503,
+    meaning: 'A transaction was sent but not mined in time. Repeating sends the same bytes again.',
+  },
+
   // The local stack
   ALREADY_RUNNING: { status: 409, meaning: 'Another process runs a stack from this state folder.' },
   PORT_IN_USE: { status: 409, meaning: 'A port that was asked for by number belongs to another process.' },
@@ -118,6 +135,16 @@ export const errorCodes = {
   TRAINING_NOT_FINITE: { status: 422, meaning: 'Training produced NaN or infinity; try a smaller learning rate or check the data.' },
   TRAINING_CHILD_DIED: { status: 503, meaning: 'The training process ended before it answered. The request can be made again.' },
   TRAINING_ABORTED: { status: 409, meaning: 'The training was cancelled by whoever asked for it.' },
+  // Runners
+  HOME_INVALID: { status: 400, meaning: "A runner's home folder lacks a file, or one has mistakes; each is listed." },
+  KEY_INVALID: { status: 400, meaning: 'A key file does not exist or does not hold a private key.' },
+  KEY_EXPOSED: { status: 400, meaning: 'Others on the machine can reach a private key. Make the file readable to its owner only.' },
+  POLICY_REFUSED: { status: 403, meaning: "The runner's owner does not allow this coordinator, job, data set or size of round." },
+  TASK_NOT_MINE: { status: 403, meaning: 'A task is for another runner, or from another stack than the one its runner works for.' },
+  OPENING_INVALID: { status: 422, meaning: 'A task does not hold what its round committed to when it opened; the runner does not sign for it.' },
+  ALREADY_SIGNED: { status: 409, meaning: 'The runner has signed an update for this round of the job under other conditions, and signs only once.' },
+  DATA_NOT_SERVED: { status: 409, meaning: 'The runner has no data set of the name that the job asks for.' },
+  SAMPLES_EXCEEDED: { status: 409, meaning: 'The runner has more samples than it had declared when the round opened.' },
 } as const satisfies Record<string, { status: number; meaning: string }>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -39,7 +39,7 @@ export function quantise(values: Float32Array, exponent: number, out: Int32Array
   const scale = 2 ** -exponent;
   for (let i = 0; i < values.length; i++) {
     const x = (values[i] ?? 0) * scale;
-    if (!(x > -SATURATION && x < SATURATION)) throw unrepresentable(values[i] ?? 0, i, exponent);
+    if (!(Math.abs(x) < SATURATION)) throw unrepresentable(values[i] ?? 0, i, exponent);
     out[i] = x + ROUNDER - ROUNDER;
   }
 }
@@ -57,7 +57,12 @@ export function dequantise(params: Int32Array, exponent: number, out: Float32Arr
  * @returns how many values were saturated
  * @throws UPDATE_NOT_FINITE for NaN and infinity, with the index
  */
-export function encodeDelta(local: Float32Array, params: Int32Array, exponent: number, out: Int32Array): number {
+export function encodeDelta(
+  local: Float32Array,
+  params: Int32Array,
+  exponent: number,
+  out: Int32Array,
+): number {
   sameLength(local.length, params.length);
   sameLength(local.length, out.length);
   const step = 2 ** exponent;
@@ -65,7 +70,7 @@ export function encodeDelta(local: Float32Array, params: Int32Array, exponent: n
   let saturated = 0;
   for (let i = 0; i < local.length; i++) {
     const x = ((local[i] ?? 0) - Math.fround((params[i] ?? 0) * step)) * scale;
-    if (x > -SATURATION && x < SATURATION) out[i] = x + ROUNDER - ROUNDER;
+    if (Math.abs(x) < SATURATION) out[i] = x + ROUNDER - ROUNDER;
     else if (Number.isFinite(x)) {
       out[i] = x > 0 ? INT32_LIMIT : -INT32_LIMIT;
       saturated++;
@@ -80,7 +85,11 @@ const ROUNDER = 1.5 * 2 ** 52;
 const SATURATION = INT32_LIMIT + 0.5;
 
 function sameLength(a: number, b: number): void {
-  if (a !== b) throw new RoundtableError('INVALID_INPUT', `Vectors of ${a} and ${b} values were given; they must match.`);
+  if (a !== b)
+    throw new RoundtableError(
+      'INVALID_INPUT',
+      `Vectors of ${a} and ${b} values were given; they must match.`,
+    );
 }
 
 function unrepresentable(value: number, index: number, exponent: number): RoundtableError {
@@ -93,7 +102,11 @@ function unrepresentable(value: number, index: number, exponent: number): Roundt
 }
 
 function notFinite(value: number, index: number): RoundtableError {
-  return new RoundtableError('UPDATE_NOT_FINITE', `Value ${index} is ${value}; only finite numbers can be encoded.`, {
-    details: { index },
-  });
+  return new RoundtableError(
+    'UPDATE_NOT_FINITE',
+    `Value ${index} is ${value}; only finite numbers can be encoded.`,
+    {
+      details: { index },
+    },
+  );
 }

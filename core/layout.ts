@@ -53,7 +53,8 @@ export function createLayout(weights: readonly WeightTensor[]): Layout {
 
 /** Orders tensors with known grids and gives them their offsets. @throws INVALID_INPUT as createLayout */
 export function layoutOf(tensors: readonly Pick<TensorLayout, 'name' | 'shape' | 'exponent'>[]): Layout {
-  if (tensors.length === 0) throw new RoundtableError('INVALID_INPUT', 'A model needs at least one trainable tensor.');
+  if (tensors.length === 0)
+    throw new RoundtableError('INVALID_INPUT', 'A model needs at least one trainable tensor.');
   const utf8 = new TextEncoder();
   const sorted = tensors
     .map((tensor) => ({ tensor, key: utf8.encode(tensor.name) }))
@@ -94,7 +95,8 @@ export function quantiseModel(layout: Layout, weights: readonly WeightTensor[]):
   const params = new Int32Array(layout.dimension);
   for (const tensor of layout.tensors) {
     const data = byName.get(tensor.name);
-    if (!data) throw new RoundtableError('INVALID_INPUT', `The model has no tensor ${JSON.stringify(tensor.name)}.`);
+    if (!data)
+      throw new RoundtableError('INVALID_INPUT', `The model has no tensor ${JSON.stringify(tensor.name)}.`);
     quantise(data, tensor.exponent, valuesOf(params, tensor));
   }
   return params;

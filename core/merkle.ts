@@ -94,10 +94,11 @@ export class MerkleTree {
     preimage[0] = NODE;
     for (let height = 0; height < this.depth; height++) {
       const parents = new Uint8Array(32 * Math.ceil(level.length / 64));
+      const zero = this.#zeros[height] ?? ZEROS;
       for (let i = 0; i < parents.length; i += 32) {
         const children = level.subarray(2 * i, 2 * i + 64);
         preimage.set(children, 1);
-        if (children.length === 32) preimage.set(this.#zeros[height] ?? ZEROS, 33);
+        if (children.length === 32) preimage.set(zero, 33);
         parents.set(hash(preimage), i);
       }
       this.#levels.push(parents);

@@ -1,7 +1,16 @@
 /** What a round commits to when it opens (PROTOCOL sections 2 and 6). */
 import { ByteWriter, compareBytes, type Uint } from './bytes.js';
 import { RoundtableError } from './errors.js';
-import { fromHex, toHex, type Hash, type Hex, type JobId, type RunnerId, type Sha256Hex, type VersionId } from './hex.js';
+import {
+  fromHex,
+  toHex,
+  type Hash,
+  type Hex,
+  type JobId,
+  type RunnerId,
+  type Sha256Hex,
+  type VersionId,
+} from './hex.js';
 import { LEAF, MerkleTree } from './merkle.js';
 
 /** A runner that was asked, and the most samples it may sign for. */
@@ -41,7 +50,10 @@ export function selectionTree(hash: Hash, selection: readonly Selected[]): Merkl
   selection.forEach(({ runner }, i) => {
     const before = selection[i - 1];
     if (before && compareBytes(fromHex(before.runner), fromHex(runner)) >= 0)
-      throw new RoundtableError('INVALID_INPUT', `A selection is ascending by runner; ${runner} follows ${before.runner}.`);
+      throw new RoundtableError(
+        'INVALID_INPUT',
+        `A selection is ascending by runner; ${runner} follows ${before.runner}.`,
+      );
   });
   return new MerkleTree(
     hash,
@@ -52,6 +64,11 @@ export function selectionTree(hash: Hash, selection: readonly Selected[]): Merkl
 /** H(0x08 ‖ index u32 ‖ runner 20 ‖ maxSamples u64). */
 export function selectionLeaf(hash: Hash, index: number, { runner, maxSamples }: Selected): Uint8Array {
   return hash(
-    new ByteWriter(33).u8(LEAF.selection).u32(index).bytes(fromHex(runner as Hex), 20).u64(maxSamples).finish(),
+    new ByteWriter(33)
+      .u8(LEAF.selection)
+      .u32(index)
+      .bytes(fromHex(runner as Hex), 20)
+      .u64(maxSamples)
+      .finish(),
   );
 }

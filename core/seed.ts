@@ -8,6 +8,11 @@ import { LEAF } from './merkle.js';
  */
 export function trainingSeed(hash: Hash, of: { job: JobId; round: number; runner: RunnerId }): Uint8Array {
   return hash(
-    new ByteWriter(57).u8(LEAF.seed).bytes(fromHex(of.job), 32).u32(of.round).bytes(fromHex(of.runner), 20).finish(),
+    new ByteWriter(57)
+      .u8(LEAF.seed)
+      .bytes(fromHex(of.job), 32)
+      .u32(of.round)
+      .bytes(fromHex(of.runner), 20)
+      .finish(),
   );
 }

@@ -12,7 +12,10 @@ export const MAX_TOTAL_WEIGHT = 2 ** 22;
  */
 export function weightShift(declaredSamples: readonly Uint[]): number {
   if (declaredSamples.length === 0 || declaredSamples.length > MAX_TOTAL_WEIGHT)
-    throw new RoundtableError('INVALID_INPUT', `A round has 1 to 2^22 runners, not ${declaredSamples.length}.`);
+    throw new RoundtableError(
+      'INVALID_INPUT',
+      `A round has 1 to 2^22 runners, not ${declaredSamples.length}.`,
+    );
   const samples = declaredSamples.map(naturalSamples);
   for (let shift = 0; ; shift++) {
     const total = samples.reduce((sum, declared) => sum + shifted(declared, shift), 0n);
@@ -26,7 +29,10 @@ export function weightOf(samples: Uint, shift: number): number {
     throw new RoundtableError('INVALID_INPUT', `A shift lies between 0 and 63, not ${shift}.`);
   const weight = shifted(naturalSamples(samples), shift);
   if (weight > BigInt(MAX_TOTAL_WEIGHT))
-    throw new RoundtableError('INVALID_INPUT', `${samples} samples shifted by ${shift} exceed the weight of a round, 2^22.`);
+    throw new RoundtableError(
+      'INVALID_INPUT',
+      `${samples} samples shifted by ${shift} exceed the weight of a round, 2^22.`,
+    );
   return Number(weight);
 }
 

@@ -1,6 +1,6 @@
 import { isRoundtableError } from '#core/errors.js';
 import { hashJson } from '#core/canonicalJson.js';
-import { ZERO_HASH, type RunnerId } from '#core/hex.js';
+import type { RunnerId } from '#core/hex.js';
 import type { TrainTask } from '#core/messages.js';
 import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
@@ -15,12 +15,19 @@ import type { RunnerConfig } from './runnerHome.js';
  * @throws a refusal
  */
 export function checkTask(task: TrainTask, runner: RunnerId, config: RunnerConfig): void {
-  if (task.runner !== runner) refuse('TASK_NOT_MINE', `This is runner ${runner}; the task is for ${task.runner}.`);
+  if (task.runner !== runner)
+    refuse('TASK_NOT_MINE', `This is runner ${runner}; the task is for ${task.runner}.`);
   if (task.coordinator !== config.stack.coordinator)
-    refuse('TASK_NOT_MINE', `This runner works for ${config.stack.coordinator}; the task comes from ${task.coordinator}.`);
+    refuse(
+      'TASK_NOT_MINE',
+      `This runner works for ${config.stack.coordinator}; the task comes from ${task.coordinator}.`,
+    );
   const { chainId, jobs } = config.chain;
   if (task.domain.chainId !== chainId || task.domain.jobs !== jobs)
-    refuse('TASK_NOT_MINE', `This runner signs for contract ${jobs} on chain ${chainId}, not for ${task.domain.jobs} on ${task.domain.chainId}.`);
+    refuse(
+      'TASK_NOT_MINE',
+      `This runner signs for contract ${jobs} on chain ${chainId}, not for ${task.domain.jobs} on ${task.domain.chainId}.`,
+    );
   checkOpening(task);
 }
 
@@ -30,12 +37,22 @@ export function checkData(task: TrainTask, data: DataSet | null): DataSet {
   if (!data) refuse('DATA_NOT_SERVED', `This runner has no data set ${wanted.contract}.`);
   const { input, classes, samples } = data.contract;
   if (input.length !== wanted.input.length || input.some((extent, i) => extent !== wanted.input[i]))
-    refuse('MODEL_SHAPE_MISMATCH', `Samples of ${wanted.contract} have the shape [${input}] here; the job wants [${wanted.input}].`);
+    refuse(
+      'MODEL_SHAPE_MISMATCH',
+      `Samples of ${wanted.contract} have the shape [${input}] here; the job wants [${wanted.input}].`,
+    );
   if (classes > wanted.classes)
-    refuse('MODEL_SHAPE_MISMATCH', `${wanted.contract} has ${classes} classes here; the job knows ${wanted.classes}.`);
-  const declared = task.opening.selection.find((selected) => selected.runner === task.runner)?.maxSamples ?? 0;
+    refuse(
+      'MODEL_SHAPE_MISMATCH',
+      `${wanted.contract} has ${classes} classes here; the job knows ${wanted.classes}.`,
+    );
+  const declared =
+    task.opening.selection.find((selected) => selected.runner === task.runner)?.maxSamples ?? 0;
   if (samples > declared)
-    refuse('SAMPLES_EXCEEDED', `${wanted.contract} has grown to ${samples} samples; the round opened with ${declared}. The next round takes them.`);
+    refuse(
+      'SAMPLES_EXCEEDED',
+      `${wanted.contract} has grown to ${samples} samples; the round opened with ${declared}. The next round takes them.`,
+    );
   return data;
 }
 
@@ -53,8 +70,6 @@ function checkOpening({ opening, spec, model, runner }: TrainTask): void {
   });
   if (version !== model.versionId || version !== opening.baseVersion)
     refuse('OPENING_INVALID', 'The model in the task is not the base version that the round committed to.');
-  if ((model.state === null) !== (model.stateRoot === ZERO_HASH))
-    refuse('OPENING_INVALID', "The model's optimiser state and its commitment do not agree.");
   if (committed(opening) !== opening.openHash)
     refuse('OPENING_INVALID', "The opening's fields do not have the hash that the task wants signed.");
 }

@@ -4,16 +4,12 @@ import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import { dataContract, type DataContract } from '#core/messages.js';
 import { parseMessage, slug } from '#core/schema.js';
+import { messageOf } from './failures.js';
 
 /** A data set of the owner: what a coordinator may know of it, and where it lies. */
 export interface DataSet {
   contract: DataContract;
   path: string;
-}
-
-export interface DataSetMistake {
-  path: string;
-  message: string;
 }
 
 /**
@@ -22,36 +18,39 @@ export interface DataSetMistake {
  */
 export class DataSets {
   readonly #folder: string;
-  readonly #known = new Map<string, { stamp: string; set: DataSet | DataSetMistake }>();
+  readonly #onMistake: (message: string) => void;
+  readonly #known = new Map<string, { stamp: string; set: DataSet | null }>();
 
-  constructor(folder: string) {
+  /** @param onMistake told once of each file that cannot be served */
+  constructor(folder: string, onMistake: (message: string) => void) {
     this.#folder = folder;
+    this.#onMistake = onMistake;
   }
 
-  /** What the folder holds now, by name; files that cannot be served are told apart. */
-  async list(): Promise<{ sets: DataSet[]; mistakes: DataSetMistake[] }> {
+  /** What the folder holds now, by name. */
+  async list(): Promise<DataSet[]> {
     const names = (await readdir(this.#folder)).filter((name) => name.endsWith('.safetensors')).sort();
-    const found = await Promise.all(names.map((name) => this.#read(join(this.#folder, name), name)));
-    return {
-      sets: found.filter((item) => 'contract' in item),
-      mistakes: found.filter((item) => 'message' in item),
-    };
+    const found = await Promise.all(names.map((name) => this.#read(name)));
+    return found.filter((set) => set !== null);
   }
 
   async find(name: string): Promise<DataSet | null> {
-    const { sets } = await this.list();
+    const sets = await this.list();
     return sets.find(({ contract }) => contract.name === name) ?? null;
   }
 
-  async #read(path: string, file: string): Promise<DataSet | DataSetMistake> {
+  async #read(file: string): Promise<DataSet | null> {
+    const path = join(this.#folder, file);
     const { size, mtimeMs } = await stat(path);
     const stamp = `${size} ${mtimeMs}`;
     const known = this.#known.get(path);
     if (known?.stamp === stamp) return known.set;
-    const set = await readContract(path, file.slice(0, -'.safetensors'.length)).then(
-      (contract): DataSet => ({ contract, path }),
-      (error: unknown): DataSetMistake => ({ path, message: error instanceof Error ? error.message : String(error) }),
-    );
+    let set: DataSet | null = null;
+    try {
+      set = { contract: await readContract(path, file.slice(0, -'.safetensors'.length)), path };
+    } catch (error) {
+      this.#onMistake(messageOf(error));
+    }
     this.#known.set(path, { stamp, set });
     return set;
   }
@@ -63,7 +62,10 @@ const tensorEntry = z.object({
   data_offsets: z.tuple([z.number().int().min(0), z.number().int().min(0)]),
 });
 const dataHeader = z.object({
-  x: tensorEntry.refine(({ shape }) => shape.length >= 2, 'x has the shape [samples, ...shape of one sample]'),
+  x: tensorEntry.refine(
+    ({ shape }) => shape.length >= 2,
+    'x has the shape [samples, ...shape of one sample]',
+  ),
   y: tensorEntry.refine(({ shape }) => shape.length === 1, 'y has the shape [samples]'),
   __metadata__: z.record(z.string(), z.string()).default({}),
 });
@@ -87,8 +89,14 @@ async function readContract(path: string, name: string): Promise<DataContract> {
     if (y.shape[0] !== samples) throw invalid(path, `x has ${samples} samples, y has ${y.shape[0]} labels`);
     const [begin, end] = y.data_offsets;
     const labels = labelsOf(path, y.dtype, await readRange(file, 8 + headerLength + begin, end - begin));
-    if (labels.length !== samples) throw invalid(path, `y holds ${labels.length} labels where its shape says ${samples}`);
-    const contract = { name: slug.parse(name), samples, input: x.shape.slice(1), classes: classesOf(path, labels, metadata) };
+    if (labels.length !== samples)
+      throw invalid(path, `y holds ${labels.length} labels where its shape says ${samples}`);
+    const contract = {
+      name: slug.parse(name),
+      samples,
+      input: x.shape.slice(1),
+      classes: classesOf(path, labels, metadata),
+    };
     return parseMessage(dataContract, contract, path);
   } finally {
     await file.close();
@@ -106,7 +114,8 @@ function parseJson(path: string, text: string): unknown {
 async function readRange(file: FileHandle, position: number, length: number): Promise<Buffer> {
   const bytes = Buffer.alloc(length);
   const { bytesRead } = await file.read(bytes, 0, length, position);
-  if (bytesRead < length) throw new RoundtableError('FORMAT_INVALID', `The file ends ${length - bytesRead} bytes early.`);
+  if (bytesRead < length)
+    throw new RoundtableError('FORMAT_INVALID', `The file ends ${length - bytesRead} bytes early.`);
   return bytes;
 }
 
@@ -125,7 +134,11 @@ function labelsOf(path: string, dtype: string, bytes: Buffer): Uint8Array | Int3
 }
 
 /** The metadata's `classes`, for data that lacks the last ones, or one more than the highest label. */
-function classesOf(path: string, labels: ArrayLike<number | bigint>, metadata: Record<string, string>): number {
+function classesOf(
+  path: string,
+  labels: ArrayLike<number | bigint>,
+  metadata: Record<string, string>,
+): number {
   let highest = -1;
   for (let i = 0; i < labels.length; i++) {
     const label = Number(labels[i]);

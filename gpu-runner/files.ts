@@ -1,6 +1,7 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RoundtableError } from '#core/errors.js';
+import { errorNumber } from './failures.js';
 
 /**
  * Writes a file so that after a power cut it is there as a whole or not at all.
@@ -28,14 +29,13 @@ export async function writeDurably(path: string, data: Uint8Array | string, mode
 export function diskError(error: unknown, path: string): unknown {
   const code = errorNumber(error);
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
-  return new RoundtableError('DISK_FULL', `No space is left to write ${path}. Free some; the runner tries again.`, {
-    cause: error,
-  });
-}
-
-/** Node's code of a failed system call, such as ENOENT. */
-export function errorNumber(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return new RoundtableError(
+    'DISK_FULL',
+    `No space is left to write ${path}. Free some; the runner tries again.`,
+    {
+      cause: error,
+    },
+  );
 }
 
 /** A rename lasts once its folder is on the disk; some file systems cannot sync folders and need not. */

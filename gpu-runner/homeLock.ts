@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
-import { errorNumber } from './files.js';
+import { errorNumber } from './failures.js';
 
 const holder = z.object({ pid: z.number().int().positive(), started: z.string() });
 
@@ -15,7 +15,9 @@ const holder = z.object({ pid: z.number().int().positive(), started: z.string() 
 export async function lockHome(path: string): Promise<() => void> {
   const own = `${path}.${process.pid}`;
   for (let attempt = 0; attempt < 3; attempt++) {
-    await writeFile(own, JSON.stringify({ pid: process.pid, started: startTime(process.pid) }), { mode: 0o600 });
+    await writeFile(own, JSON.stringify({ pid: process.pid, started: startTime(process.pid) }), {
+      mode: 0o600,
+    });
     try {
       // A link appears with its contents, so nobody ever reads a lock that has no owner yet.
       await link(own, path);
@@ -34,7 +36,10 @@ export async function lockHome(path: string): Promise<() => void> {
       );
     await rm(path, { force: true });
   }
-  throw new RoundtableError('CONFLICT', `Other runners are starting in the same home at the same time (${path}).`);
+  throw new RoundtableError(
+    'CONFLICT',
+    `Other runners are starting in the same home at the same time (${path}).`,
+  );
 }
 
 async function readHolder(path: string): Promise<z.output<typeof holder> | null> {

@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
 import { sha256Hex } from '#services/sha256.js';
-import { diskError, errorNumber } from './files.js';
+import { errorNumber } from './failures.js';
+import { diskError } from './files.js';
 import { reach, unreachable, type StackClient } from './stackClient.js';
 
 /** More than any model of this protocol version has (2^31 int32 values and a header). */
@@ -44,7 +45,9 @@ export class ModelCache {
     try {
       // A power cut may leave a damaged part behind: what turns out wrong is fetched once more from the start.
       const resumed = (await sizeOf(part)) > 0;
-      const bytes = (await this.#fetch(sha256, part, signal)) ?? (resumed ? await this.#fetch(sha256, part, signal) : null);
+      const bytes =
+        (await this.#fetch(sha256, part, signal)) ??
+        (resumed ? await this.#fetch(sha256, part, signal) : null);
       if (!bytes)
         throw new RoundtableError(
           'ARTIFACT_CORRUPT',
@@ -118,14 +121,19 @@ async function transfer(url: string, part: string, from: number, outer: AbortSig
     await writeFrom(response.body, part, start, (total) => {
       timer.refresh();
       if (total > LARGEST_ARTIFACT)
-        throw new RoundtableError('ARTIFACT_CORRUPT', `A download went past ${LARGEST_ARTIFACT} bytes, more than a model has.`);
+        throw new RoundtableError(
+          'ARTIFACT_CORRUPT',
+          `A download went past ${LARGEST_ARTIFACT} bytes, more than a model has.`,
+        );
     });
     const expected = Number(response.headers.get('content-length') ?? NaN);
     const got = (await sizeOf(part)) - start;
     if (Number.isFinite(expected) && got !== expected)
       throw new RoundtableError('UNAVAILABLE', `A download broke off after ${got} of ${expected} bytes.`);
   } catch (error) {
-    throw error instanceof RoundtableError || errorNumber(error)?.startsWith('E') ? error : unreachable(url, error, signal);
+    throw error instanceof RoundtableError || errorNumber(error)?.startsWith('E')
+      ? error
+      : unreachable(url, error, signal);
   } finally {
     clearTimeout(timer);
   }
@@ -135,7 +143,9 @@ async function transfer(url: string, part: string, from: number, outer: AbortSig
 function startOf(response: Response, asked: number): number | null {
   if (response.status === 200) return 0;
   if (response.status !== 206) return null;
-  return Number(/^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1]) === asked ? asked : null;
+  return Number(/^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1]) === asked
+    ? asked
+    : null;
 }
 
 async function writeFrom(
@@ -152,7 +162,8 @@ async function writeFrom(
     for await (const chunk of body) {
       total += chunk.length;
       arrived(total);
-      if (!file.write(chunk)) await Promise.race([failed, new Promise((resolve) => file.once('drain', resolve))]);
+      if (!file.write(chunk))
+        await Promise.race([failed, new Promise<void>((resolve) => file.once('drain', () => resolve()))]);
     }
   } finally {
     // What arrived before a break is kept: the next attempt goes on behind it.

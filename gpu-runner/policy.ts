@@ -35,7 +35,10 @@ export type WrittenPolicy = z.input<typeof policySchema>;
 export function checkPolicy(policy: Policy, task: TrainTask): void {
   const complaints = policy.allow.map((allowed) => complaintsOf(allowed, task));
   if (complaints.some((list) => list.length === 0)) return;
-  const closest = complaints.reduce<string[] | null>((best, list) => (best && best.length <= list.length ? best : list), null);
+  const closest = complaints.reduce<string[] | null>(
+    (best, list) => (best && best.length <= list.length ? best : list),
+    null,
+  );
   refuse(
     'POLICY_REFUSED',
     closest
@@ -48,9 +51,13 @@ function complaintsOf(allowed: z.output<typeof rule>, task: TrainTask): string[]
   const selected = task.opening.selection.length;
   return [
     ...(allowed.coordinators.includes(task.coordinator) ? [] : [`tasks of coordinator ${task.coordinator}`]),
-    ...(allowed.jobs.some((pattern) => matches(pattern, task.spec.name)) ? [] : [`the job ${task.spec.name}`]),
+    ...(allowed.jobs.some((pattern) => matches(pattern, task.spec.name))
+      ? []
+      : [`the job ${task.spec.name}`]),
     ...(allowed.data.includes(task.spec.data.contract) ? [] : [`training on ${task.spec.data.contract}`]),
-    ...(selected >= allowed.fewestRunners ? [] : [`rounds of fewer than ${allowed.fewestRunners} runners (${selected})`]),
+    ...(selected >= allowed.fewestRunners
+      ? []
+      : [`rounds of fewer than ${allowed.fewestRunners} runners (${selected})`]),
   ];
 }
 

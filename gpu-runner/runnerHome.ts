@@ -5,7 +5,8 @@ import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import { signingDomain } from '#core/messages.js';
 import { address, parseMessage, slug } from '#core/schema.js';
-import { errorNumber, writeDurably } from './files.js';
+import { errorNumber, messageOf } from './failures.js';
+import { writeDurably } from './files.js';
 import { policySchema, type Policy, type WrittenPolicy } from './policy.js';
 
 /** runner.yaml: who the runner is, and the one stack it works for. */
@@ -48,10 +49,18 @@ export interface HomePaths {
 /** @throws HOME_INVALID with every mistake of runner.yaml and policy.yaml */
 export async function readRunnerHome(folder: string): Promise<RunnerHome> {
   const paths = homePaths(folder);
-  const [config, policy] = await Promise.allSettled([readYaml(paths.config, runnerConfig), readPolicy(paths)]);
-  const mistakes = [config, policy].flatMap((result) => (result.status === 'rejected' ? [messageOf(result.reason)] : []));
+  const [config, policy] = await Promise.allSettled([
+    readYaml(paths.config, runnerConfig),
+    readPolicy(paths),
+  ]);
+  const mistakes = [config, policy].flatMap((result) =>
+    result.status === 'rejected' ? [messageOf(result.reason)] : [],
+  );
   if (config.status === 'rejected' || mistakes.length > 0)
-    throw new RoundtableError('HOME_INVALID', `The runner cannot start from ${folder}.\n${mistakes.join('\n')}`);
+    throw new RoundtableError(
+      'HOME_INVALID',
+      `The runner cannot start from ${folder}.\n${mistakes.join('\n')}`,
+    );
   for (const path of [paths.data, paths.work, paths.models]) await mkdir(path, { recursive: true });
   return { folder, config: config.value, paths };
 }
@@ -91,20 +100,23 @@ function homePaths(folder: string): HomePaths {
   };
 }
 
-async function readYaml<T extends z.ZodType>(path: string, schema: T, whenMissing?: unknown): Promise<z.output<T>> {
+async function readYaml<T extends z.ZodType>(
+  path: string,
+  schema: T,
+  whenMissing?: unknown,
+): Promise<z.output<T>> {
   try {
     return parseMessage(schema, parse(await readFile(path, 'utf8')) ?? {}, path);
   } catch (error) {
     if (errorNumber(error) === 'ENOENT') {
       if (whenMissing !== undefined) return schema.parse(whenMissing);
-      throw new RoundtableError('HOME_INVALID', `${path} does not exist; docs/runner.md says what belongs into it.`);
+      throw new RoundtableError(
+        'HOME_INVALID',
+        `${path} does not exist; docs/runner.md says what belongs into it.`,
+      );
     }
     if (error instanceof YAMLError)
       throw new RoundtableError('HOME_INVALID', `${path} is not YAML: ${error.message}`, { cause: error });
     throw new RoundtableError('HOME_INVALID', messageOf(error), { cause: error });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

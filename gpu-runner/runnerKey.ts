@@ -5,7 +5,7 @@ import { computeAddress } from 'ethers/transaction';
 import { updateDomain, updateTypes, type UpdateStatement } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex, RunnerId } from '#core/hex.js';
-import { errorNumber } from './files.js';
+import { errorNumber } from './failures.js';
 
 /** The runner's identity: its name on chain and on everything it signs. Equal input gives equal signatures (RFC 6979). */
 export interface RunnerKey {
@@ -30,7 +30,10 @@ export async function readRunnerKey(path: string): Promise<RunnerKey> {
     text = (await readFile(path, 'utf8')).trim();
   } catch (error) {
     if (errorNumber(error) !== 'ENOENT') throw error;
-    throw new RoundtableError('KEY_INVALID', `${path} does not exist. It holds the runner's private key, 0x and 64 digits.`);
+    throw new RoundtableError(
+      'KEY_INVALID',
+      `${path} does not exist. It holds the runner's private key, 0x and 64 digits.`,
+    );
   }
   return runnerKey(text, path);
 }
@@ -45,7 +48,10 @@ export function runnerKey(privateKey: string, source = 'The key'): RunnerKey {
     address = computeAddress(key).toLowerCase() as RunnerId;
   } catch {
     // No cause: a library's message could hold the key.
-    throw new RoundtableError('KEY_INVALID', `${source} does not hold a private key: 0x and 64 hexadecimal digits, in range.`);
+    throw new RoundtableError(
+      'KEY_INVALID',
+      `${source} does not hold a private key: 0x and 64 hexadecimal digits, in range.`,
+    );
   }
   return {
     address,

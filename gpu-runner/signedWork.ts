@@ -6,7 +6,8 @@ import type { JobId, Sha256Hex } from '#core/hex.js';
 import { trainAnswer, type TrainUpdate } from '#core/messages.js';
 import { hash32, parseMessage } from '#core/schema.js';
 import { sha256Hex } from '#services/sha256.js';
-import { errorNumber, writeDurably } from './files.js';
+import { errorNumber } from './failures.js';
+import { writeDurably } from './files.js';
 
 /** What the runner signed for one round of one job. Its file is the only thing that lets a signature leave. */
 const signedRecord = z.strictObject({

@@ -6,6 +6,7 @@ import { uploadAnswer, type EnrolRequest, type SeenRequest, type UploadRequest }
 import { address, parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import { sha256Hex } from '#services/sha256.js';
+import { causeOf, errorNumber, messageOf, nameOf } from './failures.js';
 import type { RunnerKey } from './runnerKey.js';
 
 const ANSWER_SECONDS = 10;
@@ -42,7 +43,10 @@ export class StackClient {
     await response.arrayBuffer();
     const location = response.headers.get('location');
     if (response.status !== 307 || location === null)
-      throw new RoundtableError('UNAVAILABLE', `The stack answered ${response.status} where an artifact's place was expected.`);
+      throw new RoundtableError(
+        'UNAVAILABLE',
+        `The stack answered ${response.status} where an artifact's place was expected.`,
+      );
     return new URL(location, this.#api).href;
   }
 
@@ -50,18 +54,27 @@ export class StackClient {
   async upload(bytes: Uint8Array, sha256: Sha256Hex, signal: AbortSignal): Promise<void> {
     const request: UploadRequest = { sha256, size: bytes.length };
     const response = await this.#request('POST', '/v1/uploads', request, signal);
-    const { url, headers } = parseMessage(uploadAnswer, await response.json(), 'The answer to an upload request');
+    const { url, headers } = parseMessage(
+      uploadAnswer,
+      await response.json(),
+      'The answer to an upload request',
+    );
     if (url === null) return;
     const stored = await reach(url, {
       method: 'PUT',
       // fetch writes the length itself.
-      headers: Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'content-length')),
+      headers: Object.fromEntries(
+        Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'content-length'),
+      ),
       body: bytes,
       signal: AbortSignal.any([signal, AbortSignal.timeout(UPLOAD_SECONDS * 1_000)]),
     });
     const answer = await stored.text();
     if (!stored.ok)
-      throw new RoundtableError('UNAVAILABLE', `The store refused an upload with ${stored.status}: ${answer.slice(0, 300)}`);
+      throw new RoundtableError(
+        'UNAVAILABLE',
+        `The store refused an upload with ${stored.status}: ${answer.slice(0, 300)}`,
+      );
   }
 
   async #request(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
@@ -101,23 +114,30 @@ export async function reach(url: string, init: RequestInit & { signal: AbortSign
 
 /** What a failed transfer means. */
 export function unreachable(url: string, error: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted && !(signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError'))
-    return signal.reason;
-  const { host } = new URL(url);
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message || error.cause.name : '';
+  if (signal.aborted && nameOf(signal.reason) !== 'TimeoutError') return signal.reason;
+  const cause = causeOf(error);
+  const because = cause === undefined ? '' : ` (${errorNumber(cause) ?? messageOf(cause)})`;
   return new RoundtableError(
     'UNAVAILABLE',
-    `${host} does not answer: ${error instanceof Error ? error.message : String(error)}${cause ? ` (${cause})` : ''}.`,
-    { cause: error },
+    `${new URL(url).host} does not answer: ${messageOf(error)}${because}.`,
+    {
+      cause: error,
+    },
   );
 }
 
-const problemDetails = z.object({ code: z.string(), detail: z.string().optional(), title: z.string().optional() });
+const problemDetails = z.object({
+  code: z.string(),
+  detail: z.string().optional(),
+  title: z.string().optional(),
+});
 
 async function problemOf(response: Response): Promise<RoundtableError> {
   const text = await response.text();
   const problem = problemDetails.safeParse(jsonOrNull(text)).data;
-  const code = problem && Object.hasOwn(errorCodes, problem.code) ? (problem.code as ErrorCode) : 'UNAVAILABLE';
+  const known = problem !== undefined && Object.hasOwn(errorCodes, problem.code);
+  // A failure inside the stack is none of this request's doing: it may pass.
+  const code = known && response.status < 500 ? (problem.code as ErrorCode) : 'UNAVAILABLE';
   const reason = problem?.detail ?? problem?.title ?? text.slice(0, 300);
   return new RoundtableError(code, `The stack answered ${response.status}: ${reason}`, {
     details: { status: response.status },

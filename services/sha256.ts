@@ -2,14 +2,21 @@ import * as crypto from 'node:crypto';
 import { toHex, type Hash, type Sha256Hex } from '#core/hex.js';
 
 /** Node's SHA-256, as core wants it handed in. */
-export const sha256: Hash = (bytes) => oneShot('sha256', bytes);
+export const sha256: Hash = (bytes) => oneShot(bytes);
 
 export function sha256Hex(bytes: Uint8Array): Sha256Hex {
   return toHex(sha256(bytes));
 }
 
-// crypto.hash (Node 20.12, 21.7) costs half of what createHash does on the short inputs that trees are made of.
-const oneShot: (algorithm: string, bytes: Uint8Array) => Uint8Array =
+// Trees hash tens of thousands of short inputs, where the call costs more than the hashing. crypto.hash (Node 20.12,
+// 21.7) is a third of createHash, and its result is three times cheaper as a string of bytes than as a Buffer.
+const oneShot: Hash =
   typeof crypto.hash === 'function'
-    ? (algorithm, bytes) => crypto.hash(algorithm, bytes, 'buffer')
-    : (algorithm, bytes) => crypto.createHash(algorithm).update(bytes).digest();
+    ? (bytes) => fromLatin1(crypto.hash('sha256', bytes, 'binary'))
+    : (bytes) => crypto.createHash('sha256').update(bytes).digest();
+
+function fromLatin1(text: string): Uint8Array {
+  const bytes = new Uint8Array(32);
+  for (let i = 0; i < 32; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}

@@ -1,5 +1,7 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { IntentStore } from './chainSender.js';
 import { ensureTable as ensureTableWith, tableDefinition } from './table/definition.js';
+import { intentTable } from './table/intents.js';
 import { createTableClient, openItems } from './table/items.js';
 import { jobTable, type JobTable, type WaitingFor } from './table/jobs.js';
 import { onceOnly, type OnceOnly } from './table/onceOnly.js';
@@ -15,8 +17,10 @@ export type { WaitingFor };
  * The table: projections of what workflows own, plus triggers, enrolments, credits and intents. Everything that
  * is read is parsed by its schema; a row of another form is INTERNAL. Every method can throw UNAVAILABLE.
  */
-export interface Table
-  extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, OnceOnly {}
+export interface Table extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, OnceOnly {
+  /** Signed transactions, for services/chainSender.ts. */
+  intents: IntentStore;
+}
 
 export function openTable(options: { table: string; client?: DynamoDBClient }): Table {
   const items = openItems(options.table, options.client ?? createTableClient());
@@ -27,6 +31,7 @@ export function openTable(options: { table: string; client?: DynamoDBClient }): 
     ...triggerTable(items),
     ...rewardTable(items),
     ...onceOnly(items),
+    intents: intentTable(items),
   };
 }
 

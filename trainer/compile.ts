@@ -35,8 +35,18 @@ interface PlanShape {
  * float32 [steps] (mean over the batch, before the step) and `after` of each weight.
  */
 export interface TrainingPlan extends PlanShape {
-  readonly weights: readonly { readonly name: string; readonly shape: Shape; readonly before: string; readonly after: string }[];
-  readonly names: { readonly data: string; readonly labels: string; readonly order: string; readonly losses: string };
+  readonly weights: readonly {
+    readonly name: string;
+    readonly shape: Shape;
+    readonly before: string;
+    readonly after: string;
+  }[];
+  readonly names: {
+    readonly data: string;
+    readonly labels: string;
+    readonly order: string;
+    readonly losses: string;
+  };
 }
 
 /**
@@ -45,7 +55,12 @@ export interface TrainingPlan extends PlanShape {
  */
 export interface EvaluationPlan extends PlanShape {
   readonly weights: readonly { readonly name: string; readonly shape: Shape }[];
-  readonly names: { readonly data: string; readonly labels: string; readonly losses: string; readonly predictions: string };
+  readonly names: {
+    readonly data: string;
+    readonly labels: string;
+    readonly losses: string;
+    readonly predictions: string;
+  };
 }
 
 /**
@@ -59,31 +74,52 @@ export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions
   const { shapes } = shapesAt(graph, batch);
   const names = usedNames(graph);
   const [outer, body] = [new GraphBuilder(names), new GraphBuilder(names)];
-  const [data, labels, order, row] = ['data', 'labels', 'order', 'row'].map((name) => names.fresh(name)) as [string, string, string, string];
+  const [data, labels, order, row] = ['data', 'labels', 'order', 'row'].map((name) => names.fresh(name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
 
   body.constants.push(...graph.constants);
   const labelsOfBatch = body.node('Gather', [labels, row]);
   prepareInput(body, body.node('Gather', [data, row]), graph.input.name, options.input);
   const step = sgdStep(outer, body, options);
-  const weights = graph.weights.map((weight) => ({ ...weight, before: names.fresh(`before/${weight.name}`), after: names.fresh(`after/${weight.name}`) }));
+  const weights = graph.weights.map((weight) => ({
+    ...weight,
+    before: names.fresh(`before/${weight.name}`),
+    after: names.fresh(`after/${weight.name}`),
+  }));
   const bases = new Map(weights.map(({ name, before }) => [name, step.base(name, before)]));
   body.nodes.push(...graph.nodes);
   const loss = softmaxCrossEntropy(body, graph.output.name, labelsOfBatch, classes);
   const mean = body.node('ReduceMean', [loss.each], { keepdims: 0 });
   const output = { name: graph.output.name, gradient: loss.gradient(step.gradientScale / batch) };
-  const gradients = differentiate(body, graph.nodes, shapes, output, weights.map(({ name }) => name));
+  const gradients = differentiate(
+    body,
+    graph.nodes,
+    shapes,
+    output,
+    weights.map(({ name }) => name),
+  );
   const updated = weights.map(({ name }) => step.update(bases.get(name) ?? name, gradients.get(name)));
 
   const losses = names.fresh('losses');
   const state = weights.map(({ name, shape }) => valueInfo(name, shape));
-  const bodyGraph = body.graph('step', [...state, valueInfo(row, [batch], DataType.INT32)], [
-    ...weights.map(({ shape }, index) => valueInfo(updated[index] ?? '', shape)),
-    valueInfo(mean, []),
-  ]);
-  outer.add('Scan', [...weights.map(({ before }) => before), order], [...weights.map(({ after }) => after), losses], {
-    body: { graph: bodyGraph },
-    num_scan_inputs: 1,
-  });
+  const bodyGraph = body.graph(
+    'step',
+    [...state, valueInfo(row, [batch], DataType.INT32)],
+    [...weights.map(({ shape }, index) => valueInfo(updated[index] ?? '', shape)), valueInfo(mean, [])],
+  );
+  outer.add(
+    'Scan',
+    [...weights.map(({ before }) => before), order],
+    [...weights.map(({ after }) => after), losses],
+    {
+      body: { graph: bodyGraph },
+      num_scan_inputs: 1,
+    },
+  );
   const sample = sampleShape(graph);
   const proto = outer.graph(
     'training',
@@ -95,14 +131,23 @@ export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions
     ],
     [...weights.map(({ after, shape }) => valueInfo(after, shape)), valueInfo(losses, ['steps'])],
   );
-  return { model: encodeModel(proto, graph.opset), sample, classes, weights, names: { data, labels, order, losses } };
+  return {
+    model: encodeModel(proto, graph.opset),
+    sample,
+    classes,
+    weights,
+    names: { data, labels, order, losses },
+  };
 }
 
 /**
  * Compiles a graph into its evaluation: loss and predicted class of each sample.
  * @throws as compileTraining
  */
-export function compileEvaluation(graphBytes: Uint8Array, options: Pick<TrainingOptions, 'loss' | 'input'>): EvaluationPlan {
+export function compileEvaluation(
+  graphBytes: Uint8Array,
+  options: Pick<TrainingOptions, 'loss' | 'input'>,
+): EvaluationPlan {
   const graph = readGraph(graphBytes);
   const classes = countClasses(graph);
   const names = usedNames(graph);
@@ -123,14 +168,26 @@ export function compileEvaluation(graphBytes: Uint8Array, options: Pick<Training
     ],
     [valueInfo(each, [batchSymbol]), valueInfo(predictions, [batchSymbol], DataType.INT64)],
   );
-  return { model: encodeModel(proto, graph.opset), sample, classes, weights: graph.weights, names: { data, labels, losses: each, predictions } };
+  return {
+    model: encodeModel(proto, graph.opset),
+    sample,
+    classes,
+    weights: graph.weights,
+    names: { data, labels, losses: each, predictions },
+  };
 }
 
 const dataTypes = { uint8: DataType.UINT8, float32: DataType.FLOAT } as const;
 
 function prepareInput(builder: GraphBuilder, raw: string, name: string, type: DataType8Or32): void {
   if (type === 'float32') builder.node('Identity', [raw], {}, name);
-  else builder.node('Div', [builder.node('Cast', [raw], { to: DataType.FLOAT }), builder.floats([], [255])], {}, name);
+  else
+    builder.node(
+      'Div',
+      [builder.node('Cast', [raw], { to: DataType.FLOAT }), builder.floats([], [255])],
+      {},
+      name,
+    );
 }
 
 function usedNames(graph: Graph): Names {

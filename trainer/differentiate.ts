@@ -9,7 +9,8 @@ import type { Shape } from './onnx/tensor.js';
 export function dependents(nodes: readonly NodeProto[], sources: Iterable<string>): Set<string> {
   const reached = new Set(sources);
   for (const node of nodes)
-    if (node.input.some((name) => reached.has(name))) for (const name of node.output) if (name) reached.add(name);
+    if (node.input.some((name) => reached.has(name)))
+      for (const name of node.output) if (name) reached.add(name);
   return reached;
 }
 
@@ -29,12 +30,15 @@ export function differentiate(
 ): Map<string, string> {
   const needed = dependents(nodes, wanted);
   const gradients = new Map([[output.name, output.gradient]]);
-  for (const node of [...nodes].reverse()) {
+  for (const node of nodes.toReversed()) {
     const dy = gradients.get(node.output[0] ?? '');
     if (dy === undefined || !needed.has(node.output[0] ?? '')) continue;
     const rule = gradientRules[node.opType];
     if (!rule)
-      throw new RoundtableError('MODEL_UNKNOWN_OPERATOR', `The ${describeNode(node)} has no derivative in the trainer's table.`);
+      throw new RoundtableError(
+        'MODEL_UNKNOWN_OPERATOR',
+        `The ${describeNode(node)} has no derivative in the trainer's table.`,
+      );
     rule(new NodeGradient(builder, node, dy, shapes, needed)).forEach((gradient, index) => {
       const name = node.input[index];
       if (gradient === undefined || !name || !needed.has(name)) return;
@@ -42,8 +46,10 @@ export function differentiate(
       gradients.set(name, before === undefined ? gradient : builder.node('Add', [before, gradient]));
     });
   }
-  return new Map(wanted.flatMap((name) => {
-    const gradient = gradients.get(name);
-    return gradient === undefined ? [] : [[name, gradient]];
-  }));
+  return new Map(
+    wanted.flatMap((name) => {
+      const gradient = gradients.get(name);
+      return gradient === undefined ? [] : [[name, gradient]];
+    }),
+  );
 }

@@ -12,7 +12,8 @@ export type GradientRule = (g: NodeGradient) => (string | undefined)[];
 
 /** The table of derivatives. Vector-Jacobian products as in any text on reverse mode, e.g. Griewank and Walther 2008, chapter 3. */
 export const gradientRules: Record<string, GradientRule> = {
-  Add: (g) => [0, 1].map((input) => g.when(input, () => sumTo(g, g.dy, g.outputShape(0), g.inputShape(input)))),
+  Add: (g) =>
+    [0, 1].map((input) => g.when(input, () => sumTo(g, g.dy, g.outputShape(0), g.inputShape(input)))),
   Conv: (g) => [
     g.when(0, () => convolutionInput(g)),
     g.when(1, () => convolutionFilters(g)),
@@ -23,7 +24,12 @@ export const gradientRules: Record<string, GradientRule> = {
   Identity: (g) => [g.dy],
   MatMul: matMul,
   MaxPool: maxPool,
-  Relu: (g) => [g.emit('Mul', [g.dy, g.emit('Cast', [g.emit('Greater', [g.output(0), g.scalar(0)])], { to: DataType.FLOAT })])],
+  Relu: (g) => [
+    g.emit('Mul', [
+      g.dy,
+      g.emit('Cast', [g.emit('Greater', [g.output(0), g.scalar(0)])], { to: DataType.FLOAT }),
+    ]),
+  ],
   Reshape: (g) => [g.reshape(g.dy, g.inputShape(0)), undefined],
 };
 
@@ -84,10 +90,6 @@ export class NodeGradient {
     return this.#builder.floats(shape, new Float32Array(elementCount(shape)).fill(1));
   }
 
-  zeros(shape: Shape): string {
-    return this.#builder.floats(shape, new Float32Array(elementCount(shape)));
-  }
-
   ints(values: readonly number[]): string {
     return this.#builder.ints([values.length], values);
   }
@@ -98,7 +100,11 @@ export class NodeGradient {
 
   /** alpha * a' * b', where ' transposes on demand: no Transpose node, no copy. */
   gemm(a: string, transA: boolean, b: string, transB: boolean, alpha = 1): string {
-    return this.emit('Gemm', [a, b], { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } });
+    return this.emit('Gemm', [a, b], {
+      transA: Number(transA),
+      transB: Number(transB),
+      alpha: { float: alpha },
+    });
   }
 }
 
@@ -106,9 +112,12 @@ export class NodeGradient {
 function sumTo(g: NodeGradient, dy: string, from: Shape, to: Shape): string {
   if (from.join() === to.join()) return dy;
   // A bias over the rows of a matrix: a product with ones is several times faster than ReduceSum.
-  if (from.length === 2 && to.length === 1 && to[0] === from[1]) return g.emit('MatMul', [g.ones([from[0] ?? 0]), dy]);
+  if (from.length === 2 && to.length === 1 && to[0] === from[1])
+    return g.emit('MatMul', [g.ones([from[0] ?? 0]), dy]);
   const lead = from.length - to.length;
-  const stretched = from.flatMap((dim, axis) => (axis < lead || (to[axis - lead] === 1 && dim !== 1) ? [axis] : []));
+  const stretched = from.flatMap((dim, axis) =>
+    axis < lead || (to[axis - lead] === 1 && dim !== 1) ? [axis] : [],
+  );
   return g.reshape(g.emit('ReduceSum', [dy, g.ints(stretched)], { keepdims: 0 }), to);
 }
 
@@ -146,13 +155,20 @@ function matMul(g: NodeGradient): (string | undefined)[] {
     g.emit('Transpose', [value], { perm: [...Array(rank - 2).keys(), rank - 1, rank - 2] });
   const batch = g.outputShape(0).slice(0, -2);
   return [
-    g.when(0, () => sumTo(g, g.emit('MatMul', [g.dy, transposed(g.input(1), b.length)]), [...batch, ...a.slice(-2)], a)),
-    g.when(1, () => sumTo(g, g.emit('MatMul', [transposed(g.input(0), a.length), g.dy]), [...batch, ...b.slice(-2)], b)),
+    g.when(0, () =>
+      sumTo(g, g.emit('MatMul', [g.dy, transposed(g.input(1), b.length)]), [...batch, ...a.slice(-2)], a),
+    ),
+    g.when(1, () =>
+      sumTo(g, g.emit('MatMul', [transposed(g.input(0), a.length), g.dy]), [...batch, ...b.slice(-2)], b),
+    ),
   ];
 }
 
 function spatialAxes(g: NodeGradient): number[] {
-  return g.outputShape(0).slice(2).map((_, axis) => axis + 2);
+  return g
+    .outputShape(0)
+    .slice(2)
+    .map((_, axis) => axis + 2);
 }
 
 /** dX: the transposed convolution of dY with the same filters. */
@@ -166,7 +182,12 @@ function convolutionInput(g: NodeGradient): string {
   });
   const group = intAttribute(g.node, 'group', 1);
   return g.emit('ConvTranspose', [g.dy, g.input(1)], {
-    kernel_shape: kernel, strides, pads, dilations, group, output_padding: outputPadding,
+    kernel_shape: kernel,
+    strides,
+    pads,
+    dilations,
+    group,
+    output_padding: outputPadding,
   });
 }
 
@@ -182,7 +203,11 @@ function convolutionFilters(g: NodeGradient): string {
   const images = batchAsChannels(g, g.input(0), x, group, true);
   const filters = batchAsChannels(g, g.dy, [batch, ...dy], group, false);
   const full = g.emit('Conv', [images, filters], {
-    kernel_shape: dy.slice(1), strides: dilations, pads, dilations: strides, group,
+    kernel_shape: dy.slice(1),
+    strides: dilations,
+    pads,
+    dilations: strides,
+    group,
   });
   // A stride that does not divide the image leaves a margin that the forward pass never looked at.
   const sizes = kernel.map((_, axis) => {
@@ -192,27 +217,40 @@ function convolutionFilters(g: NodeGradient): string {
   });
   const axes = spatialAxes(g);
   const exact = sizes.join() === kernel.join();
-  const cut = exact ? full : g.emit('Slice', [full, g.ints(kernel.map(() => 0)), g.ints(kernel), g.ints(axes)]);
+  const cut = exact
+    ? full
+    : g.emit('Slice', [full, g.ints(kernel.map(() => 0)), g.ints(kernel), g.ints(axes)]);
   return g.emit('Transpose', [cut], { perm: [1, 0, ...axes] });
 }
 
 /** [B, g*C, ...] to [C, g*B, ...] (images) or [g*C, B, ...] (filters). */
-function batchAsChannels(g: NodeGradient, value: string, shape: Shape, group: number, images: boolean): string {
+function batchAsChannels(
+  g: NodeGradient,
+  value: string,
+  shape: Shape,
+  group: number,
+  images: boolean,
+): string {
   const [batch = 0, channels = 0, ...spatial] = shape;
-  if (group === 1) return g.emit('Transpose', [value], { perm: [1, 0, ...spatial.map((_, axis) => axis + 2)] });
+  if (group === 1)
+    return g.emit('Transpose', [value], { perm: [1, 0, ...spatial.map((_, axis) => axis + 2)] });
   const split = g.reshape(value, [batch, group, channels / group, ...spatial]);
   const perm = [...(images ? [2, 1, 0] : [1, 2, 0]), ...spatial.map((_, axis) => axis + 3)];
   const moved = g.emit('Transpose', [split], { perm });
-  return g.reshape(moved, images ? [channels / group, group * batch, ...spatial] : [channels, batch, ...spatial]);
+  return g.reshape(
+    moved,
+    images ? [channels / group, group * batch, ...spatial] : [channels, batch, ...spatial],
+  );
 }
 
 /**
  * The gradient goes to the first largest value of each window, as in PyTorch. (Comparing the input with the output
- * would pay every one of several equal values, which images with a plain background have everywhere.)
+ * would pay every one of several equal values, which images with a plain background have everywhere.) Windows that
+ * overlap would need a sum here; shapes.ts refuses them.
  */
 function maxPool(g: NodeGradient): (string | undefined)[] {
-  const shape = g.inputShape(0);
   const { kernel, strides } = readWindow(g.node, intsAttribute(g.node, 'kernel_shape') ?? []);
-  const scattered = g.emit('MaxUnpool', [g.dy, g.output(1), g.ints(shape)], { kernel_shape: kernel, strides });
-  return [scattered];
+  return [
+    g.emit('MaxUnpool', [g.dy, g.output(1), g.ints(g.inputShape(0))], { kernel_shape: kernel, strides }),
+  ];
 }

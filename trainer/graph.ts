@@ -43,7 +43,8 @@ export function readGraph(bytes: Uint8Array): Graph {
   const opset = readOpset(model);
   const [input, ...weights] = model.graph?.input ?? [];
   const output = model.graph?.output[0];
-  if (!model.graph || !input || !output) throw new RoundtableError('MODEL_NOT_ONNX', 'The graph has no input or no output.');
+  if (!model.graph || !input || !output)
+    throw new RoundtableError('MODEL_NOT_ONNX', 'The graph has no input or no output.');
   return checkGraph({
     opset,
     input: { name: input.name, dims: readDims(input) },
@@ -60,7 +61,10 @@ export function encodeGraph(graph: Graph): Uint8Array<ArrayBuffer> {
     name: 'graph',
     node: graph.nodes,
     initializer: [...graph.constants],
-    input: [valueInfo(graph.input.name, graph.input.dims), ...graph.weights.map(({ name, shape }) => valueInfo(name, shape))],
+    input: [
+      valueInfo(graph.input.name, graph.input.dims),
+      ...graph.weights.map(({ name, shape }) => valueInfo(name, shape)),
+    ],
     output: [valueInfo(graph.output.name, graph.output.dims)],
   });
   return encodeModel(proto, graph.opset);
@@ -70,13 +74,20 @@ export function encodeGraph(graph: Graph): Uint8Array<ArrayBuffer> {
 export function shapesAt(graph: Omit<Graph, 'output'>, batch: number): KnownValues {
   const [, ...sample] = graph.input.dims;
   const input: [string, Shape] = [graph.input.name, [batch, ...sample.map(Number)]];
-  return inferShapes(graph.nodes, graph.constants, new Map([input, ...graph.weights.map(({ name, shape }): [string, Shape] => [name, shape])]));
+  return inferShapes(
+    graph.nodes,
+    graph.constants,
+    new Map([input, ...graph.weights.map(({ name, shape }): [string, Shape] => [name, shape])]),
+  );
 }
 
 /** Everything that must hold before a graph is trained; completes the dims of its output. */
 export function checkGraph(graph: Omit<Graph, 'output'> & { output: { name: string } }): Graph {
   if (graph.nodes.length > maxNodes)
-    throw new RoundtableError('MODEL_UNSUPPORTED', `The model has ${graph.nodes.length} nodes; at most ${maxNodes} are supported.`);
+    throw new RoundtableError(
+      'MODEL_UNSUPPORTED',
+      `The model has ${graph.nodes.length} nodes; at most ${maxNodes} are supported.`,
+    );
   checkOperators(graph);
   checkOrder(graph);
   const [one, two] = [1, 2].map((batch) => shapesAt(graph, batch).shapes.get(graph.output.name)?.join());
@@ -96,9 +107,15 @@ export function checkGraph(graph: Omit<Graph, 'output'> & { output: { name: stri
 export function readOpset(model: ModelProto): number {
   const opset = model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version;
   if (!model.graph || opset === undefined)
-    throw new RoundtableError('MODEL_NOT_ONNX', 'The file holds no graph, or does not say which operator set it uses. Expected an ONNX model; was it cut off?');
+    throw new RoundtableError(
+      'MODEL_NOT_ONNX',
+      'The file holds no graph, or does not say which operator set it uses. Expected an ONNX model; was it cut off?',
+    );
   if (opset < 13n || opset > 23n)
-    throw new RoundtableError('MODEL_UNSUPPORTED', `The model uses operator set ${opset}; 13 to 23 are supported. Export with opset_version=18.`);
+    throw new RoundtableError(
+      'MODEL_UNSUPPORTED',
+      `The model uses operator set ${opset}; 13 to 23 are supported. Export with opset_version=18.`,
+    );
   return Number(opset);
 }
 
@@ -106,20 +123,31 @@ export function readOpset(model: ModelProto): number {
 export function readDims(value: ValueInfoProto): (number | string)[] {
   const type = value.type?.value;
   if (type?.case !== 'tensorType' || type.value.elemType !== DataType.FLOAT || !type.value.shape)
-    throw new RoundtableError('MODEL_UNSUPPORTED', `The input ${value.name} must be a float32 tensor of known rank.`);
-  return type.value.shape.dim.map(({ value: dim }) => (dim.case === 'dimValue' ? Number(dim.value) : (dim.value ?? '?')));
+    throw new RoundtableError(
+      'MODEL_UNSUPPORTED',
+      `The input ${value.name} must be a float32 tensor of known rank.`,
+    );
+  return type.value.shape.dim.map(({ value: dim }) =>
+    dim.case === 'dimValue' ? Number(dim.value) : (dim.value ?? '?'),
+  );
 }
 
 function staticDims(value: ValueInfoProto): Shape {
   return readDims(value).map((dim) => {
     if (typeof dim === 'string' || !Number.isSafeInteger(dim) || dim < 0)
-      throw new RoundtableError('MODEL_NOT_ONNX', `The weight ${value.name} has the dimension ${dim}; a number was expected.`);
+      throw new RoundtableError(
+        'MODEL_NOT_ONNX',
+        `The weight ${value.name} has the dimension ${dim}; a number was expected.`,
+      );
     return dim;
   });
 }
 
 function checkOperators(graph: Pick<Graph, 'nodes' | 'weights'>): void {
-  const trained = dependents(graph.nodes, graph.weights.map(({ name }) => name));
+  const trained = dependents(
+    graph.nodes,
+    graph.weights.map(({ name }) => name),
+  );
   for (const node of graph.nodes) {
     const differentiated = node.input.some((name) => trained.has(name));
     if (isKnownOperator(node) && (!differentiated || Object.hasOwn(gradientRules, node.opType))) continue;
@@ -135,7 +163,9 @@ function checkOperators(graph: Pick<Graph, 'nodes' | 'weights'>): void {
 /** The first weight, upstream of a node, whose gradient would have to pass it. */
 function weightBehind(graph: Pick<Graph, 'nodes' | 'weights'>, node: NodeProto): string | undefined {
   const weights = new Set(graph.weights.map(({ name }) => name));
-  const producers = new Map(graph.nodes.flatMap((producer) => producer.output.map((name) => [name, producer] as const)));
+  const producers = new Map(
+    graph.nodes.flatMap((producer) => producer.output.map((name) => [name, producer] as const)),
+  );
   const seen = new Set([node]);
   for (const current of seen) {
     const weight = current.input.find((name) => weights.has(name));
@@ -149,23 +179,32 @@ function weightBehind(graph: Pick<Graph, 'nodes' | 'weights'>, node: NodeProto):
 }
 
 /** Every value is made once, and before it is used: this also rules out cycles. */
-function checkOrder(graph: Pick<Graph, 'nodes' | 'weights' | 'input' | 'constants'> & { output: { name: string } }): void {
+function checkOrder(
+  graph: Pick<Graph, 'nodes' | 'weights' | 'input' | 'constants'> & { output: { name: string } },
+): void {
   const made = new Set<string>();
   const make = (name: string, by: string) => {
     if (made.has(name)) throw malformed(`The value ${name} is made twice, the second time by ${by}.`);
     made.add(name);
   };
-  for (const { name } of [graph.input, ...graph.weights, ...graph.constants]) make(name, 'an input or initialiser');
+  for (const { name } of [graph.input, ...graph.weights, ...graph.constants])
+    make(name, 'an input or initialiser');
   for (const node of graph.nodes) {
     const missing = node.input.find((name) => name && !made.has(name));
     if (missing !== undefined)
-      throw malformed(`The ${describeNode(node)} reads ${missing}, which nothing before it makes (ONNX wants nodes in order, without cycles).`);
-    if (node.output.length !== 1 || !node.output[0]) throw malformed(`The ${describeNode(node)} must have exactly one output.`);
+      throw malformed(
+        `The ${describeNode(node)} reads ${missing}, which nothing before it makes (ONNX wants nodes in order, without cycles).`,
+      );
+    if (node.output.length !== 1 || !node.output[0])
+      throw malformed(`The ${describeNode(node)} must have exactly one output.`);
     make(node.output[0], `the ${describeNode(node)}`);
   }
   if (!made.has(graph.output.name)) throw malformed(`Nothing makes the output ${graph.output.name}.`);
 }
 
 function malformed(message: string): RoundtableError {
-  return new RoundtableError('MODEL_NOT_ONNX', `${message} The file is damaged or was made by hand; export it again.`);
+  return new RoundtableError(
+    'MODEL_NOT_ONNX',
+    `${message} The file is damaged or was made by hand; export it again.`,
+  );
 }

@@ -12,7 +12,9 @@ export function softmaxCrossEntropy(builder: GraphBuilder, logits: string, label
   const target = builder.node('OneHot', [labels, depth, builder.floats([2], [0, 1])], { axis: -1 });
   const logProbabilities = builder.node('LogSoftmax', [logits], { axis: -1 });
   const picked = builder.node('Mul', [target, logProbabilities]);
-  const each = builder.node('Neg', [builder.node('ReduceSum', [picked, builder.ints([1], [1])], { keepdims: 0 })]);
+  const each = builder.node('Neg', [
+    builder.node('ReduceSum', [picked, builder.ints([1], [1])], { keepdims: 0 }),
+  ]);
   const gradient = (factor: number) => {
     const excess = builder.node('Sub', [builder.node('Exp', [logProbabilities]), target]);
     return builder.node('Mul', [excess, builder.floats([], [factor])]);

@@ -46,11 +46,15 @@ export function readModel(bytes: Uint8Array): Model {
   const input = singleInput(proto, initializers);
   const output = proto.output[0];
   if (!output || proto.output.length > 1)
-    throw unsupported(`has ${proto.output.length} outputs; exactly one is expected. Export only the output that the loss looks at`);
+    throw unsupported(
+      `has ${proto.output.length} outputs; exactly one is expected. Export only the output that the loss looks at`,
+    );
 
   const nodes = liveNodes(proto, output.name);
   const used = new Set(nodes.flatMap((node) => node.input));
-  const live = [...initializers.values()].filter((tensor) => used.has(tensor.name)).sort((a, b) => compareUtf8(a.name, b.name));
+  const live = [...initializers.values()]
+    .filter((tensor) => used.has(tensor.name))
+    .sort((a, b) => compareUtf8(a.name, b.name));
   const weights = live
     .filter((tensor) => tensor.dataType === DataType.FLOAT)
     .map((tensor) => ({ name: tensor.name, dims: tensorShape(tensor), data: readFloats(tensor) }));
@@ -65,7 +69,9 @@ export function readModel(bytes: Uint8Array): Model {
     output: { name: output.name },
     weights: weights.map(({ name, dims }) => ({ name, shape: dims })),
     nodes: nodes.map(canonicalNode),
-    constants: live.filter((tensor) => tensor.dataType !== DataType.FLOAT).map((tensor) => canonicalTensor(tensor, tensor.name)),
+    constants: live
+      .filter((tensor) => tensor.dataType !== DataType.FLOAT)
+      .map((tensor) => canonicalTensor(tensor, tensor.name)),
   });
   return { graph: encodeGraph(graph), weights, input: graph.input, output: graph.output };
 }
@@ -79,7 +85,10 @@ export function writeModel(graph: Uint8Array, weights: readonly WeightTensor[]):
   const model = decodeModel(graph);
   const proto = model.graph ?? create(GraphProtoSchema);
   proto.input = proto.input.slice(0, 1);
-  proto.initializer = [...weights.map(({ name, dims, data }) => floatTensor(name, dims, data)), ...proto.initializer];
+  proto.initializer = [
+    ...weights.map(({ name, dims, data }) => floatTensor(name, dims, data)),
+    ...proto.initializer,
+  ];
   return toBinary(ModelProtoSchema, model);
 }
 
@@ -97,14 +106,21 @@ export function checkWeights(graph: Graph, weights: readonly WeightTensor[]): vo
   }
   const surplus = weights.find(({ name }) => !graph.weights.some((weight) => weight.name === name));
   if (surplus || weights.length !== graph.weights.length)
-    throw new RoundtableError('MODEL_SHAPE_MISMATCH', `The graph has ${graph.weights.length} weights, ${weights.length} were given${surplus ? `, among them the unknown ${surplus.name}` : ''}.`);
+    throw new RoundtableError(
+      'MODEL_SHAPE_MISMATCH',
+      `The graph has ${graph.weights.length} weights, ${weights.length} were given${surplus ? `, among them the unknown ${surplus.name}` : ''}.`,
+    );
 }
 
 function uniqueInitializers(graph: GraphProto): Map<string, TensorProto> {
-  if (graph.sparseInitializer.length > 0) throw unsupported('keeps weights as sparse tensors; export dense ones');
+  if (graph.sparseInitializer.length > 0)
+    throw unsupported('keeps weights as sparse tensors; export dense ones');
   const byName = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
   if (byName.size !== graph.initializer.length)
-    throw new RoundtableError('MODEL_NOT_ONNX', 'Two initialisers of the model have the same name. The file is damaged; export it again.');
+    throw new RoundtableError(
+      'MODEL_NOT_ONNX',
+      'Two initialisers of the model have the same name. The file is damaged; export it again.',
+    );
   return byName;
 }
 
@@ -113,10 +129,15 @@ function singleInput(graph: GraphProto, initializers: ReadonlyMap<string, Tensor
   const inputs = graph.input.filter(({ name }) => !initializers.has(name));
   const [input] = inputs;
   if (!input || inputs.length > 1)
-    throw unsupported(`has ${inputs.length} inputs (${inputs.map(({ name }) => name).join(', ')}); exactly one is expected`);
+    throw unsupported(
+      `has ${inputs.length} inputs (${inputs.map(({ name }) => name).join(', ')}); exactly one is expected`,
+    );
   const [, ...sample] = readDims(input);
   const open = sample.find((dim) => typeof dim === 'string' || !Number.isSafeInteger(dim) || dim < 1);
-  if (open !== undefined) throw unsupported(`has the open dimension ${open} in its input ${input.name}; only the first, the batch, may be open`);
+  if (open !== undefined)
+    throw unsupported(
+      `has the open dimension ${open} in its input ${input.name}; only the first, the batch, may be open`,
+    );
   return { name: input.name, dims: [batchSymbol, ...sample] };
 }
 
@@ -142,9 +163,7 @@ function canonicalNode(node: NodeProto): NodeProto {
     name: node.name,
     input: node.input,
     output: node.output,
-    attribute: [...node.attribute]
-      .sort((a, b) => compareUtf8(a.name, b.name))
-      .map(canonicalAttribute),
+    attribute: [...node.attribute].sort((a, b) => compareUtf8(a.name, b.name)).map(canonicalAttribute),
   });
 }
 

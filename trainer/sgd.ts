@@ -11,7 +11,11 @@ export interface Optimizer {
  * pass (`gradientScale`), so what arrives as "gradient" is the step itself and is added, inside the matrix product
  * that makes it where there is one. The last term is FedProx's (Li et al. 2020, equation 2).
  */
-export function sgdStep(outer: GraphBuilder, body: GraphBuilder, options: { optimizer: Optimizer; prox?: number }) {
+export function sgdStep(
+  outer: GraphBuilder,
+  body: GraphBuilder,
+  options: { optimizer: Optimizer; prox?: number },
+) {
   const { lr } = options.optimizer;
   const pull = lr * (options.prox ?? 0);
   return {

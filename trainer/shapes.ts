@@ -1,5 +1,11 @@
 import { RoundtableError } from '#core/errors.js';
-import { describeNode, intAttribute, intsAttribute, tensorAttribute, textAttribute } from './onnx/attributes.js';
+import {
+  describeNode,
+  intAttribute,
+  intsAttribute,
+  tensorAttribute,
+  textAttribute,
+} from './onnx/attributes.js';
 import { TensorProto_DataType as DataType, type NodeProto, type TensorProto } from './onnx/onnx.gen.js';
 import { elementCount, readInts, tensorShape, type Shape } from './onnx/tensor.js';
 
@@ -31,10 +37,17 @@ export function inferShapes(
   for (const constant of constants) learn(known, constant.name, constant);
   for (const node of nodes) {
     const rule = shapeRules[node.opType];
-    if (!rule) throw new RoundtableError('MODEL_UNKNOWN_OPERATOR', `There is no shape rule for the ${describeNode(node)}.`);
+    if (!rule)
+      throw new RoundtableError(
+        'MODEL_UNKNOWN_OPERATOR',
+        `There is no shape rule for the ${describeNode(node)}.`,
+      );
     const shape = rule(new NodeShapes(node, known), known);
     if (elementCount(shape) > maxElements)
-      throw unsupported(node, `would produce ${elementCount(shape)} values; at most ${maxElements} are possible`);
+      throw unsupported(
+        node,
+        `would produce ${elementCount(shape)} values; at most ${maxElements} are possible`,
+      );
     known.shapes.set(node.output[0] ?? '', shape);
   }
   return known;
@@ -69,7 +82,8 @@ class NodeShapes {
 
   integers(index: number): readonly number[] {
     const values = this.#known.integers.get(this.node.input[index] ?? '');
-    if (!values) throw unsupported(this.node, `takes input ${index} from a computation; it must be a constant`);
+    if (!values)
+      throw unsupported(this.node, `takes input ${index} from a computation; it must be a constant`);
     return values;
   }
 }
@@ -88,7 +102,11 @@ const shapeRules: Record<string, ShapeRule> = {
   Gemm: (s) => {
     const [m, k] = matrix(s.node, s.input(0), intAttribute(s.node, 'transA', 0) !== 0);
     const [k2, n] = matrix(s.node, s.input(1), intAttribute(s.node, 'transB', 0) !== 0);
-    if (k !== k2) throw mismatch(s.node, `multiplies ${text(s.input(0))} by ${text(s.input(1))}: ${k} columns meet ${k2} rows`);
+    if (k !== k2)
+      throw mismatch(
+        s.node,
+        `multiplies ${text(s.input(0))} by ${text(s.input(1))}: ${k} columns meet ${k2} rows`,
+      );
     if (s.has(2) && text(broadcast(s.node, s.input(2), [m, n])) !== text([m, n]))
       throw mismatch(s.node, `adds ${text(s.input(2))} to a product of ${text([m, n])}`);
     return [m, n];
@@ -115,7 +133,10 @@ const shapeRules: Record<string, ShapeRule> = {
     const open = wanted.indexOf(-1);
     const rest = elementCount(wanted.filter((dim) => dim !== -1));
     const shape = wanted.map((dim, axis) => (axis === open ? elementCount(from) / rest : dim));
-    if (!shape.every((dim) => Number.isInteger(dim) && dim >= 0) || elementCount(shape) !== elementCount(from))
+    if (
+      !shape.every((dim) => Number.isInteger(dim) && dim >= 0) ||
+      elementCount(shape) !== elementCount(from)
+    )
       throw mismatch(s.node, `cannot turn ${text(from)} into ${text(wanted)}`);
     return shape;
   },
@@ -148,10 +169,18 @@ export function readWindow(node: NodeProto, kernel: readonly number[]): Window {
 
 function slide(node: NodeProto, spatial: Shape, window: Window): Shape {
   return spatial.map((size, axis) => {
-    const [kernel = 1, stride = 1, dilation = 1] = [window.kernel[axis], window.strides[axis], window.dilations[axis]];
+    const [kernel = 1, stride = 1, dilation = 1] = [
+      window.kernel[axis],
+      window.strides[axis],
+      window.dilations[axis],
+    ];
     const padded = size + (window.pads[axis] ?? 0) + (window.pads[axis + spatial.length] ?? 0);
     const reach = dilation * (kernel - 1) + 1;
-    if (reach > padded) throw mismatch(node, `slides a window of ${text(window.kernel)} over an image of only ${text(spatial)}`);
+    if (reach > padded)
+      throw mismatch(
+        node,
+        `slides a window of ${text(window.kernel)} over an image of only ${text(spatial)}`,
+      );
     return Math.floor((padded - reach) / stride) + 1;
   });
 }
@@ -163,7 +192,8 @@ function convolution(s: NodeShapes): Shape {
   const [filters = 0, depth = 0, ...kernel] = w;
   if (x.length < 3 || x.length !== w.length || channels !== depth * group || filters % group !== 0)
     throw mismatch(s.node, `applies filters of ${text(w)} in ${group} group(s) to an input of ${text(x)}`);
-  if (s.has(2) && text(s.input(2)) !== text([filters])) throw mismatch(s.node, `adds a bias of ${text(s.input(2))} to ${filters} filters`);
+  if (s.has(2) && text(s.input(2)) !== text([filters]))
+    throw mismatch(s.node, `adds a bias of ${text(s.input(2))} to ${filters} filters`);
   const declared = intsAttribute(s.node, 'kernel_shape');
   if (declared && text(declared) !== text(kernel))
     throw mismatch(s.node, `declares a kernel of ${text(declared)} but its filters are ${text(w)}`);
@@ -178,7 +208,10 @@ function pooling(s: NodeShapes): Shape {
   const apart = window.strides.every((stride, axis) => stride === window.kernel[axis]);
   if (!apart || window.pads.some((pad) => pad > 0) || window.dilations.some((dilation) => dilation > 1))
     throw unsupported(s.node, 'has overlapping, padded or dilated windows; strides must equal the kernel');
-  if (intAttribute(s.node, 'ceil_mode', 0) !== 0 && spatial.some((size, axis) => size % (window.kernel[axis] ?? 1) !== 0))
+  if (
+    intAttribute(s.node, 'ceil_mode', 0) !== 0 &&
+    spatial.some((size, axis) => size % (window.kernel[axis] ?? 1) !== 0)
+  )
     throw unsupported(s.node, 'has ceil_mode with windows that reach over the edge');
   return [batch, channels, ...slide(s.node, spatial, window)];
 }
@@ -200,7 +233,8 @@ function constant(node: NodeProto, known: KnownValues): Shape {
 function learn(known: KnownValues, name: string, tensor: TensorProto): Shape {
   const shape = tensorShape(tensor);
   known.shapes.set(name, shape);
-  if (tensor.dataType === DataType.INT64 || tensor.dataType === DataType.INT32) known.integers.set(name, readInts(tensor));
+  if (tensor.dataType === DataType.INT64 || tensor.dataType === DataType.INT32)
+    known.integers.set(name, readInts(tensor));
   return shape;
 }
 
@@ -209,14 +243,16 @@ function broadcast(node: NodeProto, a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {
     const [left, right] = [a[axis - rank + a.length] ?? 1, b[axis - rank + b.length] ?? 1];
-    if (left !== right && left !== 1 && right !== 1) throw mismatch(node, `combines ${text(a)} with ${text(b)}`);
+    if (left !== right && left !== 1 && right !== 1)
+      throw mismatch(node, `combines ${text(a)} with ${text(b)}`);
     return left === 1 ? right : left;
   });
 }
 
 function matrix(node: NodeProto, shape: Shape, transposed: boolean): [number, number] {
   const [rows, columns, ...more] = shape;
-  if (rows === undefined || columns === undefined || more.length > 0) throw mismatch(node, `needs matrices but was given ${text(shape)}`);
+  if (rows === undefined || columns === undefined || more.length > 0)
+    throw mismatch(node, `needs matrices but was given ${text(shape)}`);
   return transposed ? [columns, rows] : [rows, columns];
 }
 
@@ -239,7 +275,11 @@ function mismatch(node: NodeProto, what: string): RoundtableError {
 }
 
 function unsupported(node: NodeProto, what: string): RoundtableError {
-  return new RoundtableError('MODEL_UNSUPPORTED', `The ${describeNode(node)} ${what}. This cannot be trained yet.`, {
-    details: { operator: node.opType, node: node.name },
-  });
+  return new RoundtableError(
+    'MODEL_UNSUPPORTED',
+    `The ${describeNode(node)} ${what}. This cannot be trained yet.`,
+    {
+      details: { operator: node.opType, node: node.name },
+    },
+  );
 }

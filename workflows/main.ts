@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
 import { pino } from 'pino';
-import { deploymentSchema } from '#contracts/deployment.js';
+import { deployment as deploymentSchema } from '#contracts/deployment.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
 import { parseMessage } from '#core/schema.js';
 import { openArchive } from '#services/archive.js';
@@ -30,7 +30,7 @@ const chain = openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment });
 const evaluator = new TrainingProcess({ threads: 1 });
 const activities = createActivities({
   coordinator: environment.COORDINATOR_ADDRESS,
-  domain: { chainId: deployment.chainId, jobs: deployment.jobs.toLowerCase() as `0x${string}` },
+  domain: { chainId: deployment.chainId, jobs: deployment.jobs },
   windowSeconds: environment.DISPUTE_WINDOW_SECONDS,
   table,
   artifacts: cachedArtifacts(openArtifacts({ bucket: environment.BUCKET_NAME }), 256 * 1024 * 1024),
@@ -78,7 +78,7 @@ const coordinator = await Worker.create({
 const sending = await Worker.create({
   ...common,
   taskQueue: chainQueue(environment.COORDINATOR_ADDRESS),
-  activities: createChainActivities({ chain, sender, coordinator: environment.COORDINATOR_ADDRESS }),
+  activities: createChainActivities({ chain, sender }),
   maxConcurrentActivityTaskExecutions: 1,
 });
 

@@ -1,4 +1,4 @@
-import { ApplicationFailure } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { TransactionRecord } from '#core/messages.js';
 import type { RoundPhase, RoundSeconds, RoundView } from '#core/views.js';
 import { collectUpdates } from './collect.workflow.js';
@@ -106,10 +106,13 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
     await project({ phase: 'done' });
     return { version, accuracy: view.accuracy, loss: view.loss, archive, transactions };
   } catch (error) {
-    await project({ phase: 'failed', problem: problemOf(error) }).catch(() => undefined);
-    throw error instanceof ApplicationFailure
+    const problem = isCancellation(error)
+      ? { code: 'CANCELLED', message: 'The job was cancelled in this round.' }
+      : problemOf(error);
+    await CancellationScope.nonCancellable(() => project({ phase: 'failed', problem }));
+    throw error instanceof ApplicationFailure || isCancellation(error)
       ? error
-      : ApplicationFailure.nonRetryable(problemOf(error).message, problemOf(error).code);
+      : ApplicationFailure.nonRetryable(problem.message, problem.code);
   }
 }
 

@@ -26,7 +26,7 @@ const redrawMilliseconds = 120;
 function liveProgress(terminal: Terminal): Progress {
   const region = new Region(
     (text) => terminal.write(text),
-    () => terminal.rows(),
+    () => ({ rows: terminal.rows(), columns: terminal.theme().columns }),
   );
   let state = initialState;
   const draw = (lines: readonly string[]) =>

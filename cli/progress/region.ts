@@ -1,27 +1,29 @@
+import { width } from '../terminal/text.js';
+
 /**
  * A region at the bottom of the terminal that is drawn again in place, below lines that stay. Drawing never
  * exceeds the screen: what scrolled out of sight cannot be erased any more.
  */
 export class Region {
-  readonly #write: (text: string) => void;
-  readonly #rows: () => number;
+  /** Rows of the screen that the region takes. */
   #drawn = 0;
 
-  constructor(write: (text: string) => void, rows: () => number) {
-    this.#write = write;
-    this.#rows = rows;
-  }
+  constructor(
+    private readonly write: (text: string) => void,
+    private readonly screen: () => { rows: number; columns: number },
+  ) {}
 
   /** Writes `lasting` above the region and draws the region anew. */
   draw(lasting: readonly string[], region: readonly string[]): void {
-    const shown = region.slice(0, Math.max(1, this.#rows() - 2));
-    const text = [...lasting, ...shown].map((line) => `${line}\n`).join('');
-    this.#write(this.#erase() + text);
-    this.#drawn = shown.length;
+    const { rows, columns } = this.screen();
+    const shown = region.slice(0, Math.max(1, rows - 2));
+    this.write(this.#erase() + [...lasting, ...shown].map((line) => `${line}\n`).join(''));
+    // A terminal that was made narrower breaks lines: they take more rows than there are lines.
+    this.#drawn = shown.reduce((sum, line) => sum + Math.max(1, Math.ceil(width(line) / columns)), 0);
   }
 
   clear(): void {
-    this.#write(this.#erase());
+    this.write(this.#erase());
     this.#drawn = 0;
   }
 

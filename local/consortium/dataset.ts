@@ -89,7 +89,9 @@ export function decodeDataset(bytes: Uint8Array, what: string): Dataset {
         : undefined;
   if (!labels || !values)
     throw new RoundtableError('INVALID_INPUT', `${what}: x must be F32 or U8, y must be I32 or U8.`);
-  const classes = Number(metadata['classes'] ?? labels.reduce((most, label) => Math.max(most, label), 0) + 1);
+  let most = 0;
+  for (const label of labels) most = Math.max(most, label);
+  const classes = Number(metadata['classes'] ?? most + 1);
   return { shape, classes, x: values, y: labels };
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { validatePath } from 'arweave/node/lib/merkle.js';
@@ -159,14 +159,8 @@ const chunkSchema = z.object({
 });
 
 function listSpans(path: string): Span[] {
-  let names: string[];
-  try {
-    names = readdirSync(path);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw error;
-  }
-  return names.map((name) => {
+  if (!existsSync(path)) return [];
+  return readdirSync(path).map((name) => {
     const [start = NaN, end = NaN] = name.split('-').map(Number);
     return { start, end };
   });

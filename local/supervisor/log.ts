@@ -1,8 +1,7 @@
-import { appendFileSync, renameSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
-export const logFolder = (stateDir: string): string => join(stateDir, 'logs');
-export const logPath = (stateDir: string, part: string): string => join(logFolder(stateDir), `${part}.log`);
+export const logPath = (stateDir: string, part: string): string => join(stateDir, 'logs', `${part}.log`);
 
 const maxBytes = 16 * 1024 * 1024;
 const maxLineLength = 16 * 1024;
@@ -23,6 +22,7 @@ export class PartLog {
     readonly path: string,
     private readonly limit: number = maxBytes,
   ) {
+    mkdirSync(dirname(path), { recursive: true });
     this.#bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   }
 

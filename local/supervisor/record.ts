@@ -2,7 +2,6 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLock, type LockHolder } from './lock.js';
-import { logFolder } from './log.js';
 import type { PartStatus } from './part.js';
 import { readPorts } from './ports.js';
 
@@ -33,7 +32,6 @@ export function readStatus(stateDir: string): StackStatus {
 export function prepareStateDir(stateDir: string): void {
   // Keys and databases lie below.
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  mkdirSync(logFolder(stateDir), { recursive: true });
 }
 
 export function writeParts(stateDir: string, parts: PartRecord[]): void {

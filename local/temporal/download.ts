@@ -104,6 +104,6 @@ async function fetchTo(url: string, path: string, onBytes: (bytes: number) => vo
 
 /** fetch says only "fetch failed"; what happened is in its cause. */
 function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return firstLine(error.cause instanceof Error ? error.cause.message : error.message);
+  const { cause, message } = error as { cause?: { message?: string }; message?: string };
+  return firstLine(cause?.message ?? message ?? String(error));
 }

@@ -1,6 +1,5 @@
 /** Finds, downloads or builds a Temporal server. */
-import { existsSync } from 'node:fs';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { RoundtableError } from '#core/errors.js';
 import { buildTemporal, builtVersion } from './build.js';
@@ -43,11 +42,7 @@ export async function findTemporal(options: FindOptions = {}): Promise<FoundTemp
   const ways: [source: TemporalSource, name: string, find: () => Promise<string> | string][] = [
     ['env', 'TEMPORAL_CLI_PATH', () => env['TEMPORAL_CLI_PATH'] || refuse('not set')],
     ['path', 'temporal on PATH', () => onPath('temporal', env['PATH'] ?? '')],
-    [
-      'cache',
-      `cache in ${cache}`,
-      () => [downloaded, built].find((path) => existsSync(path)) ?? refuse('empty'),
-    ],
+    ['cache', `cache in ${cache}`, () => inCache([downloaded, built])],
     [
       'download',
       'download',
@@ -80,6 +75,19 @@ export async function findTemporal(options: FindOptions = {}): Promise<FoundTemp
 
 function refuse(reason: string): never {
   throw new NoWay(reason);
+}
+
+/** A program that does not run, as after a change of the system, would block its place for ever. */
+async function inCache(paths: string[]): Promise<string> {
+  for (const path of paths.filter((candidate) => existsSync(candidate))) {
+    const works = await temporalVersion(path).then(
+      () => true,
+      () => false,
+    );
+    if (works) return path;
+    rmSync(path, { force: true });
+  }
+  return refuse('empty');
 }
 
 function onPath(name: string, path: string): string {

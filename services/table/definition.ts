@@ -19,7 +19,11 @@ export const tableDefinition: Omit<CreateTableCommandInput, 'TableName'> = {
   KeySchema: keys('pk', 'sk'),
   GlobalSecondaryIndexes: [
     { IndexName: 'lists', KeySchema: keys('list', 'order'), Projection: { ProjectionType: 'ALL' } },
-    { IndexName: 'waiting', KeySchema: keys('waiting', 'since'), Projection: { ProjectionType: 'KEYS_ONLY' } },
+    {
+      IndexName: 'waiting',
+      KeySchema: keys('waiting', 'since'),
+      Projection: { ProjectionType: 'KEYS_ONLY' },
+    },
   ],
   BillingMode: 'PAY_PER_REQUEST',
 };

@@ -20,11 +20,10 @@ export interface Key {
 }
 export type Item = Key & Record<string, unknown>;
 
-/** A write with a condition, in DynamoDB's expression language; `names` are the attributes it mentions as #name. */
+/** A write with a condition, in DynamoDB's expression language. Attributes are written #name: many words are reserved. */
 export interface Change {
   expression: string;
   condition?: string;
-  names: readonly string[];
   values: Record<string, unknown>;
 }
 
@@ -106,7 +105,8 @@ export function openItems(table: string, client: DynamoDBClient): Items {
           new PutCommand({
             TableName: table,
             Item: item,
-            ConditionExpression: 'attribute_not_exists(pk) OR seq < :seq',
+            ConditionExpression: 'attribute_not_exists(pk) OR #seq < :seq',
+            ExpressionAttributeNames: { '#seq': 'seq' },
             ExpressionAttributeValues: { ':seq': item.seq },
           }),
         );
@@ -125,7 +125,7 @@ export function openItems(table: string, client: DynamoDBClient): Items {
             Key: { pk: key.pk, sk: key.sk },
             UpdateExpression: change.expression,
             ...(change.condition === undefined ? {} : { ConditionExpression: change.condition }),
-            ...(change.names.length > 0 ? { ExpressionAttributeNames: nameMap(change.names) } : {}),
+            ExpressionAttributeNames: namesIn(change),
             ExpressionAttributeValues: change.values,
           }),
         );
@@ -148,7 +148,7 @@ export function openItems(table: string, client: DynamoDBClient): Items {
         {
           IndexName: 'lists',
           KeyConditionExpression: '#list = :list',
-          ExpressionAttributeNames: nameMap(['list']),
+          ExpressionAttributeNames: { '#list': 'list' },
           ExpressionAttributeValues: { ':list': list },
           ScanIndexForward: !descending,
         },
@@ -159,7 +159,8 @@ export function openItems(table: string, client: DynamoDBClient): Items {
       queryAll(
         {
           IndexName: 'waiting',
-          KeyConditionExpression: 'waiting = :what AND since < :before',
+          KeyConditionExpression: '#waiting = :what AND #since < :before',
+          ExpressionAttributeNames: { '#waiting': 'waiting', '#since': 'since' },
           ExpressionAttributeValues: { ':what': what, ':before': before },
         },
         limit,
@@ -213,7 +214,10 @@ export function decodeView<T extends z.ZodType>(
 /** Numbers as sort keys: of equal length, so that text order is numeric order. */
 export const ordinal = (value: number): string => String(value).padStart(12, '0');
 
-const nameMap = (names: readonly string[]) => Object.fromEntries(names.map((name) => [`#${name}`, name]));
+function namesIn({ expression, condition = '' }: Change): Record<string, string> {
+  const aliases = `${expression} ${condition}`.match(/#\w+/g) ?? [];
+  return Object.fromEntries(aliases.map((alias) => [alias, alias.slice(1)]));
+}
 
 function isConditionFailure(error: unknown): boolean {
   return error instanceof Error && error.name === 'ConditionalCheckFailedException';

@@ -53,10 +53,9 @@ export function jobTable(items: Items): JobTable {
       const { list, order } = listed(view);
       const { updated } = await items.update(jobKey(view.job), {
         expression:
-          'SET #view = :view, seq = :seq, #list = :list, #order = :order' +
-          (waiting ? ', waiting = :waiting, since = :since' : ' REMOVE waiting, since'),
-        condition: 'attribute_not_exists(pk) OR seq < :seq',
-        names: ['view', 'list', 'order'],
+          'SET #view = :view, #seq = :seq, #list = :list, #order = :order' +
+          (waiting ? ', #waiting = :waiting, #since = :since' : ' REMOVE #waiting, #since'),
+        condition: 'attribute_not_exists(pk) OR #seq < :seq',
         values: {
           ':view': encodeView(view),
           ':seq': view.seq,
@@ -70,9 +69,9 @@ export function jobTable(items: Items): JobTable {
 
     async settleJob(job, epoch) {
       const { updated, existing } = await items.update(jobKey(job), {
-        expression: 'SET settledEpoch = :epoch REMOVE waiting, since',
-        condition: 'attribute_exists(pk) AND (attribute_not_exists(settledEpoch) OR settledEpoch <= :epoch)',
-        names: [],
+        expression: 'SET #settledEpoch = :epoch REMOVE #waiting, #since',
+        condition:
+          'attribute_exists(pk) AND (attribute_not_exists(#settledEpoch) OR #settledEpoch <= :epoch)',
         values: { ':epoch': epoch },
       });
       if (!updated && !existing) throw new RoundtableError('NOT_FOUND', `There is no job ${job} to settle.`);
@@ -87,9 +86,8 @@ export function jobTable(items: Items): JobTable {
 
     async markRung(job, at) {
       await items.update(jobKey(job), {
-        expression: 'SET since = :at',
-        condition: 'waiting = :dispatch',
-        names: [],
+        expression: 'SET #since = :at',
+        condition: '#waiting = :dispatch',
         values: { ':at': at, ':dispatch': 'dispatch' satisfies WaitingFor },
       });
     },

@@ -19,8 +19,7 @@ export function runnerTable(items: Items): RunnerTable {
     async enrolRunner(view) {
       await items.update(runnerKey(view.runner), {
         expression:
-          'SET #view = :view, enrolledAt = if_not_exists(enrolledAt, :enrolledAt), seen = :seen, lastSeen = :lastSeen ADD seq :one',
-        names: ['view'],
+          'SET #view = :view, #enrolledAt = if_not_exists(#enrolledAt, :enrolledAt), #seen = :seen, #lastSeen = :lastSeen ADD #seq :one',
         values: {
           ':view': encodeView(view),
           ':enrolledAt': view.enrolledAt,
@@ -33,9 +32,8 @@ export function runnerTable(items: Items): RunnerTable {
 
     async seenRunner(runner, seen, at) {
       const { updated, existing } = await items.update(runnerKey(runner), {
-        expression: 'SET seen = :seen, lastSeen = :at ADD seq :one',
-        condition: 'attribute_exists(pk) AND lastSeen <= :at',
-        names: [],
+        expression: 'SET #seen = :seen, #lastSeen = :at ADD #seq :one',
+        condition: 'attribute_exists(pk) AND #lastSeen <= :at',
         values: { ':seen': encodeView(seen), ':at': at, ':one': 1 },
       });
       return updated || existing !== null;

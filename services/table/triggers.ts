@@ -14,7 +14,10 @@ export interface TriggerTable {
 }
 
 export function triggerTable(items: Items): TriggerTable {
-  const secretsItem = (name: string, secrets: readonly string[]) => ({ ...secretsKey(name), secrets: [...secrets] });
+  const secretsItem = (name: string, secrets: readonly string[]) => ({
+    ...secretsKey(name),
+    secrets: [...secrets],
+  });
 
   return {
     createTrigger: (view, secrets) =>
@@ -51,8 +54,9 @@ export function triggerTable(items: Items): TriggerTable {
           Update: {
             TableName: items.table,
             Key: triggerKey(name),
-            UpdateExpression: 'SET seq = :next, updatedAt = :at, secretCount = :count',
-            ConditionExpression: 'seq = :seq',
+            UpdateExpression: 'SET #seq = :next, #updatedAt = :at, #secretCount = :count',
+            ConditionExpression: '#seq = :seq',
+            ExpressionAttributeNames: { '#seq': 'seq', '#updatedAt': 'updatedAt', '#secretCount': 'secretCount' },
             ExpressionAttributeValues: {
               ':seq': seq,
               ':next': seq + 1,

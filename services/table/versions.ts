@@ -28,9 +28,9 @@ export function versionTable(items: Items): VersionTable {
       await items.put({ ...versionKey(view.model.versionId), ...encoded });
       // A late repetition must not take the lineage back: within a job the number decides, between jobs the time.
       await items.update(latestKey(view.lineage), {
-        expression: 'SET #view = :view, seq = :seq, #job = :job, #number = :number, #at = :at',
-        condition: 'attribute_not_exists(pk) OR (#job = :job AND #number <= :number) OR (#job <> :job AND #at < :at)',
-        names: ['view', 'job', 'number', 'at'],
+        expression: 'SET #view = :view, #seq = :seq, #job = :job, #number = :number, #at = :at',
+        condition:
+          'attribute_not_exists(pk) OR (#job = :job AND #number <= :number) OR (#job <> :job AND #at < :at)',
         values: {
           ':view': encoded.view,
           ':seq': view.seq,

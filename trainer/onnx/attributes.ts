@@ -1,5 +1,10 @@
 import { RoundtableError } from '#core/errors.js';
-import { AttributeProto_AttributeType as AttributeType, type AttributeProto, type NodeProto, type TensorProto } from './onnx.gen.js';
+import {
+  AttributeProto_AttributeType as AttributeType,
+  type AttributeProto,
+  type NodeProto,
+  type TensorProto,
+} from './onnx.gen.js';
 
 /** Reads a node's attributes with the default that the operator's specification gives. */
 export function intAttribute(node: NodeProto, name: string, fallback: number): number {
@@ -42,6 +47,9 @@ function find(node: NodeProto, name: string, type: AttributeType): AttributeProt
 function safe(node: NodeProto, name: string, value: bigint): number {
   const number = Number(value);
   if (!Number.isSafeInteger(number))
-    throw new RoundtableError('MODEL_NOT_ONNX', `The attribute ${name} of the ${describeNode(node)} is beyond 2^53.`);
+    throw new RoundtableError(
+      'MODEL_NOT_ONNX',
+      `The attribute ${name} of the ${describeNode(node)} is beyond 2^53.`,
+    );
   return number;
 }

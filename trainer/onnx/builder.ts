@@ -16,7 +16,8 @@ import {
 import { floatTensor, intTensor, type Shape } from './tensor.js';
 
 /** An attribute as one writes it: an integer, a list of integers, text, or a float, tensor or graph that says so. */
-export type Attribute = number | readonly number[] | string | { float: number } | { tensor: TensorProto } | { graph: GraphProto };
+export type Attribute =
+  number | readonly number[] | string | { float: number } | { tensor: TensorProto } | { graph: GraphProto };
 
 /** Hands out names that never clash: `hint`, or `hint` with a number. One for a graph and all its subgraphs. */
 export class Names {
@@ -49,14 +50,24 @@ export class GraphBuilder {
   }
 
   /** Appends a node with one output and returns the name of that output. */
-  node(operator: string, inputs: readonly string[], attributes: Record<string, Attribute> = {}, output?: string): string {
+  node(
+    operator: string,
+    inputs: readonly string[],
+    attributes: Record<string, Attribute> = {},
+    output?: string,
+  ): string {
     const name = output ?? this.names.fresh(`${operator}_out`);
     this.add(operator, inputs, [name], attributes);
     return name;
   }
 
   /** Appends a node with any number of outputs, whose names the caller made. */
-  add(operator: string, inputs: readonly string[], outputs: readonly string[], attributes: Record<string, Attribute> = {}): NodeProto {
+  add(
+    operator: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: Record<string, Attribute> = {},
+  ): NodeProto {
     const node = create(NodeProtoSchema, {
       opType: operator,
       name: this.names.fresh(`${operator}_${outputs[0] ?? ''}`),
@@ -71,7 +82,9 @@ export class GraphBuilder {
   /** A float32 constant; equal small constants are shared. */
   floats(shape: Shape, values: readonly number[] | Float32Array): string {
     const data = Float32Array.from(values);
-    return this.#constant(`f[${shape}]${data.length <= 256 ? data : this.constants.length}`, (name) => floatTensor(name, shape, data));
+    return this.#constant(`f[${shape}]${data.length <= 256 ? data : this.constants.length}`, (name) =>
+      floatTensor(name, shape, data),
+    );
   }
 
   /** An int64 constant; equal ones are shared. */
@@ -89,22 +102,40 @@ export class GraphBuilder {
   }
 
   graph(name: string, inputs: ValueInfoProto[], outputs: ValueInfoProto[]): GraphProto {
-    return create(GraphProtoSchema, { name, node: this.nodes, initializer: this.constants, input: inputs, output: outputs });
+    return create(GraphProtoSchema, {
+      name,
+      node: this.nodes,
+      initializer: this.constants,
+      input: inputs,
+      output: outputs,
+    });
   }
 }
 
 export function attribute(name: string, value: Attribute): AttributeProto {
-  if (typeof value === 'number') return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+  if (typeof value === 'number')
+    return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
   if (typeof value === 'string')
-    return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) });
-  if ('float' in value) return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
-  if ('tensor' in value) return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: value.tensor });
-  if ('graph' in value) return create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: value.graph });
+    return create(AttributeProtoSchema, {
+      name,
+      type: AttributeType.STRING,
+      s: new TextEncoder().encode(value),
+    });
+  if ('float' in value)
+    return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
+  if ('tensor' in value)
+    return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: value.tensor });
+  if ('graph' in value)
+    return create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: value.graph });
   return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) });
 }
 
 /** Declares a graph's input or output; a dimension given as text is symbolic. */
-export function valueInfo(name: string, dims: readonly (number | string)[], elemType: DataType = DataType.FLOAT): ValueInfoProto {
+export function valueInfo(
+  name: string,
+  dims: readonly (number | string)[],
+  elemType: DataType = DataType.FLOAT,
+): ValueInfoProto {
   const dim = dims.map((size) =>
     typeof size === 'string'
       ? { value: { case: 'dimParam' as const, value: size } }
@@ -118,6 +149,10 @@ export function valueInfo(name: string, dims: readonly (number | string)[], elem
 
 /** IR version 10 is the newest that every runtime of opset 13 to 23 still in use reads. */
 export function encodeModel(graph: GraphProto, opset: number): Uint8Array<ArrayBuffer> {
-  const model = create(ModelProtoSchema, { irVersion: 10n, opsetImport: [{ domain: '', version: BigInt(opset) }], graph });
+  const model = create(ModelProtoSchema, {
+    irVersion: 10n,
+    opsetImport: [{ domain: '', version: BigInt(opset) }],
+    graph,
+  });
   return toBinary(ModelProtoSchema, model);
 }

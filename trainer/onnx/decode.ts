@@ -32,7 +32,13 @@ export function decodeModel(bytes: Uint8Array): ModelProto {
 }
 
 /** Walks the wire format by the schema, without allocating, and throws when the budget is used up. */
-function count(message: DescMessage, reader: BinaryReader, end: number, depth: number, budget: { left: number }): void {
+function count(
+  message: DescMessage,
+  reader: BinaryReader,
+  end: number,
+  depth: number,
+  budget: { left: number },
+): void {
   if (depth > maxDepth) throw new Error(`messages are nested more than ${maxDepth} deep`);
   spend(budget, 1);
   while (reader.pos < end) {
@@ -56,7 +62,8 @@ function count(message: DescMessage, reader: BinaryReader, end: number, depth: n
 
 function spend(budget: { left: number }, amount: number): void {
   budget.left -= amount;
-  if (budget.left < 0) throw new Error(`it holds more than ${maxElements} messages and numbers outside of raw tensor bytes`);
+  if (budget.left < 0)
+    throw new Error(`it holds more than ${maxElements} messages and numbers outside of raw tensor bytes`);
 }
 
 /** Packed lists of variable-length integers: a byte of the file may become an object of its own. */

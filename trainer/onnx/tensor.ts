@@ -1,6 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import { RoundtableError } from '#core/errors.js';
-import { TensorProtoSchema, TensorProto_DataLocation, TensorProto_DataType as DataType, type TensorProto } from './onnx.gen.js';
+import {
+  TensorProtoSchema,
+  TensorProto_DataLocation,
+  TensorProto_DataType as DataType,
+  type TensorProto,
+} from './onnx.gen.js';
 
 /** Static dimensions of a value, outermost first; [] is a scalar. */
 export type Shape = readonly number[];
@@ -65,7 +70,8 @@ export function canonicalTensor(tensor: TensorProto, name: string): TensorProto 
   const shape = tensorShape(tensor);
   if (tensor.dataType === DataType.FLOAT) return floatTensor(name, shape, readFloats(tensor));
   if (tensor.dataType === DataType.INT64) return intTensor(name, shape, readInts(tensor));
-  if (tensor.dataType === DataType.INT32) return rawTensor(name, shape, DataType.INT32, Int32Array.from(readInts(tensor)));
+  if (tensor.dataType === DataType.INT32)
+    return rawTensor(name, shape, DataType.INT32, Int32Array.from(readInts(tensor)));
   throw new RoundtableError(
     'MODEL_UNSUPPORTED',
     `The constant ${tensor.name || name} has the type ${dataTypeName(tensor.dataType)}; float32, int32 and int64 are supported. Export the model in float32.`,
@@ -97,11 +103,18 @@ function rawBytes(tensor: TensorProto, count: number, size: number): ArrayBuffer
 }
 
 function wrongLength(tensor: TensorProto, found: number, expected: number): RoundtableError {
-  return malformed(tensor, `has dims [${tensor.dims.join(', ')}], which is ${expected} values, but holds ${found}`);
+  return malformed(
+    tensor,
+    `has dims [${tensor.dims.join(', ')}], which is ${expected} values, but holds ${found}`,
+  );
 }
 
 function malformed(tensor: TensorProto, what: string): RoundtableError {
-  return new RoundtableError('MODEL_NOT_ONNX', `The tensor ${tensor.name} ${what}. The file is damaged; export it again.`, {
-    details: { tensor: tensor.name },
-  });
+  return new RoundtableError(
+    'MODEL_NOT_ONNX',
+    `The tensor ${tensor.name} ${what}. The file is damaged; export it again.`,
+    {
+      details: { tensor: tensor.name },
+    },
+  );
 }

@@ -5,8 +5,7 @@ import { epochManifest, manifestHash, roundManifest, type EpochManifest } from '
 import type { TransactionRecord } from '#core/messages.js';
 import { epochTree, type AccountRewards } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
-import { finalJobStates } from '#core/views.js';
-import { bytes32ToArchiveId } from '#services/archiveId.js';
+import type { EpochView, JobView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
 import type { EpochPlan } from '../types.js';
 import type { Dependencies } from './dependencies.js';
@@ -15,45 +14,26 @@ type PaidRound = EpochManifest['hashed']['rounds'][number];
 
 /**
  * An epoch's tree, recomputed from the manifests that the chain names for every final round which no earlier
- * epoch paid. Null when there is nothing to pay. The credits in the table are an index: a missing one is rung
- * again, a differing one stops the settlement.
- * @throws SETTLEMENT_MISMATCH, UNAVAILABLE while credits are on their way
+ * epoch paid. Null when there is nothing to pay. An epoch that was planned before is never planned differently.
+ * The credits in the table are an index: a missing one is rung again, a differing one stops the settlement.
+ * @throws SETTLEMENT_MISMATCH, UNAVAILABLE while rounds are open to dispute or credits on their way
  */
 export async function planEpoch(deps: Dependencies, payer: Hex, epoch: number): Promise<EpochPlan | null> {
-  const history = await earlierEpochs(deps, payer, epoch);
-  const previous = history.at(-1);
-  const paid = new Set(history.flatMap(({ hashed }) => hashed.rounds.map(roundKey)));
-  const due = await finalRounds(deps, payer, paid);
-  const jobs = (await deps.table.listJobs())
-    .filter(({ state, settledEpoch }) => finalJobStates.includes(state) && settledEpoch === null)
-    .map(({ job }) => job);
-  if (due.length === 0) {
+  const waiting = (await deps.table.listWaiting('settlement', new Date().toISOString(), 1_000)).filter(
+    ({ coordinator }) => coordinator === payer,
+  );
+  const views = await deps.table.listEpochs(payer);
+  const history = await earlierEpochs(deps, views, payer, epoch);
+  const planned = views.find((view) => view.epoch === epoch);
+  const manifest = planned
+    ? parseMessage(epochManifest, await archivedJson(deps, planned.archive), `epoch ${epoch}`)
+    : await newManifest(deps, payer, epoch, history, waiting);
+  const jobs = settledBy(waiting, manifest ? [...history, manifest] : history);
+  if (!manifest) {
     for (const job of jobs) await deps.table.settleJob(job, epoch - 1);
     return null;
   }
-  await matchCredits(deps, payer, due);
-  const tree = epochTree(sha256, { accounts: accountsOf(previous, due) });
-  const total = tree.leaves.reduce((sum, leaf) => sum + leaf.cumulative, 0n);
-  const manifest: EpochManifest = {
-    hashed: {
-      kind: 'epoch',
-      protocol: 1,
-      payer,
-      domain: deps.domain,
-      epoch,
-      previousManifest: previous ? manifestHash(sha256, previous) : ZERO_HASH,
-      root: toHex(tree.root),
-      total: String(total),
-      rounds: due,
-      accounts: tree.leaves.map(({ account, cumulative, previous: before, deltaRoot }) => ({
-        account,
-        cumulative: String(cumulative),
-        previous: String(before),
-        deltaRoot: toHex(deltaRoot),
-      })),
-    },
-    measured: {},
-  };
+  const { root, total, accounts } = manifest.hashed;
   const bytes = canonicalBytes(manifest);
   const hash = manifestHash(sha256, manifest);
   const [file, { id }] = await Promise.all([
@@ -67,50 +47,99 @@ export async function planEpoch(deps: Dependencies, payer: Hex, epoch: number): 
       'Manifest-Hash': hash,
     }),
   ]);
-  return {
+  const plan: EpochPlan = {
     payer,
     epoch,
-    root: toHex(tree.root),
-    leaves: tree.leaves.length,
-    total: String(total),
+    root,
+    leaves: accounts.length,
+    total,
     manifestHash: hash,
     archive: id,
     file,
-    jobs: [...new Set([...jobs.filter((job) => due.some((round) => round.job === job)), ...jobs])],
+    jobs,
     windowSeconds: deps.windowSeconds,
   };
+  await deps.table.projectEpoch(epochView(plan, 'planned', null));
+  return plan;
 }
 
 export async function finishEpoch(
   deps: Dependencies,
   { plan, transaction, effective }: { plan: EpochPlan; transaction: TransactionRecord; effective: boolean },
 ): Promise<void> {
-  await deps.table.projectEpoch({
-    seq: effective ? 2 : 1,
-    updatedAt: new Date().toISOString(),
-    payer: plan.payer,
-    epoch: plan.epoch,
-    state: effective ? 'effective' : 'published',
-    root: plan.root,
-    total: plan.total,
-    leaves: plan.leaves,
-    manifestHash: plan.manifestHash,
-    archive: plan.archive,
-    file: plan.file,
-    transaction,
-  });
+  await deps.table.projectEpoch(epochView(plan, effective ? 'effective' : 'published', transaction));
   if (effective) for (const job of plan.jobs) await deps.table.settleJob(job, plan.epoch);
+}
+
+const epochSequence = { planned: 1, published: 2, effective: 3 } as const;
+
+function epochView(plan: EpochPlan, state: EpochView['state'], transaction: TransactionRecord | null): EpochView {
+  const { jobs: _jobs, windowSeconds: _window, ...fields } = plan;
+  return { ...fields, seq: epochSequence[state], updatedAt: new Date().toISOString(), state, transaction };
+}
+
+async function newManifest(
+  deps: Dependencies,
+  payer: Hex,
+  epoch: number,
+  history: readonly EpochManifest[],
+  waiting: readonly JobView[],
+): Promise<EpochManifest | null> {
+  const previous = history.at(-1);
+  const due = await finalRounds(deps, payer, paidRounds(history), waiting);
+  if (due.length === 0) return null;
+  await matchCredits(deps, payer, due);
+  const tree = epochTree(sha256, { accounts: accountsOf(previous, due) });
+  return {
+    hashed: {
+      kind: 'epoch',
+      protocol: 1,
+      payer,
+      domain: deps.domain,
+      epoch,
+      previousManifest: previous ? manifestHash(sha256, previous) : ZERO_HASH,
+      root: toHex(tree.root),
+      total: String(tree.leaves.reduce((sum, leaf) => sum + leaf.cumulative, 0n)),
+      rounds: due,
+      accounts: tree.leaves.map(({ account, cumulative, previous: before, deltaRoot }) => ({
+        account,
+        cumulative: String(cumulative),
+        previous: String(before),
+        deltaRoot: toHex(deltaRoot),
+      })),
+    },
+    measured: {},
+  };
+}
+
+function paidRounds(history: readonly EpochManifest[]): Set<string> {
+  return new Set(history.flatMap(({ hashed }) => hashed.rounds.map(roundKey)));
+}
+
+/** Ended jobs of which every finished round has been paid. */
+function settledBy(waiting: readonly JobView[], history: readonly EpochManifest[]): Hex[] {
+  const paid = paidRounds(history);
+  return waiting
+    .filter(({ job, round }) =>
+      Array.from({ length: round }, (_, index) => roundKey({ job, round: index + 1 })).every((key) => paid.has(key)),
+    )
+    .map(({ job }) => job);
 }
 
 const roundKey = ({ job, round }: { job: Hex; round: number }) => `${job}/${round}`;
 
 /** The manifests of all epochs before this one, each as the table remembers it and the chain confirms it. */
-async function earlierEpochs(deps: Dependencies, payer: Hex, epoch: number): Promise<EpochManifest[]> {
-  const views = (await deps.table.listEpochs(payer)).sort((a, b) => a.epoch - b.epoch);
+async function earlierEpochs(
+  deps: Dependencies,
+  views: readonly EpochView[],
+  payer: Hex,
+  epoch: number,
+): Promise<EpochManifest[]> {
+  const onChain = await deps.chain.epochs(payer);
   const manifests: EpochManifest[] = [];
   for (let number = 1; number < epoch; number++) {
     const view = views.find((candidate) => candidate.epoch === number);
-    const published = await deps.chain.epoch(payer, number);
+    const published = onChain.find((candidate) => candidate.epoch === number);
     if (!view || !published)
       throw new RoundtableError('UNAVAILABLE', `Epoch ${number} is not published yet; epoch ${epoch} waits for it.`);
     const manifest = parseMessage(epochManifest, await archivedJson(deps, view.archive), `epoch ${number}`);
@@ -122,30 +151,53 @@ async function earlierEpochs(deps: Dependencies, payer: Hex, epoch: number): Pro
   return manifests;
 }
 
-async function finalRounds(deps: Dependencies, payer: Hex, paid: ReadonlySet<string>): Promise<PaidRound[]> {
+/**
+ * Closed rounds whose dispute window has passed and that no epoch has paid.
+ * @throws UNAVAILABLE while a round of a job that ended can still be disputed
+ */
+async function finalRounds(
+  deps: Dependencies,
+  payer: Hex,
+  paid: ReadonlySet<string>,
+  ended: readonly JobView[],
+): Promise<PaidRound[]> {
   const due: PaidRound[] = [];
   const now = Math.floor(Date.now() / 1000);
   for (const job of await deps.chain.jobsOf(payer))
-    for (const closed of await deps.chain.closedRounds(job.job)) {
-      if (paid.has(roundKey(closed)) || closed.closedAt + deps.windowSeconds > now) continue;
-      const manifestId = bytes32ToArchiveId(closed.arweaveId);
+    for (const { round, closing } of await deps.chain.rounds(job)) {
+      if (!closing || paid.has(roundKey({ job, round }))) continue;
+      const final = (await closedAt(deps, closing.block)) + deps.windowSeconds;
+      if (final > now) {
+        if (!ended.some((view) => view.job === job)) continue;
+        throw new RoundtableError(
+          'UNAVAILABLE',
+          `Round ${round} of job ${job} can be disputed for another ${final - now} s; its epoch waits.`,
+        );
+      }
       const manifest = parseMessage(
         roundManifest,
-        await archivedJson(deps, manifestId),
-        `manifest of round ${closed.round} of job ${closed.job}`,
+        await archivedJson(deps, closing.archiveId),
+        `manifest of round ${round} of job ${job}`,
       );
       const hash = manifestHash(sha256, manifest);
-      if (hash !== closed.manifestHash)
-        mismatch(`manifest ${manifestId} hashes to ${hash}, and the chain has ${closed.manifestHash}`);
+      if (hash !== closing.manifestHash)
+        mismatch(`manifest ${closing.archiveId} hashes to ${hash}, and the chain has ${closing.manifestHash}`);
       due.push({
-        job: closed.job,
-        round: closed.round,
+        job,
+        round,
         manifestHash: hash,
-        manifest: manifestId,
+        manifest: closing.archiveId,
         shares: manifest.hashed.rewards.shares,
       });
     }
   return due.sort((a, b) => (a.job === b.job ? a.round - b.round : a.job < b.job ? -1 : 1));
+}
+
+/** Seconds since 1970. */
+async function closedAt(deps: Dependencies, block: number): Promise<number> {
+  const found = await deps.chain.provider.getBlock(block);
+  if (!found) throw new RoundtableError('UNAVAILABLE', `The chain does not show block ${block} at present.`);
+  return found.timestamp;
 }
 
 async function matchCredits(deps: Dependencies, payer: Hex, due: readonly PaidRound[]): Promise<void> {

@@ -2,20 +2,13 @@ import { mkdirSync } from 'node:fs';
 import S3rver from '@20minutes/s3rver';
 import { z } from 'zod';
 
-const env = z
-  .object({
-    S3_PORT: z.coerce.number().int(),
-    S3_FOLDER: z.string().min(1),
-    S3_BUCKETS: z.string().transform((text) => z.array(z.string()).parse(JSON.parse(text))),
-  })
-  .parse(process.env);
+const env = z.object({ S3_PORT: z.coerce.number().int(), S3_FOLDER: z.string().min(1) }).parse(process.env);
 
 mkdirSync(env.S3_FOLDER, { recursive: true });
 const server = new S3rver({
   address: '127.0.0.1',
   port: env.S3_PORT,
   directory: env.S3_FOLDER,
-  configureBuckets: env.S3_BUCKETS.map((name) => ({ name })),
   silent: true,
 });
 await server.run();

@@ -1,6 +1,6 @@
-import { distFile } from '../../paths.js';
-import type { Part } from '../../supervisor/part.js';
-import { http } from '../../supervisor/ready.js';
+import { distFile } from '../paths.js';
+import type { Part } from '../supervisor/part.js';
+import { http } from '../supervisor/ready.js';
 
 /** SQS: fauxqs. Queues and messages die with it; local/events makes the queues again. */
 export function sqsPart(options: { port: number }): Part {

@@ -1,0 +1,46 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import { RoundtableError } from '#core/errors.js';
+import { uploadAnswer, uploadRequest } from '#core/messages.js';
+import { hash32 } from '#core/schema.js';
+import type { ApiParts } from './app.js';
+import { addEndpoint } from './endpoint.js';
+
+/** Transfers go straight to the store, by presigned URLs; the API never carries the bytes. */
+export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
+  const { artifacts } = parts;
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'post',
+      path: '/v1/uploads',
+      summary:
+        'A URL to PUT exactly these bytes to, with the headers of the answer; null when they are stored.',
+      signers: 'member or runner',
+      body: uploadRequest,
+      status: 200,
+      answer: uploadAnswer,
+    },
+    ({ body }) => artifacts.presignPut(body),
+  );
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'get',
+      path: '/v1/artifacts/{sha256}',
+      summary: 'Redirects to a URL that serves the bytes for a quarter of an hour.',
+      signers: 'member or runner',
+      params: { sha256: hash32 },
+      status: 307,
+    },
+    async ({ params: { sha256 } }) => {
+      if (!(await artifacts.has(sha256)))
+        throw new RoundtableError('NOT_FOUND', `There is no artifact ${sha256}.`);
+      const location = await artifacts.presignGet(sha256);
+      return new Response(null, { status: 307, headers: { location } });
+    },
+  );
+}

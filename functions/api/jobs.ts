@@ -1,0 +1,126 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import { z } from 'zod';
+import { canonicalJson } from '#core/canonicalJson.js';
+import { RoundtableError } from '#core/errors.js';
+import type { JobId } from '#core/hex.js';
+import { submitRequest } from '#core/messages.js';
+import { signalNames } from '#core/names.js';
+import { jobId } from '#core/schema.js';
+import { finalJobStates, jobView, roundView, type JobView } from '#core/views.js';
+import { checkSpec, deriveJobId, queueJob } from '../jobs.js';
+import type { ApiParts } from './app.js';
+import { addEndpoint, itemsOf } from './endpoint.js';
+
+const params = { job: jobId };
+
+export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
+  const { table, artifacts, coordinator, temporal } = parts;
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'get',
+      path: '/v1/jobs',
+      summary: 'Jobs, newest first.',
+      signers: 'anybody',
+      query: { limit: z.coerce.number().int().min(1).max(1_000).default(100) },
+      status: 200,
+      answer: itemsOf(jobView),
+    },
+    async ({ query }) => ({ items: await table.listJobs({ limit: query.limit }) }),
+  );
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'post',
+      path: '/v1/jobs',
+      summary: 'Queue a job. The same member and key always mean the same job.',
+      signers: 'member',
+      body: submitRequest,
+      status: 202,
+      answer: z.object({ job: jobId, repeated: z.boolean() }),
+    },
+    async ({ body, signer }) => {
+      await checkSpec(artifacts, body.spec);
+      const job = deriveJobId('submit', signer.address, body.key);
+      const { existing, repeated } = await queueJob(parts, {
+        job,
+        spec: body.spec,
+        trigger: 'submit',
+        delivery: null,
+        coordinator,
+      });
+      if (existing && canonicalJson(existing.spec) !== canonicalJson(body.spec))
+        throw new RoundtableError(
+          'CONFLICT',
+          `The key ${JSON.stringify(body.key)} was used for another job, ${job}. Choose a new key.`,
+        );
+      return { job, repeated };
+    },
+  );
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'get',
+      path: '/v1/jobs/{job}',
+      summary: 'One job.',
+      signers: 'anybody',
+      params,
+      status: 200,
+      answer: jobView,
+    },
+    ({ params: { job } }) => findJob(parts, job),
+  );
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'get',
+      path: '/v1/jobs/{job}/rounds',
+      summary: "A job's rounds, ascending.",
+      signers: 'anybody',
+      params,
+      status: 200,
+      answer: itemsOf(roundView),
+    },
+    async ({ params: { job } }) => {
+      await findJob(parts, job);
+      return { items: await table.listRounds(job) };
+    },
+  );
+
+  for (const signal of Object.values(signalNames))
+    addEndpoint(
+      app,
+      parts,
+      {
+        method: 'post',
+        path: `/v1/jobs/{job}/${signal}`,
+        summary: `Tell the job to ${signal}.`,
+        signers: 'member',
+        once: true,
+        params,
+        status: 202,
+        answer: z.object({ job: jobId }),
+      },
+      async ({ params: { job } }) => {
+        const { state } = await findJob(parts, job);
+        if (finalJobStates.includes(state))
+          throw new RoundtableError('CONFLICT', `Job ${job} has ended (${state}); it cannot ${signal}.`);
+        await temporal.signalJob(job, signal);
+        return { job };
+      },
+    );
+}
+
+async function findJob({ table }: ApiParts, job: JobId): Promise<JobView> {
+  const view = await table.getJob(job);
+  if (!view) throw new RoundtableError('NOT_FOUND', `There is no job ${job}.`);
+  return view;
+}

@@ -1,0 +1,37 @@
+import { openArtifacts } from '#services/artifacts.js';
+import { openChain } from '#services/chain.js';
+import { openQueue } from '#services/queue.js';
+import { openTable } from '#services/table.js';
+import { readEnvironment } from '../environment.js';
+import type { Logger } from '../log.js';
+import { openTemporal, type Temporal } from '../temporal.js';
+import type { ApiParts } from './app.js';
+import { cacheMembership } from './membership.js';
+
+/** The API's services, from the environment: in its Lambda and in the node server. */
+export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
+  const environment = readEnvironment(
+    'TABLE_NAME',
+    'BUCKET_NAME',
+    'JOBS_QUEUE_URL',
+    'TEMPORAL_ADDRESS',
+    'TEMPORAL_NAMESPACE',
+    'COORDINATOR_ADDRESS',
+    'CHAIN_RPC_URLS',
+    'CHAIN_DEPLOYMENT',
+  );
+  const deployment = environment.CHAIN_DEPLOYMENT;
+  return {
+    table: openTable({ table: environment.TABLE_NAME }),
+    artifacts: openArtifacts({ bucket: environment.BUCKET_NAME }),
+    queue: openQueue({ url: environment.JOBS_QUEUE_URL }),
+    temporal: openTemporal({
+      address: environment.TEMPORAL_ADDRESS,
+      namespace: environment.TEMPORAL_NAMESPACE,
+    }),
+    membership: cacheMembership(openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment })),
+    coordinator: environment.COORDINATOR_ADDRESS,
+    deployment,
+    log,
+  };
+}

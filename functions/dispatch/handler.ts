@@ -1,0 +1,23 @@
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { jobMessage } from '#core/messages.js';
+import { openTable } from '#services/table.js';
+import { handleBatch } from '../batch.js';
+import { readEnvironment } from '../environment.js';
+import { openLog } from '../log.js';
+import { openTemporal } from '../temporal.js';
+import { dispatchJob } from './dispatch.js';
+
+const environment = readEnvironment('TABLE_NAME', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE');
+const log = openLog('dispatch');
+const parts = {
+  table: openTable({ table: environment.TABLE_NAME }),
+  temporal: openTemporal({
+    address: environment.TEMPORAL_ADDRESS,
+    namespace: environment.TEMPORAL_NAMESPACE,
+  }),
+  log,
+};
+
+/** Lambda on the queue of jobs. */
+export const handler = (event: SQSEvent): Promise<SQSBatchResponse> =>
+  handleBatch(event, jobMessage, ({ job }) => dispatchJob(parts, job), log);

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { deployment } from '#contracts/deployment.js';
+import { address, parseMessage } from '#core/schema.js';
+
+/** What the functions and their node server read from the environment; each names what it needs, all is checked at once. */
+const variables = {
+  TABLE_NAME: z.string().min(1),
+  BUCKET_NAME: z.string().min(1),
+  JOBS_QUEUE_URL: z.url(),
+  TEMPORAL_ADDRESS: z.string().regex(/^[^\s/]+:\d+$/, 'host:port'),
+  TEMPORAL_NAMESPACE: z.string().min(1),
+  /** This stack's member. */
+  COORDINATOR_ADDRESS: z.string().toLowerCase().pipe(address),
+  CHAIN_RPC_URLS: z
+    .string()
+    .transform((list) => list.split(',').map((url) => url.trim()))
+    .pipe(z.array(z.url()).min(1)),
+  CHAIN_DEPLOYMENT: z
+    .string()
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'the JSON that deploying the contracts printed' });
+        return z.NEVER;
+      }
+    })
+    .pipe(deployment),
+  API_HOST: z.string().min(1).default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535),
+};
+type Variables = typeof variables;
+export type Environment = { [Name in keyof Variables]: z.output<Variables[Name]> };
+
+/** @throws INVALID_INPUT with every variable that is missing or wrong; values are never shown */
+export function readEnvironment<Name extends keyof Variables>(...names: Name[]): Pick<Environment, Name> {
+  const shape = Object.fromEntries(names.map((name) => [name, variables[name]]));
+  return parseMessage(z.object(shape), process.env, 'The environment') as Pick<Environment, Name>;
+}

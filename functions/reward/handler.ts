@@ -1,0 +1,22 @@
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { creditMessage } from '#core/messages.js';
+import { openTable } from '#services/table.js';
+import { handleBatch } from '../batch.js';
+import { readEnvironment } from '../environment.js';
+import { openLog } from '../log.js';
+
+const environment = readEnvironment('TABLE_NAME');
+const table = openTable({ table: environment.TABLE_NAME });
+const log = openLog('reward');
+
+/** Lambda on the queue of credits: each share of each round once, however often it is delivered. */
+export const handler = (event: SQSEvent): Promise<SQSBatchResponse> =>
+  handleBatch(
+    event,
+    creditMessage,
+    async (message) => {
+      const outcome = await table.credit(message);
+      log.info({ job: message.job, round: message.round, runner: message.runner, outcome }, 'share credited');
+    },
+    log,
+  );

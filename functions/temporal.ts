@@ -1,0 +1,121 @@
+import {
+  Client,
+  Connection,
+  WorkflowExecutionAlreadyStartedError,
+  isGrpcServiceError,
+} from '@temporalio/client';
+import { RoundtableError } from '#core/errors.js';
+import type { JobId } from '#core/hex.js';
+import {
+  coordinatorQueue,
+  jobWorkflowId,
+  settlementWorkflowId,
+  signalNames,
+  workflowNames,
+} from '#core/names.js';
+
+/** The few things that functions ask of Temporal. Each can throw UNAVAILABLE, and repeating it is harmless. */
+export interface Temporal {
+  /** Starts the job's workflow unless it runs or ran already. */
+  startJob(job: JobId): Promise<void>;
+  /** Starts the settlement of that epoch unless it is running. */
+  startSettlement(payer: string, epoch: number): Promise<void>;
+  /** Starts the job's workflow if dispatch has not yet. @throws CONFLICT when it has ended */
+  signalJob(job: JobId, signal: keyof typeof signalNames): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Connects at the first call and keeps the connection, also between invocations of a Lambda. */
+export function openTemporal(options: { address: string; namespace: string }): Temporal {
+  let connecting: Promise<Client> | null = null;
+
+  const connect = async (): Promise<Client> => {
+    const connection = await Connection.connect({ address: options.address, connectTimeout: '5s' });
+    return new Client({ connection, namespace: options.namespace });
+  };
+
+  async function close(client = connecting): Promise<void> {
+    if (connecting === client) connecting = null;
+    await (await client?.catch(() => null))?.connection.close();
+  }
+
+  async function call<T>(ask: (client: Client) => Promise<T>): Promise<T> {
+    const used = (connecting ??= connect());
+    try {
+      const client = await used;
+      return await client.withDeadline(Date.now() + callSeconds * 1_000, () => ask(client));
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      // Whatever became of the connection, the next call begins with a new one.
+      await close(used);
+      throw new RoundtableError('UNAVAILABLE', `Temporal does not answer at ${options.address}.`, {
+        cause: error,
+      });
+    }
+  }
+
+  const jobOptions = (job: JobId) => ({
+    taskQueue: coordinatorQueue,
+    workflowId: jobWorkflowId(job),
+    workflowIdReusePolicy: 'REJECT_DUPLICATE' as const,
+    args: [{ job }],
+  });
+
+  return {
+    async startJob(job) {
+      try {
+        await call(({ workflow }) =>
+          workflow.start(workflowNames.trainingJob, {
+            ...jobOptions(job),
+            workflowIdConflictPolicy: 'USE_EXISTING',
+          }),
+        );
+      } catch (error) {
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      }
+    },
+
+    async startSettlement(payer, epoch) {
+      await call(({ workflow }) =>
+        workflow.start(workflowNames.settlement, {
+          taskQueue: coordinatorQueue,
+          workflowId: settlementWorkflowId(payer, epoch),
+          // A settlement that failed, or found nothing to pay, may be started again under its number.
+          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          workflowIdConflictPolicy: 'USE_EXISTING',
+          args: [{ payer, epoch }],
+        }),
+      );
+    },
+
+    async signalJob(job, signal) {
+      try {
+        await call(({ workflow }) =>
+          workflow.signalWithStart(workflowNames.trainingJob, {
+            ...jobOptions(job),
+            signal: signalNames[signal],
+            signalArgs: [],
+          }),
+        );
+      } catch (error) {
+        if (error instanceof WorkflowExecutionAlreadyStartedError)
+          throw new RoundtableError('CONFLICT', `Job ${job} has ended.`, { cause: error });
+        throw error;
+      }
+    },
+
+    close: () => close(),
+  };
+}
+
+/** A call that takes longer is given up; repeating it is harmless. */
+const callSeconds = 8;
+
+/** gRPC: CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE. */
+const outageCodes = new Set([1, 4, 8, 10, 14]);
+
+function isOutage(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if (isGrpcServiceError(cause)) return outageCodes.has(cause.code);
+  return error instanceof Error && /connect/i.test(error.message);
+}

@@ -1,0 +1,104 @@
+import { arch, cpus, platform, totalmem } from 'node:os';
+import type { EnrolRequest, SeenRequest } from '#core/messages.js';
+import { DataSets } from './dataSets.js';
+import { lockHome } from './homeLock.js';
+import type { Log } from './log.js';
+import { ModelCache } from './modelCache.js';
+import { readRunnerHome } from './runnerHome.js';
+import { readRunnerKey } from './runnerKey.js';
+import { SignedWork } from './signedWork.js';
+import { sayFarewell, signsOfLife } from './signsOfLife.js';
+import { StackClient } from './stackClient.js';
+import { pollTasks } from './taskWorker.js';
+import type { Trainer } from './trainer.js';
+import { trainUpdate } from './trainUpdate.js';
+
+export interface Runner {
+  /** The runner's address. */
+  address: string;
+  /** Serves the stack until the signal; resolves within a second or so after it. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * A runner in its home folder. Several may live in one process, each with a home of its own.
+ * @throws HOME_INVALID, KEY_INVALID, KEY_EXPOSED; CONFLICT while another process runs this home
+ */
+export async function createRunner(options: {
+  home: string;
+  trainer: Trainer;
+  log: Log;
+  software: string;
+}): Promise<Runner> {
+  const { trainer, log, software } = options;
+  const home = await readRunnerHome(options.home);
+  const key = await readRunnerKey(home.paths.key);
+  const release = await lockHome(home.paths.lock);
+  const stack = new StackClient(home.config.stack, key);
+  const dataSets = new DataSets(home.paths.data, (mistake) => log.warn({}, mistake));
+  const parts = {
+    home,
+    key,
+    stack,
+    dataSets,
+    trainer,
+    log,
+    models: new ModelCache(home.paths.models, stack),
+    work: new SignedWork(home.paths.work),
+  };
+  let seen: SeenRequest = idle;
+
+  const train = async (task: unknown, signal: AbortSignal) => {
+    seen = { state: 'training', progress: null };
+    try {
+      return await trainUpdate(parts, task, {
+        signal,
+        onProgress: ({ opening: { job, round } }, { step, steps, loss }) => {
+          seen = { state: 'training', progress: { job, round, step, steps, loss } };
+        },
+      });
+    } finally {
+      seen = idle;
+    }
+  };
+
+  return {
+    address: key.address,
+    run: async (signal) => {
+      const { temporal, namespace } = home.config.stack;
+      try {
+        await Promise.all([
+          pollTasks(
+            { temporal, namespace, runner: key.address, train, progress: () => seen.progress, log },
+            signal,
+          ),
+          signsOfLife(
+            stack,
+            {
+              introduction: () => introduction(home.config.name, software, dataSets),
+              state: () => seen,
+              member: home.config.member,
+              log,
+            },
+            signal,
+          ).then(() => sayFarewell(stack, log)),
+        ]);
+      } finally {
+        release();
+      }
+    },
+  };
+}
+
+const idle: SeenRequest = { state: 'idle', progress: null };
+
+async function introduction(name: string, software: string, dataSets: DataSets): Promise<EnrolRequest> {
+  const sets = await dataSets.list();
+  const [processor] = cpus();
+  return {
+    name,
+    software,
+    machine: `${processor?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}`,
+    data: sets.map(({ contract }) => contract),
+  };
+}

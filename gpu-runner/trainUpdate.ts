@@ -1,0 +1,257 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bytesOf } from '#core/bytes.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { toHex, type Sha256Hex } from '#core/hex.js';
+import { dequantiseModel, encodeUpdate, stepsHash, valuesOf, type Layout } from '#core/layout.js';
+import { LEAF, valuesRoot } from '#core/merkle.js';
+import { trainTask, type TrainAnswer, type TrainTask, type TrainUpdate } from '#core/messages.js';
+import { decodeSafetensors, encodeSafetensors } from '#core/safetensors.js';
+import { parseMessage } from '#core/schema.js';
+import { trainingSeed } from '#core/seed.js';
+import { encodeUpdateFile } from '#core/updateFile.js';
+import { decodeVersion } from '#core/versionFile.js';
+import { sha256, sha256Hex } from '#services/sha256.js';
+import type { TrainProgress, TrainResult } from '#trainer/run/messages.js';
+import { checkData, checkTask } from './checkTask.js';
+import type { DataSets } from './dataSets.js';
+import { diskError } from './files.js';
+import type { Log } from './log.js';
+import type { ModelCache } from './modelCache.js';
+import { checkPolicy } from './policy.js';
+import { refuse, TaskRefusal } from './refusal.js';
+import { readPolicy, type RunnerHome } from './runnerHome.js';
+import type { RunnerKey } from './runnerKey.js';
+import type { SignedWork } from './signedWork.js';
+import type { StackClient } from './stackClient.js';
+import type { Trainer } from './trainer.js';
+
+/** What training a task needs; everything is handed in. */
+export interface TrainParts {
+  home: RunnerHome;
+  key: RunnerKey;
+  stack: Pick<StackClient, 'upload'>;
+  models: Pick<ModelCache, 'get' | 'trim'>;
+  dataSets: Pick<DataSets, 'find'>;
+  work: SignedWork;
+  trainer: Trainer;
+  log: Log;
+}
+
+export interface TrainControl {
+  signal: AbortSignal;
+  onProgress(task: TrainTask, progress: TrainProgress): void;
+}
+
+/** A killed training process is started again so often before the attempt counts as failed. */
+const TRAINING_ATTEMPTS = 3;
+const ATTEMPT = 'attempt-';
+
+/**
+ * One round for one runner: check, fetch, train, encode, sign, keep, upload. What is kept is the first and only
+ * answer for its round: repeated, by the coordinator or after a kill, the task gives the same one.
+ * @throws UPDATE_NOT_FINITE, UNAVAILABLE, TRAINING_CHILD_DIED, DISK_FULL and others; the signal's reason when aborted
+ */
+export async function trainUpdate(
+  parts: TrainParts,
+  input: unknown,
+  control: TrainControl,
+): Promise<TrainAnswer> {
+  const { key, log } = parts;
+  try {
+    const task = parseTask(input);
+    return await answerTask(parts, task, control);
+  } catch (error) {
+    if (!(error instanceof TaskRefusal)) throw error;
+    log.warn({ code: error.code }, `refused a task: ${error.message}`);
+    return { kind: 'refused', runner: key.address, code: error.code, reason: error.message.slice(0, 1_000) };
+  }
+}
+
+async function answerTask(parts: TrainParts, task: TrainTask, control: TrainControl): Promise<TrainUpdate> {
+  const { home, key, work, stack, log } = parts;
+  const { job, round } = task.opening;
+  checkTask(task, key.address, home.config);
+  const policy = await ownersPolicy(parts);
+  checkPolicy(policy, task);
+
+  const signed = await work.find(job, round);
+  if (signed && signed.openHash !== task.opening.openHash)
+    refuse(
+      'ALREADY_SIGNED',
+      `Round ${round} was signed for the opening ${signed.openHash}; a runner signs once for a round.`,
+    );
+  let update = signed ? await work.update(job, round, signed.answer) : null;
+  let answer = signed?.answer;
+  if (!update || !answer) {
+    const made = await makeUpdate(parts, task, policy.throttle, control);
+    await work.keep(
+      job,
+      round,
+      { openHash: task.opening.openHash, answer: answer ?? made.answer },
+      made.update,
+    );
+    update = made.update;
+    answer ??= made.answer;
+  } else log.info({ job, round }, 'the update of this round was signed before; sending the same again');
+  await stack.upload(update, answer.file, control.signal);
+  await work.trim();
+  return answer;
+}
+
+async function makeUpdate(
+  parts: TrainParts,
+  task: TrainTask,
+  throttle: number,
+  control: TrainControl,
+): Promise<{ answer: TrainUpdate; update: Uint8Array }> {
+  const { key, work, models, dataSets } = parts;
+  const { job, round } = task.opening;
+  const data = checkData(task, await dataSets.find(task.spec.data.contract));
+  const [graph, params] = await Promise.all([
+    models.get(task.model.graph, control.signal),
+    models.get(task.model.params, control.signal),
+  ]);
+  const base = decodeVersion(params.bytes);
+  checkBase(task, base.layout, base.params);
+
+  const folder = await work.open(job, round);
+  // A folder of this attempt alone: a training process that outlives a killed runner for a moment cannot disturb it.
+  await removeAttempts(folder);
+  const attempt = await mkdtemp(join(folder, ATTEMPT));
+  const files = { weights: join(attempt, 'weights.safetensors'), out: join(attempt, 'trained.safetensors') };
+  const began = performance.now();
+  await writeScratch(files.weights, floatFile(base.layout, dequantiseModel(base.layout, base.params)));
+  const result = await train(
+    parts,
+    task,
+    { graph: graph.path, data: data.path, throttle, ...files },
+    control,
+  );
+  const local = floatsOf(base.layout, await readFile(files.out));
+  const { delta, saturated } = encodeUpdate(base.layout, local, base.params);
+  if (saturated > task.spec.participants.allowSaturated)
+    refuse(
+      'UPDATE_SATURATED',
+      `${saturated} values of the update do not fit into 32 bits; the job allows ${task.spec.participants.allowSaturated}.`,
+    );
+
+  const update = encodeUpdateFile({ job, round, runner: key.address, ring: 'i32', sections: { delta } });
+  const statement = {
+    job,
+    round,
+    openHash: task.opening.openHash,
+    updateRoot: toHex(valuesRoot(sha256, LEAF.update, delta)) as Sha256Hex,
+    dimension: base.layout.dimension,
+    samples: data.contract.samples,
+    steps: result.steps,
+  };
+  await Promise.all([removeAttempts(folder), models.trim()]);
+  const answer: TrainUpdate = {
+    kind: 'update',
+    runner: key.address,
+    file: sha256Hex(update),
+    bytes: update.length,
+    updateRoot: statement.updateRoot,
+    dimension: statement.dimension,
+    samples: statement.samples,
+    steps: statement.steps,
+    saturated,
+    signature: key.signUpdate(task.domain, statement),
+    training: result.runtime,
+    loss: result.loss,
+    seconds: (performance.now() - began) / 1_000,
+  };
+  return { answer, update };
+}
+
+async function train(
+  { trainer, key, log }: TrainParts,
+  task: TrainTask,
+  files: { graph: string; weights: string; data: string; out: string; throttle: number },
+  control: TrainControl,
+): Promise<TrainResult> {
+  const { job, round } = task.opening;
+  const { training } = task.spec;
+  const seed = trainingSeed(sha256, { job, round, runner: key.address });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await trainer.train(
+        { ...files, ...training, seed },
+        { signal: control.signal, onProgress: (progress) => control.onProgress(task, progress) },
+      );
+    } catch (error) {
+      control.signal.throwIfAborted();
+      if (!isRoundtableError(error, 'TRAINING_CHILD_DIED') || attempt === TRAINING_ATTEMPTS) throw error;
+      log.warn({ job, round, attempt, error: error.message }, 'the training process died; starting it again');
+    }
+  }
+}
+
+/** The parameter file is the base version that the round committed to, or nothing is trained on it. */
+function checkBase(task: TrainTask, layout: Layout, params: Int32Array): void {
+  if (stepsHash(sha256, layout) !== task.model.stepsHash)
+    refuse('OPENING_INVALID', "The parameter file's grids are not the ones that the round committed to.");
+  if (toHex(valuesRoot(sha256, LEAF.params, params)) !== task.model.paramsRoot)
+    refuse('OPENING_INVALID', "The parameter file's values are not the ones that the round committed to.");
+}
+
+function parseTask(input: unknown): TrainTask {
+  try {
+    return parseMessage(trainTask, input, 'The task');
+  } catch (error) {
+    if (!isRoundtableError(error)) throw error;
+    return refuse(error.code, error.message);
+  }
+}
+
+async function ownersPolicy({ home, log }: TrainParts) {
+  try {
+    return await readPolicy(home.paths);
+  } catch (error) {
+    if (!isRoundtableError(error)) throw error;
+    log.error({ code: error.code }, error.message);
+    return refuse('POLICY_REFUSED', "The runner's policy cannot be read; its owner must correct it first.");
+  }
+}
+
+function floatFile(layout: Layout, floats: Float32Array): Uint8Array {
+  return encodeSafetensors(
+    layout.tensors.map((tensor) => ({
+      name: tensor.name,
+      dtype: 'F32' as const,
+      shape: tensor.shape,
+      data: bytesOf(valuesOf(floats, tensor)),
+    })),
+  );
+}
+
+/** Trained weights in the order of the vector. @throws FORMAT_INVALID unless the file has just the layout's tensors */
+function floatsOf(layout: Layout, file: Uint8Array): Float32Array {
+  const { tensors } = decodeSafetensors(file);
+  const floats = new Float32Array(layout.dimension);
+  for (const tensor of layout.tensors) {
+    const trained = tensors.get(tensor.name);
+    if (!trained || trained.dtype !== 'F32' || trained.data.length !== 4 * tensor.size)
+      throw new RoundtableError(
+        'FORMAT_INVALID',
+        `Training gave no tensor ${tensor.name} of ${tensor.size} float32 values.`,
+      );
+    bytesOf(valuesOf(floats, tensor)).set(trained.data);
+  }
+  return floats;
+}
+
+async function removeAttempts(folder: string): Promise<void> {
+  for (const name of await readdir(folder))
+    if (name.startsWith(ATTEMPT)) await rm(join(folder, name), { recursive: true, force: true });
+}
+
+/** A file that only this attempt reads: it needs no sync. */
+async function writeScratch(path: string, data: Uint8Array): Promise<void> {
+  try {
+    await writeFile(path, data);
+  } catch (error) {
+    throw diskError(error, path);
+  }
+}

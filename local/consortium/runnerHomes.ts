@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Deployment } from '#contracts/deployment.js';
+import { writeRunnerHome } from '#gpu-runner/runnerHome.js';
+import { encodeDataset, labelShards, type Dataset } from './dataset.js';
+import type { LocalRunner } from './members.js';
+
+export interface RunnerHomeOptions {
+  stateDir: string;
+  runners: readonly LocalRunner[];
+  coordinator: `0x${string}`;
+  deployment: Deployment;
+  api: string;
+  temporal: string;
+  namespace: string;
+  /** Names of the data sets that the owners allow to be trained on. */
+  data: string[];
+}
+
+export const runnerHome = (stateDir: string, name: string): string => join(stateDir, 'runners', name);
+
+/** Writes each runner's folder anew, since addresses may have moved; its data and its work stay. */
+export async function writeRunnerHomes(options: RunnerHomeOptions): Promise<void> {
+  const { stateDir, runners, coordinator, deployment, api, temporal, namespace } = options;
+  for (const { name, member, wallet, throttle } of runners)
+    await writeRunnerHome(runnerHome(stateDir, name), {
+      key: wallet.privateKey as `0x${string}`,
+      config: {
+        name,
+        member: member.address,
+        stack: { api, temporal, namespace, coordinator },
+        chain: { chainId: deployment.chainId, jobs: deployment.jobs },
+      },
+      policy: { allow: [{ coordinators: [coordinator], jobs: ['*'], data: options.data }], throttle },
+    });
+}
+
+/** Splits a data set between the runners by label shards, as NAME.safetensors in each one's data folder. */
+export async function dealData(
+  stateDir: string,
+  runners: readonly LocalRunner[],
+  name: string,
+  load: () => Dataset,
+): Promise<void> {
+  const files = runners.map((runner) => join(runnerHome(stateDir, runner.name), 'data', `${name}.safetensors`));
+  if (files.every((file) => existsSync(file))) return;
+  const shares = labelShards(load(), runners.length);
+  for (const [index, file] of files.entries()) {
+    const share = shares[index];
+    if (!share) continue;
+    await writeFile(`${file}.new`, encodeDataset(share));
+    await rename(`${file}.new`, file);
+  }
+}

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+
+const name = z.string().regex(/^[A-Za-z0-9_-]{1,80}$/);
+
+const source = z.strictObject({
+  queue: name,
+  deadLetter: name,
+  /** Handler in FUNCTIONS_FOLDER/NAME.mjs. */
+  function: name,
+  batchSize: z.int().min(1).max(10).default(10),
+  /** How long to collect a batch after its first message. */
+  windowSeconds: z.number().min(0).max(300).default(0),
+  /** A message received more often goes to the dead-letter queue. */
+  maxReceiveCount: z.int().min(1).max(1000).default(5),
+  /** Until a message that was not deleted is given out again; also the handler's time, as SQS would have it. */
+  visibilitySeconds: z.int().min(1).max(43_200).default(30),
+});
+
+const schedule = z.strictObject({ function: name, everySeconds: z.number().positive() });
+
+/** EVENT_SOURCES: which handler is called for what. */
+export const eventSources = z.strictObject({
+  sources: z.array(source).default([]),
+  schedules: z.array(schedule).default([]),
+});
+
+export type EventSources = z.input<typeof eventSources>;
+export type QueueSource = z.output<typeof source>;
+export type Schedule = z.output<typeof schedule>;
+
+export const eventsEnvironment = z.object({
+  EVENT_SOURCES: z.string().transform((text) => eventSources.parse(JSON.parse(text))),
+  FUNCTIONS_FOLDER: z.string().min(1),
+  AWS_REGION: z.string().min(1),
+});

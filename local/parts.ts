@@ -1,0 +1,106 @@
+import { join } from 'node:path';
+import type { Deployment } from '#contracts/deployment.js';
+import { bucketName, deadLetterName, queueNames, tableName } from '#core/names.js';
+import { localTerms } from './consortium/contracts.js';
+import { awsEnvironment } from './environment.js';
+import { distFile } from './paths.js';
+import type { Part } from './supervisor/part.js';
+import { http, logLine } from './supervisor/ready.js';
+
+/** Everything that the stack's own processes are told, through their environment alone. */
+export interface StackAddresses {
+  stateDir: string;
+  ports: Record<'dynamodb' | 's3' | 'sqs' | 'chain' | 'gateway' | 'temporal' | 'api', number>;
+  deployment: Deployment;
+  coordinator: `0x${string}`;
+  keyFiles: { coordinator: string; arweave: string };
+}
+
+export const namespace = 'default';
+export const local = (port: number): string => `http://127.0.0.1:${port}`;
+const queueUrl = (port: number, name: string): string => `${local(port)}/000000000000/${name}`;
+
+/** What functions and worker have in common; the very names that infra gives them in the cloud. */
+export function stackEnvironment(addresses: StackAddresses): Record<string, string> {
+  const { ports, deployment, coordinator } = addresses;
+  return {
+    ...awsEnvironment(ports),
+    TABLE_NAME: tableName,
+    BUCKET_NAME: bucketName,
+    JOBS_QUEUE_URL: queueUrl(ports.sqs, queueNames.jobs),
+    CREDITS_QUEUE_URL: queueUrl(ports.sqs, queueNames.credits),
+    TEMPORAL_ADDRESS: `127.0.0.1:${ports.temporal}`,
+    TEMPORAL_NAMESPACE: namespace,
+    CHAIN_RPC_URLS: local(ports.chain),
+    CHAIN_DEPLOYMENT: JSON.stringify(deployment),
+    ARWEAVE_GATEWAYS: local(ports.gateway),
+    COORDINATOR_ADDRESS: coordinator,
+  };
+}
+
+/** The API and the webhook function behind one node server. */
+export function apiPart(addresses: StackAddresses): Part {
+  const { api } = addresses.ports;
+  return {
+    name: 'api',
+    role: 'function',
+    command: process.execPath,
+    args: ['--enable-source-maps', distFile('functions.js')],
+    env: { ...stackEnvironment(addresses), API_HOST: '127.0.0.1', PORT: String(api) },
+    ready: http(`${local(api)}/health`),
+  };
+}
+
+/** Which function is called for what: queues with their dead letters, and schedules. */
+export const eventSources = {
+  sources: [
+    { queue: queueNames.jobs, deadLetter: deadLetterName(queueNames.jobs), function: 'dispatch' },
+    { queue: queueNames.credits, deadLetter: deadLetterName(queueNames.credits), function: 'reward' },
+  ],
+  schedules: [
+    { function: 'sweep', everySeconds: 2 },
+    { function: 'settle', everySeconds: 1 },
+  ],
+};
+
+/** The Arweave gateway over a folder. */
+export function gatewayPart(options: { port: number; stateDir: string }): Part {
+  return {
+    name: 'gateway',
+    role: 'service',
+    command: process.execPath,
+    args: ['--enable-source-maps', distFile('local/gateway.js')],
+    env: { GATEWAY_PORT: String(options.port), GATEWAY_DATA: join(options.stateDir, 'arweave') },
+    ready: http(`${local(options.port)}/info`),
+  };
+}
+
+export function workerPart(addresses: StackAddresses): Part {
+  return {
+    name: 'worker',
+    role: 'worker',
+    command: process.execPath,
+    args: ['--enable-source-maps', distFile('workflows.js')],
+    env: {
+      ...stackEnvironment(addresses),
+      ARWEAVE_KEY_FILE: addresses.keyFiles.arweave,
+      COORDINATOR_KEY_FILE: addresses.keyFiles.coordinator,
+      DISPUTE_WINDOW_SECONDS: String(localTerms.windowSeconds),
+      WORKER_SCRATCH: join(addresses.stateDir, 'scratch'),
+      WORKFLOW_BUNDLE: distFile('workflow-bundle.js'),
+    },
+    ready: logLine(/the workflow worker is ready/),
+  };
+}
+
+/** One runner on its own folder; it is told nothing of the stack but what stands there. */
+export function runnerPart(runner: { name: string; home: string }): Part {
+  return {
+    name: `runner-${runner.name}`,
+    role: 'runner',
+    command: process.execPath,
+    args: ['--enable-source-maps', distFile('runner/runner.js')],
+    env: { RUNNER_HOME: runner.home },
+    ready: logLine(/enrolled/),
+  };
+}

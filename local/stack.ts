@@ -1,0 +1,188 @@
+import { EventEmitter } from 'node:events';
+import { rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { bucketName, tableName } from '#core/names.js';
+import { enterConsortium, localMembers, localRunners, type LocalMember, type LocalRunner } from './consortium/members.js';
+import { localContracts } from './consortium/contracts.js';
+import type { Dataset } from './consortium/dataset.js';
+import { archiveKeyFile, walletFile } from './consortium/keys.js';
+import { dealData, runnerHome, writeRunnerHomes } from './consortium/runnerHomes.js';
+import { chainPart } from './emulators/chain.js';
+import { dynamodbPart } from './emulators/dynamodb.js';
+import { s3Part } from './emulators/s3.js';
+import { sqsPart } from './emulators/sqs.js';
+import { awsEnvironment } from './environment.js';
+import {
+  apiPart,
+  eventSources,
+  gatewayPart,
+  local,
+  namespace,
+  runnerPart,
+  stackEnvironment,
+  workerPart,
+  type StackAddresses,
+} from './parts.js';
+import { eventsPart } from './events/part.js';
+import { writeStackFile, type StackFile } from './stackFile.js';
+import { prepareStores } from './stores.js';
+import { Supervisor } from './supervisor/supervisor.js';
+import { findTemporal } from './temporal/find.js';
+import { temporalPart } from './temporal/part.js';
+import type { Progress } from './temporal/way.js';
+
+/** What a person is told while a stack comes up, besides the supervisor's own events. */
+export interface StackNews {
+  temporal: [progress: Progress];
+  note: [text: string];
+}
+
+export interface StackOptions {
+  stateDir: string;
+  /** Ports fixed by the person; the others are chosen once and kept. */
+  ports?: Partial<Record<PortName, number>>;
+  /** Forget everything that earlier runs left, except what is cached outside. */
+  fresh?: boolean;
+  /** Data sets that the runners serve, each dealt between them by label shards. */
+  data: { name: string; load: () => Dataset }[];
+  /** Called before anything starts, so that nothing is missed. */
+  onOpen?: (supervisor: Supervisor, news: EventEmitter<StackNews>) => void;
+  /** Runners that are not started at once. */
+  holdRunners?: boolean;
+}
+
+const portNames = ['dynamodb', 's3', 'sqs', 'chain', 'gateway', 'temporal', 'temporalHttp', 'temporalUi', 'api'] as const;
+export type PortName = (typeof portNames)[number];
+
+/** A whole stack on this machine: one member's, with the runners of the demo consortium. */
+export interface LocalStack {
+  file: StackFile;
+  supervisor: Supervisor;
+  members: LocalMember[];
+  runners: LocalRunner[];
+  startRunner(name: string): Promise<void>;
+  stopRunner(name: string): Promise<void>;
+  stop(options?: { force?: boolean }): Promise<void>;
+}
+
+/**
+ * Brings everything up, or goes on from what an earlier run left in the state folder.
+ * @throws ALREADY_RUNNING, TEMPORAL_NOT_FOUND, PORT_IN_USE, PART_CRASHED
+ */
+export async function startStack(options: StackOptions): Promise<LocalStack> {
+  const stateDir = resolve(options.stateDir);
+  const news = new EventEmitter<StackNews>();
+  const supervisor = await Supervisor.open(stateDir);
+  options.onOpen?.(supervisor, news);
+  try {
+    if (options.fresh) forget(stateDir);
+    const temporal = await findTemporal({ onProgress: (progress) => void news.emit('temporal', progress) });
+    const fixed = Object.fromEntries(portNames.map((name) => [name, options.ports?.[name] ?? null]));
+    const { ports } = await supervisor.choosePorts(fixed as Record<PortName, number | null>);
+    const members = localMembers(stateDir);
+    const runners = localRunners(stateDir, members);
+    const founder = walletFile(stateDir, 'founder');
+    const [coordinator] = members;
+    if (!coordinator) throw new TypeError('The local consortium has no members.');
+
+    const [arweave] = await Promise.all([
+      archiveKeyFile(stateDir),
+      supervisor.start(
+        chainPart({ port: ports.chain, stateDir }),
+        dynamodbPart({ port: ports.dynamodb, stateDir }),
+        s3Part({ port: ports.s3, stateDir }),
+        sqsPart({ port: ports.sqs, stateDir }),
+        gatewayPart({ port: ports.gateway, stateDir }),
+        temporalPart({
+          binary: temporal.path,
+          port: ports.temporal,
+          httpPort: ports.temporalHttp,
+          uiPort: ports.temporalUi,
+          stateDir,
+        }),
+      ),
+    ]);
+    const rpcUrl = local(ports.chain);
+    const deployment = await localContracts(stateDir, founder.wallet, rpcUrl);
+    news.emit('note', `contracts at ${deployment.jobs} (jobs), ${deployment.rewards} (rewards)`);
+    const api = local(ports.api);
+    await Promise.all([
+      enterConsortium({ rpcUrl, deployment, founder, members, runners, stackUrl: api }),
+      prepareStores(awsEnvironment(ports), { table: tableName, bucket: bucketName }),
+    ]);
+    news.emit('note', `${members.length} members and ${runners.length} runners are registered on chain`);
+
+    await writeRunnerHomes({
+      stateDir,
+      runners,
+      coordinator: coordinator.address,
+      deployment,
+      api,
+      temporal: `127.0.0.1:${ports.temporal}`,
+      namespace,
+      data: options.data.map(({ name }) => name),
+    });
+    for (const { name, load } of options.data) await dealData(stateDir, runners, name, load);
+
+    const addresses: StackAddresses = {
+      stateDir,
+      ports,
+      deployment,
+      coordinator: coordinator.address,
+      keyFiles: { coordinator: coordinator.path, arweave },
+    };
+    const runnerParts = new Map(
+      runners.map(({ name }) => [name, runnerPart({ name, home: runnerHome(stateDir, name) })]),
+    );
+    await supervisor.start(
+      apiPart(addresses),
+      eventsPart({ sources: eventSources, env: stackEnvironment(addresses) }),
+      workerPart(addresses),
+      ...(options.holdRunners ? [] : [...runnerParts.values()]).map((part) => ({ ...part, after: ['api'] })),
+    );
+    const file: StackFile = {
+      api,
+      gateway: local(ports.gateway),
+      chain: { rpcUrl, deployment },
+      temporal: { address: `127.0.0.1:${ports.temporal}`, ui: local(ports.temporalUi) },
+      coordinator: coordinator.address,
+      keys: { coordinator: coordinator.path, founder: founder.path },
+      members: members.map(({ name, address, path, sealing }) => ({ name, address, key: path, sealing })),
+      runners: runners.map(({ name, address, member }) => ({
+        name,
+        runner: address,
+        member: member.address,
+        home: runnerHome(stateDir, name),
+      })),
+    };
+    writeStackFile(stateDir, file);
+    return {
+      file,
+      supervisor,
+      members,
+      runners,
+      async startRunner(name) {
+        const part = runnerParts.get(name);
+        if (part) await supervisor.start(part);
+      },
+      stopRunner: (name) => supervisor.stop(`runner-${name}`),
+      stop: (how) => supervisor.stopAll(how),
+    };
+  } catch (error) {
+    await supervisor.stopAll();
+    throw error;
+  }
+}
+
+/** Everything but the lock and the ports: keys, chain, archive, table, histories. */
+function forget(stateDir: string): void {
+  const names = [
+    ...['keys', 'runners', 'arweave', 's3', 'scratch', 'logs', 'deployment.json', 'stack.json', 'triggers'],
+    ...['chain.json', 'chain.json.copy', 'dynamodb.sqlite', 'temporal.sqlite'].flatMap((name) => [
+      name,
+      `${name}-wal`,
+      `${name}-shm`,
+    ]),
+  ];
+  for (const name of names) rmSync(join(stateDir, name), { recursive: true, force: true });
+}

@@ -1,0 +1,54 @@
+import type { JsonRpcProvider } from 'ethers';
+import type { Deployment } from '#contracts/deployment.js';
+import { consortiumReads, type ConsortiumReads } from './chain/consortium.js';
+import { chainError } from './chain/errors.js';
+import { jobReads, type JobReads } from './chain/jobs.js';
+import { rewardReads, type RewardReads } from './chain/rewards.js';
+import { ChainRpc } from './chain/rpc.js';
+
+export type { ChainMember, ChainRunner } from './chain/consortium.js';
+export type { ChainClosing, ChainJob, ChainRound } from './chain/jobs.js';
+export type { Anchor, Confirmed } from './chain/logs.js';
+export type { ChainClaim, ChainEpoch, ChainPurse } from './chain/rewards.js';
+
+/**
+ * What the contracts say. Addresses go in and come out in lower case; lists are in the order of the chain;
+ * amounts are in token units, times in seconds since 1970.
+ *
+ * Every method can throw CHAIN_UNREACHABLE, CHAIN_WRONG_NETWORK, CHAIN_REFUSED.
+ */
+export interface Chain extends ConsortiumReads, JobReads, RewardReads {
+  deployment: Deployment;
+  provider: JsonRpcProvider;
+  blockNumber(): Promise<number>;
+  /** Ends connections and timers. */
+  close(): void;
+}
+
+/** @param options rpcUrls of one chain; each request goes to the first that answers. */
+export function openChain(options: { rpcUrls: string[]; deployment: Deployment }): Chain {
+  const { deployment } = options;
+  const provider = new ChainRpc(options.rpcUrls, deployment);
+  const reads = {
+    ...consortiumReads(provider, deployment),
+    ...jobReads(provider, deployment),
+    ...rewardReads(provider, deployment),
+    blockNumber: () => provider.getBlockNumber(),
+  };
+  return { deployment, provider, close: () => provider.destroy(), ...withOurErrors(reads) };
+}
+
+function withOurErrors<Reads extends object>(reads: Reads): Reads {
+  const entries = Object.entries(reads) as [string, (...inputs: unknown[]) => Promise<unknown>][];
+  const wrapped = entries.map(([name, read]) => [
+    name,
+    async (...inputs: unknown[]) => {
+      try {
+        return await read(...inputs);
+      } catch (error) {
+        throw chainError(error, `Reading ${name} from the chain`);
+      }
+    },
+  ]);
+  return Object.fromEntries(wrapped) as Reads;
+}

@@ -1,0 +1,68 @@
+import type { JsonRpcProvider } from 'ethers';
+import type { Address, Deployment } from '#contracts/deployment.js';
+import { consortiumAbi } from '#contracts/generated/Consortium.js';
+import { typedContract } from '#contracts/typed.js';
+import type { RunnerId } from '#core/hex.js';
+import { lowerCase } from './lowerCase.js';
+import { logReader, type Confirmed } from './logs.js';
+
+export interface ChainMember {
+  member: Address;
+  name: string;
+  url: string;
+}
+
+/** stake in token units, 0 once withdrawn; times in seconds since 1970, leftAt null while it takes part. */
+export interface ChainRunner {
+  runner: RunnerId;
+  member: Address;
+  stake: bigint;
+  registeredAt: number;
+  leftAt: number | null;
+}
+
+export interface ConsortiumReads {
+  isMember(account: Address): Promise<boolean>;
+  members(at?: Confirmed): Promise<ChainMember[]>;
+  /** null: never registered. */
+  runner(runner: RunnerId): Promise<ChainRunner | null>;
+  /** All that ever registered, with what is known of them now. */
+  runners(at?: Confirmed): Promise<ChainRunner[]>;
+  /** Smallest stake that a runner may register with, token units. */
+  minStake(): Promise<bigint>;
+}
+
+export function consortiumReads(provider: JsonRpcProvider, deployment: Deployment): ConsortiumReads {
+  const consortium = typedContract(consortiumAbi, deployment.consortium, provider);
+  const logs = logReader(provider, deployment);
+
+  const runner = async (id: RunnerId): Promise<ChainRunner | null> => {
+    const [member, stake, registeredAt, leftAt] = await consortium.read.runners(id);
+    if (registeredAt === 0n) return null;
+    return {
+      runner: lowerCase(id),
+      member: lowerCase(member),
+      stake,
+      registeredAt: Number(registeredAt),
+      leftAt: leftAt === 0n ? null : Number(leftAt),
+    };
+  };
+  return {
+    isMember: (account) => consortium.read.isMember(account),
+    members: async (at) => {
+      const added = await logs(consortium, 'MemberAdded', {}, at);
+      const changed = await logs(consortium, 'MemberChanged', {}, at);
+      const members = new Map<Address, ChainMember>();
+      for (const { args } of [...added, ...changed])
+        members.set(args.member, { member: lowerCase(args.member), name: args.name, url: args.url });
+      return [...members.values()];
+    },
+    runner,
+    runners: async (at) => {
+      const registered = await logs(consortium, 'RunnerRegistered', {}, at);
+      const found = await Promise.all(registered.map(({ args }) => runner(args.runner)));
+      return found.filter((entry) => entry !== null);
+    },
+    minStake: () => consortium.read.minStake(),
+  };
+}

@@ -1,0 +1,116 @@
+import type { JsonRpcProvider } from 'ethers';
+import type { Address, Deployment } from '#contracts/deployment.js';
+import { jobsAbi } from '#contracts/generated/Jobs.js';
+import { typedContract } from '#contracts/typed.js';
+import type { Hex, JobId, Sha256Hex, VersionId } from '#core/hex.js';
+import { bytes32ToArchiveId } from '../archiveId.js';
+import { lastBlock, logReader, type Anchor, type Confirmed } from './logs.js';
+import { lowerCase } from './lowerCase.js';
+
+/** archiveId is the genesis manifest's; parentVersion is null for a new model; budget in token units. */
+export interface ChainJob extends Anchor {
+  job: JobId;
+  coordinator: Address;
+  specHash: Sha256Hex;
+  parentVersion: VersionId | null;
+  genesisVersion: VersionId;
+  manifestHash: Sha256Hex;
+  archiveId: string;
+  rounds: number;
+  budget: bigint;
+  /** Newest opened round, 0 before the first. */
+  latest: number;
+  phase: 'idle' | 'open' | 'finished';
+}
+
+/** archiveId is the round's manifest's. */
+export interface ChainClosing extends Anchor {
+  job: JobId;
+  round: number;
+  rootHeader: Sha256Hex;
+  paramsRoot: Sha256Hex;
+  versionId: VersionId;
+  manifestHash: Sha256Hex;
+  archiveId: string;
+}
+
+export interface ChainRound extends Anchor {
+  round: number;
+  openHash: Sha256Hex;
+  closing: ChainClosing | null;
+}
+
+export interface JobReads {
+  job(job: JobId, at?: Confirmed): Promise<ChainJob | null>;
+  /** All rounds that were opened. */
+  rounds(job: JobId, at?: Confirmed): Promise<ChainRound[]>;
+  /** The round that closed with this version; null if none did (the version that a job starts from is in its job). */
+  closedVersion(version: VersionId, at?: Confirmed): Promise<ChainClosing | null>;
+  /** Commitments in storage, null while there is none; round 0 closes with the job's creation. */
+  commitments(job: JobId, round: number): Promise<{ opening: Hex | null; closing: Hex | null }>;
+}
+
+export function jobReads(provider: JsonRpcProvider, deployment: Deployment): JobReads {
+  const jobs = typedContract(jobsAbi, deployment.jobs, provider);
+  const logs = logReader(provider, deployment);
+
+  const closings = async (indexed: { job?: Hex; versionId?: Hex }, at?: Confirmed): Promise<ChainClosing[]> => {
+    const closed = await logs(jobs, 'RoundClosed', indexed, at);
+    return closed.map(({ args, ...anchor }) => ({
+      job: args.job,
+      round: Number(args.round),
+      rootHeader: args.rootHeader,
+      paramsRoot: args.paramsRoot,
+      versionId: args.versionId,
+      manifestHash: args.manifestHash,
+      archiveId: bytes32ToArchiveId(args.arweaveId),
+      ...anchor,
+    }));
+  };
+  return {
+    job: async (job, at) => {
+      const [created] = await logs(jobs, 'JobCreated', { job }, at);
+      if (created === undefined) return null;
+      const block = await lastBlock(provider, at);
+      const then = typedContract(jobsAbi, deployment.jobs, {
+        provider,
+        call: (request) => provider.call({ ...request, blockTag: block }),
+      });
+      const [, , latest, phase] = await then.read.jobs(job);
+      const { args, ...anchor } = created;
+      return {
+        job,
+        coordinator: lowerCase(args.coordinator),
+        specHash: args.specHash,
+        parentVersion: orNull(args.parentVersion),
+        genesisVersion: args.genesisVersion,
+        manifestHash: args.manifestHash,
+        archiveId: bytes32ToArchiveId(args.arweaveId),
+        rounds: Number(args.rounds),
+        budget: args.budget,
+        latest: Number(latest),
+        phase: phase === 3n ? 'finished' : phase === 2n ? 'open' : 'idle',
+        ...anchor,
+      };
+    },
+    rounds: async (job, at) => {
+      const closed = new Map((await closings({ job }, at)).map((closing) => [closing.round, closing]));
+      const opened = await logs(jobs, 'RoundOpened', { job }, at);
+      return opened.map(({ args, ...anchor }) => ({
+        round: Number(args.round),
+        openHash: args.openHash,
+        closing: closed.get(Number(args.round)) ?? null,
+        ...anchor,
+      }));
+    },
+    closedVersion: async (versionId, at) => (await closings({ versionId }, at))[0] ?? null,
+    commitments: async (job, round) => ({
+      opening: orNull(await jobs.read.openings(job, BigInt(round))),
+      closing: orNull(await jobs.read.closings(job, BigInt(round))),
+    }),
+  };
+}
+
+function orNull(bytes32: Hex): Hex | null {
+  return BigInt(bytes32) === 0n ? null : bytes32;
+}

@@ -1,0 +1,86 @@
+import type { JsonRpcProvider } from 'ethers';
+import type { Address, Deployment } from '#contracts/deployment.js';
+import { rewardsAbi } from '#contracts/generated/Rewards.js';
+import { tokenAbi } from '#contracts/generated/Token.js';
+import { typedContract } from '#contracts/typed.js';
+import type { Sha256Hex } from '#core/hex.js';
+import { logReader, type Anchor, type Confirmed } from './logs.js';
+import { lowerCase } from './lowerCase.js';
+
+/** Token units. latest: newest published epoch; inEffect: the one that is claimed against; 0 for none. */
+export interface ChainPurse {
+  funded: bigint;
+  paid: bigint;
+  latest: number;
+  inEffect: number;
+}
+
+/** total in token units; effectiveAt in seconds since 1970. */
+export interface ChainEpoch extends Anchor {
+  payer: Address;
+  epoch: number;
+  root: Sha256Hex;
+  leaves: number;
+  total: bigint;
+  manifestHash: Sha256Hex;
+  effectiveAt: number;
+}
+
+/** amount in token units. */
+export interface ChainClaim extends Anchor {
+  payer: Address;
+  account: Address;
+  epoch: number;
+  amount: bigint;
+}
+
+export interface RewardReads {
+  purse(payer: Address): Promise<ChainPurse>;
+  epochs(payer: Address, at?: Confirmed): Promise<ChainEpoch[]>;
+  claims(payer: Address, at?: Confirmed): Promise<ChainClaim[]>;
+  /** Token units that the account was ever paid from the payer's purse. */
+  claimed(payer: Address, account: Address): Promise<bigint>;
+  /** Token units that the account holds. */
+  balance(account: Address): Promise<bigint>;
+  /** Token units of the owner that the spender may pull. */
+  allowance(owner: Address, spender: Address): Promise<bigint>;
+}
+
+export function rewardReads(provider: JsonRpcProvider, deployment: Deployment): RewardReads {
+  const rewards = typedContract(rewardsAbi, deployment.rewards, provider);
+  const token = typedContract(tokenAbi, deployment.token, provider);
+  const logs = logReader(provider, deployment);
+  return {
+    purse: async (payer) => {
+      const [funded, paid, latest] = await rewards.read.purses(payer);
+      const inEffect = await rewards.read.epochInEffect(payer);
+      return { funded, paid, latest: Number(latest), inEffect: Number(inEffect) };
+    },
+    epochs: async (payer, at) => {
+      const published = await logs(rewards, 'EpochPublished', { payer }, at);
+      return published.map(({ args, ...anchor }) => ({
+        payer: lowerCase(args.payer),
+        epoch: Number(args.epoch),
+        root: args.root,
+        leaves: Number(args.leaves),
+        total: args.total,
+        manifestHash: args.manifestHash,
+        effectiveAt: Number(args.effectiveAt),
+        ...anchor,
+      }));
+    },
+    claims: async (payer, at) => {
+      const claims = await logs(rewards, 'Claimed', { payer }, at);
+      return claims.map(({ args, ...anchor }) => ({
+        payer: lowerCase(args.payer),
+        account: lowerCase(args.account),
+        epoch: Number(args.epoch),
+        amount: args.amount,
+        ...anchor,
+      }));
+    },
+    claimed: (payer, account) => rewards.read.claimed(payer, account),
+    balance: (account) => token.read.balanceOf(account),
+    allowance: (owner, spender) => token.read.allowance(owner, spender),
+  };
+}

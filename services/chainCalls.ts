@@ -1,0 +1,124 @@
+import type { Address, Deployment } from '#contracts/deployment.js';
+import { consortiumAbi } from '#contracts/generated/Consortium.js';
+import { jobsAbi } from '#contracts/generated/Jobs.js';
+import { rewardsAbi } from '#contracts/generated/Rewards.js';
+import { tokenAbi } from '#contracts/generated/Token.js';
+import { typedContract } from '#contracts/typed.js';
+import { ZERO_HASH, type Hex, type JobId, type Sha256Hex, type VersionId } from '#core/hex.js';
+import { archiveIdToBytes32 } from './archiveId.js';
+
+/** budget in token units; archiveId is the genesis manifest's; parentVersion null for a new model. */
+export interface JobCreation {
+  job: JobId;
+  specHash: Sha256Hex;
+  parentVersion: VersionId | null;
+  genesisVersion: VersionId;
+  manifestHash: Sha256Hex;
+  archiveId: string;
+  rounds: number;
+  budget: bigint;
+}
+
+/** archiveId is the round's manifest's. */
+export interface RoundClosing {
+  job: JobId;
+  round: number;
+  rootHeader: Sha256Hex;
+  paramsRoot: Sha256Hex;
+  versionId: VersionId;
+  manifestHash: Sha256Hex;
+  archiveId: string;
+}
+
+/** One account's leaf (core/rewards.ts) with its siblings from the leaf upwards; amounts in token units. */
+export interface RewardClaim {
+  index: number;
+  account: Address;
+  cumulative: bigint;
+  previous: bigint;
+  totalPrefix: bigint;
+  deltaRoot: Sha256Hex;
+  proof: readonly Hex[];
+}
+
+/**
+ * Encoded calls of the contracts, with their fields by name. Each is `{ to, data }` for a Sender.
+ * Archive ids are written as Arweave writes them (INVALID_INPUT for anything else).
+ */
+export function chainCalls(deployment: Deployment) {
+  const token = typedContract(tokenAbi, deployment.token).call;
+  const consortium = typedContract(consortiumAbi, deployment.consortium).call;
+  const jobs = typedContract(jobsAbi, deployment.jobs).call;
+  const rewards = typedContract(rewardsAbi, deployment.rewards).call;
+
+  return {
+    token: {
+      approve: (spender: Address, amount: bigint) => token.approve(spender, amount),
+      transfer: (to: Address, amount: bigint) => token.transfer(to, amount),
+    },
+    consortium: {
+      /** By the founder. */
+      addMember: (member: Address, name: string, url: string) => consortium.addMember(member, name, url),
+      /** By a member, about itself. */
+      describe: (name: string, url: string) => consortium.describe(name, url),
+      /** By the runner; the consortium needs its allowance of the stake first. */
+      register: (member: Address, stake: bigint) => consortium.register(member, stake),
+      exit: () => consortium.exit(),
+      withdraw: () => consortium.withdraw(),
+    },
+    jobs: {
+      /** By the coordinator; Jobs needs its allowance of the budget first. */
+      create: (creation: JobCreation) =>
+        jobs.create(
+          creation.job,
+          creation.specHash,
+          creation.parentVersion ?? ZERO_HASH,
+          creation.genesisVersion,
+          creation.manifestHash,
+          archiveIdToBytes32(creation.archiveId),
+          BigInt(creation.rounds),
+          creation.budget,
+        ),
+      open: (job: JobId, round: number, openHash: Sha256Hex) => jobs.open(job, BigInt(round), openHash),
+      close: (closing: RoundClosing) => jobs.close(...closingInputs(closing)),
+      /** Closes a round and opens the next with `nextOpenHash`. */
+      closeAndOpen: (closing: RoundClosing, nextOpenHash: Sha256Hex) =>
+        jobs.closeAndOpen(...closingInputs(closing), nextOpenHash),
+      finish: (job: JobId) => jobs.finish(job),
+    },
+    rewards: {
+      /** By anyone; Rewards needs its allowance of the amount first. */
+      fund: (payer: Address, amount: bigint) => rewards.fund(payer, amount),
+      /** By the payer. */
+      publish: (epoch: number, root: Sha256Hex, leaves: number, total: bigint, manifestHash: Sha256Hex) =>
+        rewards.publish(BigInt(epoch), root, BigInt(leaves), total, manifestHash),
+      /** By anyone; the leaf's account is paid. */
+      claim: (payer: Address, epoch: number, { proof, ...leaf }: RewardClaim) =>
+        rewards.claim(payer, BigInt(epoch), leafInput(leaf), proof),
+      claimMany: (payer: Address, epoch: number, claims: readonly RewardClaim[]) =>
+        rewards.claimMany(
+          payer,
+          BigInt(epoch),
+          claims.map(leafInput),
+          claims.map(({ proof }) => proof),
+        ),
+    },
+  };
+}
+
+function closingInputs(closing: RoundClosing) {
+  return [
+    closing.job,
+    BigInt(closing.round),
+    closing.rootHeader,
+    closing.paramsRoot,
+    closing.versionId,
+    closing.manifestHash,
+    archiveIdToBytes32(closing.archiveId),
+  ] as const;
+}
+
+function leafInput(leaf: Omit<RewardClaim, 'proof'>) {
+  const { index, account, cumulative, previous, totalPrefix, deltaRoot } = leaf;
+  return { index: BigInt(index), account, cumulative, previous, totalPrefix, deltaRoot };
+}

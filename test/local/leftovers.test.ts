@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { projectRoot } from '#local/paths.js';
+import { stopStack } from '#local/supervisor/leftovers.js';
+import { identify, isAlive, type ProcessIdentity } from '#local/supervisor/process.js';
+import { prepareStateDir, readStatus, writeParts } from '#local/supervisor/record.js';
+import { Supervisor } from '#local/supervisor/supervisor.js';
+import { eventually, inFolder } from './folder.js';
+import { idle } from './scriptPart.js';
+
+/** Ends at the second SIGTERM only: the first may come from the kernel when the supervisor dies. */
+const stubborn = `let asked = 0; process.on('SIGTERM', () => { if (++asked === 2) process.exit(0); }); ${idle}`;
+
+let bundle = '';
+const supervisors: ChildProcess[] = [];
+
+beforeAll(() => {
+  bundle = mkdtempSync(join(tmpdir(), 'roundtable-test-'));
+  const esbuild = join(projectRoot, 'node_modules', '.bin', 'esbuild');
+  const entry = join(projectRoot, 'test', 'local', 'supervisorProcess.ts');
+  const options = [
+    '--bundle',
+    '--platform=node',
+    '--format=esm',
+    `--outfile=${join(bundle, 'supervisor.mjs')}`,
+  ];
+  execFileSync(esbuild, [entry, ...options], { stdio: 'ignore' });
+});
+
+afterAll(() => {
+  for (const supervisor of supervisors) supervisor.kill('SIGKILL');
+  rmSync(bundle, { recursive: true });
+});
+
+/** A supervisor in another process, with one part. */
+async function startElsewhere(
+  stateDir: string,
+  script: string,
+): Promise<{ supervisor: ChildProcess; part: ProcessIdentity }> {
+  const supervisor = spawn(process.execPath, [join(bundle, 'supervisor.mjs'), stateDir, script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  supervisors.push(supervisor);
+  await new Promise((resolve) => supervisor.stdout?.once('data', resolve));
+  const [record] = readStatus(stateDir).parts;
+  const part = identify(record?.pid ?? 0);
+  if (part === undefined) throw new Error('the part does not run');
+  return { supervisor, part };
+}
+
+async function killSupervisor(stateDir: string, supervisor: ChildProcess): Promise<void> {
+  supervisor.kill('SIGKILL');
+  await eventually(() => readStatus(stateDir).supervisor === null, 'the supervisor is dead');
+}
+
+describe('after a kill -9 of the supervisor', () => {
+  test('the next start ends what was left and takes the folder', () =>
+    inFolder(async (folder) => {
+      const { supervisor, part } = await startElsewhere(folder, stubborn);
+      await killSupervisor(folder, supervisor);
+      expect(isAlive(part)).toBe(true);
+      const next = await Supervisor.open(folder);
+      expect(next.leftovers).toEqual(['part']);
+      expect(isAlive(part)).toBe(false);
+      await next.stopAll();
+    }));
+
+  test('stopStack ends what was left, and finds nothing the second time', () =>
+    inFolder(async (folder) => {
+      const { supervisor, part } = await startElsewhere(folder, stubborn);
+      await killSupervisor(folder, supervisor);
+      expect(await stopStack(folder)).toEqual({ found: 'leftovers', ended: ['part'] });
+      expect(isAlive(part)).toBe(false);
+      expect(await stopStack(folder)).toEqual({ found: 'nothing', ended: [] });
+    }));
+
+  test('children in the group of a part that died are found too', () =>
+    inFolder(async (folder) => {
+      const child = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)`;
+      const script =
+        "import { spawn } from 'node:child_process';" +
+        `const child = spawn(process.execPath, ['-e', ${JSON.stringify(child)}], { stdio: 'ignore' });` +
+        `child.once('spawn', () => setTimeout(() => console.log('ready'), 200)); setInterval(() => {}, 1000);`;
+      const { supervisor, part } = await startElsewhere(folder, script);
+      await killSupervisor(folder, supervisor);
+      await eventually(() => {
+        if (isAlive(part)) process.kill(part.pid, 'SIGKILL');
+        return !isAlive(part);
+      }, 'the leader is dead');
+      const [record] = readStatus(folder).parts;
+      expect(await stopStack(folder)).toEqual({ found: 'leftovers', ended: [record?.name] });
+    }));
+
+  test('a stranger that got the number of a part is left alone', () =>
+    inFolder(async (folder) => {
+      prepareStateDir(folder);
+      const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true });
+      const identity = identify(stranger.pid ?? 0);
+      if (identity === undefined) throw new Error('the stranger does not run');
+      writeParts(folder, [
+        {
+          name: 'part',
+          role: 'service',
+          pid: identity.pid,
+          startTime: 'earlier',
+          state: 'ready',
+          restarts: 0,
+          since: '',
+          log: '',
+        },
+      ]);
+      expect(await stopStack(folder)).toEqual({ found: 'nothing', ended: [] });
+      expect(isAlive(identity)).toBe(true);
+      stranger.kill('SIGKILL');
+    }));
+});
+
+test('stopStack asks a running supervisor to end in order and waits for it', () =>
+  inFolder(async (folder) => {
+    const { part } = await startElsewhere(folder, idle);
+    expect(await stopStack(folder)).toEqual({ found: 'supervisor', ended: [] });
+    expect(isAlive(part)).toBe(false);
+    expect(readStatus(folder)).toMatchObject({
+      supervisor: null,
+      parts: [{ name: 'part', state: 'stopped' }],
+    });
+  }));
+
+test('a second signal to the supervisor kills', () =>
+  inFolder(async (folder) => {
+    const deaf = `process.on('SIGTERM', () => {}); ${idle}`;
+    const { supervisor, part } = await startElsewhere(folder, deaf);
+    const started = Date.now();
+    supervisor.kill('SIGINT');
+    await eventually(() => readStatus(folder).parts[0]?.state === 'stopping', 'the gentle stop has begun');
+    supervisor.kill('SIGINT');
+    await eventually(() => !isAlive(part) && readStatus(folder).supervisor === null, 'everything is gone');
+    expect(Date.now() - started).toBeLessThan(8_000);
+  }));

@@ -1,0 +1,229 @@
+import { readFileSync } from 'node:fs';
+import { ApplicationFailure } from '@temporalio/common';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { Worker } from '@temporalio/worker';
+import { Context } from '@temporalio/activity';
+import type { JobSpec } from '#core/jobSpec.js';
+import type { ModelRef, TrainAnswer, TrainTask, TransactionRecord } from '#core/messages.js';
+import { chainQueue, coordinatorQueue, runnerQueue } from '#core/names.js';
+import type { JobView, RoundView } from '#core/views.js';
+import type {
+  ChainActivities,
+  CoordinatorActivities,
+  EpochPlan,
+  PreparedJob,
+} from '#workflows/types.js';
+
+export const hash = (digit: string): `0x${string}` => `0x${digit.repeat(64)}`;
+export const runnerAddress = (number: number): `0x${string}` => `0x${String(number).padStart(40, '0')}`;
+export const coordinatorAddress = `0x${'c'.repeat(40)}` as const;
+
+export function fakeSpec(change: Partial<JobSpec['participants']> & { rounds?: number } = {}): JobSpec {
+  const { rounds = 2, ...participants } = change;
+  return {
+    version: 1,
+    name: 'digits',
+    data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
+    rounds,
+    start: 'model',
+    model: { sha256: hash('1') },
+    evaluation: null,
+    training: {
+      loss: 'softmax_cross_entropy',
+      optimizer: { name: 'sgd', lr: 0.1 },
+      epochs: 1,
+      batch: 10,
+      prox: 0,
+    },
+    aggregation: { rule: 'fedavg', rate: { numerator: 1, denominator: 1 } },
+    participants: { quorum: 2, most: 64, graceFactor: 2, deadlineSeconds: 20, allowSaturated: 0, ...participants },
+    rewards: { budget: '1000', rule: 'samples' },
+    archive: { recipients: null },
+  };
+}
+
+export const fakeModel = (digit: string): ModelRef => ({
+  versionId: hash(digit),
+  graph: hash('a'),
+  params: hash(digit),
+  state: null,
+  paramsRoot: hash(digit),
+  stepsHash: hash('b'),
+  stateRoot: hash('0'),
+});
+
+export function fakePrepared(job: `0x${string}`, spec: JobSpec): PreparedJob {
+  return {
+    job,
+    spec,
+    specHash: hash('5'),
+    coordinator: coordinatorAddress,
+    domain: { chainId: 31337, jobs: `0x${'d'.repeat(40)}` },
+    view: { trigger: 'submit', delivery: null, createdAt: '2026-11-01T00:00:00.000Z' },
+    parent: null,
+    base: fakeModel('0'),
+    baseNumber: 0,
+    graphArchive: 'g'.repeat(43),
+    archive: { model: 'm'.repeat(43), manifest: 'n'.repeat(43), manifestHash: hash('6') },
+    accuracy: 0.1,
+    loss: 2.3,
+  };
+}
+
+/** What the fakes saw, for the tests to look at. */
+export interface Seen {
+  jobs: JobView[];
+  rounds: RoundView[];
+  calls: string[];
+  settled: EpochPlan[];
+}
+
+export interface FakeStack {
+  seen: Seen;
+  run<T>(work: () => Promise<T>): Promise<T>;
+}
+
+export type FakeRunner = (task: TrainTask) => Promise<TrainAnswer>;
+
+/** Activities without a stack: they answer at once and write down what they were asked. */
+export async function fakeStack(
+  environment: TestWorkflowEnvironment,
+  options: {
+    spec: JobSpec;
+    runners: Record<`0x${string}`, FakeRunner>;
+    selected?: `0x${string}`[];
+    override?: Partial<CoordinatorActivities>;
+  },
+): Promise<FakeStack> {
+  const { spec, runners } = options;
+  const selected = options.selected ?? (Object.keys(runners) as `0x${string}`[]);
+  const seen: Seen = { jobs: [], rounds: [], calls: [], settled: [] };
+  const record = async (purpose: string): Promise<TransactionRecord> => {
+    seen.calls.push(purpose);
+    return { purpose, hash: hash('7'), gas: 1, block: 1 };
+  };
+  const coordinator: CoordinatorActivities = {
+    prepareJob: async ({ job }) => fakePrepared(job, spec),
+    selectRunners: async ({ round, base }) => ({
+      opening: {
+        job: hash('e'),
+        round,
+        baseVersion: base.versionId,
+        specHash: hash('5'),
+        openHash: hash('8'),
+        shift: 0,
+        selection: selected.map((runner) => ({ runner, maxSamples: 100 })),
+      },
+      missing: [],
+      quorum: spec.participants.quorum === 'all' ? selected.length : spec.participants.quorum,
+      ready: true,
+    }),
+    admitUpdate: async ({ update }) => {
+      if (update.samples > 100) throw ApplicationFailure.nonRetryable('too many samples', 'UPDATE_REFUSED');
+    },
+    aggregate: async ({ opening, updates }) => ({
+      version: fakeModel(String(opening.round)),
+      sumRoots: [[hash('9')]],
+      rootHeader: hash('9'),
+      weights: updates.map(({ samples }) => samples),
+    }),
+    evaluate: async () => ({ accuracy: 0.9, loss: 0.3 }),
+    archiveModel: async () => ({ model: 'm'.repeat(43), state: null }),
+    archiveRound: async () => ({
+      archive: { model: 'm'.repeat(43), manifest: 'n'.repeat(43), manifestHash: hash('6') },
+      shares: [],
+    }),
+    finishRound: async () => undefined,
+    projectJob: async (view) => void seen.jobs.push(structuredClone(view)),
+    projectRound: async (view) => void seen.rounds.push(structuredClone(view)),
+    failQueuedJob: async ({ code }) => void seen.calls.push(`failed before it began: ${code}`),
+    planEpoch: async ({ payer, epoch }) => ({
+      payer,
+      epoch,
+      root: hash('1'),
+      leaves: 1,
+      total: '1',
+      manifestHash: hash('2'),
+      archive: 'e'.repeat(43),
+      file: hash('3'),
+      jobs: [],
+      windowSeconds: 0,
+    }),
+    finishEpoch: async ({ plan, effective }) => {
+      seen.calls.push(effective ? 'epoch effective' : 'epoch published');
+      seen.settled.push(plan);
+    },
+    ...options.override,
+  };
+  const chain: ChainActivities = {
+    createJob: async () => [await record('create')],
+    openRound: ({ round }) => record(`open ${round}`),
+    closeRound: ({ round }) => record(`close ${round}`),
+    finishJob: () => record('finish'),
+    publishEpoch: ({ plan }) => record(`publish ${plan.epoch}`),
+  };
+  const workers = await Promise.all([
+    Worker.create({
+      connection: environment.nativeConnection,
+      taskQueue: coordinatorQueue,
+      workflowBundle: { code: readFileSync('dist/workflow-bundle.js', 'utf8') },
+      activities: coordinator,
+    }),
+    Worker.create({
+      connection: environment.nativeConnection,
+      taskQueue: chainQueue(coordinatorAddress),
+      activities: chain,
+    }),
+    ...Object.entries(runners).map(([runner, train]) =>
+      Worker.create({
+        connection: environment.nativeConnection,
+        taskQueue: runnerQueue(runner),
+        activities: { train },
+      }),
+    ),
+  ]);
+  return {
+    seen,
+    async run(work) {
+      const [first, ...others] = workers;
+      if (!first) throw new TypeError('no workers');
+      return others.reduce<() => Promise<Awaited<ReturnType<typeof work>>>>(
+        (inner, worker) => () => worker.runUntil(inner()) as never,
+        () => first.runUntil(work()) as never,
+      )();
+    },
+  };
+}
+
+/** A runner that answers after so many milliseconds, unless it is cancelled before. */
+export function answering(milliseconds: number, change: { samples?: number } = {}): FakeRunner {
+  return async (task) => {
+    await Context.current().sleep(milliseconds);
+    return {
+      kind: 'update',
+      runner: task.runner,
+      file: hash('f'),
+      bytes: 10,
+      updateRoot: hash('4'),
+      dimension: 10,
+      samples: change.samples ?? 10,
+      steps: 1,
+      saturated: 0,
+      signature: `0x${'ab'.repeat(65)}`,
+      training: { onnxruntime: '1', provider: 'cpu', cpu: 'avx2', threads: 1 },
+      loss: 1,
+      seconds: milliseconds / 1000,
+    };
+  };
+}
+
+/** A runner that took the task and is never heard of again. */
+export const silent: FakeRunner = async () => {
+  const context = Context.current();
+  const heartbeat = setInterval(() => context.heartbeat(), 500);
+  try {
+    return await context.cancelled;
+  } finally {
+    clearInterval(heartbeat);
+  }
+};

@@ -1,0 +1,177 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { ApplicationFailure } from '@temporalio/common';
+import { WorkflowFailedError } from '@temporalio/client';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { coordinatorQueue, jobWorkflowId, settlementWorkflowId, signalNames } from '#core/names.js';
+import type { JobView, RoundView } from '#core/views.js';
+import { startTemporal } from '../support/temporal.js';
+import { answering, coordinatorAddress, fakeSpec, fakeStack, hash, runnerAddress, silent } from './fakes.js';
+
+let environment: TestWorkflowEnvironment;
+beforeAll(async () => {
+  environment = await startTemporal();
+});
+afterAll(() => environment.teardown());
+
+const [first, second, third] = [runnerAddress(1), runnerAddress(2), runnerAddress(3)];
+const start = (job: `0x${string}`) =>
+  environment.client.workflow.start('trainingJob', {
+    workflowId: jobWorkflowId(job),
+    taskQueue: coordinatorQueue,
+    args: [{ job }],
+  });
+const finish = async (job: `0x${string}`) => (await start(job)).result();
+const last = <T>(list: readonly T[]): T => {
+  const item = list.at(-1);
+  if (item === undefined) throw new Error('the list is empty');
+  return item;
+};
+const lastOfRound = (rounds: readonly RoundView[], round: number) =>
+  last(rounds.filter((view) => view.round === round));
+const rises = (views: readonly (JobView | RoundView)[]) =>
+  views.every((view, index) => index === 0 || view.seq > (views[index - 1]?.seq ?? 0));
+
+describe('a training job', () => {
+  test('opens and closes each round in order, then finishes, and projects with a rising seq', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec(),
+      runners: { [first]: answering(1), [second]: answering(1) },
+    });
+    await stack.run(() => finish(hash('11')));
+    expect(stack.seen.calls).toEqual(['create', 'open 1', 'close 1', 'open 2', 'close 2', 'finish']);
+    expect(last(stack.seen.jobs)).toMatchObject({ state: 'done', round: 2, accuracy: 0.9 });
+    expect(rises(stack.seen.jobs)).toBe(true);
+    expect(lastOfRound(stack.seen.rounds, 2)).toMatchObject({ phase: 'done', accuracy: 0.9 });
+    expect(rises(stack.seen.rounds.filter(({ round }) => round === 1))).toBe(true);
+  });
+
+  test('admits a slow runner within the grace period after the quorum', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 2, rounds: 1, graceFactor: 10 }),
+      runners: { [first]: answering(300), [second]: answering(300), [third]: answering(600) },
+    });
+    await stack.run(() => finish(hash('12')));
+    const round = lastOfRound(stack.seen.rounds, 1);
+    expect(round.participants.map(({ state }) => state)).toEqual(['done', 'done', 'done']);
+    expect(round.missing).toEqual([]);
+  });
+
+  test('goes on without a runner that is late, and says so', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 2, rounds: 1 }),
+      runners: { [first]: answering(50), [second]: answering(50), [third]: silent },
+    });
+    const started = Date.now();
+    await stack.run(() => finish(hash('13')));
+    expect(Date.now() - started).toBeLessThan(10_000);
+    expect(lastOfRound(stack.seen.rounds, 1).missing).toEqual([
+      { runner: third, code: 'late', reason: expect.stringContaining('the round went on without it') },
+    ]);
+  });
+
+  test('does not count an update that was refused', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 2, rounds: 1 }),
+      runners: { [first]: answering(1), [second]: answering(1), [third]: answering(1, { samples: 101 }) },
+    });
+    await stack.run(() => finish(hash('14')));
+    expect(lastOfRound(stack.seen.rounds, 1).missing).toEqual([
+      { runner: third, code: 'rejected', reason: 'too many samples' },
+    ]);
+  });
+
+  test("takes a runner's refusal as an answer, with its reason", async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 1, rounds: 1, graceFactor: 100 }),
+      runners: {
+        [first]: answering(200),
+        [second]: async ({ runner }) => ({ kind: 'refused', runner, code: 'POLICY', reason: 'not on Sundays' }),
+      },
+    });
+    await stack.run(() => finish(hash('15')));
+    expect(lastOfRound(stack.seen.rounds, 1).missing).toEqual([
+      { runner: second, code: 'refused', reason: 'POLICY: not on Sundays' },
+    ]);
+  });
+
+  test('fails at the deadline when the quorum is not reached, and finishes the job on chain', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 2, rounds: 1, deadlineSeconds: 2 }),
+      runners: { [first]: answering(1), [second]: silent },
+    });
+    const failure = stack.run(() => finish(hash('16')));
+    await expect(failure).rejects.toThrow(WorkflowFailedError);
+    expect(last(stack.seen.jobs)).toMatchObject({
+      state: 'failed',
+      problem: { code: 'QUORUM_NOT_REACHED', message: expect.stringContaining('1 of the 2 updates') },
+    });
+    expect(last(stack.seen.calls)).toBe('finish');
+  });
+
+  test('fails before anything is on chain when its spec cannot be run', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec(),
+      runners: {},
+      override: {
+        prepareJob: async () => {
+          throw ApplicationFailure.nonRetryable('no weights', 'MODEL_NO_WEIGHTS');
+        },
+      },
+    });
+    await expect(stack.run(() => finish(hash('17')))).rejects.toThrow(WorkflowFailedError);
+    expect(stack.seen.calls).toEqual(['failed before it began: MODEL_NO_WEIGHTS']);
+  });
+
+  test('pauses before the next round and goes on when told to', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 1, rounds: 2 }),
+      runners: { [first]: answering(300) },
+    });
+    await stack.run(async () => {
+      const handle = await start(hash('18'));
+      await handle.signal(signalNames.pause);
+      await until(() => stack.seen.jobs.some(({ state }) => state === 'paused'));
+      await handle.signal(signalNames.resume);
+      await handle.result();
+    });
+    expect(stack.seen.jobs.map(({ state }) => state)).toContain('paused');
+    expect(last(stack.seen.jobs)).toMatchObject({ state: 'done', round: 2 });
+  });
+
+  test('ends a round at once when it is cancelled, and finishes on chain', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 1, rounds: 2, deadlineSeconds: 600 }),
+      runners: { [first]: silent },
+    });
+    await stack.run(async () => {
+      const handle = await start(hash('19'));
+      await until(() => stack.seen.rounds.some(({ phase }) => phase === 'collecting'));
+      await handle.signal(signalNames.cancel);
+      await handle.result();
+    });
+    expect(last(stack.seen.jobs)).toMatchObject({ state: 'cancelled', round: 0 });
+    expect(last(stack.seen.calls)).toBe('finish');
+  });
+});
+
+describe('a settlement', () => {
+  test('publishes one root and is effective after its window', async () => {
+    const stack = await fakeStack(environment, { spec: fakeSpec(), runners: {} });
+    await stack.run(() =>
+      environment.client.workflow.execute('settlement', {
+        workflowId: settlementWorkflowId(coordinatorAddress, 1),
+        taskQueue: coordinatorQueue,
+        args: [{ payer: coordinatorAddress, epoch: 1 }],
+      }),
+    );
+    expect(stack.seen.calls).toEqual(['publish 1', 'epoch published', 'epoch effective']);
+  });
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error('it never came to that');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,41 @@
+import { RoundtableError } from '#core/errors.js';
+import type { Model } from './model.js';
+
+/** What is known of a data set without reading it. */
+export interface DataShape {
+  /** Shape of one sample. */
+  readonly input: readonly number[];
+  /** Labels count from 0 to classes - 1. */
+  readonly classes: number;
+}
+
+/**
+ * Whether a model can learn a data set: samples of exactly its input's shape, and an output for every class.
+ * @throws MODEL_SHAPE_MISMATCH with both shapes
+ */
+export function checkModelData(model: Pick<Model, 'input' | 'output'>, data: DataShape): void {
+  const sample = model.input.dims.slice(1);
+  if (sample.join() !== data.input.join())
+    throw mismatch(
+      `The model's input ${model.input.name} takes samples of shape [${sample.join(', ')}]; the data has [${data.input.join(', ')}]. Use other data, or export the model for this shape.`,
+      { model: sample, data: data.input },
+    );
+  const [, classes, ...more] = model.output.dims;
+  if (typeof classes !== 'number' || more.length > 0)
+    throw mismatch(
+      `The model's output ${model.output.name} has shape [${model.output.dims.join(', ')}]; softmax cross-entropy expects [batch, classes].`,
+      { model: model.output.dims },
+    );
+  if (data.classes > classes)
+    throw mismatch(
+      `The model tells ${classes} classes apart; the data has labels up to ${data.classes - 1}.`,
+      {
+        model: classes,
+        data: data.classes,
+      },
+    );
+}
+
+function mismatch(message: string, details: Record<string, unknown>): RoundtableError {
+  return new RoundtableError('MODEL_SHAPE_MISMATCH', message, { details });
+}

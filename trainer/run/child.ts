@@ -1,0 +1,47 @@
+/**
+ * The training process: serves one request at a time over Node's channel to its parent and ends with it. It holds
+ * nothing that is lost when it is killed. Argument: the number of threads.
+ */
+import { isRoundtableError } from '#core/errors.js';
+import { evaluate } from './evaluate.js';
+import type { ChildAnswer, ChildRequest } from './messages.js';
+import { Sessions } from './sessions.js';
+import { train } from './train.js';
+
+const sessions = new Sessions(process.argv[2] === '2' ? 2 : 1);
+
+process.on('disconnect', () => process.exit());
+process.on('message', (message: ChildRequest) => void serve(message));
+
+async function serve(message: ChildRequest): Promise<void> {
+  try {
+    answer({ kind: 'done', result: await perform(message) });
+  } catch (error) {
+    answer(failure(error));
+  }
+}
+
+function perform(message: ChildRequest) {
+  switch (message.kind) {
+    case 'train':
+      return train(sessions, message.request, (progress) => answer({ kind: 'progress', progress }));
+    case 'evaluate':
+      return evaluate(sessions, message.request);
+  }
+}
+
+function answer(message: ChildAnswer): void {
+  process.send?.(message);
+}
+
+function failure(error: unknown): ChildAnswer {
+  if (isRoundtableError(error))
+    return { kind: 'failed', code: error.code, message: error.message, details: { ...error.details } };
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return {
+    kind: 'failed',
+    code: 'INTERNAL',
+    message: `The training process failed: ${message}`,
+    details: {},
+  };
+}

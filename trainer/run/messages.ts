@@ -1,0 +1,86 @@
+import type { ErrorCode } from '#core/errorCodes.js';
+import type { LossName } from '../loss.js';
+import type { Optimizer } from '../sgd.js';
+
+/** All files are given by path, so that tensors never pass through the channel between the processes. */
+export interface TrainRequest {
+  /** graph.onnx: a graph without its weights, as readModel makes it. */
+  readonly graph: string;
+  /** safetensors, float32, one tensor per weight of the graph. */
+  readonly weights: string;
+  /** safetensors: x float32 or uint8 (divided by 255) [N, ...], y uint8, int32 or int64 [N]. */
+  readonly data: string;
+  /** Where the trained weights go, like `weights`; written beside it and renamed when complete. */
+  readonly out: string;
+  readonly loss: LossName;
+  readonly optimizer: Optimizer;
+  readonly epochs: number;
+  /** Samples per step; the last step of an epoch takes what is left. */
+  readonly batch: number;
+  /** 32 bytes; the order of the samples derives from it (permutation.ts). */
+  readonly seed: Uint8Array;
+  /** FedProx's mu. */
+  readonly prox?: number;
+  /** At least 1: pauses, so that training takes that many times as long. */
+  readonly throttle?: number;
+}
+
+export interface TrainProgress {
+  /** Steps done, of `steps`. */
+  readonly step: number;
+  readonly steps: number;
+  /** Samples seen, counted once per epoch. */
+  readonly samples: number;
+  /** Mean over the steps since the last report. */
+  readonly loss: number;
+}
+
+export interface TrainResult {
+  /** Samples in the data set. */
+  readonly samples: number;
+  readonly steps: number;
+  /** Mean over the samples of the last epoch, each before the step that used it. */
+  readonly loss: number;
+  /** Wall clock, from the request to the written file, pauses included. */
+  readonly seconds: number;
+  /** Training repeats to the bit only where all of this is the same. */
+  readonly runtime: Runtime;
+}
+
+export interface Runtime {
+  readonly onnxruntime: string;
+  readonly provider: string;
+  /** avx512, avx2 or sse; elsewhere the architecture. */
+  readonly cpu: string;
+  readonly threads: number;
+}
+
+export interface EvaluateRequest {
+  readonly graph: string;
+  readonly weights: string;
+  readonly data: string;
+  readonly batch: number;
+}
+
+export interface EvaluateResult {
+  readonly samples: number;
+  readonly correct: number;
+  /** correct / samples */
+  readonly accuracy: number;
+  /** Mean softmax cross-entropy. */
+  readonly loss: number;
+}
+
+export type ChildRequest =
+  | { readonly kind: 'train'; readonly request: TrainRequest }
+  | { readonly kind: 'evaluate'; readonly request: EvaluateRequest };
+
+export type ChildAnswer =
+  | { readonly kind: 'progress'; readonly progress: TrainProgress }
+  | { readonly kind: 'done'; readonly result: TrainResult | EvaluateResult }
+  | {
+      readonly kind: 'failed';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly details: Record<string, unknown>;
+    };

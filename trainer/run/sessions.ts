@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import ort from 'onnxruntime-node';
+import {
+  compileEvaluation,
+  compileTraining,
+  type EvaluationPlan,
+  type TrainingOptions,
+  type TrainingPlan,
+} from '../compile.js';
+import { cpuClass } from './hardware.js';
+import type { Runtime } from './messages.js';
+
+/** A plan that onnxruntime has loaded. */
+export interface Loaded<Plan> {
+  readonly plan: Plan;
+  readonly session: ort.InferenceSession;
+}
+
+/** As many as two jobs need that alternate: full and last batch of the training, and an evaluation. */
+const capacity = 8;
+
+/**
+ * Compiled sessions, kept for the next request: compiling costs more than a small epoch. All that decides the bits of
+ * a result is pinned here: provider, threads, order of execution and level of optimisation.
+ */
+export class Sessions {
+  readonly runtime: Runtime;
+  readonly #loaded = new Map<string, Loaded<TrainingPlan | EvaluationPlan>>();
+
+  constructor(threads: 1 | 2) {
+    this.runtime = {
+      onnxruntime: ort.env.versions.node ?? ort.env.versions.common,
+      provider: 'cpu',
+      cpu: cpuClass(),
+      threads,
+    };
+  }
+
+  training(graph: Uint8Array, options: TrainingOptions): Promise<Loaded<TrainingPlan>> {
+    return this.#load(graph, ['training', options], () => compileTraining(graph, options));
+  }
+
+  evaluation(
+    graph: Uint8Array,
+    options: Pick<TrainingOptions, 'loss' | 'input'>,
+  ): Promise<Loaded<EvaluationPlan>> {
+    return this.#load(graph, ['evaluation', options], () => compileEvaluation(graph, options));
+  }
+
+  async #load<Plan extends TrainingPlan | EvaluationPlan>(
+    graph: Uint8Array,
+    options: unknown,
+    compile: () => Plan,
+  ): Promise<Loaded<Plan>> {
+    const key = `${createHash('sha256').update(graph).digest('hex')} ${JSON.stringify(options)}`;
+    const known = this.#loaded.get(key) as Loaded<Plan> | undefined;
+    const loaded = known ?? (await this.#create(compile()));
+    this.#loaded.delete(key);
+    this.#loaded.set(key, loaded);
+    const [oldest] = this.#loaded;
+    if (this.#loaded.size > capacity && oldest) {
+      this.#loaded.delete(oldest[0]);
+      await oldest[1].session.release();
+    }
+    return loaded;
+  }
+
+  async #create<Plan extends TrainingPlan | EvaluationPlan>(plan: Plan): Promise<Loaded<Plan>> {
+    const session = await ort.InferenceSession.create(plan.model, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: this.runtime.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      logSeverityLevel: 3,
+    });
+    return { plan, session };
+  }
+}

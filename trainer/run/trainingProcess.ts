@@ -1,0 +1,198 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { RoundtableError } from '#core/errors.js';
+import type {
+  ChildAnswer,
+  ChildRequest,
+  EvaluateRequest,
+  EvaluateResult,
+  TrainProgress,
+  TrainRequest,
+  TrainResult,
+} from './messages.js';
+
+export type {
+  EvaluateRequest,
+  EvaluateResult,
+  Runtime,
+  TrainProgress,
+  TrainRequest,
+  TrainResult,
+} from './messages.js';
+
+/**
+ * Trains and evaluates in a child process, because onnxruntime blocks while it runs and can only be stopped by ending
+ * its process. The child is started by the first request, kept warm for the next, and started again after it died.
+ *
+ * @example
+ * const training = new TrainingProcess();
+ * const { loss } = await training.train({ graph, weights, data, out, loss: 'softmax_cross_entropy', ... });
+ * await training.close();
+ */
+export class TrainingProcess {
+  readonly #childPath: string;
+  readonly #threads: 1 | 2;
+  #child: ChildProcess | undefined;
+  #closed = false;
+  /** Settles when the last request in the queue has been served. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  /** `threads`: training repeats to the bit only with the same number. */
+  constructor(options: { childPath?: string; threads?: 1 | 2 } = {}) {
+    this.#childPath = options.childPath ?? findChild();
+    this.#threads = options.threads ?? 1;
+  }
+
+  /** Process id of the child while there is one. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /**
+   * Writes the trained weights to `request.out`. Requests wait for each other.
+   * @throws what train.ts throws; TRAINING_CHILD_DIED, after which the request can be made again; TRAINING_ABORTED
+   * when `signal` fires, once the child has ended.
+   */
+  async train(
+    request: TrainRequest,
+    options: { onProgress?: (progress: TrainProgress) => void; signal?: AbortSignal } = {},
+  ): Promise<TrainResult> {
+    return (await this.#request({ kind: 'train', request }, options)) as TrainResult;
+  }
+
+  /** @throws as train */
+  async evaluate(request: EvaluateRequest, options: { signal?: AbortSignal } = {}): Promise<EvaluateResult> {
+    return (await this.#request({ kind: 'evaluate', request }, options)) as EvaluateResult;
+  }
+
+  /** Ends the child. Requests that were not answered fail with TRAINING_ABORTED. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#kill();
+    await this.#queue;
+  }
+
+  #request(message: ChildRequest, options: RequestOptions): Promise<TrainResult | EvaluateResult> {
+    const served = this.#queue.then(() => this.#serve(message, options));
+    this.#queue = served.catch(() => undefined);
+    return served;
+  }
+
+  async #serve(
+    message: ChildRequest,
+    { onProgress, signal }: RequestOptions,
+  ): Promise<TrainResult | EvaluateResult> {
+    if (this.#closed || signal?.aborted) throw aborted();
+    const child = (this.#child ??= this.#start());
+    const abort = () => void this.#kill();
+    signal?.addEventListener('abort', abort);
+    try {
+      return await converse(child, message, onProgress, () => this.#closed || signal?.aborted === true);
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  #start(): ChildProcess {
+    if (!existsSync(this.#childPath))
+      throw new RoundtableError(
+        'INTERNAL',
+        `The training process ${this.#childPath} does not exist; run \`npm run build\`.`,
+      );
+    const child = fork(this.#childPath, [String(this.#threads)], {
+      serialization: 'advanced',
+      execArgv: [],
+      env: environment(),
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    const gone = () => {
+      if (this.#child === child) this.#child = undefined;
+    };
+    child.once('exit', gone);
+    child.on('error', gone);
+    return child;
+  }
+
+  async #kill(): Promise<void> {
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await exited;
+  }
+}
+
+interface RequestOptions {
+  readonly onProgress?: (progress: TrainProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Sends one request and waits for its answer, or for the end of the child. */
+function converse(
+  child: ChildProcess,
+  message: ChildRequest,
+  onProgress: RequestOptions['onProgress'],
+  wasAborted: () => boolean,
+): Promise<TrainResult | EvaluateResult> {
+  return new Promise((resolve, reject) => {
+    let lastWords = '';
+    const onStderr = (chunk: Buffer) => {
+      lastWords = (lastWords + chunk.toString()).slice(-2000);
+    };
+    const onMessage = (answer: ChildAnswer) => {
+      switch (answer.kind) {
+        case 'progress':
+          return onProgress?.(answer.progress);
+        case 'done':
+          return settle(() => resolve(answer.result));
+        case 'failed':
+          return settle(() =>
+            reject(new RoundtableError(answer.code, answer.message, { details: answer.details })),
+          );
+      }
+    };
+    const onEnd = (code: number | null, signal: string | null) =>
+      settle(() =>
+        reject(wasAborted() ? aborted() : died(`ended with ${signal ?? `exit code ${code}`}`, lastWords)),
+      );
+    const onError = (error: Error) => settle(() => reject(died(`failed: ${error.message}`, lastWords)));
+    const settle = (finish: () => void) => {
+      child.off('message', onMessage).off('exit', onEnd).off('error', onError);
+      child.stderr?.off('data', onStderr).resume();
+      finish();
+    };
+    child.on('message', onMessage).on('exit', onEnd).on('error', onError);
+    child.stderr?.on('data', onStderr);
+    child.send(message, (error) => {
+      if (error && child.exitCode === null && child.signalCode === null) onError(error);
+    });
+  });
+}
+
+function aborted(): RoundtableError {
+  return new RoundtableError('TRAINING_ABORTED', 'The training was cancelled before it was complete.');
+}
+
+function died(how: string, lastWords: string): RoundtableError {
+  const said = lastWords.trim();
+  return new RoundtableError(
+    'TRAINING_CHILD_DIED',
+    `The training process ${how}. The request can be made again.${said ? ` It said: ${said}` : ''}`,
+  );
+}
+
+/** Beside this bundle in dist/runner, below it in dist, or built from these sources. */
+function findChild(): string {
+  const places = ['./child.js', './runner/child.js', '../../dist/runner/child.js'];
+  const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
+  return paths.find((path) => existsSync(path)) ?? paths.at(-1) ?? '';
+}
+
+/** The child computes what others sent; it is given nothing of the owner's environment but where programs lie. */
+function environment(): NodeJS.ProcessEnv {
+  const names = ['PATH', 'LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH', 'SystemRoot', 'TEMP', 'TMP', 'TMPDIR'];
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
+}
