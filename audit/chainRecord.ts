@@ -6,6 +6,7 @@ import { AbiCoder, keccak256 } from 'ethers';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { typedContract } from '#contracts/typed.js';
 import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import { archiveIdToBytes32 } from '#services/archiveId.js';
 import type { Chain, ChainClosing, ChainJob, ChainRound } from '#services/chain.js';
 import type { Checklist } from './checklist.js';
 import { same, Wrong } from './checklist.js';
@@ -31,10 +32,14 @@ export async function checkChainRecord(list: Checklist, chain: Chain, job: Hex):
     for (const [index, entry] of rounds.entries()) {
       same('the number of the next round', entry.round, index + 1);
       const stored = await chain.commitments(job, entry.round);
-      const opening = commitment(['bytes32', 'bytes32', 'uint32', 'bytes32'], [closing, job, entry.round, entry.openHash]);
+      const opening = commitment(
+        ['bytes32', 'bytes32', 'uint32', 'bytes32'],
+        [closing, job, entry.round, entry.openHash],
+      );
       same(`the opening of round ${entry.round}`, stored.opening, opening);
       if (!entry.closing) {
-        if (index !== rounds.length - 1) throw new Wrong(`round ${entry.round} was never closed, but round ${entry.round + 1} was opened`);
+        if (index !== rounds.length - 1)
+          throw new Wrong(`round ${entry.round} was never closed, but round ${entry.round + 1} was opened`);
         same(`the closing of round ${entry.round}`, stored.closing, null);
         break;
       }
@@ -79,7 +84,7 @@ function genesisCommitment(job: ChainJob): Hex {
       job.parentVersion ?? ZERO_HASH,
       job.genesisVersion,
       job.manifestHash,
-      archiveBytes(job.archiveId),
+      archiveIdToBytes32(job.archiveId),
       job.rounds,
       job.budget,
     ],
@@ -95,7 +100,7 @@ function closingCommitment(opening: Hex, closing: ChainClosing): Hex {
       closing.paramsRoot,
       closing.versionId,
       closing.manifestHash,
-      archiveBytes(closing.archiveId),
+      archiveIdToBytes32(closing.archiveId),
     ],
   );
 }

@@ -39,7 +39,8 @@ export class Checklist {
   ): Promise<T> {
     const begun = performance.now();
     let detail = '';
-    const note = (ok: boolean) => this.#note({ subject, check, how, ok, detail, ms: performance.now() - begun });
+    const note = (ok: boolean) =>
+      this.#note({ subject, check, how, ok, detail, ms: performance.now() - begun });
     try {
       const result = await work((text) => void (detail = text));
       note(true);

@@ -55,7 +55,6 @@ export interface Api {
  */
 export function openApi(options: { url: string; audience: string; keyFile: string }): Api {
   const call = caller(options);
-  const items = <T extends z.ZodType>(schema: T) => z.object({ items: z.array(schema) });
   const list = async <T extends z.ZodType>(path: string, schema: T): Promise<z.output<T>[]> =>
     (await call(items(schema), 'GET', path)).items;
   return {
@@ -113,6 +112,7 @@ export function readWallet(keyFile: string): Wallet {
   return new Wallet(text);
 }
 
+const items = <T extends z.ZodType>(schema: T) => z.object({ items: z.array(schema) });
 const health = z.object({ ok: z.boolean(), stack: z.string(), chainId: z.number() });
 const accepted = z.object({ job: jobId, repeated: z.boolean() });
 const triggerSecret = z.object({ trigger: triggerView, secret: z.string() });

@@ -38,8 +38,12 @@ export class UsageError extends Error {}
 
 export function createProgram(): Command {
   return new Command('roundtable')
-    .description('Organisations train AI together without trusting each other and without giving away their data.')
-    .addOption(new Option('--state <dir>', "the stack's folder (default: $ROUNDTABLE_STATE, or .roundtable here)"))
+    .description(
+      'Organisations train AI together without trusting each other and without giving away their data.',
+    )
+    .addOption(
+      new Option('--state <dir>', "the stack's folder (default: $ROUNDTABLE_STATE, or .roundtable here)"),
+    )
     .addOption(
       new Option('--progress <how>', 'how long work is shown: live where the terminal allows it, or as lines')
         .choices(progressModes)
@@ -75,7 +79,8 @@ export function contextOf(command: Command, surroundings: Surroundings): Context
     json: json === true,
     state: stateFolder,
     stack,
-    api: () => openApi({ url: stack().api, audience: stack().coordinator, keyFile: stack().keys.coordinator }),
+    api: () =>
+      openApi({ url: stack().api, audience: stack().coordinator, keyFile: stack().keys.coordinator }),
     progress: () => openProgress(json === true ? 'json' : progress, terminal),
     print(value, lines) {
       if (json === true) terminal.write(`${JSON.stringify(value)}\n`);
@@ -88,13 +93,24 @@ export function contextOf(command: Command, surroundings: Surroundings): Context
  * The one thing whose id begins with what a person typed.
  * @throws NOT_FOUND for none, CONFLICT for several
  */
-export function resolveId<T>(what: string, typed: string, things: readonly T[], idOf: (thing: T) => string): T {
+export function resolveId<T>(
+  what: string,
+  typed: string,
+  things: readonly T[],
+  idOf: (thing: T) => string,
+): T {
   const start = typed.toLowerCase().startsWith('0x') ? typed.toLowerCase() : `0x${typed.toLowerCase()}`;
   const found = things.filter((thing) => idOf(thing).startsWith(start));
   const [first, second] = found;
   if (first === undefined)
-    throw new RoundtableError('NOT_FOUND', `No ${what} has an id that begins with ${start}. \`roundtable ${what} list\` shows them.`);
+    throw new RoundtableError(
+      'NOT_FOUND',
+      `No ${what} has an id that begins with ${start}. \`roundtable ${what} list\` shows them.`,
+    );
   if (second !== undefined && !found.every((thing) => idOf(thing) === idOf(first)))
-    throw new RoundtableError('CONFLICT', `${found.length} ids begin with ${start}; type more of the one you mean.`);
+    throw new RoundtableError(
+      'CONFLICT',
+      `${found.length} ids begin with ${start}; type more of the one you mean.`,
+    );
   return first;
 }

@@ -1,6 +1,13 @@
 import { CommanderError, type Command } from 'commander';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
-import { CheckFailed, contextOf, createProgram, UsageError, type Context, type Surroundings } from './command.js';
+import {
+  CheckFailed,
+  contextOf,
+  createProgram,
+  UsageError,
+  type Context,
+  type Surroundings,
+} from './command.js';
 import { wrap } from './terminal/text.js';
 import { paint } from './terminal/theme.js';
 import { verbs } from './verbs/index.js';
@@ -42,7 +49,11 @@ export async function runCommand(argv: readonly string[], surroundings: Surround
   }
 }
 
-function report(error: unknown, { terminal, signal }: Surroundings, how: { json: boolean; debug: boolean }): number {
+function report(
+  error: unknown,
+  { terminal, signal }: Surroundings,
+  how: { json: boolean; debug: boolean },
+): number {
   if (error instanceof CheckFailed) return 1;
   if (signal.aborted) return 130;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -54,11 +65,17 @@ function report(error: unknown, { terminal, signal }: Surroundings, how: { json:
   }
   const known = isRoundtableError(error)
     ? error
-    : new RoundtableError('INTERNAL', `${error instanceof Error ? error.message : String(error)} (--debug shows where)`, {
-        cause: error,
-      });
+    : new RoundtableError(
+        'INTERNAL',
+        `${error instanceof Error ? error.message : String(error)} (--debug shows where)`,
+        {
+          cause: error,
+        },
+      );
   if (how.json) {
-    terminal.writeError(`${JSON.stringify({ error: { code: known.code, message: known.message, details: known.details } })}\n`);
+    terminal.writeError(
+      `${JSON.stringify({ error: { code: known.code, message: known.message, details: known.details } })}\n`,
+    );
     return 1;
   }
   const [first = '', ...more] = wrap(`error ${known.code}: ${known.message}`, Math.max(40, theme.columns));

@@ -44,7 +44,11 @@ async function deploy(
   bytecode: string,
   inputs: readonly unknown[],
 ): Promise<{ address: Address; block: number }> {
-  const factory = new ContractFactory([...abi] as ConstructorParameters<typeof ContractFactory>[0], bytecode, signer);
+  const factory = new ContractFactory(
+    [...abi] as ConstructorParameters<typeof ContractFactory>[0],
+    bytecode,
+    signer,
+  );
   const transaction = await signer.sendTransaction(await factory.getDeployTransaction(...inputs));
   const receipt = await mined(signer, transaction.hash);
   if (receipt.status !== 1 || receipt.contractAddress === null)
@@ -60,10 +64,13 @@ async function mined(signer: Signer, hash: string): Promise<TransactionReceipt> 
     if (receipt !== null) return receipt;
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
-  throw new Error(`The deployment ${hash} was not mined within two minutes. Look whether the chain makes blocks.`);
+  throw new Error(
+    `The deployment ${hash} was not mined within two minutes. Look whether the chain makes blocks.`,
+  );
 }
 
 function providerOf(signer: Signer) {
-  if (signer.provider === null) throw new TypeError('deployContracts needs a signer that is connected to a provider.');
+  if (signer.provider === null)
+    throw new TypeError('deployContracts needs a signer that is connected to a provider.');
   return signer.provider;
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Deployment } from '#contracts/deployment.js';
 import { bucketName, deadLetterName, queueNames, tableName } from '#core/names.js';
 import { localTerms } from './consortium/contracts.js';
-import { awsEnvironment } from './environment.js';
+import { awsEnvironment, localRegion } from './environment.js';
 import { distFile } from './paths.js';
 import type { Part } from './supervisor/part.js';
 import { http, logLine } from './supervisor/ready.js';
@@ -18,7 +18,9 @@ export interface StackAddresses {
 
 export const namespace = 'default';
 export const local = (port: number): string => `http://127.0.0.1:${port}`;
-const queueUrl = (port: number, name: string): string => `${local(port)}/000000000000/${name}`;
+/** The emulator knows a queue by this URL alone, whatever address it is reached at. */
+const queueUrl = (port: number, name: string): string =>
+  `http://sqs.${localRegion}.localhost:${port}/000000000000/${name}`;
 
 /** What functions and worker have in common; the very names that infra gives them in the cloud. */
 export function stackEnvironment(addresses: StackAddresses): Record<string, string> {

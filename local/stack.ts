@@ -91,7 +91,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
         chainPart({ port: ports.chain, stateDir }),
         dynamodbPart({ port: ports.dynamodb, stateDir }),
         s3Part({ port: ports.s3, stateDir }),
-        sqsPart({ port: ports.sqs, stateDir }),
+        sqsPart({ port: ports.sqs }),
         gatewayPart({ port: ports.gateway, stateDir }),
         temporalPart({
           binary: temporal.path,

@@ -162,11 +162,7 @@ export class ArchiveGateway {
   }
 
   #trouble(cause: unknown): GatewayTrouble {
-    const root = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-    return new GatewayTrouble(
-      `${this.url} does not answer (${root instanceof Error ? root.message : String(root)})`,
-      { cause },
-    );
+    return new GatewayTrouble(`${this.url} does not answer (${rootMessage(cause)})`, { cause });
   }
 
   /** 404 does not mean much: gateways give it for confirmed transactions too. Anything else is trouble. */
@@ -219,4 +215,11 @@ const searchAnswer = z.object({
 
 function toBase64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
+}
+
+/** fetch itself only says 'fetch failed'; what happened is in its causes. */
+function rootMessage(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return String(error);
+  if ('cause' in error && error.cause) return rootMessage(error.cause);
+  return 'message' in error && error.message ? String(error.message) : String(error);
 }

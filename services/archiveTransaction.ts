@@ -101,7 +101,7 @@ export async function dataTree(data: Uint8Array): Promise<DataTree> {
   };
 }
 
-/** Tags are bytes on the network; as text for people and indexes. The first of two equal names counts. */
+/** Tags are bytes on the network; as text for people and indexes. */
 export function decodeTags(header: TransactionHeader): { name: string; value: string }[] {
   return header.tags.map(({ name, value }) => ({ name: decodeText(name), value: decodeText(value) }));
 }

@@ -23,8 +23,7 @@ export function reportUnavailable<Input, Output>(what: string) {
     };
 }
 
-const outageNames = new Set([
-  'TimeoutError',
+const overloaded = new Set([
   'ThrottlingException',
   'ProvisionedThroughputExceededException',
   'RequestLimitExceeded',
@@ -32,12 +31,11 @@ const outageNames = new Set([
 ]);
 
 function isOutage(error: unknown): boolean {
-  if (!(error instanceof Error) || isRoundtableError(error)) return false;
-  if (outageNames.has(error.name)) return true;
-  // A system error of the socket (ECONNREFUSED, ENOTFOUND, ...) carries its number; the SDK adds the HTTP status.
-  if ('errno' in error || error.name === 'AggregateError') return true;
-  const metadata = '$metadata' in error ? (error.$metadata as { httpStatusCode?: number }) : {};
-  return (metadata.httpStatusCode ?? 0) >= 500;
+  if (!(error instanceof Error) || isRoundtableError(error) || error.name === 'CredentialsProviderError') return false;
+  // What went out carries metadata; without a status, nothing came back.
+  if (!('$metadata' in error)) return false;
+  const { httpStatusCode } = error.$metadata as { httpStatusCode?: number };
+  return httpStatusCode === undefined || httpStatusCode >= 500 || overloaded.has(error.name);
 }
 
 function reason(error: unknown): string {

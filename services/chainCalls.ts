@@ -4,7 +4,8 @@ import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { rewardsAbi } from '#contracts/generated/Rewards.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
-import { ZERO_HASH, type Hex, type JobId, type Sha256Hex, type VersionId } from '#core/hex.js';
+import { toHex, ZERO_HASH, type JobId, type Sha256Hex, type VersionId } from '#core/hex.js';
+import type { ProvenRewardLeaf, RewardLeaf } from '#core/rewards.js';
 import { archiveIdToBytes32 } from './archiveId.js';
 
 /** budget in token units; archiveId is the genesis manifest's; parentVersion null for a new model. */
@@ -28,17 +29,6 @@ export interface RoundClosing {
   versionId: VersionId;
   manifestHash: Sha256Hex;
   archiveId: string;
-}
-
-/** One account's leaf (core/rewards.ts) with its siblings from the leaf upwards; amounts in token units. */
-export interface RewardClaim {
-  index: number;
-  account: Address;
-  cumulative: bigint;
-  previous: bigint;
-  totalPrefix: bigint;
-  deltaRoot: Sha256Hex;
-  proof: readonly Hex[];
 }
 
 /**
@@ -92,15 +82,15 @@ export function chainCalls(deployment: Deployment) {
       /** By the payer. */
       publish: (epoch: number, root: Sha256Hex, leaves: number, total: bigint, manifestHash: Sha256Hex) =>
         rewards.publish(BigInt(epoch), root, BigInt(leaves), total, manifestHash),
-      /** By anyone; the leaf's account is paid. */
-      claim: (payer: Address, epoch: number, { proof, ...leaf }: RewardClaim) =>
-        rewards.claim(payer, BigInt(epoch), leafInput(leaf), proof),
-      claimMany: (payer: Address, epoch: number, claims: readonly RewardClaim[]) =>
+      /** By anyone; the leaf's account is paid. The leaf comes from epochTree (core/rewards.ts). */
+      claim: (payer: Address, epoch: number, leaf: ProvenRewardLeaf) =>
+        rewards.claim(payer, BigInt(epoch), leafInput(leaf), leaf.proof.map(toHex)),
+      claimMany: (payer: Address, epoch: number, leaves: readonly ProvenRewardLeaf[]) =>
         rewards.claimMany(
           payer,
           BigInt(epoch),
-          claims.map(leafInput),
-          claims.map(({ proof }) => proof),
+          leaves.map(leafInput),
+          leaves.map(({ proof }) => proof.map(toHex)),
         ),
     },
   };
@@ -118,7 +108,6 @@ function closingInputs(closing: RoundClosing) {
   ] as const;
 }
 
-function leafInput(leaf: Omit<RewardClaim, 'proof'>) {
-  const { index, account, cumulative, previous, totalPrefix, deltaRoot } = leaf;
-  return { index: BigInt(index), account, cumulative, previous, totalPrefix, deltaRoot };
+function leafInput({ index, account, cumulative, previous, totalPrefix, deltaRoot }: RewardLeaf) {
+  return { index: BigInt(index), account, cumulative, previous, totalPrefix, deltaRoot: toHex(deltaRoot) };
 }

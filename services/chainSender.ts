@@ -108,7 +108,11 @@ export function createSender(options: { chain: Chain; wallet: Wallet; intents: I
   }
 
   /** The intent comes first: a transaction that only its nonce knew would be signed twice after a crash here. */
-  async function sign(id: string, request: TransactionRequest, replaces: Hex | null): Promise<SignedTransaction> {
+  async function sign(
+    id: string,
+    request: TransactionRequest,
+    replaces: Hex | null,
+  ): Promise<SignedTransaction> {
     const signed = await transactions.sign(id, request, await nextNonce());
     const kept = await intents.put(id, signed, replaces);
     if (kept.hash === signed.hash) await intents.put(nonceId(signed.nonce), signed, null);
@@ -143,12 +147,19 @@ export function createSender(options: { chain: Chain; wallet: Wallet; intents: I
       const id = nonceId(before);
       let stored: SignedTransaction | null = await intents.get(id);
       if (stored === null && before < pending) continue;
-      stored ??= await intents.put(id, await transactions.sign(id, { to: address, data: '0x' }, before), null);
+      stored ??= await intents.put(
+        id,
+        await transactions.sign(id, { to: address, data: '0x' }, before),
+        null,
+      );
       await transactions.broadcast(id, stored.raw);
     }
   }
 
-  async function broadcastUntilMined(what: string, transaction: SignedTransaction): Promise<MinedTransaction | null> {
+  async function broadcastUntilMined(
+    what: string,
+    transaction: SignedTransaction,
+  ): Promise<MinedTransaction | null> {
     await transactions.broadcast(what, transaction.raw);
     const until = Date.now() + minedWithinMs;
     let taken = 0;

@@ -58,6 +58,9 @@ export function readModel(bytes: Uint8Array): Model {
   const weights = live
     .filter((tensor) => tensor.dataType === DataType.FLOAT)
     .map((tensor) => ({ name: tensor.name, dims: tensorShape(tensor), data: readFloats(tensor) }));
+  const constants = live
+    .filter((tensor) => tensor.dataType !== DataType.FLOAT)
+    .map((tensor) => canonicalTensor(tensor, tensor.name));
   if (weights.length === 0)
     throw new RoundtableError(
       'MODEL_NO_WEIGHTS',
@@ -69,9 +72,7 @@ export function readModel(bytes: Uint8Array): Model {
     output: { name: output.name },
     weights: weights.map(({ name, dims }) => ({ name, shape: dims })),
     nodes: nodes.map(canonicalNode),
-    constants: live
-      .filter((tensor) => tensor.dataType !== DataType.FLOAT)
-      .map((tensor) => canonicalTensor(tensor, tensor.name)),
+    constants,
   });
   return { graph: encodeGraph(graph), weights, input: graph.input, output: graph.output };
 }
@@ -143,7 +144,13 @@ function singleInput(graph: GraphProto, initializers: ReadonlyMap<string, Tensor
 
 /** Nodes that the output depends on, in the order of the file. */
 function liveNodes(graph: GraphProto, output: string): NodeProto[] {
-  const producers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node] as const)));
+  const made = graph.node.flatMap((node) => node.output.filter(Boolean).map((name) => [name, node] as const));
+  const producers = new Map(made);
+  if (producers.size !== made.length)
+    throw new RoundtableError(
+      'MODEL_NOT_ONNX',
+      'Two nodes of the model make the same value. The file is damaged; export it again.',
+    );
   const live = new Set<NodeProto>();
   const wanted = [output];
   for (let name = wanted.pop(); name !== undefined; name = wanted.pop()) {

@@ -45,7 +45,11 @@ export function readJobFile(path: string): JobSource {
   const folder = dirname(resolve(path));
   const issues = parsed.success ? [] : parsed.error.issues.flatMap(flatten);
   const mistakes = [
-    ...issues.map(({ path: at, message }) => ({ path: at.join('.') || '(top)', line: lineOf(document, lines, at), message })),
+    ...issues.map(({ path: at, message }) => ({
+      path: at.join('.') || '(top)',
+      line: lineOf(document, lines, at),
+      message,
+    })),
     ...missingFiles(document.toJS(), folder).map(({ key, message }) => ({
       path: key,
       line: lineOf(document, lines, [key]),
@@ -74,7 +78,9 @@ function readNamedFiles(job: JobFile, folder: string): JobSource {
 function missingFiles(value: unknown, folder: string): { key: string; message: string }[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, path]) =>
-    (key === 'model' || key === 'evaluation') && typeof path === 'string' && !existsSync(resolve(folder, path))
+    (key === 'model' || key === 'evaluation') &&
+    typeof path === 'string' &&
+    !existsSync(resolve(folder, path))
       ? [{ key, message: `there is no file ${path} (paths are relative to the job file)` }]
       : [],
   );
@@ -115,9 +121,14 @@ function lineOf(document: Document, lines: LineCounter, path: readonly string[])
 
 function invalid(path: string, mistakes: readonly Mistake[]): RoundtableError {
   const sorted = [...mistakes].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
-  const listed = sorted.map((mistake) => `  ${mistake.line === null ? '' : `line ${mistake.line}, `}${mistake.path}: ${mistake.message}`);
+  const listed = sorted.map(
+    (mistake) =>
+      `  ${mistake.line === null ? '' : `line ${mistake.line}, `}${mistake.path}: ${mistake.message}`,
+  );
   const number = mistakes.length === 1 ? '1 mistake' : `${mistakes.length} mistakes`;
-  return new RoundtableError('JOB_INVALID', `${path} has ${number}:\n${listed.join('\n')}`, { details: { mistakes: sorted } });
+  return new RoundtableError('JOB_INVALID', `${path} has ${number}:\n${listed.join('\n')}`, {
+    details: { mistakes: sorted },
+  });
 }
 
 function readText(path: string): string {

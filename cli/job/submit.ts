@@ -24,6 +24,11 @@ function recipientsOf(members: StackFile['members']): { member: Hex; publicKey: 
   return members.flatMap(({ address, sealing }) =>
     sealing === undefined
       ? []
-      : [{ member: address, publicKey: toHex(x25519PublicKey(fromHex(readFileSync(sealing, 'utf8').trim(), 32))) }],
+      : [
+          {
+            member: address,
+            publicKey: toHex(x25519PublicKey(fromHex(readFileSync(sealing, 'utf8').trim(), 32))),
+          },
+        ],
   );
 }

@@ -20,7 +20,7 @@ export function accuracyPlot(theme: Theme, points: readonly Point[]): string[] {
   const room = Math.max(4, Math.min(theme.columns, 100) - axisColumns - 4);
   const step = Math.max(1, Math.min(7, Math.floor(room / points.length)));
   const shown = thin(points, Math.floor(room / step));
-  const canvas = Array.from({ length: rows }, () => new Array<string>(shown.length * step).fill(' '));
+  const canvas = Array.from({ length: rows }, () => Array.from({ length: shown.length * step }, () => ' '));
   const rowOf = (y: number) => rows - 1 - Math.round(((y - axis.low) / (axis.high - axis.low)) * (rows - 1));
   shown.forEach(({ y }, i) => {
     const next = shown[i + 1];

@@ -11,10 +11,13 @@ export async function readSecret(
   read: (path: string) => string,
 ): Promise<string> {
   const fromEnvironment = context.environment['ROUNDTABLE_TRIGGER_SECRET'];
-  const text = file !== undefined ? read(resolve(context.folder, file)) : (fromEnvironment ?? (await asked(context)));
+  const text =
+    file !== undefined ? read(resolve(context.folder, file)) : (fromEnvironment ?? (await asked(context)));
   const secret = text.trim();
   if (secret === '')
-    throw new UsageError('The secret is empty. Give it with --secret-file, in ROUNDTABLE_TRIGGER_SECRET or on standard input.');
+    throw new UsageError(
+      'The secret is empty. Give it with --secret-file, in ROUNDTABLE_TRIGGER_SECRET or on standard input.',
+    );
   return secret;
 }
 

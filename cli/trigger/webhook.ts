@@ -26,7 +26,8 @@ export async function sendWebhook(options: {
 }): Promise<SentWebhook> {
   const { api, trigger, secret } = options;
   const delivery = randomUUID();
-  const { headers, body } = trigger.kind === 'github' ? githubPush(trigger, delivery, secret) : standardCall(delivery, secret);
+  const { headers, body } =
+    trigger.kind === 'github' ? githubPush(trigger, delivery, secret) : standardCall(delivery, secret);
   const response = await reach(`${api}/webhooks/${trigger.name}`, { method: 'POST', headers, body });
   const text = await response.text();
   const { job, repeated, ignored, code, detail } = answer.catch({}).parse(parse(text));
@@ -35,7 +36,13 @@ export async function sendWebhook(options: {
       response.status === 404 ? 'UNKNOWN_TRIGGER' : response.status === 401 ? 'BAD_SIGNATURE' : 'UNAVAILABLE',
       `The trigger ${trigger.name} answered ${response.status}${code === undefined ? '' : ` (${code})`}: ${detail ?? text.slice(0, 200)}`,
     );
-  return { delivery, status: response.status, job: job ?? null, repeated: repeated ?? false, ignored: ignored ?? null };
+  return {
+    delivery,
+    status: response.status,
+    job: job ?? null,
+    repeated: repeated ?? false,
+    ignored: ignored ?? null,
+  };
 }
 
 const answer = z.object({
@@ -70,7 +77,11 @@ function githubPush({ refs }: Pick<TriggerView, 'refs'>, delivery: string, secre
 /** https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md */
 function standardCall(delivery: string, secret: string) {
   const timestamp = Math.floor(Date.now() / 1000);
-  const body = JSON.stringify({ type: 'roundtable.test', timestamp: new Date(timestamp * 1000).toISOString(), data: {} });
+  const body = JSON.stringify({
+    type: 'roundtable.test',
+    timestamp: new Date(timestamp * 1000).toISOString(),
+    data: {},
+  });
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
   const signature = createHmac('sha256', key).update(`${delivery}.${timestamp}.${body}`).digest('base64');
   return {
@@ -88,7 +99,11 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, { ...init, signal: AbortSignal.timeout(30_000) });
   } catch (cause) {
-    throw new RoundtableError('UNAVAILABLE', `Nothing answers at ${new URL(url).origin}. See what runs with \`roundtable status\`.`, { cause });
+    throw new RoundtableError(
+      'UNAVAILABLE',
+      `Nothing answers at ${new URL(url).origin}. See what runs with \`roundtable status\`.`,
+      { cause },
+    );
   }
 }
 

@@ -12,7 +12,12 @@ import { short, table } from '../terminal/text.js';
 export const jobVerbs: Verb = (program, does) => {
   const job = program.command('job').description('submit jobs and follow them');
 
-  addVerb(job, 'submit <file>', 'check a job file, upload what it names and start it', 'job submit examples/own-csv/job.yaml --watch')
+  addVerb(
+    job,
+    'submit <file>',
+    'check a job file, upload what it names and start it',
+    'job submit examples/own-csv/job.yaml --watch',
+  )
     .option('--watch', 'follow the job until it ends')
     .option('--key <key>', 'submitting again under the same key starts nothing new (default: a new one)')
     .action(
@@ -37,9 +42,12 @@ export const jobVerbs: Verb = (program, does) => {
     }),
   );
 
-  addVerb(job, 'watch <job>', 'follow a job until it ends; its id may be shortened', 'job watch 0x3f2a91').action(
-    does(async (context, _options, typed = '') => watchJob(context, await jobOf(context, typed))),
-  );
+  addVerb(
+    job,
+    'watch <job>',
+    'follow a job until it ends; its id may be shortened',
+    'job watch 0x3f2a91',
+  ).action(does(async (context, _options, typed = '') => watchJob(context, await jobOf(context, typed))));
 
   for (const [signal, description] of [
     ['pause', 'stop before the next round'],
@@ -85,7 +93,9 @@ function jobTable(context: Context, jobs: readonly JobView[]): string[] {
     jobs.map((view) => [
       short(theme, view.job, 12, 0),
       view.spec.name,
-      view.problem && finalJobStates.includes(view.state) ? `${view.state} (${view.problem.code})` : view.state,
+      view.problem && finalJobStates.includes(view.state)
+        ? `${view.state} (${view.problem.code})`
+        : view.state,
       `${view.round}/${view.spec.rounds}`,
       percent(view.accuracy),
       view.trigger,

@@ -7,7 +7,12 @@ import { short, table } from '../terminal/text.js';
 export const runnerVerbs: Verb = (program, does) => {
   const runner = program.command('runner').description('runners that are enrolled at this stack');
 
-  addVerb(runner, 'list', 'every enrolled runner, its data sets and when it was last seen', 'runner list').action(
+  addVerb(
+    runner,
+    'list',
+    'every enrolled runner, its data sets and when it was last seen',
+    'runner list',
+  ).action(
     does(async (context) => {
       const runners = await context.api().runners();
       const theme = context.terminal.theme();
@@ -27,7 +32,9 @@ export const runnerVerbs: Verb = (program, does) => {
               ],
               runners.map((view) => [
                 view.name,
-                now - Date.parse(view.lastSeen) > offlineAfterSeconds * 1000 || view.state === 'leaving' ? 'offline' : view.state,
+                now - Date.parse(view.lastSeen) > offlineAfterSeconds * 1000 || view.state === 'leaving'
+                  ? 'offline'
+                  : view.state,
                 view.data.map(({ name, samples }) => `${name} (${count(samples)})`).join(', '),
                 age(view.lastSeen, now),
                 short(theme, view.runner),

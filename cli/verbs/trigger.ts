@@ -23,25 +23,38 @@ export const triggerVerbs: Verb = (program, does) => {
     'trigger add retrain --job job.yaml --kind github --ref refs/heads/main',
   )
     .requiredOption('--job <file>', 'the job it starts')
-    .addOption(new Option('--kind <kind>', 'whose signatures it takes').choices(['github', 'standard']).default('github'))
+    .addOption(
+      new Option('--kind <kind>', 'whose signatures it takes')
+        .choices(['github', 'standard'])
+        .default('github'),
+    )
     .option('--event <event...>', 'GitHub events that start the job', ['push'])
     .option('--ref <ref...>', 'refs that start the job (default: any)')
     .action(
-      does<{ job: string; kind: 'github' | 'standard'; event: string[]; ref?: string[] }>(async (context, options, name = '') => {
-        const source = readJobFile(resolve(context.folder, options.job));
-        const api = context.api();
-        const spec = await specOf(api, source, context.stack().members);
-        const request = parseMessage(
-          triggerRequest,
-          { name, kind: options.kind, events: options.event, refs: options.ref ?? [], spec },
-          'The trigger',
-        );
-        printSecret(context, name, await api.addTrigger(request), 'was set up');
-      }),
+      does<{ job: string; kind: 'github' | 'standard'; event: string[]; ref?: string[] }>(
+        async (context, options, name = '') => {
+          const source = readJobFile(resolve(context.folder, options.job));
+          const api = context.api();
+          const spec = await specOf(api, source, context.stack().members);
+          const request = parseMessage(
+            triggerRequest,
+            { name, kind: options.kind, events: options.event, refs: options.ref ?? [], spec },
+            'The trigger',
+          );
+          printSecret(context, name, await api.addTrigger(request), 'was set up');
+        },
+      ),
     );
 
-  addVerb(trigger, 'rotate <name>', 'add a new secret; the old one stays valid beside it', 'trigger rotate retrain').action(
-    does(async (context, _options, name = '') => printSecret(context, name, await context.api().rotateTrigger(name), 'has a new secret')),
+  addVerb(
+    trigger,
+    'rotate <name>',
+    'add a new secret; the old one stays valid beside it',
+    'trigger rotate retrain',
+  ).action(
+    does(async (context, _options, name = '') =>
+      printSecret(context, name, await context.api().rotateTrigger(name), 'has a new secret'),
+    ),
   );
 
   addVerb(trigger, 'list', 'all triggers', 'trigger list').action(
@@ -52,7 +65,14 @@ export const triggerVerbs: Verb = (program, does) => {
           ? ['No triggers yet.']
           : table(
               context.terminal.theme(),
-              [{ title: 'trigger' }, { title: 'kind' }, { title: 'job' }, { title: 'starts on' }, { title: 'secrets', align: 'right', drop: 1 }, { title: 'set up', drop: 2 }],
+              [
+                { title: 'trigger' },
+                { title: 'kind' },
+                { title: 'job' },
+                { title: 'starts on' },
+                { title: 'secrets', align: 'right', drop: 1 },
+                { title: 'set up', drop: 2 },
+              ],
               triggers.map((view) => [
                 view.name,
                 view.kind,
@@ -73,22 +93,36 @@ export const triggerVerbs: Verb = (program, does) => {
     'trigger test retrain --secret-file retrain.secret',
     'trigger test retrain < retrain.secret',
   )
-    .option('--secret-file <file>', 'file that holds the secret (default: $ROUNDTABLE_TRIGGER_SECRET, else standard input)')
+    .option(
+      '--secret-file <file>',
+      'file that holds the secret (default: $ROUNDTABLE_TRIGGER_SECRET, else standard input)',
+    )
     .action(
       does<{ secretFile?: string }>(async (context, { secretFile }, name = '') => {
         const view = (await context.api().triggers()).find((candidate) => candidate.name === name);
-        if (!view) throw new RoundtableError('UNKNOWN_TRIGGER', `There is no trigger ${name}. \`roundtable trigger list\` shows them.`);
+        if (!view)
+          throw new RoundtableError(
+            'UNKNOWN_TRIGGER',
+            `There is no trigger ${name}. \`roundtable trigger list\` shows them.`,
+          );
         const secret = await readSecret(context, secretFile, (path) => readFileSync(path, 'utf8'));
         const sent = await sendWebhook({ api: context.stack().api, trigger: view, secret });
         context.print(sent, () => [
           `delivery ${sent.delivery} was answered with ${sent.status}`,
-          ...(sent.job === null ? [`ignored: ${sent.ignored ?? 'no reason was given'}`] : [`job ${sent.job}`, `follow it with: roundtable job watch ${sent.job.slice(0, 12)}`]),
+          ...(sent.job === null
+            ? [`ignored: ${sent.ignored ?? 'no reason was given'}`]
+            : [`job ${sent.job}`, `follow it with: roundtable job watch ${sent.job.slice(0, 12)}`]),
         ]);
       }),
     );
 };
 
-function printSecret(context: Context, name: string, { trigger, secret }: { trigger: unknown; secret: string }, what: string): void {
+function printSecret(
+  context: Context,
+  name: string,
+  { trigger, secret }: { trigger: unknown; secret: string },
+  what: string,
+): void {
   const url = `${context.stack().api}/webhooks/${name}`;
   context.print({ trigger, secret, url }, () => [
     `trigger ${name} ${what}`,

@@ -1,6 +1,7 @@
 /** A lock file that its holder's death releases: it names the holder by pid and start time. */
 import { randomBytes } from 'node:crypto';
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { writeText } from './file.js';
 import { identify, isAlive, type ProcessIdentity } from './process.js';
 
 export interface LockHolder extends ProcessIdentity {
@@ -18,7 +19,7 @@ export function takeLock(path: string): { lock: FileLock } | { holder: LockHolde
   const self = identify(process.pid);
   if (self === undefined) throw new Error('this process cannot be identified');
   const content = JSON.stringify({ ...self, since: new Date().toISOString() });
-  writeFileSync(mine, content);
+  writeText(mine, content);
   try {
     for (;;) {
       if (linkTo(mine, path)) return { lock: { release: () => releaseIfOurs(path, content) } };

@@ -1,9 +1,10 @@
 /** Ports are chosen once for a state folder and kept in STATE/ports.json, so that addresses survive a restart. */
 import { randomInt } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { RoundtableError } from '#core/errors.js';
+import { replaceFile } from './file.js';
 
 export interface PortChoice<Name extends string> {
   ports: Record<Name, number>;
@@ -39,9 +40,7 @@ export async function choosePorts<Name extends string>(
       if (before !== undefined) moved.push({ name, from: before, to: port });
     }
   }
-  const file = portsFile(stateDir);
-  writeFileSync(`${file}.new`, JSON.stringify({ ...recorded, ...chosen }, null, 2) + '\n');
-  renameSync(`${file}.new`, file);
+  replaceFile(portsFile(stateDir), JSON.stringify({ ...recorded, ...chosen }, null, 2) + '\n');
   return { ports: chosen as Record<Name, number>, moved };
 }
 

@@ -1,6 +1,7 @@
 /** STATE/parts.json: which processes belong to a state folder, for other commands and for the next start. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { replaceFile } from './file.js';
 import { readLock, type LockHolder } from './lock.js';
 import type { PartStatus } from './part.js';
 import { readPorts } from './ports.js';
@@ -35,9 +36,7 @@ export function prepareStateDir(stateDir: string): void {
 }
 
 export function writeParts(stateDir: string, parts: PartRecord[]): void {
-  const file = partsFile(stateDir);
-  writeFileSync(`${file}.new`, JSON.stringify(parts, null, 2) + '\n');
-  renameSync(`${file}.new`, file);
+  replaceFile(partsFile(stateDir), JSON.stringify(parts, null, 2) + '\n');
 }
 
 export function readParts(stateDir: string): PartRecord[] {

@@ -47,7 +47,7 @@ export class Supervisor {
   /**
    * Takes the state folder and ends what a killed supervisor left there.
    *
-   * @throws ALREADY_RUNNING with the other's pid; readStatus(stateDir) tells what it runs
+   * @throws ALREADY_RUNNING with the other's pid, readStatus(stateDir) tells what it runs; DISK_FULL
    */
   static async open(stateDir: string): Promise<Supervisor> {
     const folder = resolve(stateDir);

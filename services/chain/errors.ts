@@ -29,14 +29,18 @@ export function chainError(error: unknown, what: string): Error {
       `${what}: there is no such contract on this chain. Correct CHAIN_DEPLOYMENT, or deploy the contracts again.`,
       { cause: error },
     );
-  return new RoundtableError('CHAIN_REFUSED', `${what}: ${nodeReason(error)}. Repeating is safe.`, { cause: error });
+  return new RoundtableError('CHAIN_REFUSED', `${what}: ${nodeReason(error)}. Repeating is safe.`, {
+    cause: error,
+  });
 }
 
 /** @param data of the revert: a selector and its arguments, or nothing. */
 export function revertError(data: string | null | undefined, what: string, cause?: unknown): RoundtableError {
   const parsed = data === null || data === undefined || data === '0x' ? null : errors.parseError(data);
   if (parsed === null)
-    return new RoundtableError('CHAIN_REVERTED', `${what}: the contract refused it without saying why.`, { cause });
+    return new RoundtableError('CHAIN_REVERTED', `${what}: the contract refused it without saying why.`, {
+      cause,
+    });
   const inputs = parsed.fragment.inputs.map((input, index) => [
     input.name,
     String(parsed.args[index] as unknown),
@@ -51,7 +55,7 @@ export function revertError(data: string | null | undefined, what: string, cause
 
 /** The node's own words, which ethers keeps at different depths. */
 export function nodeReason(error: unknown): string {
-  for (let inner: unknown = error; typeof inner === 'object' && inner !== null; ) {
+  for (let inner: unknown = error; typeof inner === 'object' && inner !== null;) {
     const { info, error: nested, message } = inner as { info?: unknown; error?: unknown; message?: unknown };
     const next: unknown = info ?? nested;
     if (next === undefined || next === null) return typeof message === 'string' ? message : 'unknown reason';

@@ -42,6 +42,8 @@ export interface ChainRound extends Anchor {
 
 export interface JobReads {
   job(job: JobId, at?: Confirmed): Promise<ChainJob | null>;
+  /** Jobs that this member coordinates. */
+  jobsOf(coordinator: Address, at?: Confirmed): Promise<JobId[]>;
   /** All rounds that were opened. */
   rounds(job: JobId, at?: Confirmed): Promise<ChainRound[]>;
   /** The round that closed with this version; null if none did (the version that a job starts from is in its job). */
@@ -54,7 +56,10 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
   const jobs = typedContract(jobsAbi, deployment.jobs, provider);
   const logs = logReader(provider, deployment);
 
-  const closings = async (indexed: { job?: Hex; versionId?: Hex }, at?: Confirmed): Promise<ChainClosing[]> => {
+  const closings = async (
+    indexed: { job?: Hex; versionId?: Hex },
+    at?: Confirmed,
+  ): Promise<ChainClosing[]> => {
     const closed = await logs(jobs, 'RoundClosed', indexed, at);
     return closed.map(({ args, ...anchor }) => ({
       job: args.job,
@@ -93,6 +98,8 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         ...anchor,
       };
     },
+    jobsOf: async (coordinator, at) =>
+      (await logs(jobs, 'JobCreated', { coordinator }, at)).map(({ args }) => args.job),
     rounds: async (job, at) => {
       const closed = new Map((await closings({ job }, at)).map((closing) => [closing.round, closing]));
       const opened = await logs(jobs, 'RoundOpened', { job }, at);

@@ -40,7 +40,12 @@ export async function lastBlock(provider: JsonRpcProvider, at: Confirmed | undef
 type LogFilter = { address: string; topics: (string | string[] | null)[] };
 
 /** Endpoints limit how many blocks or events one question may span; whatever is too much is asked in halves. */
-async function logsBetween(provider: JsonRpcProvider, filter: LogFilter, from: number, to: number): Promise<Log[]> {
+async function logsBetween(
+  provider: JsonRpcProvider,
+  filter: LogFilter,
+  from: number,
+  to: number,
+): Promise<Log[]> {
   if (to < from) return [];
   try {
     return await provider.getLogs({ ...filter, fromBlock: from, toBlock: to });

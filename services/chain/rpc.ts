@@ -20,7 +20,12 @@ export class ChainRpc extends JsonRpcProvider {
 
   constructor(urls: readonly string[], deployment: Deployment) {
     const network = Network.from(deployment.chainId);
-    super(urls[0], network, { staticNetwork: network, batchMaxCount: 1, cacheTimeout: -1, pollingInterval: 50 });
+    super(urls[0], network, {
+      staticNetwork: network,
+      batchMaxCount: 1,
+      cacheTimeout: -1,
+      pollingInterval: 50,
+    });
     this.#urls = urls;
     this.#deployment = deployment;
   }

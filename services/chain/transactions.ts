@@ -68,7 +68,8 @@ export function transactionsOf(chain: Chain, wallet: Wallet): Transactions {
         await provider.send('eth_sendRawTransaction', [raw]);
       } catch (error) {
         const sentBefore = /already (known|imported|exists)|known transaction/i.test(nodeReason(error));
-        if (sentBefore || isError(error, 'NONCE_EXPIRED') || isError(error, 'REPLACEMENT_UNDERPRICED')) return;
+        if (sentBefore || isError(error, 'NONCE_EXPIRED') || isError(error, 'REPLACEMENT_UNDERPRICED'))
+          return;
         throw chainError(error, what);
       }
     },
@@ -94,7 +95,7 @@ export function transactionsOf(chain: Chain, wallet: Wallet): Transactions {
     },
     refusal: async (what, request, block) => {
       try {
-        await provider.call({ ...request, from: wallet.address, blockTag: block - 1 });
+        await provider.call({ ...request, from: wallet.address, blockTag: block });
       } catch (error) {
         return chainError(error, what);
       }

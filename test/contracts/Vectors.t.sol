@@ -107,7 +107,9 @@ contract VectorsTest is Test {
             );
             bytes32 domain = keccak256(
                 abi.encode(
-                    keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                    keccak256(
+                        "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+                    ),
                     keccak256("Roundtable"),
                     keccak256("1"),
                     number(at, ".chainId"),
@@ -147,7 +149,10 @@ contract VectorsTest is Test {
                 string memory leaf = item(leaves, j);
                 bool isReward = vm.keyExistsJson(json, string.concat(leaf, ".hash"));
                 bytes32 hash = isReward ? checkRewardLeaf(leaf) : vm.parseJsonBytes32(json, leaf);
-                bytes32[] memory proof = vm.parseJsonBytes32Array(json, item(string.concat(at, ".proofs"), j));
+                bytes32[] memory proof = vm.parseJsonBytes32Array(
+                    json,
+                    item(string.concat(at, ".proofs"), j)
+                );
                 vm.assertEq(proof.length, number(at, ".depth"));
                 vm.assertEq(this.rootOf(hash, j, count, proof), word(at, ".root"));
             }
@@ -171,7 +176,12 @@ contract VectorsTest is Test {
 
     // The library takes calldata.
 
-    function rootOf(bytes32 leaf, uint256 index, uint256 count, bytes32[] calldata proof) external view returns (bytes32) {
+    function rootOf(
+        bytes32 leaf,
+        uint256 index,
+        uint256 count,
+        bytes32[] calldata proof
+    ) external view returns (bytes32) {
         return Protocol.rootOf(leaf, index, count, proof);
     }
 

@@ -69,9 +69,6 @@ describe('DynamoDB', () => {
         BillingMode: 'PAY_PER_REQUEST',
       }),
     );
-    const put = (id: string) => ({
-      Put: { TableName: 'things', Item: { id: { S: id } }, ConditionExpression: 'attribute_not_exists(id)' },
-    });
     await dynamodb.send(new TransactWriteItemsCommand({ TransactItems: [put('a'), put('b')] }));
     const again = dynamodb.send(new TransactWriteItemsCommand({ TransactItems: [put('c'), put('a')] }));
     await expect(again).rejects.toMatchObject({ name: 'TransactionCanceledException' });
@@ -112,30 +109,11 @@ describe('SQS', () => {
 });
 
 describe('the chain', () => {
-  const rpc = async <T>(use: (provider: JsonRpcProvider) => Promise<T>): Promise<T> => {
-    const provider = new JsonRpcProvider(`http://127.0.0.1:${ports.chain}`, localChainId, {
-      staticNetwork: true,
-    });
-    try {
-      return await use(provider);
-    } finally {
-      provider.destroy();
-    }
-  };
-  const payOnce = () =>
-    rpc(async (provider) => {
-      const signer = await provider.getSigner(0);
-      await (await signer.sendTransaction({ to: `0x${'11'.repeat(20)}`, value: 1n })).wait();
-    });
-  const balance = () => rpc((provider) => provider.getBalance(`0x${'11'.repeat(20)}`));
-
   test('mines at once, keeps its state on disk, and comes back from a whole copy when the file was cut short', async () => {
     const state = join(folder, 'chain.json');
     expect(await rpc((provider) => provider.send('eth_chainId', []))).toBe(`0x${localChainId.toString(16)}`);
     await payOnce();
     expect(await balance()).toBe(1n);
-    const holdsPayment = (path: string) =>
-      existsSync(path) && readFileSync(path, 'utf8').includes(`0x${'11'.repeat(20)}`);
     await eventually(
       () => holdsPayment(state) && holdsPayment(`${state}.copy`),
       'the payment is on disk and in the copy',
@@ -169,9 +147,35 @@ describe('the chain', () => {
 });
 
 test('a platform without a program is told what to do', () => {
-  const find = () => packageBinary({ package: '@dynoxide/plan9-mips', file: 'dynoxide', stands: 'DynamoDB' });
-  expect(find).toThrow(/@dynoxide\/plan9-mips.*npm install/);
+  expect(findNothing).toThrow(/@dynoxide\/plan9-mips.*npm install/);
 });
+
+const put = (id: string) => ({
+  Put: { TableName: 'things', Item: { id: { S: id } }, ConditionExpression: 'attribute_not_exists(id)' },
+});
+
+const rpc = async <T>(use: (provider: JsonRpcProvider) => Promise<T>): Promise<T> => {
+  const provider = new JsonRpcProvider(`http://127.0.0.1:${ports.chain}`, localChainId, {
+    staticNetwork: true,
+  });
+  try {
+    return await use(provider);
+  } finally {
+    provider.destroy();
+  }
+};
+const payOnce = () =>
+  rpc(async (provider) => {
+    const signer = await provider.getSigner(0);
+    await (await signer.sendTransaction({ to: `0x${'11'.repeat(20)}`, value: 1n })).wait();
+  });
+const balance = () => rpc((provider) => provider.getBalance(`0x${'11'.repeat(20)}`));
+
+const holdsPayment = (path: string) =>
+  existsSync(path) && readFileSync(path, 'utf8').includes(`0x${'11'.repeat(20)}`);
+
+const findNothing = () =>
+  packageBinary({ package: '@dynoxide/plan9-mips', file: 'dynoxide', stands: 'DynamoDB' });
 
 /** Addresses on which something listens at this port, from the kernel's tables. */
 function listeners(port: number): string[] {

@@ -1,18 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { projectRoot } from '#local/paths.js';
 import { stopStack } from '#local/supervisor/leftovers.js';
-import { identify, isAlive, type ProcessIdentity } from '#local/supervisor/process.js';
+import { groupMembers, identify, isAlive, type ProcessIdentity } from '#local/supervisor/process.js';
 import { prepareStateDir, readStatus, writeParts } from '#local/supervisor/record.js';
 import { Supervisor } from '#local/supervisor/supervisor.js';
 import { eventually, inFolder } from './folder.js';
 import { idle } from './scriptPart.js';
 
-/** Ends at the second SIGTERM only: the first may come from the kernel when the supervisor dies. */
-const stubborn = `let asked = 0; process.on('SIGTERM', () => { if (++asked === 2) process.exit(0); }); ${idle}`;
+/**
+ * Deaf to SIGTERM until the file `listen` is there: the kernel sends one when the supervisor dies, and what is
+ * left shall still be there afterwards.
+ */
+const deafUntil = (folder: string): string =>
+  "import { existsSync } from 'node:fs';" +
+  `process.on('SIGTERM', () => { if (existsSync(${JSON.stringify(join(folder, 'listen'))})) process.exit(0); }); ${idle}`;
 
 let bundle = '';
 const supervisors: ChildProcess[] = [];
@@ -59,9 +64,10 @@ async function killSupervisor(stateDir: string, supervisor: ChildProcess): Promi
 describe('after a kill -9 of the supervisor', () => {
   test('the next start ends what was left and takes the folder', () =>
     inFolder(async (folder) => {
-      const { supervisor, part } = await startElsewhere(folder, stubborn);
+      const { supervisor, part } = await startElsewhere(folder, deafUntil(folder));
       await killSupervisor(folder, supervisor);
       expect(isAlive(part)).toBe(true);
+      writeFileSync(join(folder, 'listen'), '');
       const next = await Supervisor.open(folder);
       expect(next.leftovers).toEqual(['part']);
       expect(isAlive(part)).toBe(false);
@@ -70,8 +76,9 @@ describe('after a kill -9 of the supervisor', () => {
 
   test('stopStack ends what was left, and finds nothing the second time', () =>
     inFolder(async (folder) => {
-      const { supervisor, part } = await startElsewhere(folder, stubborn);
+      const { supervisor, part } = await startElsewhere(folder, deafUntil(folder));
       await killSupervisor(folder, supervisor);
+      writeFileSync(join(folder, 'listen'), '');
       expect(await stopStack(folder)).toEqual({ found: 'leftovers', ended: ['part'] });
       expect(isAlive(part)).toBe(false);
       expect(await stopStack(folder)).toEqual({ found: 'nothing', ended: [] });
@@ -79,19 +86,19 @@ describe('after a kill -9 of the supervisor', () => {
 
   test('children in the group of a part that died are found too', () =>
     inFolder(async (folder) => {
-      const child = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)`;
       const script =
         "import { spawn } from 'node:child_process';" +
-        `const child = spawn(process.execPath, ['-e', ${JSON.stringify(child)}], { stdio: 'ignore' });` +
-        `child.once('spawn', () => setTimeout(() => console.log('ready'), 200)); setInterval(() => {}, 1000);`;
+        "const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });" +
+        `child.once('spawn', () => console.log('ready')); setInterval(() => {}, 1000);`;
       const { supervisor, part } = await startElsewhere(folder, script);
       await killSupervisor(folder, supervisor);
       await eventually(() => {
         if (isAlive(part)) process.kill(part.pid, 'SIGKILL');
         return !isAlive(part);
       }, 'the leader is dead');
-      const [record] = readStatus(folder).parts;
-      expect(await stopStack(folder)).toEqual({ found: 'leftovers', ended: [record?.name] });
+      expect(groupMembers(part.pid)).toHaveLength(1);
+      expect(await stopStack(folder)).toEqual({ found: 'leftovers', ended: ['part'] });
+      expect(groupMembers(part.pid)).toEqual([]);
     }));
 
   test('a stranger that got the number of a part is left alone', () =>

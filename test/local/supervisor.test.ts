@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { existsSync, readFileSync, symlinkSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { logPath } from '#local/supervisor/log.js';
+import type { PartStatus } from '#local/supervisor/part.js';
 import { identify } from '#local/supervisor/process.js';
 import { readStatus } from '#local/supervisor/record.js';
 import { Supervisor } from '#local/supervisor/supervisor.js';
@@ -74,7 +75,7 @@ describe('crashes', () => {
     withSupervisor(async (supervisor) => {
       const seen: string[] = [];
       for (const event of ['exited', 'restarting', 'starting', 'ready'] as const)
-        supervisor.events.on(event, ({ name }) => seen.push(`${name} ${event}`));
+        supervisor.events.on(event, (part: PartStatus) => seen.push(`${part.name} ${event}`));
       await supervisor.start(scriptPart('victim', idle), scriptPart('other', idle));
       const [victim, other] = [pidOf(supervisor, 'victim'), pidOf(supervisor, 'other')];
       seen.length = 0;

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { replaceFile } from '#local/supervisor/file.js';
 import { readLock, takeLock } from '#local/supervisor/lock.js';
 import { PartLog } from '#local/supervisor/log.js';
 import { choosePorts, readPorts } from '#local/supervisor/ports.js';
@@ -17,6 +18,17 @@ async function occupying(port: number, use: () => Promise<void>): Promise<void> 
     await new Promise((resolve) => server.close(resolve));
   }
 }
+
+test('a file that a full disk does not take is DISK_FULL, and keeps what it had', () =>
+  inFolder(async (folder) => {
+    const file = join(folder, 'file');
+    replaceFile(file, 'before');
+    symlinkSync('/dev/full', `${file}.new`);
+    expect(() => replaceFile(file, 'after')).toThrow(expect.objectContaining({ code: 'DISK_FULL' }));
+    expect(readFileSync(file, 'utf8')).toBe('before');
+    replaceFile(file, 'after');
+    expect(readFileSync(file, 'utf8')).toBe('after');
+  }));
 
 describe('ports', () => {
   test('are chosen once, each another, and kept', () =>

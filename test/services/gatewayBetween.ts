@@ -2,27 +2,31 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export interface Passing {
-  method: string;
-  path: string;
+export interface Answer {
   status: number;
   body: Buffer;
 }
 
-/** What to do with an answer on its way back: change it, or 'hang up' without giving it. */
-export type Interference = (passing: Passing) => Passing | 'hang up';
+/** Gets a request's path and the way to the gateway behind; decides what the client sees. */
+export type Interference = (path: string, forward: () => Promise<Answer>) => Promise<Answer | 'hang up'>;
 
 export interface GatewayBetween {
   readonly url: string;
-  readonly requests: { method: string; path: string }[];
   interfere: Interference;
-  close(): Promise<void>;
 }
 
-/** A gateway that hands everything to the one behind it, and may lie, refuse or fall silent on the way back. */
+/** A gateway in front of another, which hands everything on unless it is told to lie, refuse or hang up. */
 export async function startGatewayBetween(behind: string): Promise<GatewayBetween> {
   const server = createServer((request, response) => {
-    void handle(request).then(
+    const { method = '', url: path = '' } = request;
+    const forward = async () => {
+      const answer = await fetch(behind + path, {
+        method,
+        ...(method === 'POST' && { body: await bodyOf(request) }),
+      });
+      return { status: answer.status, body: Buffer.from(await answer.arrayBuffer()) };
+    };
+    between.interfere(path, forward).then(
       (answer) => {
         if (answer === 'hang up') request.socket.destroy();
         else response.writeHead(answer.status).end(answer.body);
@@ -30,25 +34,49 @@ export async function startGatewayBetween(behind: string): Promise<GatewayBetwee
       () => request.socket.destroy(),
     );
   });
-  const between: GatewayBetween = {
-    url: '',
-    requests: [],
-    interfere: (passing) => passing,
-    close: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-  async function handle(request: IncomingMessage): Promise<Passing | 'hang up'> {
-    const { method = '', url: path = '' } = request;
-    between.requests.push({ method, path });
-    const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part as Buffer);
-    const answer = await fetch(behind + path, { method, ...(method === 'POST' && { body: Buffer.concat(parts) }) });
-    return between.interfere({ method, path, status: answer.status, body: Buffer.from(await answer.arrayBuffer()) });
-  }
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return Object.assign(between, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  running.add(server);
+  const between: GatewayBetween = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    interfere: (_path, forward) => forward(),
+  };
+  return between;
+}
+
+/** For afterEach. */
+export async function endGatewaysBetween(): Promise<void> {
+  for (const server of running) {
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  }
+  running.clear();
+}
+
+/** What a search answers that finds nothing. */
+export const EMPTY_PAGE = '{"data":{"transactions":{"pageInfo":{"hasNextPage":false},"edges":[]}}}';
+
+/** Other bytes, too few, too many: in the data of a transaction, all else true. */
+export const lies: Interference[] = [
+  (path, forward) => change(path, forward, (body) => body.fill(body.readUInt8(0) ^ 1, 0, 1)),
+  (path, forward) => change(path, forward, (body) => body.subarray(1)),
+  (path, forward) => change(path, forward, (body) => Buffer.concat([body, Buffer.of(0)])),
+];
+
+const running = new Set<ReturnType<typeof createServer>>();
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  return Buffer.concat(parts);
+}
+
+async function change(
+  path: string,
+  forward: () => Promise<Answer>,
+  how: (body: Buffer) => Buffer,
+): Promise<Answer> {
+  const { status, body } = await forward();
+  return { status, body: /^\/[\w-]{43}$/.test(path) && status === 200 ? how(body) : body };
 }

@@ -11,5 +11,19 @@ const server = new S3rver({
   directory: env.S3_FOLDER,
   silent: true,
 });
+
+/**
+ * A request for a bucket itself is signed by the SDK for `/bucket/`; s3rver would check it against `/bucket`. Its
+ * form for buckets in host names puts the mount path behind the bucket, which gives the right one.
+ */
+const routes = server.middleware.length - 1;
+server.middleware.splice(routes, 0, (context, next) => {
+  if (/^\/[^/]+\/$/.test(context.path)) {
+    context.state.vhost = true;
+    context.mountPath = '/';
+  }
+  return next();
+});
+
 await server.run();
 process.once('SIGTERM', () => process.exit(0));

@@ -1,0 +1,108 @@
+import { roundManifest, type RoundManifest } from '#core/manifest.js';
+import type { Hex } from '#core/hex.js';
+import { apportion, roundBudget } from '#core/rewards.js';
+import type { ChainClosing, ChainRound } from '#services/chain.js';
+import { same, type Checklist } from './checklist.js';
+import {
+  checkManifest,
+  checkModelFile,
+  checkVersionId,
+  sameJson,
+  type ModelFiles,
+  type OpenedModel,
+  type VersionHashes,
+} from './documents.js';
+import { checkDomain, type Genesis } from './genesis.js';
+import { checkOpening, checkParticipants, checkSignatures, checkTree } from './headers.js';
+import type { AuditSources } from './sources.js';
+import { checkSum } from './sum.js';
+
+/** What the next round builds on. */
+export interface RoundState {
+  version: VersionHashes;
+  files: ModelFiles;
+  /** Null when the files are sealed, or were let go. */
+  model: OpenedModel;
+  manifestHash: Hex;
+}
+
+export interface AuditedRound extends RoundState {
+  round: number;
+  manifest: RoundManifest['hashed'];
+  /** The sum and the step were recomputed from the updates themselves. */
+  recomputed: boolean;
+}
+
+/** One closed round, from what the chain says of it and the version before. */
+export async function checkRound(
+  list: Checklist,
+  sources: AuditSources,
+  genesis: Genesis,
+  base: RoundState,
+  onChain: ChainRound & { closing: ChainClosing },
+): Promise<AuditedRound> {
+  const { round, closing } = onChain;
+  const subject = `round ${round}`;
+  const { hashed } = await checkManifest(list, sources, {
+    subject,
+    schema: roundManifest,
+    archiveId: closing.archiveId,
+    hash: closing.manifestHash,
+  });
+  await list.check(subject, 'identity', 'manifest against the chain and the round before', () => {
+    same('the job', hashed.opening.job, genesis.manifest.job);
+    same('the round', hashed.opening.round, round);
+    same('the coordinator', hashed.coordinator, genesis.manifest.coordinator);
+    checkDomain(sources, hashed.domain);
+    sameJson(sources, 'the spec', hashed.spec, genesis.manifest.spec);
+    same('the spec hash', hashed.opening.specHash, genesis.manifest.specHash);
+    same('the manifest before', hashed.previousManifest, base.manifestHash);
+    sameJson(sources, 'the base version', hashed.base, base.version);
+    same('the base of the opening', hashed.opening.baseVersion, base.version.versionId);
+    same('the version', hashed.version.versionId, closing.versionId);
+    same('the root of its parameters', hashed.version.paramsRoot, closing.paramsRoot);
+    same('its graph', hashed.version.graph, base.version.graph);
+    same('its steps', hashed.version.stepsHash, base.version.stepsHash);
+  });
+  await checkVersionId(list, sources, subject, hashed.version);
+  await checkOpening(list, sources, subject, hashed.opening, onChain.openHash);
+  const files = { sealed: hashed.spec.archive.recipients !== null, model: hashed.model, state: hashed.state };
+  const next = await checkModelFile(list, sources, subject, hashed.version, files);
+  await checkParticipants(list, subject, hashed, next?.layout.dimension ?? null);
+  await checkSignatures(list, subject, hashed);
+  await checkTree(list, sources, subject, hashed, closing.rootHeader);
+  const recomputed = await checkSum(list, sources, subject, hashed, { base: base.model, next });
+  await checkShares(list, subject, hashed, round);
+  return {
+    round,
+    manifest: hashed,
+    version: hashed.version,
+    files,
+    model: next,
+    manifestHash: closing.manifestHash,
+    recomputed,
+  };
+}
+
+/** Rewards to the last unit: the round's budget over the weights (PROTOCOL section 10). */
+async function checkShares(
+  list: Checklist,
+  subject: string,
+  { rewards, headers, spec }: RoundManifest['hashed'],
+  round: number,
+): Promise<void> {
+  await list.check(subject, 'rewards', 'budget apportioned by weight', (say) => {
+    const budget = roundBudget(BigInt(spec.rewards.budget), spec.rounds, round);
+    same('the budget', BigInt(rewards.budget), budget);
+    same('the number of shares', rewards.shares.length, headers.length);
+    const units = headers.map(({ weight }) => BigInt(weight));
+    const amounts = apportion(budget, units);
+    headers.forEach(({ runner }, i) => {
+      const share = rewards.shares[i];
+      same(`the runner of share ${i}`, share?.runner, runner);
+      same(`the units of ${runner}`, share?.units, String(units[i]));
+      same(`the amount of ${runner}`, share?.amount, String(amounts[i]));
+    });
+    say(`${budget} units`);
+  });
+}

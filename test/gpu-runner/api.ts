@@ -1,0 +1,107 @@
+import { serve, type ServerType } from '@hono/node-server';
+import { pino } from 'pino';
+import { afterAll } from '@jest/globals';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { S3Client } from '@aws-sdk/client-s3';
+import type { Hex } from '#core/hex.js';
+import { apiApp } from '#functions/api/app.js';
+import { dynamodbPart } from '#local/emulators/dynamodb.js';
+import { s3Part } from '#local/emulators/s3.js';
+import { ensureBucket, openArtifacts, type Artifacts } from '#services/artifacts.js';
+import { ensureTable, openTable, type Table } from '#services/table.js';
+import { temporaryFolder } from './folder.js';
+import { freePort, startPart } from './parts.js';
+
+export const coordinator = `0x${'c0'.repeat(20)}` as const;
+export const member = `0x${'a1'.repeat(20)}` as const;
+export const chain = { chainId: 31337, jobs: `0x${'bb'.repeat(20)}` } as const;
+
+/** The stack's API on real stores; only the chain is played: `registered` says which runners it knows. */
+export interface TestApi {
+  url: string;
+  artifacts: Artifacts;
+  table: Table;
+  registered: Set<Hex>;
+  /** Requests as they came, `METHOD path`. */
+  requests: string[];
+  /** Answers instead of the API while set; null lets a request through. */
+  fault: ((request: Request) => Response | Promise<Response> | null) | null;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+export async function startApi(): Promise<TestApi> {
+  const stateDir = await temporaryFolder();
+  const [dynamoPort, s3Port, port] = await Promise.all([freePort(), freePort(), freePort()]);
+  await Promise.all([
+    startPart(dynamodbPart({ port: dynamoPort, stateDir })),
+    startPart(s3Part({ port: s3Port, stateDir })),
+  ]);
+  const aws = { region: 'us-east-1', credentials: { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' } };
+  const dynamo = new DynamoDBClient({ ...aws, endpoint: `http://127.0.0.1:${dynamoPort}` });
+  const s3 = new S3Client({
+    ...aws,
+    endpoint: `http://127.0.0.1:${s3Port}`,
+    forcePathStyle: true,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+  await Promise.all([
+    ensureTable({ table: 'roundtable', client: dynamo }),
+    ensureBucket({ bucket: 'artifacts', client: s3 }),
+  ]);
+  const registered = new Set<Hex>();
+  const table = openTable({ table: 'roundtable', client: dynamo });
+  const artifacts = openArtifacts({ bucket: 'artifacts', client: s3 });
+  const unused = (): never => {
+    throw new Error('the runner has no business here');
+  };
+  const app = apiApp({
+    table,
+    artifacts,
+    queue: { send: unused } as never,
+    temporal: { signalJob: unused },
+    membership: {
+      isMember: () => Promise.resolve(false),
+      runner: (address) =>
+        Promise.resolve(registered.has(address) ? ({ member, stake: 1n, leftAt: null } as never) : null),
+    },
+    coordinator,
+    deployment: { chainId: chain.chainId, jobs: chain.jobs } as never,
+    log: pino({ level: 'silent' }),
+  });
+
+  let server: ServerType | null = null;
+  const api: TestApi = {
+    url: `http://127.0.0.1:${port}`,
+    artifacts,
+    table,
+    registered,
+    requests: [],
+    fault: null,
+    async start() {
+      const fetch = async (request: Request): Promise<Response> => {
+        api.requests.push(`${request.method} ${new URL(request.url).pathname}`);
+        return (await api.fault?.(request)) ?? app.fetch(request);
+      };
+      await new Promise<void>((resolve) => {
+        server = serve({ fetch, hostname: '127.0.0.1', port }, () => resolve());
+      });
+    },
+    async stop() {
+      const current = server;
+      server = null;
+      if (!current) return;
+      const closed = new Promise((resolve) => current.close(resolve));
+      if ('closeAllConnections' in current) current.closeAllConnections();
+      await closed;
+    },
+  };
+  await api.start();
+  afterAll(async () => {
+    await api.stop();
+    dynamo.destroy();
+    s3.destroy();
+  });
+  return api;
+}

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { generateArchiveKey, openArchive, type Archive, type JWKInterface } from '#services/archive.js';
+import { endGateways, startGateway, temporaryFolder, type GatewayProcess } from '../local/gatewayProcess.js';
+import {
+  EMPTY_PAGE,
+  endGatewaysBetween,
+  lies,
+  startGatewayBetween,
+  type GatewayBetween,
+} from './gatewayBetween.js';
+
+let gateway: GatewayProcess;
+let key: JWKInterface;
+let archive: Archive;
+
+beforeAll(async () => {
+  [gateway, key] = await Promise.all([startGateway(await temporaryFolder()), generateArchiveKey()]);
+  archive = openArchive({ gateways: [gateway.url], key });
+});
+afterEach(endGatewaysBetween);
+afterAll(endGateways);
+
+/** An archive that gives up soon. */
+function hasty(...gateways: { url: string }[]): Archive {
+  return openArchive({ gateways: gateways.map(({ url }) => url), key, patienceMs: 300 });
+}
+
+function gatewayBetween(): Promise<GatewayBetween> {
+  return startGatewayBetween(gateway.url);
+}
+
+/** A gateway that was there a moment ago. */
+async function nobody(): Promise<{ url: string }> {
+  const gone = await gatewayBetween();
+  await endGatewaysBetween();
+  return gone;
+}
+
+/** Tags that no other test uses. */
+function unique(): Record<string, string> {
+  return { 'App-Name': 'Roundtable', Test: randomBytes(8).toString('hex') };
+}
+
+async function read(id: string, from = archive): Promise<Buffer> {
+  return Buffer.from(await from.get(id));
+}
+
+describe('get', () => {
+  test('does not believe a gateway that gives other bytes, and takes them from the next', async () => {
+    const data = randomBytes(600_000);
+    const { id } = await archive.put(data, unique());
+    const liar = await gatewayBetween();
+    for (const lie of lies) {
+      liar.interfere = lie;
+      expect((await read(id, hasty(liar, gateway))).equals(data)).toBe(true);
+      await expect(hasty(liar).get(id)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT', details: { id } });
+    }
+  });
+
+  test('does not believe a gateway that gives another transaction with its own data', async () => {
+    const [mine, other] = await Promise.all([
+      archive.put(randomBytes(3000), unique()),
+      archive.put(randomBytes(3000), unique()),
+    ]);
+    const swapped = await gatewayBetween();
+    swapped.interfere = async (path) => {
+      const answer = await fetch(gateway.url + path.replace(mine.id, other.id));
+      return { status: answer.status, body: Buffer.from(await answer.arrayBuffer()) };
+    };
+    await expect(hasty(swapped).get(mine.id)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT' });
+    const headerOf = async (id: string) => (await (await fetch(`${gateway.url}/tx/${id}`)).json()) as object;
+    const otherHeader = (await headerOf(other.id)) as { data_root: string };
+    // Also when it puts the right id on it, or another data root under the right signature.
+    const forgeries = [
+      { ...otherHeader, id: mine.id },
+      { ...(await headerOf(mine.id)), data_root: otherHeader.data_root },
+    ];
+    for (const forged of forgeries) {
+      swapped.interfere = async (path, forward) =>
+        path.startsWith('/tx/') ? { status: 200, body: Buffer.from(JSON.stringify(forged)) } : forward();
+      await expect(hasty(swapped).get(mine.id)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT' });
+    }
+  });
+
+  test('asks again after a 404, at the same gateway and at others', async () => {
+    const data = randomBytes(3000);
+    const { id } = await archive.put(data, unique());
+    const lagging = await gatewayBetween();
+    const asked: Record<string, number> = {};
+    lagging.interfere = async (path, forward) => {
+      asked[path] = (asked[path] ?? 0) + 1;
+      return asked[path] <= 2 ? { status: 404, body: Buffer.from('Not Found.') } : forward();
+    };
+    expect((await read(id, openArchive({ gateways: [lagging.url] }))).equals(data)).toBe(true);
+    expect(asked).toEqual({ [`/tx/${id}`]: 3, [`/${id}`]: 3 });
+    const empty = await gatewayBetween();
+    empty.interfere = async () => ({ status: 404, body: Buffer.from('Not Found.') });
+    expect((await read(id, hasty(empty, gateway))).equals(data)).toBe(true);
+    await expect(hasty(empty).get(id)).rejects.toMatchObject({ code: 'ARCHIVE_UNREACHABLE' });
+  });
+
+  test('stops reading a gateway that sends without end', async () => {
+    const data = randomBytes(3000);
+    const { id } = await archive.put(data, unique());
+    const endless = await gatewayBetween();
+    endless.interfere = async (path, forward) =>
+      path === `/${id}` ? { status: 200, body: Buffer.concat([data, Buffer.alloc(50_000_000)]) } : forward();
+    expect((await read(id, hasty(endless, gateway))).equals(data)).toBe(true);
+  });
+
+  test('says that no gateway answers', async () => {
+    const id = randomBytes(32).toString('base64url');
+    await expect(hasty(await nobody()).get(id)).rejects.toMatchObject({
+      code: 'ARCHIVE_UNREACHABLE',
+      message: expect.stringContaining('ECONNREFUSED'),
+    });
+    await expect(archive.get('../../etc/passwd')).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+  });
+});
+
+describe('find', () => {
+  test('pages through more than one page, newest first, up to the limit', async () => {
+    const tags = unique();
+    const ids: string[] = [];
+    for (let i = 0; i < 105; i++) ids.unshift((await archive.put(Buffer.from(`entry ${i}`), tags)).id);
+    const all = await archive.find(tags, { limit: 1000 });
+    expect(all.map(({ id }) => id)).toEqual(ids);
+    expect((await archive.find(tags, { limit: 3 })).map(({ id }) => id)).toEqual(ids.slice(0, 3));
+    expect((await archive.find(tags)).length).toBe(100);
+  }, 60_000);
+
+  test('gives nothing for tags that nothing has, and refuses a limit below 1', async () => {
+    expect(await archive.find(unique())).toEqual([]);
+    await expect(archive.find({}, { limit: 0 })).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+  });
+
+  test('does not take nonsense from a gateway', async () => {
+    const nonsense = await gatewayBetween();
+    for (const body of [
+      '',
+      '{}',
+      '{"data":{"transactions":{"edges":[{}]}}}',
+      EMPTY_PAGE.replace('[]', '[{"cursor":"","node":{"id":"../x","tags":[]}}]'),
+    ]) {
+      nonsense.interfere = async () => ({ status: 200, body: Buffer.from(body) });
+      await expect(hasty(nonsense).find({})).rejects.toMatchObject({ code: 'ARCHIVE_UNREACHABLE' });
+    }
+  });
+});

@@ -1,0 +1,94 @@
+import { id, Wallet } from 'ethers';
+import { deployContracts } from '#contracts/deploy.js';
+import type { Address, Deployment } from '#contracts/deployment.js';
+import type { Hex } from '#core/hex.js';
+import { startAnvil, type Anvil } from '#test/anvil.js';
+import { openChain, type Chain } from '#services/chain.js';
+import { chainCalls, type RoundClosing } from '#services/chainCalls.js';
+import type { SignedTransaction } from '#services/chain/transactions.js';
+import { createSender, type Intent, type IntentStore, type Sender } from '#services/chainSender.js';
+
+export const archiveId = 'frkGPuTzi4t7sEIhBqHsULKzn0oMkjYbvXMdwsjcbbg';
+export const hash = (text: string): Hex => id(text) as Hex;
+
+/** A chain with the contracts on it and keys that can pay; `founder` has all tokens. */
+export interface ChainStack {
+  anvil: Anvil;
+  deployment: Deployment;
+  chain: Chain;
+  calls: ReturnType<typeof chainCalls>;
+  founder: Wallet;
+  member: Wallet;
+  intents: MemoryIntents;
+  sender(wallet: Wallet): Sender;
+  stop(): Promise<void>;
+}
+
+export async function startChainStack(options: { hardfork?: string } = {}): Promise<ChainStack> {
+  const anvil = await startAnvil(options);
+  const [founder, member] = [new Wallet(id('founder')), new Wallet(id('member'))];
+  for (const wallet of [founder, member]) await giveEther(anvil, wallet);
+  const deployment = await deployContracts(founder.connect(anvil.provider), {
+    minStake: 100n,
+    unbondingSeconds: 3_600,
+    windowSeconds: 60,
+  });
+  const chain = openChain({ rpcUrls: [anvil.url], deployment });
+  const intents = new MemoryIntents();
+  return {
+    anvil,
+    deployment,
+    chain,
+    calls: chainCalls(deployment),
+    founder,
+    member,
+    intents,
+    sender: (wallet) => createSender({ chain, wallet, intents }),
+    stop: async () => {
+      chain.close();
+      await anvil.stop();
+    },
+  };
+}
+
+export async function giveEther(anvil: Anvil, wallet: Wallet): Promise<void> {
+  await anvil.provider.send('anvil_setBalance', [wallet.address, '0x3635c9adc5dea00000']);
+}
+
+export const addressOf = (wallet: Wallet): Address => wallet.address.toLowerCase() as Address;
+
+export function closing(job: Hex, round: number): RoundClosing {
+  return {
+    job,
+    round,
+    rootHeader: hash(`header ${round}`),
+    paramsRoot: hash(`params ${round}`),
+    versionId: hash(`version ${round} of ${job}`),
+    manifestHash: hash(`manifest ${round}`),
+    archiveId,
+  };
+}
+
+/** The conditions of IntentStore in memory; `onPut` stands at the door after each write, where a crash may come. */
+export class MemoryIntents implements IntentStore {
+  readonly stored = new Map<string, Intent>();
+  onPut: (id: string) => void = () => {};
+
+  get(id: string): Promise<Intent | null> {
+    return Promise.resolve(this.stored.get(id) ?? null);
+  }
+
+  async put(id: string, { raw, hash, nonce }: SignedTransaction, replaces: Hex | null): Promise<Intent> {
+    const before = this.stored.get(id);
+    if ((before?.hash ?? null) !== replaces && before !== undefined) return before;
+    const intent = { raw, hash, nonce, mined: null };
+    this.stored.set(id, intent);
+    this.onPut(id);
+    return intent;
+  }
+
+  async markMined(id: string, hash: Hex, mined: { block: number; gasUsed: bigint }): Promise<void> {
+    const before = this.stored.get(id);
+    if (before?.hash === hash) this.stored.set(id, { ...before, mined });
+  }
+}
