@@ -17,21 +17,14 @@ import {ExactTransfer} from "./lib/ExactTransfer.sol";
 contract Jobs is EIP712 {
     using SafeERC20 for IERC20;
 
-    /// @notice None: unknown. Idle: no round is open. Open: round `latest` is open. Finished: no more rounds.
-    enum Phase {
-        None,
-        Idle,
-        Open,
-        Finished
-    }
-
     /// @param coordinator the member that created the job and alone moves it on.
-    /// @param rounds how many the job may have at most. @param latest number of the newest opened round.
+    /// @param rounds how many the job may have at most. @param latest number of the newest opened round, which
+    ///        is open until it has a closing. @param finished no round opens or closes any more.
     struct Job {
         address coordinator;
         uint32 rounds;
         uint32 latest;
-        Phase phase;
+        bool finished;
     }
 
     event JobCreated(
@@ -63,7 +56,9 @@ contract Jobs is EIP712 {
     error NoRounds();
     error OpeningDiffers(bytes32 job, uint32 round);
     error ClosingDiffers(bytes32 job, uint32 round);
-    error RoundOutOfOrder(bytes32 job, uint32 round, uint32 latest, Phase phase);
+    error RoundOutOfOrder(bytes32 job, uint32 round, uint32 latest);
+    error RoundStillOpen(bytes32 job, uint32 round);
+    error Finished(bytes32 job);
     error TooManyRounds(bytes32 job, uint32 round, uint32 rounds);
 
     Consortium public immutable consortium;
@@ -118,7 +113,7 @@ contract Jobs is EIP712 {
         if (!consortium.isMember(msg.sender)) revert NotMember(msg.sender);
         if (rounds == 0) revert NoRounds();
         closings[job][0] = commitment;
-        jobs[job] = Job(msg.sender, rounds, 0, Phase.Idle);
+        jobs[job] = Job(msg.sender, rounds, 0, false);
         emit JobCreated(
             job,
             msg.sender,
@@ -175,8 +170,8 @@ contract Jobs is EIP712 {
     /// @notice Ends a job, after its last round or before. A round that is open then never closes.
     function finish(bytes32 job) external {
         Job storage entry = _coordinated(job);
-        if (entry.phase == Phase.Finished) return;
-        entry.phase = Phase.Finished;
+        if (entry.finished) return;
+        entry.finished = true;
         emit JobFinished(job, entry.latest);
     }
 
@@ -186,17 +181,17 @@ contract Jobs is EIP712 {
     }
 
     function _open(Job storage entry, bytes32 job, uint32 round, bytes32 openHash) private {
+        bytes32 previous = round == 0 ? bytes32(0) : closings[job][round - 1];
+        bytes32 commitment = keccak256(abi.encode(previous, job, round, openHash));
         bytes32 opening = openings[job][round];
-        bytes32 commitment = keccak256(
-            abi.encode(round == 0 ? bytes32(0) : closings[job][round - 1], job, round, openHash)
-        );
         if (opening == commitment) return;
         if (opening != 0) revert OpeningDiffers(job, round);
-        if (entry.phase != Phase.Idle || round != entry.latest + 1)
-            revert RoundOutOfOrder(job, round, entry.latest, entry.phase);
+        if (entry.finished) revert Finished(job);
+        if (round != entry.latest + 1) revert RoundOutOfOrder(job, round, entry.latest);
+        if (previous == 0) revert RoundStillOpen(job, entry.latest);
         if (round > entry.rounds) revert TooManyRounds(job, round, entry.rounds);
         openings[job][round] = commitment;
-        (entry.latest, entry.phase) = (round, Phase.Open);
+        entry.latest = round;
         emit RoundOpened(job, round, openHash);
     }
 
@@ -216,10 +211,9 @@ contract Jobs is EIP712 {
         bytes32 closing = closings[job][round];
         if (closing == commitment) return;
         if (closing != 0) revert ClosingDiffers(job, round);
-        if (entry.phase != Phase.Open || round != entry.latest)
-            revert RoundOutOfOrder(job, round, entry.latest, entry.phase);
+        if (entry.finished) revert Finished(job);
+        if (round != entry.latest) revert RoundOutOfOrder(job, round, entry.latest);
         closings[job][round] = commitment;
-        entry.phase = Phase.Idle;
         emit RoundClosed(job, round, versionId, rootHeader, paramsRoot, manifestHash, arweaveId);
     }
 }

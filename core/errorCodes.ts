@@ -48,7 +48,10 @@ export const errorCodes = {
   FORBIDDEN: { status: 403, meaning: 'The signer is known but may not do this.' },
   UNKNOWN_TRIGGER: { status: 404, meaning: 'No trigger of that name was set up.' },
   PAYLOAD_TOO_LARGE: { status: 413, meaning: 'The body is larger than the limit that the message names.' },
-  ARTIFACT_CORRUPT: { status: 502, meaning: 'The artifact store gave other bytes than the hash names; they were thrown away.' },
+  ARTIFACT_CORRUPT: {
+    status: 502,
+    meaning: 'The artifact store gave other bytes than the hash names; they were thrown away.',
+  },
   // Rounds
   JOB_INVALID: {
     status: 422,
@@ -56,7 +59,11 @@ export const errorCodes = {
   },
   NO_RUNNERS: { status: 409, meaning: 'No enrolled runner serves the data that the job asks for.' },
   QUORUM_NOT_REACHED: { status: 409, meaning: 'Fewer updates than the quorum came before the deadline.' },
-  SETTLEMENT_MISMATCH: { status: 409, meaning: 'Credits, manifests and chain disagree about what is owed. Nothing was paid; a person must look.' },
+  SETTLEMENT_MISMATCH: {
+    status: 409,
+    meaning:
+      'Credits, manifests and chain disagree about what is owed. Nothing was paid; a person must look.',
+  },
   UPDATE_REFUSED: {
     status: 422,
     meaning: "An update does not hold what its runner signed, or breaks the job's rules.",
@@ -88,13 +95,21 @@ export const errorCodes = {
   CHAIN_UNREACHABLE: { status: 503, meaning: 'None of the RPC endpoints answered. Repeating is safe.' },
   CHAIN_WRONG_NETWORK: {
     status: 422,
-    meaning: 'An RPC endpoint serves another chain, or one on which the contracts of this consortium are not.',
+    meaning:
+      'An RPC endpoint serves another chain, or one on which the contracts of this consortium are not.',
   },
-  CHAIN_REVERTED: { status: 409, meaning: 'A contract refused the call; the message names its error and arguments.' },
-  CHAIN_REFUSED: { status: 503, meaning: 'An RPC endpoint did not take a request; the message has its reason.' },
+  CHAIN_REVERTED: {
+    status: 409,
+    meaning: 'A contract refused the call; the message names its error and arguments.',
+  },
+  CHAIN_REFUSED: {
+    status: 503,
+    meaning: 'An RPC endpoint did not take a request; the message has its reason.',
+  },
   CHAIN_INSUFFICIENT_FUNDS: {
     status: 503,
-    meaning: 'The account cannot pay for the transaction. It is sent when the account was topped up and the call is repeated.',
+    meaning:
+      'The account cannot pay for the transaction. It is sent when the account was topped up and the call is repeated.',
   },
   CHAIN_NOT_MINED: {
     status: 503,
@@ -126,25 +141,66 @@ export const errorCodes = {
   },
 
   // Models and training
-  MODEL_NOT_ONNX: { status: 422, meaning: 'The file is not an ONNX model, is cut off, or contradicts itself.' },
-  MODEL_EXTERNAL_DATA: { status: 422, meaning: 'The model keeps weights in other files; Roundtable moves models as one file.' },
+  MODEL_NOT_ONNX: {
+    status: 422,
+    meaning: 'The file is not an ONNX model, is cut off, or contradicts itself.',
+  },
+  MODEL_EXTERNAL_DATA: {
+    status: 422,
+    meaning: 'The model keeps weights in other files; Roundtable moves models as one file.',
+  },
   MODEL_UNKNOWN_OPERATOR: { status: 422, meaning: 'The model uses an operator that cannot be trained.' },
   MODEL_NO_WEIGHTS: { status: 422, meaning: 'Nothing in the model can be trained.' },
-  MODEL_SHAPE_MISMATCH: { status: 422, meaning: 'Shapes do not meet: within the model, with its weights, or with the data.' },
-  MODEL_UNSUPPORTED: { status: 422, meaning: 'The model has a form that is not supported yet; the message says which is.' },
-  TRAINING_NOT_FINITE: { status: 422, meaning: 'Training produced NaN or infinity; try a smaller learning rate or check the data.' },
-  TRAINING_CHILD_DIED: { status: 503, meaning: 'The training process ended before it answered. The request can be made again.' },
+  MODEL_SHAPE_MISMATCH: {
+    status: 422,
+    meaning: 'Shapes do not meet: within the model, with its weights, or with the data.',
+  },
+  MODEL_UNSUPPORTED: {
+    status: 422,
+    meaning: 'The model has a form that is not supported yet; the message says which is.',
+  },
+  TRAINING_NOT_FINITE: {
+    status: 422,
+    meaning: 'Training produced NaN or infinity; try a smaller learning rate or check the data.',
+  },
+  TRAINING_CHILD_DIED: {
+    status: 503,
+    meaning: 'The training process ended before it answered. The request can be made again.',
+  },
   TRAINING_ABORTED: { status: 409, meaning: 'The training was cancelled by whoever asked for it.' },
   // Runners
-  HOME_INVALID: { status: 400, meaning: "A runner's home folder lacks a file, or one has mistakes; each is listed." },
+  HOME_INVALID: {
+    status: 400,
+    meaning: "A runner's home folder lacks a file, or one has mistakes; each is listed.",
+  },
   KEY_INVALID: { status: 400, meaning: 'A key file does not exist or does not hold a private key.' },
-  KEY_EXPOSED: { status: 400, meaning: 'Others on the machine can reach a private key. Make the file readable to its owner only.' },
-  POLICY_REFUSED: { status: 403, meaning: "The runner's owner does not allow this coordinator, job, data set or size of round." },
-  TASK_NOT_MINE: { status: 403, meaning: 'A task is for another runner, or from another stack than the one its runner works for.' },
-  OPENING_INVALID: { status: 422, meaning: 'A task does not hold what its round committed to when it opened; the runner does not sign for it.' },
-  ALREADY_SIGNED: { status: 409, meaning: 'The runner has signed an update for this round of the job under other conditions, and signs only once.' },
+  KEY_EXPOSED: {
+    status: 400,
+    meaning: 'Others on the machine can reach a private key. Make the file readable to its owner only.',
+  },
+  POLICY_REFUSED: {
+    status: 403,
+    meaning: "The runner's owner does not allow this coordinator, job, data set or size of round.",
+  },
+  TASK_NOT_MINE: {
+    status: 403,
+    meaning: 'A task is for another runner, or from another stack than the one its runner works for.',
+  },
+  OPENING_INVALID: {
+    status: 422,
+    meaning:
+      'A task does not hold what its round committed to when it opened; the runner does not sign for it.',
+  },
+  ALREADY_SIGNED: {
+    status: 409,
+    meaning:
+      'The runner has signed an update for this round of the job under other conditions, and signs only once.',
+  },
   DATA_NOT_SERVED: { status: 409, meaning: 'The runner has no data set of the name that the job asks for.' },
-  SAMPLES_EXCEEDED: { status: 409, meaning: 'The runner has more samples than it had declared when the round opened.' },
+  SAMPLES_EXCEEDED: {
+    status: 409,
+    meaning: 'The runner has more samples than it had declared when the round opened.',
+  },
 } as const satisfies Record<string, { status: number; meaning: string }>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -38,5 +38,5 @@ export function isRoundtableError(error: unknown, code?: ErrorCode): error is Ro
  * that broke), no for what was refused.
  */
 export function isRetryable(error: unknown): boolean {
-  return !isRoundtableError(error) || error.code !== 'INTERNAL' && error.status >= 500;
+  return !isRoundtableError(error) || (error.code !== 'INTERNAL' && error.status >= 500);
 }

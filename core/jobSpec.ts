@@ -50,7 +50,13 @@ const participants = z.strictObject({
   quorum: z
     .union([z.number().int().min(1), z.literal('all')])
     .describe('Updates a round needs; `all`: every runner that serves the data, waiting for the absent.'),
-  most: z.number().int().min(1).max(16_384).default(64).describe('At most so many runners are asked a round.'),
+  most: z
+    .number()
+    .int()
+    .min(1)
+    .max(16_384)
+    .default(64)
+    .describe('At most so many runners are asked a round.'),
   graceFactor: z
     .number()
     .min(1)
@@ -104,7 +110,12 @@ export type JobSpec = z.output<typeof jobSpec>;
 export const jobFile = z.strictObject({
   ...common,
   model: z.string().min(1).describe('Path of an ONNX file.'),
-  evaluation: z.string().min(1).nullable().default(null).describe('Path of held-out data (safetensors x, y).'),
+  evaluation: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Path of held-out data (safetensors x, y).'),
   training: training.prefault({}),
   aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
   participants: participants.prefault({ quorum: 'all' }),

@@ -3,7 +3,17 @@ import { hashJson } from './canonicalJson.js';
 import type { Hash, Sha256Hex } from './hex.js';
 import { jobSpec } from './jobSpec.js';
 import { missingRunner, roundOpening, signingDomain, trainingClass } from './messages.js';
-import { address, amount, archiveId, count, hash32, jobId, round, signature65, versionIdSchema } from './schema.js';
+import {
+  address,
+  amount,
+  archiveId,
+  count,
+  hash32,
+  jobId,
+  round,
+  signature65,
+  versionIdSchema,
+} from './schema.js';
 import { roundSeconds } from './views.js';
 
 /** One committed update: the fields of its header (PROTOCOL 5) and what its runner signed (PROTOCOL 2). */
@@ -41,7 +51,9 @@ export const roundManifest = z.strictObject({
     opening: roundOpening,
     base: z.strictObject(versionHashes),
     version: z.strictObject(versionHashes),
-    sumRoots: z.array(z.array(hash32)).describe('Sum root of every node of the aggregation tree, level by level.'),
+    sumRoots: z
+      .array(z.array(hash32))
+      .describe('Sum root of every node of the aggregation tree, level by level.'),
     rootHeader: hash32,
     headers: z.array(manifestHeader),
     missing: z.array(missingRunner),
@@ -57,7 +69,13 @@ export const roundManifest = z.strictObject({
     loss: z.number().nullable(),
     seconds: roundSeconds.partial(),
     runners: z.array(
-      z.strictObject({ runner: address, seconds: z.number(), bytes: count, loss: z.number(), saturated: count }),
+      z.strictObject({
+        runner: address,
+        seconds: z.number(),
+        bytes: count,
+        loss: z.number(),
+        saturated: count,
+      }),
     ),
   }),
 });
@@ -95,7 +113,13 @@ export const epochManifest = z.strictObject({
     root: hash32,
     total: amount,
     rounds: z.array(
-      z.strictObject({ job: jobId, round, manifestHash: hash32, manifest: archiveId, shares: z.array(reward) }),
+      z.strictObject({
+        job: jobId,
+        round,
+        manifestHash: hash32,
+        manifest: archiveId,
+        shares: z.array(reward),
+      }),
     ),
     accounts: z.array(
       z.strictObject({ account: address, cumulative: amount, previous: amount, deltaRoot: hash32 }),

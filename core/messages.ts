@@ -1,6 +1,16 @@
 import { z } from 'zod';
 import { jobSpec } from './jobSpec.js';
-import { address, archiveId, count, hash32, jobId, round, signature65, slug, versionIdSchema } from './schema.js';
+import {
+  address,
+  archiveId,
+  count,
+  hash32,
+  jobId,
+  round,
+  signature65,
+  slug,
+  versionIdSchema,
+} from './schema.js';
 
 /** What the parts say to each other: queue messages, activity inputs and answers. Tensors travel by hash only. */
 
@@ -61,7 +71,11 @@ export const missingCode = z.enum([
   'rejected',
 ]);
 export type MissingCode = z.output<typeof missingCode>;
-export const missingRunner = z.strictObject({ runner: address, code: missingCode, reason: z.string().max(1_000) });
+export const missingRunner = z.strictObject({
+  runner: address,
+  code: missingCode,
+  reason: z.string().max(1_000),
+});
 export type MissingRunner = z.output<typeof missingRunner>;
 
 /** Where a coordinator's signature domain lies (EIP-712). */
@@ -106,7 +120,12 @@ export const trainAnswer = z.discriminatedUnion('kind', [
     seconds: z.number().min(0),
   }),
   /** The runner's policy or data does not allow the task: an answer, not a time-out. */
-  z.strictObject({ kind: z.literal('refused'), runner: address, code: z.string().max(60), reason: z.string().max(1_000) }),
+  z.strictObject({
+    kind: z.literal('refused'),
+    runner: address,
+    code: z.string().max(60),
+    reason: z.string().max(1_000),
+  }),
 ]);
 export type TrainAnswer = z.output<typeof trainAnswer>;
 export type TrainUpdate = Extract<TrainAnswer, { kind: 'update' }>;

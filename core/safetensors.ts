@@ -186,11 +186,17 @@ function readMetadata(raw: unknown): Record<string, string> {
 /** JSON.parse keeps the last of two equal keys, other readers the first: a file must not mean two things. */
 function refuseDuplicateKeys(json: string): void {
   const open: Set<string>[] = [];
-  for (const [token] of json.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"(?:\s*:)?|[{}]/g)) {
-    if (token === '{') open.push(new Set());
-    else if (token === '}') open.pop();
-    else if (token.endsWith(':')) {
-      const key: string = JSON.parse(token.slice(0, token.lastIndexOf('"') + 1));
+  for (let at = 0; at < json.length; at++) {
+    const letter = json[at];
+    if (letter === '{') open.push(new Set());
+    else if (letter === '}') open.pop();
+    else if (letter === '"') {
+      const start = at++;
+      while (json[at] !== '"') at += json[at] === '\\' ? 2 : 1;
+      let behind = at + 1;
+      while (' \t\n\r'.includes(json[behind] ?? '.')) behind++;
+      if (json[behind] !== ':') continue;
+      const key: string = JSON.parse(json.slice(start, at + 1));
       const keys = open.at(-1);
       if (keys?.has(key)) throw invalid(`it has the key ${JSON.stringify(key.slice(0, 100))} twice`);
       keys?.add(key);
@@ -198,11 +204,14 @@ function refuseDuplicateKeys(json: string): void {
   }
 }
 
-/** Bytes of a tensor; a product beyond 2^53 is no size. */
+/** Bytes of a tensor; NaN, which no length equals, once a product leaves the integers. */
 function byteSize(dtype: Dtype, shape: readonly number[]): number {
   let size: number = DTYPE_SIZES[dtype];
-  for (const extent of shape) size *= extent;
-  return Number.isSafeInteger(size) ? size : NaN;
+  for (const extent of shape) {
+    size *= extent;
+    if (!Number.isSafeInteger(size)) return NaN;
+  }
+  return size;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -41,7 +41,9 @@ export function parseAuthorization(header: string | undefined): {
   signature: `0x${string}`;
 } {
   const match =
-    /^Roundtable address=(0x[0-9a-f]{40}), timestamp=(\d{1,12}), signature=(0x[0-9a-f]{130})$/.exec(header ?? '');
+    /^Roundtable address=(0x[0-9a-f]{40}), timestamp=(\d{1,12}), signature=(0x[0-9a-f]{130})$/.exec(
+      header ?? '',
+    );
   if (!match)
     throw new RoundtableError(
       'NOT_SIGNED',

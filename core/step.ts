@@ -55,9 +55,9 @@ export function fedAvgM(
   const nextVelocity = new Int32Array(P.length);
   for (let i = 0; i < P.length; i++) {
     const mean = scaledMean(checkedSum(S[i] ?? 0, W, i), W, 1, 1);
-    const v = inRange(divideHalfEven((velocity[i] ?? 0) * m, n) + mean, i, 'velocity');
+    const v = inRange(addQuotient(0, (velocity[i] ?? 0) * m, n) + mean, i, 'velocity');
     nextVelocity[i] = v;
-    params[i] = inRange((P[i] ?? 0) + divideHalfEven(v * a, b), i, 'parameter');
+    params[i] = inRange((P[i] ?? 0) + addQuotient(0, v * a, b), i, 'parameter');
   }
   return { params, velocity: nextVelocity };
 }
@@ -65,25 +65,29 @@ export function fedAvgM(
 /**
  * roundHalfEven(S*a / (W*b)), although S*a may exceed 2^53: S = k*W + r and k*a = m*b + n, so that
  * S*a / (W*b) = m + (n*W + r*a) / (W*b). With |S| ≤ W*2^31, W ≤ 2^22 and a, b ≤ 2^20 every product is below
- * 2^53: k*W = S - r, k*a ≤ 2^51, n*W + r*a and W*b ≤ 2^43. The identity holds for any integer k and m, so it
- * does not matter that the quotients they are rounded from are themselves rounded.
+ * 2^53: k*W = S - r, k*a ≤ 2^51, n*W + r*a and W*b ≤ 2^43. The identity holds for any integers k and m, so it
+ * does not matter that the quotients they are the floors of were rounded.
  */
 function scaledMean(S: number, W: number, a: number, b: number): number {
-  if (a === b) return divideHalfEven(S, W);
+  if (a === b) return addQuotient(0, S, W);
   const k = Math.floor(S / W);
   const r = S - k * W;
   const m = Math.floor((k * a) / b);
   const n = k * a - m * b;
-  return m + divideHalfEven(n * W + r * a, W * b);
+  return addQuotient(m, n * W + r * a, W * b);
 }
 
-/** roundHalfEven(x / d) for integers |x| ≤ 2^53, d ≥ 1, |x / d| ≤ 2^51: divide, then correct by the remainder. */
-function divideHalfEven(x: number, d: number): number {
+/**
+ * roundHalfEven(base + x / d) for integers |x| ≤ 2^53, d ≥ 1, |x / d| ≤ 2^51: divide, then correct by the
+ * remainder. A tie goes to the even sum, which is why the base is here.
+ */
+function addQuotient(base: number, x: number, d: number): number {
   const quotient = roundHalfEven(x / d);
+  const rounded = base + quotient;
   const twice = 2 * (x - quotient * d);
-  if (twice > d || (twice === d && quotient % 2 !== 0)) return quotient + 1;
-  if (twice < -d || (twice === -d && quotient % 2 !== 0)) return quotient - 1;
-  return quotient;
+  if (twice > d || (twice === d && rounded % 2 !== 0)) return rounded + 1;
+  if (twice < -d || (twice === -d && rounded % 2 !== 0)) return rounded - 1;
+  return rounded;
 }
 
 function inRange(value: number, index: number, what: string): number {

@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { jobSpec } from './jobSpec.js';
-import { archiveRefs, dataContract, missingRunner, modelRef, seenRequest, transactionRecord } from './messages.js';
+import {
+  archiveRefs,
+  dataContract,
+  missingRunner,
+  modelRef,
+  seenRequest,
+  transactionRecord,
+} from './messages.js';
 import { address, amount, archiveId, count, hash32, jobId, round, slug, versionIdSchema } from './schema.js';
 
 /**

@@ -69,11 +69,6 @@ export async function checkSpec(artifacts: Pick<Artifacts, 'has'>, spec: JobSpec
       path: 'participants.quorum',
       message: `a quorum of ${quorum} of at most ${most} runners`,
     });
-  if (spec.archive.recipients?.length === 0)
-    mistakes.push({
-      path: 'archive.recipients',
-      message: 'nobody could read the model; name a member, or null',
-    });
   if (mistakes.length === 0) return;
   const lines = mistakes.map(({ path, message }) => `  ${path}: ${message}`).join('\n');
   throw new RoundtableError('JOB_INVALID', `The job cannot be run:\n${lines}`, { details: { mistakes } });

@@ -1,5 +1,4 @@
 import { serve } from '@hono/node-server';
-import { Hono } from 'hono';
 import { apiApp } from './api/app.js';
 import { openApiParts } from './api/parts.js';
 import { readEnvironment } from './environment.js';
@@ -11,9 +10,7 @@ const log = openLog('api');
 const environment = readEnvironment('API_HOST', 'PORT');
 const parts = openApiParts(log);
 
-const app = new Hono();
-app.mount('/webhooks', webhookApp(parts).fetch, { replaceRequest: (request) => request });
-app.mount('/', apiApp(parts).fetch, { replaceRequest: (request) => request });
+const app = apiApp(parts).route('/', webhookApp(parts));
 
 const server = serve(
   { fetch: app.fetch, hostname: environment.API_HOST, port: environment.PORT },
@@ -25,7 +22,7 @@ async function stop(signal: string): Promise<void> {
   if (stopping) return;
   stopping = true;
   log.info({ signal }, 'stopping');
-  if ('closeIdleConnections' in server) server.closeIdleConnections();
+  // Requests under way are answered; connections that only wait are closed.
   await new Promise((done) => server.close(done));
   await parts.temporal.close();
   process.exit(0);

@@ -8,14 +8,14 @@ import type { Shape } from './onnx/tensor.js';
 import { sgdStep, type Optimizer } from './sgd.js';
 
 /** Type of the resident data: uint8 (pixels, divided by 255 in the graph) or float32 (taken as it is). */
-export type DataType8Or32 = 'uint8' | 'float32';
+export type InputType = 'uint8' | 'float32';
 
 export interface TrainingOptions {
   readonly loss: LossName;
   readonly optimizer: Optimizer;
   /** Samples per step. */
   readonly batch: number;
-  readonly input: DataType8Or32;
+  readonly input: InputType;
   /** FedProx: strength of the pull back to the weights the training started from (Li et al. 2020). */
   readonly prox?: number;
 }
@@ -31,7 +31,7 @@ interface PlanShape {
 
 /**
  * A graph that does any number of training steps in one run. Feeds: `data` [N, ...sample], `labels` int32 [N],
- * `order` int32 [steps, batch] (which samples each step takes) and `before` of each weight. Results: `losses`
+ * `order` int32 [steps, batch] (which samples each step takes) `before` of each weight, and its `anchor` if it has one. Results: `losses`
  * float32 [steps] (mean over the batch, before the step) and `after` of each weight.
  */
 export interface TrainingPlan extends PlanShape {
@@ -39,6 +39,8 @@ export interface TrainingPlan extends PlanShape {
     readonly name: string;
     readonly shape: Shape;
     readonly before: string;
+    /** With FedProx: the weight before the first step of the training, which later runs no longer start from. */
+    readonly anchor?: string;
     readonly after: string;
   }[];
   readonly names: {
@@ -88,9 +90,10 @@ export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions
   const weights = graph.weights.map((weight) => ({
     ...weight,
     before: names.fresh(`before/${weight.name}`),
+    ...(options.prox ? { anchor: names.fresh(`anchor/${weight.name}`) } : {}),
     after: names.fresh(`after/${weight.name}`),
   }));
-  const bases = new Map(weights.map(({ name, before }) => [name, step.base(name, before)]));
+  const bases = new Map(weights.map(({ name, anchor }) => [name, step.base(name, anchor)]));
   body.nodes.push(...graph.nodes);
   const loss = softmaxCrossEntropy(body, graph.output.name, labelsOfBatch, classes);
   const mean = body.node('ReduceMean', [loss.each], { keepdims: 0 });
@@ -128,6 +131,7 @@ export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions
       valueInfo(labels, ['samples'], DataType.INT32),
       valueInfo(order, ['steps', batch], DataType.INT32),
       ...weights.map(({ before, shape }) => valueInfo(before, shape)),
+      ...weights.flatMap(({ anchor, shape }) => (anchor === undefined ? [] : [valueInfo(anchor, shape)])),
     ],
     [...weights.map(({ after, shape }) => valueInfo(after, shape)), valueInfo(losses, ['steps'])],
   );
@@ -179,7 +183,7 @@ export function compileEvaluation(
 
 const dataTypes = { uint8: DataType.UINT8, float32: DataType.FLOAT } as const;
 
-function prepareInput(builder: GraphBuilder, raw: string, name: string, type: DataType8Or32): void {
+function prepareInput(builder: GraphBuilder, raw: string, name: string, type: InputType): void {
   if (type === 'float32') builder.node('Identity', [raw], {}, name);
   else
     builder.node(

@@ -8,12 +8,13 @@ import { decodeModel } from './onnx/decode.js';
 import {
   GraphProtoSchema,
   TensorProto_DataType as DataType,
+  type GraphProto,
   type ModelProto,
   type NodeProto,
   type TensorProto,
   type ValueInfoProto,
 } from './onnx/onnx.gen.js';
-import type { Shape } from './onnx/tensor.js';
+import { maxRank, type Shape } from './onnx/tensor.js';
 import { inferShapes, isKnownOperator, type KnownValues } from './shapes.js';
 
 /** A model's computation without its weights: what `graph.onnx` holds, checked. */
@@ -39,19 +40,17 @@ export const batchSymbol = 'batch';
  * @throws the errors of readModel; a graph that came from elsewhere is checked like a model.
  */
 export function readGraph(bytes: Uint8Array): Graph {
-  const model = decodeModel(bytes);
-  const opset = readOpset(model);
-  const [input, ...weights] = model.graph?.input ?? [];
-  const output = model.graph?.output[0];
-  if (!model.graph || !input || !output)
-    throw new RoundtableError('MODEL_NOT_ONNX', 'The graph has no input or no output.');
+  const { opset, graph } = openGraph(decodeModel(bytes));
+  const [input, ...weights] = graph.input;
+  const output = graph.output[0];
+  if (!input || !output) throw new RoundtableError('MODEL_NOT_ONNX', 'The graph has no input or no output.');
   return checkGraph({
     opset,
     input: { name: input.name, dims: readDims(input) },
     output: { name: output.name },
     weights: weights.map((weight) => ({ name: weight.name, shape: staticDims(weight) })),
-    nodes: model.graph.node,
-    constants: model.graph.initializer,
+    nodes: graph.node,
+    constants: graph.initializer,
   });
 }
 
@@ -83,11 +82,6 @@ export function shapesAt(graph: Omit<Graph, 'output'>, batch: number): KnownValu
 
 /** Everything that must hold before a graph is trained; completes the dims of its output. */
 export function checkGraph(graph: Omit<Graph, 'output'> & { output: { name: string } }): Graph {
-  if (graph.nodes.length > maxNodes)
-    throw new RoundtableError(
-      'MODEL_UNSUPPORTED',
-      `The model has ${graph.nodes.length} nodes; at most ${maxNodes} are supported.`,
-    );
   checkOperators(graph);
   checkOrder(graph);
   const [one, two] = [1, 2].map((batch) => shapesAt(graph, batch).shapes.get(graph.output.name)?.join());
@@ -101,12 +95,13 @@ export function checkGraph(graph: Omit<Graph, 'output'> & { output: { name: stri
 }
 
 /**
- * @returns the version of the standard operators the model is written in.
+ * The graph in a model file, and the version of the standard operators it is written in.
  * @throws MODEL_NOT_ONNX, MODEL_UNSUPPORTED
  */
-export function readOpset(model: ModelProto): number {
+export function openGraph(model: ModelProto): { opset: number; graph: GraphProto } {
+  const { graph } = model;
   const opset = model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version;
-  if (!model.graph || opset === undefined)
+  if (!graph || opset === undefined)
     throw new RoundtableError(
       'MODEL_NOT_ONNX',
       'The file holds no graph, or does not say which operator set it uses. Expected an ONNX model; was it cut off?',
@@ -116,13 +111,23 @@ export function readOpset(model: ModelProto): number {
       'MODEL_UNSUPPORTED',
       `The model uses operator set ${opset}; 13 to 23 are supported. Export with opset_version=18.`,
     );
-  return Number(opset);
+  if (graph.node.length > maxNodes)
+    throw new RoundtableError(
+      'MODEL_UNSUPPORTED',
+      `The model has ${graph.node.length} nodes; at most ${maxNodes} are supported.`,
+    );
+  return { opset: Number(opset), graph };
 }
 
 /** @throws MODEL_UNSUPPORTED for anything but a float32 tensor. */
 export function readDims(value: ValueInfoProto): (number | string)[] {
   const type = value.type?.value;
-  if (type?.case !== 'tensorType' || type.value.elemType !== DataType.FLOAT || !type.value.shape)
+  if (
+    type?.case !== 'tensorType' ||
+    type.value.elemType !== DataType.FLOAT ||
+    !type.value.shape ||
+    type.value.shape.dim.length > maxRank
+  )
     throw new RoundtableError(
       'MODEL_UNSUPPORTED',
       `The input ${value.name} must be a float32 tensor of known rank.`,

@@ -1,10 +1,9 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { compareBytes } from '#core/bytes.js';
 import { RoundtableError } from '#core/errors.js';
-import { batchSymbol, checkGraph, encodeGraph, readDims, readGraph, readOpset, type Graph } from './graph.js';
+import { batchSymbol, checkGraph, encodeGraph, readDims, readGraph, openGraph, type Graph } from './graph.js';
 import { decodeModel } from './onnx/decode.js';
 import {
-  GraphProtoSchema,
   ModelProtoSchema,
   NodeProtoSchema,
   TensorProto_DataType as DataType,
@@ -39,9 +38,7 @@ export interface Model {
  * MODEL_UNSUPPORTED. Hostile files are refused in time and memory proportional to their size.
  */
 export function readModel(bytes: Uint8Array): Model {
-  const model = decodeModel(bytes);
-  const opset = readOpset(model);
-  const proto = model.graph ?? create(GraphProtoSchema);
+  const { opset, graph: proto } = openGraph(decodeModel(bytes));
   const initializers = uniqueInitializers(proto);
   const input = singleInput(proto, initializers);
   const output = proto.output[0];
@@ -84,7 +81,7 @@ export function readModel(bytes: Uint8Array): Model {
 export function writeModel(graph: Uint8Array, weights: readonly WeightTensor[]): Uint8Array<ArrayBuffer> {
   checkWeights(readGraph(graph), weights);
   const model = decodeModel(graph);
-  const proto = model.graph ?? create(GraphProtoSchema);
+  const { graph: proto } = openGraph(model);
   proto.input = proto.input.slice(0, 1);
   proto.initializer = [
     ...weights.map(({ name, dims, data }) => floatTensor(name, dims, data)),

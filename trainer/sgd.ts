@@ -20,11 +20,11 @@ export function sgdStep(
   const pull = lr * (options.prox ?? 0);
   return {
     gradientScale: -lr,
-    /** What a step is added to: the weight, drawn towards where it started (`before`, outside of the loop). */
-    base(weight: string, before: string): string {
-      if (pull === 0) return weight;
-      const anchor = outer.node('Mul', [before, outer.floats([], [pull])]);
-      return body.node('Add', [body.node('Mul', [weight, body.floats([], [1 - pull])]), anchor]);
+    /** What a step is added to: the weight, drawn towards `anchor`, a value outside of the loop. */
+    base(weight: string, anchor: string | undefined): string {
+      if (anchor === undefined) return weight;
+      const drawn = outer.node('Mul', [anchor, outer.floats([], [pull])]);
+      return body.node('Add', [body.node('Mul', [weight, body.floats([], [1 - pull])]), drawn]);
     },
     /** The next value of a weight; without a gradient (nothing flows back to it) only the pull remains. */
     update(base: string, step: string | undefined): string {

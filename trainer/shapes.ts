@@ -7,7 +7,7 @@ import {
   textAttribute,
 } from './onnx/attributes.js';
 import { TensorProto_DataType as DataType, type NodeProto, type TensorProto } from './onnx/onnx.gen.js';
-import { elementCount, readInts, tensorShape, type Shape } from './onnx/tensor.js';
+import { elementCount, maxRank, readInts, tensorShape, type Shape } from './onnx/tensor.js';
 
 /** What is known about the values of a graph before it runs. */
 export interface KnownValues {
@@ -84,6 +84,7 @@ class NodeShapes {
     const values = this.#known.integers.get(this.node.input[index] ?? '');
     if (!values)
       throw unsupported(this.node, `takes input ${index} from a computation; it must be a constant`);
+    if (values.length > maxRank) throw unsupported(this.node, `asks for more than ${maxRank} dimensions`);
     return values;
   }
 }

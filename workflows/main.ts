@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
 import { pino } from 'pino';
 import { deployment as deploymentSchema } from '#contracts/deployment.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
 import { parseMessage } from '#core/schema.js';
-import { openArchive } from '#services/archive.js';
+import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
 import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
 import { createSender } from '#services/chainSender.js';
@@ -25,6 +24,8 @@ const log = pino({ level: environment.LOG_LEVEL, base: null });
 const deployment = parseMessage(deploymentSchema, environment.CHAIN_DEPLOYMENT, 'CHAIN_DEPLOYMENT');
 const wallet = new Wallet(readFileSync(environment.COORDINATOR_KEY_FILE, 'utf8').trim());
 
+const archiveKey = JSON.parse(readFileSync(environment.ARWEAVE_KEY_FILE, 'utf8')) as JWKInterface;
+
 const table = openTable({ table: environment.TABLE_NAME });
 const chain = openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment });
 const evaluator = new TrainingProcess({ threads: 1 });
@@ -36,8 +37,9 @@ const activities = createActivities({
   artifacts: cachedArtifacts(openArtifacts({ bucket: environment.BUCKET_NAME }), 256 * 1024 * 1024),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,
-    key: JSON.parse(await readFile(environment.ARWEAVE_KEY_FILE, 'utf8')),
+    key: archiveKey,
   }),
+  archiveOwner: archiveAddress(archiveKey),
   chain,
   credits: openQueue({ url: environment.CREDITS_QUEUE_URL }),
   evaluator,

@@ -81,7 +81,8 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         provider,
         call: (request) => provider.call({ ...request, blockTag: block }),
       });
-      const [, , latest, phase] = await then.read.jobs(job);
+      const [, , latest, finished] = await then.read.jobs(job);
+      const closed = BigInt(await then.read.closings(job, latest)) !== 0n;
       const { args, ...anchor } = created;
       return {
         job,
@@ -94,7 +95,7 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         rounds: Number(args.rounds),
         budget: args.budget,
         latest: Number(latest),
-        phase: phase === 3n ? 'finished' : phase === 2n ? 'open' : 'idle',
+        phase: finished ? 'finished' : closed ? 'idle' : 'open',
         ...anchor,
       };
     },

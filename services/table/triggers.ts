@@ -56,7 +56,11 @@ export function triggerTable(items: Items): TriggerTable {
             Key: triggerKey(name),
             UpdateExpression: 'SET #seq = :next, #updatedAt = :at, #secretCount = :count',
             ConditionExpression: '#seq = :seq',
-            ExpressionAttributeNames: { '#seq': 'seq', '#updatedAt': 'updatedAt', '#secretCount': 'secretCount' },
+            ExpressionAttributeNames: {
+              '#seq': 'seq',
+              '#updatedAt': 'updatedAt',
+              '#secretCount': 'secretCount',
+            },
             ExpressionAttributeValues: {
               ':seq': seq,
               ':next': seq + 1,

@@ -19,11 +19,11 @@ contract JobsTest is Stack {
         vm.assertEq(funded, BUDGET);
         vm.assertEq(token.balanceOf(address(rewards)), BUDGET);
         vm.assertEq(token.balanceOf(address(jobs)), 0);
-        (address coordinator, uint32 rounds, uint32 latest, Jobs.Phase phase) = jobs.jobs(JOB);
+        (address coordinator, uint32 rounds, uint32 latest, bool finished) = jobs.jobs(JOB);
         vm.assertEq(coordinator, alice);
         vm.assertEq(rounds, 8);
         vm.assertEq(latest, 0);
-        vm.assertTrue(phase == Jobs.Phase.Idle);
+        vm.assertFalse(finished);
     }
 
     function test_creating_twice_pays_once_and_differing_reverts() public {
@@ -90,9 +90,9 @@ contract JobsTest is Stack {
         open(2, "two");
         closeAndOpen(1, "v1", "two");
         vm.assertEq(vm.getRecordedLogs().length, 0);
-        (, , uint32 latest, Jobs.Phase phase) = jobs.jobs(JOB);
+        (, , uint32 latest, ) = jobs.jobs(JOB);
         vm.assertEq(latest, 2);
-        vm.assertTrue(phase == Jobs.Phase.Open);
+        vm.assertEq(jobs.closings(JOB, 2), 0);
     }
 
     function test_differing_repeats_revert() public {
@@ -108,13 +108,25 @@ contract JobsTest is Stack {
         close(0, "other");
     }
 
+    function test_rounds_come_one_after_the_other() public {
+        vm.expectRevert(abi.encodeWithSelector(Jobs.RoundOutOfOrder.selector, JOB, 2, 0));
+        open(2, "two");
+        vm.expectRevert(abi.encodeWithSelector(Jobs.RoundOutOfOrder.selector, JOB, 0, 0));
+        open(0, "zero");
+        vm.expectRevert(abi.encodeWithSelector(Jobs.RoundOutOfOrder.selector, JOB, 1, 0));
+        close(1, "v1");
+        open(1, "one");
+        vm.expectRevert(abi.encodeWithSelector(Jobs.RoundStillOpen.selector, JOB, 1));
+        open(2, "two");
+    }
+
     function test_close_and_open_finishes_what_a_crash_left_half_done() public {
         open(1, "one");
         close(1, "v1");
         closeAndOpen(1, "v1", "two");
-        (, , uint32 latest, Jobs.Phase phase) = jobs.jobs(JOB);
+        (, , uint32 latest, ) = jobs.jobs(JOB);
         vm.assertEq(latest, 2);
-        vm.assertTrue(phase == Jobs.Phase.Open);
+        vm.assertEq(jobs.closings(JOB, 2), 0);
     }
 
     function test_only_the_coordinator_moves_a_job() public {
@@ -141,10 +153,10 @@ contract JobsTest is Stack {
         finish();
         open(1, "one");
         vm.assertEq(vm.getRecordedLogs().length, 0);
-        vm.expectRevert(
-            abi.encodeWithSelector(Jobs.RoundOutOfOrder.selector, JOB, 1, 1, Jobs.Phase.Finished)
-        );
+        vm.expectRevert(abi.encodeWithSelector(Jobs.Finished.selector, JOB));
         close(1, "v1");
+        vm.expectRevert(abi.encodeWithSelector(Jobs.Finished.selector, JOB));
+        open(2, "two");
     }
 
     function test_a_job_has_no_more_rounds_than_it_said() public {
@@ -174,9 +186,9 @@ contract JobsTest is Stack {
             );
             vm.assertEq(success ? 1 : 0, isNext || repeats ? 1 : 0);
             if (isNext) (latest, isOpen) = (round, opens);
-            (, , uint32 onChain, Jobs.Phase phase) = jobs.jobs(JOB);
+            (, , uint32 onChain, ) = jobs.jobs(JOB);
             vm.assertEq(onChain, latest);
-            vm.assertTrue(phase == (isOpen ? Jobs.Phase.Open : Jobs.Phase.Idle));
+            vm.assertEq(isOpen ? 1 : 0, jobs.closings(JOB, latest) == 0 ? 1 : 0);
         }
     }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { canonicalBytes, canonicalJson, hashJson } from '#core/canonicalJson.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { ByteWriter, compareBytes, int32View } from '#core/bytes.js';
 import { fromHex, parseRunnerId, sameHex, toHex } from '#core/hex.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import { toHex, type Hex } from '#core/hex.js';
 import { verifyProof } from '#core/merkle.js';
 import { openHash, selectionLeaf, selectionTree, type Opening } from '#core/openHash.js';
 import { trainingSeed } from '#core/seed.js';
@@ -22,11 +22,11 @@ describe('openHash', () => {
       {},
       { job: id('12', 32) },
       { round: 2 },
-      { baseVersion: ZERO_HASH },
-      { specHash: ZERO_HASH },
+      { baseVersion: id('21', 32) },
+      { specHash: id('34', 32) },
       { shift: 1 },
       { selection: rest },
-      { selection: [{ runner: first?.runner ?? ZERO_HASH, maxSamples: 2_001 }, ...rest] },
+      { selection: [{ runner: first?.runner ?? id('00', 20), maxSamples: 2_001 }, ...rest] },
       { selection: [...opening.selection, { runner: id('ff', 20), maxSamples: 1 }] },
     ];
     expect(new Set(changed.map((change) => openHash(sha256, { ...opening, ...change }))).size).toBe(
@@ -58,7 +58,7 @@ describe('openHash', () => {
 
 test('every runner has its own seed in every round of every job', () => {
   const of = { job: opening.job, round: 1, runner: id('0a', 20) };
-  const seeds = [of, { ...of, job: ZERO_HASH }, { ...of, round: 2 }, { ...of, runner: id('0b', 20) }].map(
+  const seeds = [of, { ...of, job: id('13', 32) }, { ...of, round: 2 }, { ...of, runner: id('0b', 20) }].map(
     (each) => toHex(trainingSeed(sha256, each)),
   );
   expect(new Set(seeds).size).toBe(4);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {
   decodeSafetensors,
   DTYPE_SIZES,
@@ -150,7 +150,19 @@ describe('a hostile file', () => {
     ['a shape whose product overflows', file({ a: entry(0, 0, [2 ** 32, 2 ** 32, 2 ** 32]) })],
     ['a shape whose product overflows to zero', file({ a: entry(0, 0, [2 ** 52, 2 ** 52, 0]) })],
     ['a negative extent', file({ a: entry(0, 1, [-1, -1]) }, 1)],
-    ['a shape of a thousand axes', file({ a: entry(0, 1, new Array(1_000).fill(1)) }, 1)],
+    [
+      'a shape of a thousand axes',
+      file(
+        {
+          a: entry(
+            0,
+            1,
+            Array.from({ length: 1_000 }, () => 1),
+          ),
+        },
+        1,
+      ),
+    ],
     ['an unknown type', file({ a: { ...entry(0, 1), dtype: 'F8' } }, 1)],
     ['a type from the prototype', file({ a: { ...entry(0, 1), dtype: 'constructor' } }, 1)],
     ['an entry with more fields', file({ a: { ...entry(0, 1), more: 1 } }, 1)],

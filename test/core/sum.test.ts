@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { accumulate, ExactSum, sumBlock } from '#core/sum.js';
 import { sumKernel, VALUES_PER_BLOCK } from '#core/sumKernel.js';
 
@@ -51,7 +51,10 @@ describe('ExactSum', () => {
   test('is exact where its magnitude is the largest possible', () => {
     const lowest = new Int32Array(10_000).fill(-(2 ** 31) + 1);
     const sum = new ExactSum(lowest.length);
-    sum.addAll([lowest, lowest, lowest, lowest], new Array<number>(4).fill(2 ** 20));
+    sum.addAll(
+      [lowest, lowest, lowest, lowest],
+      Array.from({ length: 4 }, () => 2 ** 20),
+    );
     expect(new Set(sum.values)).toEqual(new Set([-(2 ** 53) + 2 ** 22]));
   });
 

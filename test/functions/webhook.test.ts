@@ -48,16 +48,14 @@ beforeEach(async () => {
   await rung();
 });
 
-const post = (trigger: string, headers: Record<string, string>, body: string | ReadableStream<Uint8Array>) =>
-  (async () =>
-    app.request(
-      new Request(`http://stack.example/webhooks/${trigger}`, {
-        method: 'POST',
-        headers,
-        body,
-        duplex: 'half',
-      }),
-    ))();
+const post = async (
+  trigger: string,
+  headers: Record<string, string>,
+  body: string | ReadableStream<Uint8Array>,
+) => {
+  const init = { method: 'POST', headers, body, duplex: 'half' } as const;
+  return app.request(new Request(`http://stack.example/webhooks/${trigger}`, init));
+};
 const push = (body = pushBody(), options: Parameters<typeof githubHeaders>[1] = {}) =>
   post('pushes', githubHeaders(body, options), body);
 const problemOf = async (answer: Response) => ({
@@ -158,9 +156,9 @@ describe('an authentic delivery that starts nothing', () => {
   });
 });
 
-describe('a delivery is refused', () => {
-  const count = async () => (await table.listJobs()).length;
+const count = async () => (await table.listJobs()).length;
 
+describe('a delivery is refused', () => {
   test.each<[string, string, () => Promise<Response>]>([
     ['NOT_SIGNED', 'without a signature', () => post('pushes', { 'x-github-event': 'push' }, pushBody())],
     [
@@ -234,16 +232,17 @@ describe('a delivery is refused', () => {
   });
 });
 
+const call = async (id: string, body: string, timestamp?: number) => {
+  const answer = await post(
+    'calls',
+    standardHeaders(body, { id, ...(timestamp ? { timestamp } : {}) }),
+    body,
+  );
+  return (await answer.json()) as { job: string; repeated: boolean };
+};
+
 describe('a Standard Webhooks call', () => {
   test('is one job for each webhook-id, whatever its body and time', async () => {
-    const call = async (id: string, body: string, timestamp?: number) => {
-      const answer = await post(
-        'calls',
-        standardHeaders(body, { id, ...(timestamp ? { timestamp } : {}) }),
-        body,
-      );
-      return (await answer.json()) as { job: string; repeated: boolean };
-    };
     const first = await call('msg_a', '{"type":"data.ready"}');
     expect(first).toEqual({ job: hashJson(sha256, ['standard', 'calls', 'msg_a']), repeated: false });
     const retried = await call(

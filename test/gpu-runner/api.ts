@@ -30,6 +30,11 @@ export interface TestApi {
   start(): Promise<void>;
 }
 
+const ends: (() => Promise<void>)[] = [];
+afterAll(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+
 export async function startApi(): Promise<TestApi> {
   const stateDir = await temporaryFolder();
   const [dynamoPort, s3Port, port] = await Promise.all([freePort(), freePort(), freePort()]);
@@ -98,7 +103,7 @@ export async function startApi(): Promise<TestApi> {
     },
   };
   await api.start();
-  afterAll(async () => {
+  ends.push(async () => {
     await api.stop();
     dynamo.destroy();
     s3.destroy();

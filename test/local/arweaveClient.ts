@@ -10,11 +10,10 @@ export class ArweaveClient {
     readonly key: JWKInterface,
   ) {}
 
-  static async open(port: number): Promise<ArweaveClient> {
-    return new ArweaveClient(
-      Arweave.init({ host: '127.0.0.1', port, protocol: 'http' }),
-      await generateArchiveKey(),
-    );
+  /** A new key takes seconds to make: hand one in where it need not be new. */
+  static async open(port: number, key?: JWKInterface): Promise<ArweaveClient> {
+    const arweave = Arweave.init({ host: '127.0.0.1', port, protocol: 'http' });
+    return new ArweaveClient(arweave, key ?? (await generateArchiveKey()));
   }
 
   async sign(data: Uint8Array | string, tags: Record<string, string> = {}): Promise<SignedTransaction> {

@@ -3,16 +3,22 @@ import { readdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { generateArchiveKey, type JWKInterface } from '#services/archiveKey.js';
 import { ArweaveClient } from './arweaveClient.js';
 import { endGateways, startGateway, temporaryFolder } from './gatewayProcess.js';
 
+let key: JWKInterface;
+
+beforeAll(async () => {
+  key = await generateArchiveKey();
+});
 afterAll(endGateways);
 
 test('kill -9 loses nothing: transactions, chunks, blocks, balances and an unfinished upload are there again', async () => {
   const folder = await temporaryFolder();
   let gateway = await startGateway(folder);
-  const client = await ArweaveClient.open(gateway.port);
+  const client = await ArweaveClient.open(gateway.port, key);
   const { arweave } = client;
   const data = randomBytes(600_000);
   const small = await client.post('small', { Kind: 'small' });
@@ -49,7 +55,7 @@ test('kill -9 loses nothing: transactions, chunks, blocks, balances and an unfin
 test('killed at many points of an upload, it never has half a file, and the upload can be finished', async () => {
   const folder = await temporaryFolder();
   let gateway = await startGateway(folder);
-  const client = await ArweaveClient.open(gateway.port);
+  const client = await ArweaveClient.open(gateway.port, key);
   const data = randomBytes(3_000_000);
   const transaction = await client.sign(data);
   await client.arweave.api.post('tx', { ...transaction.toJSON(), data: '' });
@@ -78,7 +84,7 @@ test('killed at many points of an upload, it never has half a file, and the uplo
 test('a transaction whose block was not written before the kill gets it at the next start', async () => {
   const folder = await temporaryFolder();
   const first = await startGateway(folder);
-  const client = await ArweaveClient.open(first.port);
+  const client = await ArweaveClient.open(first.port, key);
   const { id } = await client.post('content');
   await first.kill();
   await unlink(join(folder, 'blocks', '1.json'));

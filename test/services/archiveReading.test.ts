@@ -46,6 +46,10 @@ async function read(id: string, from = archive): Promise<Buffer> {
   return Buffer.from(await from.get(id));
 }
 
+async function headerOf(id: string): Promise<{ data_root: string }> {
+  return (await (await fetch(`${gateway.url}/tx/${id}`)).json()) as { data_root: string };
+}
+
 describe('get', () => {
   test('does not believe a gateway that gives other bytes, and takes them from the next', async () => {
     const data = randomBytes(600_000);
@@ -69,8 +73,7 @@ describe('get', () => {
       return { status: answer.status, body: Buffer.from(await answer.arrayBuffer()) };
     };
     await expect(hasty(swapped).get(mine.id)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT' });
-    const headerOf = async (id: string) => (await (await fetch(`${gateway.url}/tx/${id}`)).json()) as object;
-    const otherHeader = (await headerOf(other.id)) as { data_root: string };
+    const otherHeader = await headerOf(other.id);
     // Also when it puts the right id on it, or another data root under the right signature.
     const forgeries = [
       { ...otherHeader, id: mine.id },

@@ -138,12 +138,12 @@ describe('a refusal', () => {
       details: { error: 'ERC20InsufficientAllowance' },
     });
     await until(async () => (await pendingCount(spender)) === 1);
-    const dear = { maxPriorityFeePerGas: 10n ** 11n, maxFeePerGas: 10n ** 12n };
+    const dear = { maxPriorityFeePerGas: 10n ** 11n, maxFeePerGas: 10n ** 12n, gasLimit: 100_000n };
     const revoke = token.approve(addressOf(spender), 0n);
     await owner.connect(anvil.provider).sendTransaction({ ...revoke, ...dear });
     await anvil.provider.send('evm_mine', []);
-    await refused;
     await anvil.provider.send('evm_setAutomine', [true]);
+    await refused;
     expect(await count(spender)).toBe(1);
 
     await asOwner.send('allow again', token.approve(addressOf(spender), 10n));

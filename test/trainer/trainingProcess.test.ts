@@ -17,7 +17,11 @@ afterAll(async () => {
 });
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
-const tiny = { shape: [4], x: Float32Array.from({ length: 40 }, (_, i) => Math.sin(i)), y: Uint8Array.from({ length: 10 }, (_, i) => i % 3) };
+const tiny = {
+  shape: [4],
+  x: Float32Array.from({ length: 40 }, (_, i) => Math.sin(i)),
+  y: Uint8Array.from({ length: 10 }, (_, i) => i % 3),
+};
 
 describe('training the example network on real digits', () => {
   const train = digits(0, 600);
@@ -27,7 +31,11 @@ describe('training the example network on real digits', () => {
   test('lowers the loss, recognises digits it has not seen, and reports on the way', async () => {
     const reports: TrainProgress[] = [];
     const result = await training.train(request, { onProgress: (progress) => reports.push(progress) });
-    expect(result).toMatchObject({ samples: 600, steps: 120, runtime: { onnxruntime: '1.30.0', provider: 'cpu', threads: 1 } });
+    expect(result).toMatchObject({
+      samples: 600,
+      steps: 120,
+      runtime: { onnxruntime: '1.30.0', provider: 'cpu', threads: 1 },
+    });
     expect(result.runtime.cpu).toMatch(/^(avx512|avx2|sse|x64|arm64)$/);
     expect(reports[0]?.loss).toBeGreaterThan(2);
     expect(result.loss).toBeLessThan(1);
@@ -67,6 +75,18 @@ describe('training the example network on real digits', () => {
     }
   });
 
+  test('repeats to the bit with two threads as well', async () => {
+    const two = new TrainingProcess({ threads: 2 });
+    try {
+      expect((await two.train(request)).runtime.threads).toBe(2);
+      const first = readFileSync(request.out);
+      await two.train(request);
+      expect(readFileSync(request.out).equals(first)).toBe(true);
+    } finally {
+      await two.close();
+    }
+  });
+
   test('gives other bits for another seed', async () => {
     await training.train(request);
     const first = readFileSync(request.out);
@@ -84,19 +104,27 @@ describe('training the example network on real digits', () => {
 test('pixels as uint8 train like the same pixels as float32', async () => {
   const { shape, x, y } = digits(0, 30);
   const pixels = writeJob(folder, cnn(), { shape, x, y });
-  const floats = writeJob(folder, cnn(), { shape, x: Float32Array.from(x, (pixel) => pixel / 255), y: BigInt64Array.from(y, BigInt) });
+  const floats = writeJob(folder, cnn(), {
+    shape,
+    x: Float32Array.from(x, (pixel) => pixel / 255),
+    y: BigInt64Array.from(y, BigInt),
+  });
   await training.train(pixels);
   await training.train(floats);
   expect(readTensors(floats.out)).toEqual(readTensors(pixels.out));
 });
 
 test('requests made at once are served one after the other', async () => {
-  const requests = [0.1, 0.2, 0.3].map((lr) => writeJob(folder, linear(), tiny, { optimizer: { name: 'sgd', lr } }));
+  const requests = [0.1, 0.2, 0.3].map((lr) =>
+    writeJob(folder, linear(), tiny, { optimizer: { name: 'sgd', lr } }),
+  );
   const order: number[] = [];
-  await Promise.all(requests.map(async (request, index) => {
-    await training.train(request);
-    order.push(index);
-  }));
+  await Promise.all(
+    requests.map(async (request, index) => {
+      await training.train(request);
+      order.push(index);
+    }),
+  );
   expect(order).toEqual([0, 1, 2]);
   expect(new Set(requests.map(({ out }) => readTensors(out)['b']?.[0])).size).toBe(3);
 });
@@ -154,12 +182,16 @@ describe('a training that is called off', () => {
 });
 
 describe('what cannot be trained is refused with its reason', () => {
-  const refused = (request: ReturnType<typeof writeJob>) => expect(training.train(request)).rejects;
-
   test('a loss that explodes, with step, epoch and batch', async () => {
-    const request = writeJob(folder, cnn(), digits(0, 200), { optimizer: { name: 'sgd', lr: 1e6 }, epochs: 2 });
+    const request = writeJob(folder, cnn(), digits(0, 200), {
+      optimizer: { name: 'sgd', lr: 1e30 },
+      epochs: 2,
+    });
     const error: unknown = await training.train(request).catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ code: 'TRAINING_NOT_FINITE', details: { step: expect.any(Number), epoch: expect.any(Number), batch: expect.any(Number) } });
+    expect(error).toMatchObject({
+      code: 'TRAINING_NOT_FINITE',
+      details: { step: expect.any(Number), epoch: expect.any(Number), batch: expect.any(Number) },
+    });
     expect(String(error)).toMatch(/step \d+ of 40 \(epoch [12], batch \d+ of 20\)/);
     expect(existsSync(request.out)).toBe(false);
   });
@@ -167,11 +199,20 @@ describe('what cannot be trained is refused with its reason', () => {
   test('data with NaN, at the step that meets it', async () => {
     const x = Float32Array.from(tiny.x);
     x[17] = NaN;
-    await refused(writeJob(folder, linear(), { ...tiny, x }, { batch: 1 })).toThrow(code('TRAINING_NOT_FINITE'));
+    await refused(writeJob(folder, linear(), { ...tiny, x }, { batch: 1 })).toThrow(
+      code('TRAINING_NOT_FINITE'),
+    );
   });
 
   test('weights that only the last step made infinite', async () => {
-    await refused(writeJob(folder, linear(), { ...tiny, x: tiny.x.map((value) => value * 1e30) }, { batch: 10, optimizer: { name: 'sgd', lr: 1e20 } })).toThrow(/weight [wb] became NaN or infinite in step 1 of 1/);
+    await refused(
+      writeJob(
+        folder,
+        linear(),
+        { ...tiny, x: tiny.x.map((value) => value * 1e30) },
+        { batch: 10, optimizer: { name: 'sgd', lr: 1e20 } },
+      ),
+    ).toThrow(/weight [wb] became NaN or infinite in step 1 of 1/);
   });
 
   test('samples of another shape, both said', async () => {
@@ -180,11 +221,15 @@ describe('what cannot be trained is refused with its reason', () => {
   });
 
   test('labels the model has no output for', async () => {
-    await refused(writeJob(folder, linear(), { ...tiny, y: tiny.y.map((label) => label * 2) })).toThrow(/3 classes.*up to 4/);
+    await refused(writeJob(folder, linear(), { ...tiny, y: tiny.y.map((label) => label * 2) })).toThrow(
+      /3 classes.*up to 4/,
+    );
   });
 
   test('negative labels', async () => {
-    await refused(writeJob(folder, linear(), { ...tiny, y: Int32Array.from(tiny.y, (label) => label - 1) })).toThrow(code('FORMAT_INVALID'));
+    await refused(
+      writeJob(folder, linear(), { ...tiny, y: Int32Array.from(tiny.y, (label) => label - 1) }),
+    ).toThrow(code('FORMAT_INVALID'));
   });
 
   test('weights of another model', async () => {
@@ -194,7 +239,10 @@ describe('what cannot be trained is refused with its reason', () => {
   });
 
   test('a model whose output is not a row of classes', async () => {
-    const image = modelOf([1, 4], (builder) => void builder.node('Conv', ['x', weight(builder, 'k', [1, 1, 1])], {}, 'logits'));
+    const image = modelOf(
+      [1, 4],
+      (builder) => void builder.node('Conv', ['x', weight(builder, 'k', [1, 1, 1])], {}, 'logits'),
+    );
     await refused(writeJob(folder, image, { ...tiny, shape: [1, 4] })).toThrow(/\[batch, classes\]/);
   });
 
@@ -208,11 +256,22 @@ describe('what cannot be trained is refused with its reason', () => {
   });
 
   test('a place for the result that does not exist', async () => {
-    await refused(writeJob(folder, linear(), tiny, { out: join(folder, 'no', 'such', 'folder') })).toThrow(/cannot be written/);
+    await refused(writeJob(folder, linear(), tiny, { out: join(folder, 'no', 'such', 'folder') })).toThrow(
+      /cannot be written/,
+    );
   });
 
   test('nonsense in the request, all of it named', async () => {
-    await refused(writeJob(folder, linear(), tiny, { epochs: 0, batch: 1.5, optimizer: { name: 'sgd', lr: NaN }, throttle: 0.5, prox: -1, seed: new Uint8Array(4) })).toThrow(/epochs.*batch.*lr.*prox.*throttle.*seed/);
+    await refused(
+      writeJob(folder, linear(), tiny, {
+        epochs: 0,
+        batch: 1.5,
+        optimizer: { name: 'sgd', lr: NaN },
+        throttle: 0.5,
+        prox: -1,
+        seed: new Uint8Array(4),
+      }),
+    ).toThrow(/epochs.*batch.*lr.*prox.*throttle.*seed/);
   });
 
   test('no training process where one was expected', async () => {
@@ -225,10 +284,16 @@ describe('what cannot be trained is refused with its reason', () => {
     const script = join(folder, 'broken.mjs');
     writeFileSync(script, `console.error('the library is missing'); process.exit(3);`);
     const other = new TrainingProcess({ childPath: script });
-    await expect(other.train(writeJob(folder, linear(), tiny))).rejects.toThrow(/exit code 3.*the library is missing/);
+    await expect(other.train(writeJob(folder, linear(), tiny))).rejects.toThrow(
+      /exit code 3.*the library is missing/,
+    );
     await other.close();
   });
 });
+
+function refused(request: ReturnType<typeof writeJob>) {
+  return expect(training.train(request)).rejects;
+}
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));

@@ -31,7 +31,7 @@ export function tensorAttribute(node: NodeProto, name: string): TensorProto | un
 
 /** `Conv node "conv1"`, as errors name it. */
 export function describeNode(node: NodeProto): string {
-  return `${node.domain ? `${node.domain}.` : ''}${node.opType} node "${node.name || (node.output[0] ?? '')}"`;
+  return `${node.domain ? `${node.domain}.` : ''}${node.opType} node "${(node.name || (node.output[0] ?? '')).slice(0, 200)}"`;
 }
 
 function find(node: NodeProto, name: string, type: AttributeType): AttributeProto | undefined {

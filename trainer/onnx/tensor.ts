@@ -10,6 +10,9 @@ import {
 /** Static dimensions of a value, outermost first; [] is a scalar. */
 export type Shape = readonly number[];
 
+/** No operator of a network has use for more dimensions; a bound keeps work on shapes constant. */
+export const maxRank = 16;
+
 export function elementCount(shape: Shape): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
@@ -24,13 +27,13 @@ export function intTensor(name: string, shape: Shape, values: readonly number[])
 }
 
 /**
- * The dims of a tensor, checked: not negative, and small enough that the element count is a safe integer.
+ * The dims of a tensor, checked: not negative, and small enough that the element count is a safe integer; at most maxRank.
  * @throws MODEL_NOT_ONNX
  */
 export function tensorShape(tensor: TensorProto): Shape {
   const shape = tensor.dims.map(Number);
-  if (!shape.every((dim) => dim >= 0) || !Number.isSafeInteger(elementCount(shape)))
-    throw malformed(tensor, `has the impossible dims [${tensor.dims.join(', ')}]`);
+  if (shape.length > maxRank || !shape.every((dim) => dim >= 0) || !Number.isSafeInteger(elementCount(shape)))
+    throw malformed(tensor, `has the impossible dims [${tensor.dims.slice(0, maxRank).join(', ')}]`);
   return shape;
 }
 

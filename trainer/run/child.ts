@@ -30,8 +30,11 @@ function perform(message: ChildRequest) {
   }
 }
 
+/** An answer that cannot be sent has no parent to go to. */
 function answer(message: ChildAnswer): void {
-  process.send?.(message);
+  process.send?.(message, undefined, {}, (error) => {
+    if (error) process.exit();
+  });
 }
 
 function failure(error: unknown): ChildAnswer {

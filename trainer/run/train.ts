@@ -76,7 +76,7 @@ interface StepCount {
 class Run {
   readonly #x: ort.Tensor;
   readonly #y: ort.Tensor;
-  readonly #start: readonly WeightTensor[];
+  readonly #start: ReadonlyMap<string, ort.Tensor>;
   readonly #weights: Map<string, ort.Tensor>;
   readonly #count: StepCount;
   readonly #throttle: number;
@@ -99,10 +99,10 @@ class Run {
         ? new ort.Tensor('uint8', data.x as Uint8Array, dims)
         : new ort.Tensor('float32', data.x as Float32Array, dims);
     this.#y = new ort.Tensor('int32', data.y, [data.samples]);
-    this.#start = weights;
-    this.#weights = new Map(
+    this.#start = new Map(
       weights.map((weight) => [weight.name, new ort.Tensor('float32', weight.data, weight.dims)]),
     );
+    this.#weights = new Map(this.#start);
     this.#count = count;
     this.#throttle = throttle;
     this.#onProgress = onProgress;
@@ -140,20 +140,21 @@ class Run {
     return total;
   }
 
-  /** The trained weights, in the order of the first ones. */
+  /** The trained weights. */
   finish(): WeightTensor[] {
-    return this.#start.map(({ name, dims }) => {
-      const data = floats(this.#weights.get(name));
+    return [...this.#weights].map(([name, tensor]) => {
+      const data = floats(tensor);
       if (!data.every(Number.isFinite)) throw this.#notFinite(this.#step, `The weight ${name}`);
-      return { name, dims, data };
+      return { name, dims: tensor.dims, data };
     });
   }
 
   #feeds(plan: TrainingPlan, order: Int32Array, batch: number): Record<string, ort.Tensor> {
     const { names } = plan;
-    const weights = plan.weights.map(
-      ({ name, before }) => [before, this.#weights.get(name) as ort.Tensor] as const,
-    );
+    const weights = plan.weights.flatMap(({ name, before, anchor }) => [
+      [before, this.#weights.get(name) as ort.Tensor] as const,
+      ...(anchor === undefined ? [] : [[anchor, this.#start.get(name) as ort.Tensor] as const]),
+    ]);
     return {
       ...Object.fromEntries(weights),
       [names.data]: this.#x,

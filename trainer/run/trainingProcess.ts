@@ -15,7 +15,6 @@ import type {
 export type {
   EvaluateRequest,
   EvaluateResult,
-  Runtime,
   TrainProgress,
   TrainRequest,
   TrainResult,

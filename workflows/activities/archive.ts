@@ -14,15 +14,23 @@ export function archiveTags(kind: string, job: Hex, more: Record<string, string>
   return { 'App-Name': 'Roundtable', Kind: kind, Job: job, 'Content-Type': 'application/octet-stream', ...more };
 }
 
-/** The bytes as they are archived: for the spec's recipients only, or in the clear. */
-export function sealFor(spec: JobSpec, bytes: Uint8Array, context: Hex): Uint8Array {
+/**
+ * Archives a parameter or state file: in the clear, or sealed for the spec's recipients. Sealing is random, so a
+ * repeat after a crash looks for the copy that is there instead of making other bytes.
+ */
+export async function archiveVersionFile(
+  deps: Dependencies,
+  spec: JobSpec,
+  sha: Hex,
+  tags: Record<string, string>,
+): Promise<string> {
+  const bytes = await deps.artifacts.get(sha);
   const { recipients } = spec.archive;
-  if (!recipients) return bytes;
-  return seal(
-    bytes,
-    recipients.map(({ member, publicKey }) => ({ id: member, publicKey: fromHex(publicKey, 32) })),
-    context,
-  );
+  if (!recipients) return (await deps.archive.put(bytes, tags)).id;
+  const [copy] = await deps.archive.find(tags, { owners: [deps.archiveOwner], limit: 1 });
+  if (copy) return copy.id;
+  const readers = recipients.map(({ member, publicKey }) => ({ id: member, publicKey: fromHex(publicKey, 32) }));
+  return (await deps.archive.put(seal(bytes, readers, sha), tags)).id;
 }
 
 export async function archiveModel(
@@ -30,11 +38,13 @@ export async function archiveModel(
   input: { prepared: PreparedJob; round: number; version: ModelRef },
 ): Promise<ArchivedModel> {
   const { prepared, round, version } = input;
-  const put = async (kind: string, sha: Hex) => {
-    const bytes = sealFor(prepared.spec, await deps.artifacts.get(sha), sha);
-    const tags = archiveTags(kind, prepared.job, { Round: String(round), Version: version.versionId });
-    return (await deps.archive.put(bytes, tags)).id;
-  };
+  const put = (kind: string, sha: Hex) =>
+    archiveVersionFile(
+      deps,
+      prepared.spec,
+      sha,
+      archiveTags(kind, prepared.job, { Round: String(round), Version: version.versionId }),
+    );
   const [model, state] = await Promise.all([
     put('model', version.params),
     version.state ? put('state', version.state) : null,

@@ -15,6 +15,8 @@ export interface Dependencies {
   table: Table;
   artifacts: Artifacts;
   archive: Archive;
+  /** Arweave address of the key that archives. */
+  archiveOwner: string;
   chain: Chain;
   credits: Queue;
   evaluator: { evaluate(request: EvaluateRequest): Promise<EvaluateResult> };

@@ -10,7 +10,7 @@ import { sha256 } from '#services/sha256.js';
 import { readModel, type Model } from '#trainer/model.js';
 import { checkModelData } from '#trainer/modelData.js';
 import type { PreparedJob } from '../types.js';
-import { archiveTags, sealFor } from './archive.js';
+import { archiveTags, archiveVersionFile } from './archive.js';
 import type { Dependencies } from './dependencies.js';
 import { evaluateVersion } from './evaluate.js';
 import { loadVersion, genesisVersion } from './versions.js';
@@ -35,9 +35,12 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
     deps.artifacts
       .get(base.graph)
       .then((bytes) => deps.archive.put(bytes, archiveTags('graph', job, { 'Content-Type': 'application/onnx' }))),
-    deps.artifacts
-      .get(base.params)
-      .then((bytes) => deps.archive.put(sealFor(spec, bytes, base.params), archiveTags('model', job, { Round: '0', Version: base.versionId }))),
+    archiveVersionFile(
+      deps,
+      spec,
+      base.params,
+      archiveTags('model', job, { Round: '0', Version: base.versionId }),
+    ),
   ]);
   const manifest: GenesisManifest = {
     hashed: {
@@ -57,7 +60,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
         stateRoot: base.stateRoot,
       },
       graph: { sha256: base.graph, archive: graph.id },
-      model: { sha256: base.params, archive: archived.id },
+      model: { sha256: base.params, archive: archived },
     },
     measured: evaluation,
   };
@@ -66,7 +69,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
     canonicalBytes(manifest),
     archiveTags('manifest', job, { Round: '0', 'Manifest-Hash': hash, 'Content-Type': 'application/json' }),
   );
-  const archive = { model: archived.id, manifest: id, manifestHash: hash };
+  const archive = { model: archived, manifest: id, manifestHash: hash };
   const number = latest?.number ?? 0;
   if (base.versionId !== latest?.model.versionId)
     await deps.table.putVersion({

@@ -1,0 +1,21 @@
+import type { Verb } from '../run.js';
+import { dataVerbs } from './data.js';
+import { demoVerb } from './demo.js';
+import { jobVerbs } from './job.js';
+import { modelVerbs } from './model.js';
+import { rewardVerbs } from './rewards.js';
+import { runnerVerbs } from './runner.js';
+import { stackVerbs } from './stack.js';
+import { triggerVerbs } from './trigger.js';
+
+/** In the order in which help lists them. */
+export const verbs: readonly Verb[] = [
+  stackVerbs,
+  demoVerb,
+  jobVerbs,
+  triggerVerbs,
+  runnerVerbs,
+  modelVerbs,
+  rewardVerbs,
+  dataVerbs,
+];

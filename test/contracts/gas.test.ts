@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { id, Wallet } from 'ethers';
+import type { Address } from '#contracts/deployment.js';
+import { toHex } from '#core/hex.js';
+import { epochTree } from '#core/rewards.js';
+import { sha256 } from '#services/sha256.js';
+import type { TransactionRequest } from '#services/chain/transactions.js';
+import {
+  addressOf,
+  archiveId,
+  closing,
+  giveEther,
+  hash,
+  startChainStack,
+  type ChainStack,
+} from '#test/services/chainStack.js';
+
+/** Gas of whole transactions (calldata and the base of 21,000 included) under the rules of this hardfork. */
+const hardfork = 'prague';
+const committed = JSON.parse(readFileSync('contracts/gas.json', 'utf8')) as Record<string, number>;
+
+let stack: ChainStack;
+beforeAll(async () => {
+  stack = await startChainStack({ hardfork });
+});
+afterAll(() => stack.stop());
+
+test('every call costs what contracts/gas.json says; a change of cost is a change of that file', async () => {
+  const measured: Record<string, number> = {};
+  const { calls, deployment, founder, member, anvil } = stack;
+  const payer = addressOf(member);
+  const send = async (wallet: Wallet, request: TransactionRequest, name?: string) => {
+    const { gasUsed, hash } = await stack.sender(wallet).send(`step ${(steps += 1)}`, request);
+    if (name !== undefined) measured[name] = Number(gasUsed);
+    return hash;
+  };
+  let steps = 0;
+
+  // Consortium
+  await send(
+    founder,
+    calls.consortium.addMember(payer, 'A member', 'https://stack.member.example'),
+    'addMember',
+  );
+  const runner = new Wallet(id('runner'));
+  await giveEther(anvil, runner);
+  await send(founder, calls.token.transfer(addressOf(runner), 1_000n));
+  await send(runner, calls.token.approve(deployment.consortium, 1_000n));
+  await send(runner, calls.consortium.register(payer, 100n), 'register');
+
+  // Jobs
+  const budget = 10n ** 21n;
+  await send(founder, calls.token.transfer(payer, 2n * budget));
+  await send(member, calls.token.approve(deployment.jobs, 2n * budget));
+  const job = hash('job');
+  const creation = {
+    job,
+    specHash: hash('spec'),
+    parentVersion: null,
+    genesisVersion: hash('genesis'),
+    manifestHash: hash('manifest'),
+    archiveId,
+    rounds: 100,
+    budget,
+  };
+  await send(member, calls.jobs.create(creation), 'create, first job of a coordinator');
+  await send(member, calls.jobs.create({ ...creation, job: hash('second') }), 'create, later job');
+  await send(member, calls.jobs.open(job, 1, hash('open 1')), 'open');
+  await send(member, calls.jobs.close(closing(job, 1)), 'close');
+  await send(member, calls.jobs.close(closing(job, 1)), 'close, repeated');
+  await send(member, calls.jobs.open(job, 2, hash('open 2')));
+  await send(member, calls.jobs.closeAndOpen(closing(job, 2), hash('open 3')), 'closeAndOpen');
+  await send(member, calls.jobs.finish(job), 'finish');
+
+  // Rewards: 1,000 accounts that earn something in every epoch
+  let epoch = 0;
+  let before = new Map<Address, bigint>();
+  const settle = async (count: number, name?: string) => {
+    epoch += 1;
+    const accounts = Array.from({ length: count }, (_, index) => account(index)).map((account) => {
+      const previous = before.get(account) ?? 0n;
+      const amount = 10n ** 15n;
+      return { account, previous, cumulative: previous + amount, deltas: [{ job, round: epoch, amount }] };
+    });
+    before = new Map(accounts.map(({ account, cumulative }) => [account, cumulative]));
+    const tree = epochTree(sha256, { accounts });
+    const total = accounts.reduce((sum, { cumulative }) => sum + cumulative, 0n);
+    await send(
+      member,
+      calls.rewards.publish(epoch, toHex(tree.root), count, total, hash(`epoch ${epoch}`)),
+      name,
+    );
+    await anvil.provider.send('evm_increaseTime', [60]);
+    await anvil.provider.send('evm_mine', []);
+    return tree.leaves;
+  };
+  const claim = async (leaf: Parameters<typeof calls.rewards.claim>[2] | undefined, name: string) => {
+    if (leaf === undefined) throw new Error('The tree has no such leaf.');
+    await send(founder, calls.rewards.claim(payer, epoch, leaf), name);
+  };
+  const four = await settle(4, 'publish, first epoch of a payer');
+  await claim(four[2], 'claim, first of an account, 4 leaves');
+  await claim((await settle(4))[2], 'claim, later, 4 leaves');
+  await claim((await settle(16))[2], 'claim, later, 16 leaves');
+  const thousand = await settle(1_000);
+  await claim(thousand[2], 'claim, later, 1,000 leaves');
+  await claim(thousand[2], 'claim, repeated, 1,000 leaves');
+  await send(
+    founder,
+    calls.rewards.claimMany(payer, epoch, thousand.slice(4, 14)),
+    'claimMany, first of 10 accounts, 1,000 leaves',
+  );
+  while (epoch < 8) await settle(1_000);
+  await settle(1_000, 'publish, from the ninth epoch on');
+
+  expect(measured).toEqual(committed);
+});
+
+/** Like real addresses, without zero bytes, which would cost less. */
+function account(index: number): Address {
+  return `0x${'ab'.repeat(16)}${(0x11111111 + index * 0x10101).toString(16)}`;
+}
