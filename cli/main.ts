@@ -2,6 +2,9 @@
 import { runCommand } from './run.js';
 import { openTerminal } from './terminal/terminal.js';
 
+// The SDK of AWS tells everybody on Node 20 that it will want 22 some day; that is for us, not for them.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
 const interrupt = new AbortController();
 process.on('SIGINT', () => interrupt.abort(new Error('interrupted')));
 process.on('SIGTERM', () => interrupt.abort(new Error('terminated')));

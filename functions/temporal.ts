@@ -54,13 +54,6 @@ export function openTemporal(options: { address: string; namespace: string }): T
     }
   }
 
-  const jobOptions = (job: JobId) => ({
-    taskQueue: coordinatorQueue,
-    workflowId: jobWorkflowId(job),
-    workflowIdReusePolicy: 'REJECT_DUPLICATE' as const,
-    args: [{ job }],
-  });
-
   return {
     async startJob(job) {
       try {
@@ -107,6 +100,13 @@ export function openTemporal(options: { address: string; namespace: string }): T
     close: () => close(),
   };
 }
+
+const jobOptions = (job: JobId) => ({
+  taskQueue: coordinatorQueue,
+  workflowId: jobWorkflowId(job),
+  workflowIdReusePolicy: 'REJECT_DUPLICATE' as const,
+  args: [{ job }],
+});
 
 /** A call that takes longer is given up; repeating it is harmless. */
 const callSeconds = 8;

@@ -85,12 +85,7 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
   let answer = signed?.answer;
   if (!update || !answer) {
     const made = await makeUpdate(parts, task, policy.throttle, control);
-    await work.keep(
-      job,
-      round,
-      { openHash: task.opening.openHash, answer: answer ?? made.answer },
-      made.update,
-    );
+    await work.keep(job, round, { openHash: task.opening.openHash, answer: made.answer }, made.update);
     update = made.update;
     answer ??= made.answer;
   } else log.info({ job, round }, 'the update of this round was signed before; sending the same again');

@@ -2,7 +2,14 @@ import { EventEmitter } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { bucketName, tableName } from '#core/names.js';
-import { enterConsortium, localMembers, localRunners, type LocalMember, type LocalRunner } from './consortium/members.js';
+import {
+  enterConsortium,
+  localMembers,
+  localRunners,
+  type LocalMember,
+  type LocalRunner,
+  type RunnerPlan,
+} from './consortium/members.js';
 import { localContracts } from './consortium/contracts.js';
 import type { Dataset } from './consortium/dataset.js';
 import { archiveKeyFile, walletFile } from './consortium/keys.js';
@@ -47,7 +54,9 @@ export interface StackOptions {
   data: { name: string; load: () => Dataset }[];
   /** Called before anything starts, so that nothing is missed. */
   onOpen?: (supervisor: Supervisor, news: EventEmitter<StackNews>) => void;
-  /** Runners that are not started at once. */
+  /** Other runners than the demo's four. */
+  plan?: readonly RunnerPlan[];
+  /** Runners are registered and have their folders, but no process is started for them. */
   holdRunners?: boolean;
 }
 
@@ -80,7 +89,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
     const fixed = Object.fromEntries(portNames.map((name) => [name, options.ports?.[name] ?? null]));
     const { ports } = await supervisor.choosePorts(fixed as Record<PortName, number | null>);
     const members = localMembers(stateDir);
-    const runners = localRunners(stateDir, members);
+    const runners = localRunners(stateDir, members, options.plan);
     const founder = walletFile(stateDir, 'founder');
     const [coordinator] = members;
     if (!coordinator) throw new TypeError('The local consortium has no members.');
@@ -176,13 +185,9 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
 
 /** Everything but the lock and the ports: keys, chain, archive, table, histories. */
 function forget(stateDir: string): void {
-  const names = [
-    ...['keys', 'runners', 'arweave', 's3', 'scratch', 'logs', 'deployment.json', 'stack.json', 'triggers'],
-    ...['chain.json', 'chain.json.copy', 'dynamodb.sqlite', 'temporal.sqlite'].flatMap((name) => [
-      name,
-      `${name}-wal`,
-      `${name}-shm`,
-    ]),
-  ];
+  const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json'];
+  const folders = ['keys', 'runners', 'arweave', 's3', 'scratch', 'logs', 'triggers'];
+  const databases = ['dynamodb.sqlite', 'temporal.sqlite'].flatMap((name) => [name, `${name}-wal`, `${name}-shm`]);
+  const names = files.concat(folders, databases);
   for (const name of names) rmSync(join(stateDir, name), { recursive: true, force: true });
 }

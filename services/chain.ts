@@ -6,10 +6,8 @@ import { jobReads, type JobReads } from './chain/jobs.js';
 import { rewardReads, type RewardReads } from './chain/rewards.js';
 import { ChainRpc } from './chain/rpc.js';
 
-export type { ChainMember, ChainRunner } from './chain/consortium.js';
 export type { ChainClosing, ChainJob, ChainRound } from './chain/jobs.js';
-export type { Anchor, Confirmed } from './chain/logs.js';
-export type { ChainClaim, ChainEpoch, ChainPurse } from './chain/rewards.js';
+export type { ChainEpoch } from './chain/rewards.js';
 
 /**
  * What the contracts say. Addresses go in and come out in lower case; lists are in the order of the chain;

@@ -1,7 +1,7 @@
-import { RoundtableError } from '#core/errors.js';
 import { differentiate } from './differentiate.js';
 import { batchSymbol, readGraph, shapesAt, type Graph } from './graph.js';
 import { softmaxCrossEntropy, type LossName } from './loss.js';
+import { countClasses } from './modelData.js';
 import { encodeModel, GraphBuilder, Names, valueInfo } from './onnx/builder.js';
 import { TensorProto_DataType as DataType } from './onnx/onnx.gen.js';
 import type { Shape } from './onnx/tensor.js';
@@ -71,7 +71,7 @@ export interface EvaluationPlan extends PlanShape {
  */
 export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions): TrainingPlan {
   const graph = readGraph(graphBytes);
-  const classes = countClasses(graph);
+  const classes = countClasses(graph.output);
   const { batch } = options;
   const { shapes } = shapesAt(graph, batch);
   const names = usedNames(graph);
@@ -153,7 +153,7 @@ export function compileEvaluation(
   options: Pick<TrainingOptions, 'loss' | 'input'>,
 ): EvaluationPlan {
   const graph = readGraph(graphBytes);
-  const classes = countClasses(graph);
+  const classes = countClasses(graph.output);
   const names = usedNames(graph);
   const builder = new GraphBuilder(names);
   const [data, labels] = [names.fresh('data'), names.fresh('labels')];
@@ -201,14 +201,4 @@ function usedNames(graph: Graph): Names {
 
 function sampleShape(graph: Graph): Shape {
   return graph.input.dims.slice(1).map(Number);
-}
-
-function countClasses(graph: Graph): number {
-  const [, classes, ...more] = graph.output.dims;
-  if (typeof classes !== 'number' || more.length > 0)
-    throw new RoundtableError(
-      'MODEL_SHAPE_MISMATCH',
-      `The output ${graph.output.name} has shape [${graph.output.dims.join(', ')}]; softmax cross-entropy expects [batch, classes].`,
-    );
-  return classes;
 }

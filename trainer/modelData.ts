@@ -20,12 +20,7 @@ export function checkModelData(model: Pick<Model, 'input' | 'output'>, data: Dat
       `The model's input ${model.input.name} takes samples of shape [${sample.join(', ')}]; the data has [${data.input.join(', ')}]. Use other data, or export the model for this shape.`,
       { model: sample, data: data.input },
     );
-  const [, classes, ...more] = model.output.dims;
-  if (typeof classes !== 'number' || more.length > 0)
-    throw mismatch(
-      `The model's output ${model.output.name} has shape [${model.output.dims.join(', ')}]; softmax cross-entropy expects [batch, classes].`,
-      { model: model.output.dims },
-    );
+  const classes = countClasses(model.output);
   if (data.classes > classes)
     throw mismatch(
       `The model tells ${classes} classes apart; the data has labels up to ${data.classes - 1}.`,
@@ -34,6 +29,20 @@ export function checkModelData(model: Pick<Model, 'input' | 'output'>, data: Dat
         data: data.classes,
       },
     );
+}
+
+/**
+ * How many classes an output tells apart.
+ * @throws MODEL_SHAPE_MISMATCH unless its shape is [batch, classes]
+ */
+export function countClasses(output: Model['output']): number {
+  const [, classes, ...more] = output.dims;
+  if (typeof classes !== 'number' || more.length > 0)
+    throw mismatch(
+      `The model's output ${output.name} has shape [${output.dims.join(', ')}]; softmax cross-entropy expects [batch, classes].`,
+      { model: output.dims },
+    );
+  return classes;
 }
 
 function mismatch(message: string, details: Record<string, unknown>): RoundtableError {

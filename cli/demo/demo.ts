@@ -15,7 +15,7 @@ import { openPublicRecord } from '../model/sources.js';
 import type { Emit } from '../progress/events.js';
 import { followJob } from '../progress/follow.js';
 import { buildReport, reportProblems, type Report } from '../report/report.js';
-import { claimRewards } from '../rewards/claim.js';
+import { claimRewards, epochInEffect } from '../rewards/claim.js';
 import { rewardStandings } from '../rewards/standing.js';
 import { accountsHere } from '../rewards/accounts.js';
 import { showStack } from '../stack/news.js';
@@ -134,7 +134,7 @@ async function payEverybody(context: Context, api: Api, job: JobView, emit: Emit
     const settled = await until(context, async () => {
       const view = await api.job(job.job);
       if (view.settledEpoch === null) return null;
-      return (await record.chain.purse(payer)).inEffect >= view.settledEpoch ? view : null;
+      return (await epochInEffect(record.chain, payer)) >= view.settledEpoch ? view : null;
     });
     const accounts = accountsHere(context.stack());
     for (const { account, amount, transaction, gas } of await claimRewards(

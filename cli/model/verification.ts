@@ -1,61 +1,72 @@
 import type { Audit, Check } from '#audit/audit.js';
-import { padEnd, wrap } from '../terminal/text.js';
+import { roundRanges } from '../rewards/standing.js';
+import { table, wrap } from '../terminal/text.js';
 import { glyphs, paint, type Theme } from '../terminal/theme.js';
 
-/** One check as a line: what it is about, what was checked and how, and how long it took. */
-export function checkLines(theme: Theme, { subject, check, how, ok, detail, ms }: Check): string[] {
-  const { ok: good, fail, ring } = glyphs(theme);
-  const mark =
-    ok === true
-      ? paint(theme, 'green', good)
-      : ok === false
-        ? paint(theme, 'red', fail)
-        : paint(theme, 'yellow', ring);
-  const head = `${mark} ${padEnd(subject, 14)} ${padEnd(check, 17)}`;
-  const time = `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
-  if (ok === false)
-    return [
-      head.trimEnd(),
-      ...wrap(detail, theme.columns - 4).map((line) => `    ${paint(theme, 'red', line)}`),
-    ];
-  if (ok === null)
-    return [
-      head.trimEnd(),
-      ...wrap(`${how}: ${detail}`, theme.columns - 4).map((line) => `    ${paint(theme, 'dim', line)}`),
-    ];
-  const rest = theme.columns - 36;
-  if (rest < 20) return [`${head.trimEnd()} ${paint(theme, 'dim', time)}`];
-  const told = detail === '' ? how : `${how} (${detail})`;
-  const [first = '', ...more] = wrap(told, rest - 10);
+/** What was checked, by which means, how often and how long it took; then the verdict. */
+export function auditLines(theme: Theme, audit: Audit): string[] {
+  const kinds = new Map<string, Check[]>();
+  for (const check of audit.checks) {
+    const key = `${check.check}\n${check.how}`;
+    kinds.set(key, [...(kinds.get(key) ?? []), check]);
+  }
   return [
-    `${head} ${padEnd(first, rest - 10)} ${paint(theme, 'dim', time)}`.trimEnd(),
-    ...more.map((line) => `${' '.repeat(35)}${line}`),
+    ...table(
+      theme,
+      [
+        { title: '' },
+        { title: 'checked' },
+        { title: 'how', drop: 1 },
+        { title: 'times', align: 'right', drop: 2 },
+        { title: 'ms', align: 'right' },
+      ],
+      [...kinds.values()].map((checks) => [
+        mark(theme, checks),
+        checks[0]?.check ?? '',
+        paint(theme, 'dim', checks[0]?.how ?? ''),
+        String(checks.length),
+        milliseconds(checks),
+      ]),
+    ),
+    '',
+    ...verdictLines(theme, audit),
   ];
 }
 
-/** The verdict below the checks. */
-export function verdictLines(theme: Theme, { ok, checks, wrong, rounds }: Audit): string[] {
-  const total = checks.reduce((sum, { ms }) => sum + ms, 0);
-  const trusted = rounds.filter(({ recomputed }) => !recomputed);
-  if (!ok)
+function verdictLines(theme: Theme, { ok, checks, wrong, rounds }: Audit): string[] {
+  const prose = (text: string) => wrap(text, theme.columns);
+  if (!ok && wrong)
     return [
-      '',
-      paint(theme, 'red', `Wrong: ${wrong?.subject ?? ''}, ${wrong?.check ?? ''}: ${wrong?.detail ?? ''}`),
+      ...prose(`Wrong: ${wrong.subject}, ${wrong.check}: ${wrong.detail}.`).map((line) =>
+        paint(theme, 'red', line),
+      ),
       'Nothing behind it was looked at.',
     ];
+  const unchecked = checks.filter((check) => check.ok === null);
+  const reasons = [...new Set(unchecked.map(({ check, detail }) => `${check}: ${detail}`))];
+  const trusted = rounds.filter(({ recomputed }) => !recomputed).map(({ round }) => round);
   return [
-    '',
-    paint(
-      theme,
-      'green',
-      `All ${checks.filter((check) => check.ok).length} checks hold (${(total / 1000).toFixed(1)} s).`,
+    paint(theme, 'green', `All ${checks.length - unchecked.length} checks hold.`),
+    ...(rounds.length === 0 ? [] : prose(sumsLine(rounds.length, trusted))),
+    ...reasons.flatMap((reason) =>
+      prose(`Not checked, ${reason}.`).map((line) => paint(theme, 'yellow', line)),
     ),
-    ...(rounds.length === 0 ? [] : [recomputedLine(rounds.length, trusted.length)]),
   ];
 }
 
-function recomputedLine(rounds: number, trusted: number): string {
-  if (trusted === 0)
+function sumsLine(rounds: number, trusted: readonly number[]): string {
+  if (trusted.length === 0)
     return `The sums of all ${rounds} rounds were recomputed from their updates, to the bit.`;
-  return `The sums of ${trusted} of ${rounds} rounds were not recomputed: they stand on the coordinator's word.`;
+  return `The sums of ${trusted.length} of ${rounds} rounds (${roundRanges(trusted)}) were not recomputed: they stand on the coordinator's word.`;
+}
+
+function mark(theme: Theme, checks: readonly Check[]): string {
+  const { ok, fail, ring } = glyphs(theme);
+  if (checks.some((check) => check.ok === false)) return paint(theme, 'red', fail);
+  return checks.every((check) => check.ok) ? paint(theme, 'green', ok) : paint(theme, 'yellow', ring);
+}
+
+function milliseconds(checks: readonly Check[]): string {
+  const total = checks.reduce((sum, { ms }) => sum + ms, 0);
+  return total < 10 ? total.toFixed(1) : total.toFixed(0);
 }

@@ -10,7 +10,7 @@ export function lastingLines(theme: Theme, event: StackEvent, state: ProgressSta
   const { ok, fail, wait } = glyphs(theme);
   switch (event.type) {
     case 'part-ready': {
-      const head = `  ${paint(theme, 'green', ok)} ${padEnd(event.part, 12)} ${padEnd(paint(theme, 'dim', seconds(event.seconds)), 7)}`;
+      const head = `  ${paint(theme, 'green', ok)} ${padEnd(event.part, 17)} ${padEnd(paint(theme, 'dim', seconds(event.seconds)), 7)}`;
       if (event.detail === null || theme.columns < 40 + event.detail.length / 2) return [head.trimEnd()];
       return [`${head} ${paint(theme, 'dim', event.detail)}`];
     }

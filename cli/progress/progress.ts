@@ -21,13 +21,17 @@ export function openProgress(mode: ProgressMode, terminal: Terminal): Progress {
   return mode === 'auto' && terminal.canRedraw ? liveProgress(terminal) : plainProgress(terminal);
 }
 
-const redrawMilliseconds = 120;
-
-function liveProgress(terminal: Terminal): Progress {
-  const region = new Region(
+export function openRegion(terminal: Terminal): Region {
+  return new Region(
     (text) => terminal.write(text),
     () => ({ rows: terminal.rows(), columns: terminal.theme().columns }),
   );
+}
+
+const redrawMilliseconds = 120;
+
+function liveProgress(terminal: Terminal): Progress {
+  const region = openRegion(terminal);
   let state = initialState;
   const draw = (lines: readonly string[]) =>
     region.draw(lines, liveRegion(terminal.theme(), state, Date.now()));

@@ -3,6 +3,7 @@ import type { AuditSources } from '#audit/sources.js';
 import { RoundtableError } from '#core/errors.js';
 import { toHex, type Hex } from '#core/hex.js';
 import { epochTree, type ProvenRewardLeaf } from '#core/rewards.js';
+import type { Chain } from '#services/chain.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { createSender, type Intent, type IntentStore } from '#services/chainSender.js';
 import { readWallet } from '../api.js';
@@ -27,7 +28,7 @@ export async function claimRewards(
   accounts: readonly { account: Hex; keyFile: string }[],
 ): Promise<Claimed[]> {
   const { chain } = sources;
-  const { inEffect } = await chain.purse(payer);
+  const inEffect = await epochInEffect(chain, payer);
   const leaves = inEffect === 0 ? [] : await provenLeaves(sources, payer, inEffect);
   return Promise.all(
     accounts.map(async ({ account, keyFile }) => {
@@ -39,6 +40,18 @@ export async function claimRewards(
       const { hash, gasUsed } = await sender.send(`claim ${payer} ${account} ${inEffect}`, call);
       return { account, amount: leaf.cumulative - before, transaction: hash, gas: Number(gasUsed) };
     }),
+  );
+}
+
+/**
+ * The epoch that a claim made now is paid by, 0 for none. By the clock: the contract's own answer is as old as the
+ * newest block, and a chain on which nobody sends anything has no new ones.
+ */
+export async function epochInEffect(chain: Chain, payer: Hex): Promise<number> {
+  const now = Date.now() / 1000;
+  return Math.max(
+    0,
+    ...(await chain.epochs(payer)).flatMap(({ epoch, effectiveAt }) => (effectiveAt <= now ? [epoch] : [])),
   );
 }
 

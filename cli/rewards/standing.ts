@@ -1,7 +1,7 @@
 import type { AuditSources } from '#audit/sources.js';
 import type { Hex } from '#core/hex.js';
 import type { CreditMessage } from '#core/messages.js';
-import { provenLeaves } from './claim.js';
+import { epochInEffect, provenLeaves } from './claim.js';
 
 /** What one account has from one payer. Amounts in the token's smallest unit. */
 export interface Standing {
@@ -23,7 +23,7 @@ export async function rewardStandings(
   credits: readonly CreditMessage[],
 ): Promise<Standing[]> {
   const { chain } = sources;
-  const { inEffect } = await chain.purse(payer);
+  const inEffect = await epochInEffect(chain, payer);
   const [leaves, claims] = await Promise.all([
     inEffect === 0 ? [] : provenLeaves(sources, payer, inEffect),
     chain.claims(payer),

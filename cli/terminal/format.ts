@@ -35,15 +35,15 @@ export function bytes(value: number | null): string {
 }
 
 /**
- * A token amount for people: at most six decimals, cut and not rounded, so that nobody seems to have more.
+ * A token amount for people, rounded to six decimals; whoever reckons with it reads the JSON.
  * @param amount in the smallest unit
  * @example tokens(1_500_000_000_000_000_000n) // '1.5'
  */
 export function tokens(amount: bigint | string, decimals = 18): string {
-  const value = BigInt(amount);
-  const unit = 10n ** BigInt(decimals);
-  const rest = (value % unit).toString().padStart(decimals, '0').slice(0, 6).replace(/0+$/, '');
-  return count(value / unit) + (rest === '' ? '' : `.${rest}`);
+  const millionth = 10n ** BigInt(decimals - 6);
+  const millionths = (BigInt(amount) + millionth / 2n) / millionth;
+  const rest = (millionths % 1_000_000n).toString().padStart(6, '0').replace(/0+$/, '');
+  return count(millionths / 1_000_000n) + (rest === '' ? '' : `.${rest}`);
 }
 
 /** How long ago a time was. @example age('2026-11-22T18:00:00Z', now) // '12 s ago' */

@@ -7,7 +7,8 @@ import { sha256 } from '#services/sha256.js';
 import { addVerb, CheckFailed, resolveId, UsageError, type Context } from '../command.js';
 import { pullOnnx, pullParameters } from '../model/pull.js';
 import { memberUnseal, openPublicRecord, updatesIn } from '../model/sources.js';
-import { checkLines, verdictLines } from '../model/verification.js';
+import { auditLines } from '../model/verification.js';
+import { openRegion } from '../progress/progress.js';
 import { lineageLines } from '../report/lineage.js';
 import type { Verb } from '../run.js';
 import { age, bytes, percent } from '../terminal/format.js';
@@ -107,22 +108,32 @@ export const modelVerbs: Verb = (program, does) => {
           update: updatesIn(folders),
           ...(unseal ? { unseal } : {}),
         };
-        const show = (check: Check) => {
-          if (!context.json) context.print(check, () => checkLines(theme, check));
-        };
+        const region = liveLine(context);
         try {
           const audit =
             all === true
-              ? await auditAll(sources, show)
-              : await auditVersion(sources, await versionIdOf(context, typed), show);
-          context.print(audit, () => verdictLines(theme, audit));
+              ? await auditAll(sources, region.show)
+              : await auditVersion(sources, await versionIdOf(context, typed), region.show);
+          region.clear();
+          context.print(audit, () => auditLines(theme, audit));
           if (!audit.ok) throw new CheckFailed();
         } finally {
+          region.clear();
           record.chain.close();
         }
       }),
     );
 };
+
+/** Where the audit is at this moment, on a terminal that can redraw. */
+function liveLine({ json, terminal }: Context): { show(check: Check): void; clear(): void } {
+  if (json || !terminal.canRedraw) return { show: () => undefined, clear: () => undefined };
+  const region = openRegion(terminal);
+  return {
+    show: ({ subject, check }) => region.draw([], [`  ${subject}: ${check}`]),
+    clear: () => region.clear(),
+  };
+}
 
 /** A whole id needs no stack to be asked: the chain knows it. */
 async function versionIdOf(context: Context, typed: string): Promise<`0x${string}`> {

@@ -80,7 +80,6 @@ export const itemsOf = (schema: z.ZodType) => z.object({ items: z.array(schema) 
 
 function document(app: OpenAPIHono, endpoint: Endpoint<Shape, Shape, z.ZodType, Signers>): void {
   const { method, path, summary, signers, status, answer } = endpoint;
-  const json = (schema: z.ZodType) => ({ content: { 'application/json': { schema } } });
   app.openAPIRegistry.registerPath({
     method,
     path,
@@ -105,6 +104,8 @@ function document(app: OpenAPIHono, endpoint: Endpoint<Shape, Shape, z.ZodType, 
     },
   });
 }
+
+const json = (schema: z.ZodType) => ({ content: { 'application/json': { schema } } });
 
 const problemSchema = z.looseObject({
   type: z.string(),

@@ -20,13 +20,20 @@ export interface LocalRunner extends WalletFile {
 
 const memberNames = ['north-hospital', 'harbour-clinic', 'river-lab'] as const;
 
+/** A runner to be: `member` is its owner's place among the members. */
+export interface RunnerPlan {
+  name: string;
+  member: number;
+  throttle: number;
+}
+
 /** Two runners of the first member, one of each other; the second one is slow, the last one is often off. */
-const runnerPlan = [
+const demoRunners: readonly RunnerPlan[] = [
   { name: 'north-1', member: 0, throttle: 1 },
   { name: 'north-2', member: 0, throttle: 1.5 },
   { name: 'harbour-1', member: 1, throttle: 1 },
   { name: 'river-1', member: 2, throttle: 1 },
-] as const;
+];
 
 export function localMembers(stateDir: string): LocalMember[] {
   return memberNames.map((name) => ({
@@ -36,8 +43,12 @@ export function localMembers(stateDir: string): LocalMember[] {
   }));
 }
 
-export function localRunners(stateDir: string, members: readonly LocalMember[]): LocalRunner[] {
-  return runnerPlan.flatMap(({ name, member, throttle }) => {
+export function localRunners(
+  stateDir: string,
+  members: readonly LocalMember[],
+  plan: readonly RunnerPlan[] = demoRunners,
+): LocalRunner[] {
+  return plan.flatMap(({ name, member, throttle }) => {
     const owner = members[member];
     return owner ? [{ name, member: owner, throttle, ...walletFile(stateDir, `runner-${name}`) }] : [];
   });

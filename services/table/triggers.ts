@@ -14,11 +14,6 @@ export interface TriggerTable {
 }
 
 export function triggerTable(items: Items): TriggerTable {
-  const secretsItem = (name: string, secrets: readonly string[]) => ({
-    ...secretsKey(name),
-    secrets: [...secrets],
-  });
-
   return {
     createTrigger: (view, secrets) =>
       items.transact([
@@ -75,6 +70,10 @@ export function triggerTable(items: Items): TriggerTable {
 }
 
 const triggerKey = (name: string) => ({ pk: 'triggers', sk: name });
+const secretsItem = (name: string, secrets: readonly string[]) => ({
+  ...secretsKey(name),
+  secrets: [...secrets],
+});
 const secretsKey = (name: string) => ({ pk: 'triggerSecrets', sk: name });
 
 function decodeTrigger(item: Item): TriggerView {

@@ -8,4 +8,4 @@ const { compile } = (await import(new URL('../../contracts/compile.mjs', import.
 test('contracts/generated is what contracts/compile.mjs makes of the sources', () => {
   for (const [path, text] of compile())
     expect({ path, upToDate: readFileSync(path, 'utf8') === text }).toEqual({ path, upToDate: true });
-});
+}, 180_000);

@@ -50,6 +50,8 @@ function referenceRoot(type: number, width: 4 | 8, values: readonly number[]): B
   return fullTreeRoot(leaves);
 }
 
+const leaves = (count: number) => Array.from({ length: count }, (_, i) => sha256(Uint8Array.of(i, i >> 8)));
+
 describe('valuesRoot', () => {
   test('of int32 is the root of the padded little-endian leaves', () => {
     fc.assert(
@@ -124,8 +126,6 @@ describe('a leaf', () => {
 });
 
 describe('MerkleTree', () => {
-  const leaves = (count: number) => Array.from({ length: count }, (_, i) => sha256(Uint8Array.of(i, i >> 8)));
-
   test('is the full positional tree with zeros for what is missing, at every size', () => {
     for (let count = 1; count <= 40; count++) {
       const tree = new MerkleTree(sha256, leaves(count));

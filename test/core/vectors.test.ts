@@ -44,11 +44,13 @@ const hash = (...parts: (Buffer | string | number[])[]): Hex =>
 
 function little(value: string | number, bytes: number): Buffer {
   return Buffer.from(
-    BigInt(value)
-      .toString(16)
-      .padStart(2 * bytes, '0'),
-    'hex',
-  ).reverse();
+    Buffer.from(
+      BigInt(value)
+        .toString(16)
+        .padStart(2 * bytes, '0'),
+      'hex',
+    ).toReversed(),
+  );
 }
 
 interface Tree {
@@ -118,8 +120,6 @@ test('headers follow from their fields, up to the root of every aggregation', ()
       little(of.weight, 4),
       hash(of.signature),
     );
-  const ofNode = (sumRoot: Hex, weight: number | string, count: number, children: Hex[]) =>
-    hash([4], sumRoot, little(weight, 8), little(count, 4), ...children);
   for (const header of runners) expect(ofRunner(header)).toBe(header.hash);
   for (const node of nodes)
     expect(ofNode(node.sumRoot, node.weight, node.count, node.children)).toBe(node.hash);
@@ -149,8 +149,6 @@ test('openings follow from their fields', () => {
       hash: Hex;
     }[];
   };
-  const leafOf = (index: number, runner: Hex, maxSamples: string) =>
-    hash([8], little(index, 4), runner, little(maxSamples, 8));
   for (const leaf of selectionLeaves)
     expect(leafOf(leaf.index, leaf.runner, leaf.maxSamples)).toBe(leaf.hash);
   for (const opening of openings) {
@@ -244,6 +242,14 @@ test('the files and ids of a model follow from their fields', () => {
   for (const { job, round, runner, seed } of seeds)
     expect(hash([0x0a], job, little(round, 4), runner)).toBe(seed);
 });
+
+function ofNode(sumRoot: Hex, weight: number | string, count: number, children: Hex[]): Hex {
+  return hash([4], sumRoot, little(weight, 8), little(count, 4), ...children);
+}
+
+function leafOf(index: number, runner: Hex, maxSamples: string): Hex {
+  return hash([8], little(index, 4), runner, little(maxSamples, 8));
+}
 
 function read(name: string): unknown {
   return JSON.parse(readFileSync(new URL(name, folder), 'utf8'));

@@ -76,14 +76,6 @@ describe('a version file', () => {
     );
     expect(() => encodeVersion(layout, params, { 'step.more': '1' })).toThrow('may not begin with step.');
   });
-
-  /** A valid safetensors file whose data do not lie in the order of the names. */
-  function swapped(): Uint8Array {
-    const entry = (begin: number) => ({ dtype: 'I32', shape: [1], data_offsets: [begin, begin + 4] });
-    const header = { __metadata__: { 'step.a': '0', 'step.b': '0' }, a: entry(4), b: entry(0) };
-    const json = Buffer.from(JSON.stringify(header));
-    return Buffer.concat([Buffer.of(json.length, 0, 0, 0, 0, 0, 0, 0), json, Buffer.alloc(8)]);
-  }
 });
 
 test('a version id is the hash of its four commitments', () => {
@@ -97,3 +89,11 @@ test('a version id is the hash of its four commitments', () => {
     'A field of 32 bytes was given 1 bytes',
   );
 });
+
+/** A valid safetensors file whose data do not lie in the order of the names. */
+function swapped(): Uint8Array {
+  const entries = [4, 0].map((begin) => ({ dtype: 'I32', shape: [1], data_offsets: [begin, begin + 4] }));
+  const header = { __metadata__: { 'step.a': '0', 'step.b': '0' }, a: entries[0], b: entries[1] };
+  const json = Buffer.from(JSON.stringify(header));
+  return Buffer.concat([Buffer.of(json.length, 0, 0, 0, 0, 0, 0, 0), json, Buffer.alloc(8)]);
+}

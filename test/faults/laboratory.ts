@@ -172,7 +172,8 @@ async function claimTwice(stack: LocalStack, api: Api): Promise<Record<string, b
         ),
       })),
     });
-    const wallet = readWallet(stack.file.keys.coordinator);
+    // Not the coordinator's key: the worker alone sends with that.
+    const wallet = readWallet(stack.file.keys['founder'] ?? '');
     const call = chainCalls(deployment).rewards.claimMany(payer, epoch.epoch, tree.leaves);
     await sendCall(wallet, provider, call);
     await sendCall(wallet, provider, call);

@@ -4,6 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import type { Hex } from '#core/hex.js';
 import { settlementWorkflowId } from '#core/names.js';
+import { openTemporal } from '#functions/temporal.js';
 import { openSqs } from '#local/events/queues.js';
 import { findTemporal } from '#local/temporal/find.js';
 import { temporalPart } from '#local/temporal/part.js';
@@ -147,6 +148,20 @@ describe('dispatch', () => {
     expect((await client.workflow.getHandle(job).describe()).status.name).toBe('RUNNING');
   });
 
+  test('a signal reaches a job that was not dispatched yet, and starts it', async () => {
+    const job = await queued('signalled');
+    const temporal = openTemporal({ address: String(process.env['TEMPORAL_ADDRESS']), namespace: 'default' });
+    await temporal.signalJob(job, 'pause');
+    await dispatch(batch(ring(job)));
+    const handle = client.workflow.getHandle(job);
+    const { events } = await handle.fetchHistory();
+    const names = events?.map(({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName);
+    expect(names?.filter(Boolean)).toEqual(['pause']);
+    await handle.terminate();
+    await expect(temporal.signalJob(job, 'resume')).rejects.toMatchObject({ code: 'CONFLICT' });
+    await temporal.close();
+  });
+
   test('fails while Temporal is down, and works again after it is back', async () => {
     const job = await queued('outage');
     await server.kill();
@@ -233,13 +248,13 @@ const epoch = (number: number, seq: number, state: 'planned' | 'published' | 'ef
   });
 const settlement = (number: number) => client.workflow.getHandle(settlementWorkflowId(coordinator, number));
 
-describe('settle', () => {
-  const finish = async (name: string, changes: Parameters<typeof exampleJob>[0] = {}) => {
-    const job = await queued(name);
-    await table.projectJob({ ...exampleJob({ job }), seq: 1, state: 'done', round: 2, ...changes });
-    return job;
-  };
+const finish = async (name: string, changes: Parameters<typeof exampleJob>[0] = {}) => {
+  const job = await queued(name);
+  await table.projectJob({ ...exampleJob({ job }), seq: 1, state: 'done', round: 2, ...changes });
+  return job;
+};
 
+describe('settle', () => {
   test('starts nothing while there is nothing to pay', async () => {
     await finish('other payer', { coordinator: addressOf('somebody else') });
     await settle();

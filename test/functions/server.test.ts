@@ -1,13 +1,16 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import { hashJson } from '#core/canonicalJson.js';
 import { awsEnvironment, baseEnvironment } from '#local/environment.js';
 import { distFile } from '#local/paths.js';
+import { sha256, sha256Hex } from '#services/sha256.js';
 import { ensureTable, openTable } from '#services/table.js';
 import { startStores, type Stores } from '../services/realParts.js';
 import { addressOf, coordinator, exampleTrigger } from '../services/views.js';
-import { githubHeaders, githubSecret, pushBody } from './webhooks.js';
+import { gatewayEvent, githubHeaders, githubSecret, pushBody } from './webhooks.js';
 
 let stores: Stores;
 let server: ChildProcess;
@@ -97,7 +100,7 @@ test('refuses an endless body without a length', async () => {
 
 test('answers the request under way when it is told to stop, and logs no secret', async () => {
   const body = pushBody({ after: 'under way' });
-  const headers = { ...githubHeaders(body), 'content-length': String(body.length) };
+  const headers: Record<string, string> = { ...githubHeaders(body), 'content-length': String(body.length) };
   const call = request(`${url}/webhooks/pushes`, { method: 'POST', headers });
   const answered = once(call, 'response') as Promise<[{ statusCode?: number }]>;
   call.write(body.slice(0, 10));
@@ -108,9 +111,40 @@ test('answers the request under way when it is told to stop, and logs no secret'
   expect((await answered)[0].statusCode).toBe(202);
   if (server.exitCode === null) await once(server, 'exit');
   expect(server.exitCode).toBe(0);
-  for (const secret of [githubSecret, headers['x-hub-signature-256'], 'key-of-the-provider', body])
+  for (const secret of [githubSecret, String(headers['x-hub-signature-256']), 'key-of-the-provider', body])
     expect(output).not.toContain(secret);
   expect(output).toContain('"job queued"');
+});
+
+describe('behind API Gateway', () => {
+  let handler: (event: object, context: object) => Promise<APIGatewayProxyStructuredResultV2>;
+  beforeAll(async () => {
+    Object.assign(process.env, {
+      JOBS_QUEUE_URL: stores.jobsQueue,
+      COORDINATOR_ADDRESS: coordinator.toUpperCase().replace('0X', '0x'),
+    });
+    ({ handler } = (await import('#functions/webhook/handler.js')) as unknown as { handler: typeof handler });
+  });
+
+  test.each([false, true])('the same bytes are the same job (base64: %s)', async (base64) => {
+    const body = pushBody({ after: 'gateway ✓' });
+    const event = gatewayEvent('POST', '/webhooks/pushes', githubHeaders(body), body, base64);
+    const answer = await handler(event, {});
+    expect(answer.statusCode).toBe(202);
+    expect(JSON.parse(String(answer.body))).toEqual({
+      job: hashJson(sha256, ['github', 'pushes', sha256Hex(Buffer.from(body))]),
+      repeated: base64,
+    });
+  });
+
+  test('a refusal is a problem', async () => {
+    const answer = await handler(gatewayEvent('POST', '/webhooks/pushes', {}, '{}'), {});
+    expect(answer).toMatchObject({
+      statusCode: 401,
+      headers: { 'content-type': 'application/problem+json' },
+    });
+    expect(JSON.parse(String(answer.body))).toMatchObject({ code: 'NOT_SIGNED', status: 401 });
+  });
 });
 
 test('says which variables are missing or wrong, and never their values', async () => {

@@ -1,6 +1,5 @@
 import { DeleteMessageBatchCommand, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { hashJson } from '#core/canonicalJson.js';
 import type { Hex } from '#core/hex.js';
 import { openLog, type Logger } from '#functions/log.js';
@@ -11,14 +10,7 @@ import { sha256, sha256Hex } from '#services/sha256.js';
 import { ensureTable, openTable, type Table } from '#services/table.js';
 import { startStores, type Stores } from '../services/realParts.js';
 import { coordinator, exampleJob, exampleTrigger } from '../services/views.js';
-import {
-  gatewayEvent,
-  githubHeaders,
-  githubSecret,
-  pushBody,
-  standardHeaders,
-  standardSecret,
-} from './webhooks.js';
+import { githubHeaders, githubSecret, pushBody, standardHeaders, standardSecret } from './webhooks.js';
 
 let stores: Stores;
 let table: Table;
@@ -252,37 +244,6 @@ describe('a Standard Webhooks call', () => {
     );
     expect(retried).toEqual({ job: first.job, repeated: true });
     expect((await call('msg_b', '{"type":"data.ready"}')).job).not.toBe(first.job);
-  });
-});
-
-describe('behind API Gateway', () => {
-  let handler: (event: object, context: object) => Promise<APIGatewayProxyStructuredResultV2>;
-  beforeAll(async () => {
-    Object.assign(process.env, {
-      JOBS_QUEUE_URL: stores.jobsQueue,
-      COORDINATOR_ADDRESS: coordinator.toUpperCase().replace('0X', '0x'),
-    });
-    ({ handler } = (await import('#functions/webhook/handler.js')) as unknown as { handler: typeof handler });
-  });
-
-  test.each([false, true])('the same bytes are the same job (base64: %s)', async (base64) => {
-    const body = pushBody({ after: 'gateway ✓' });
-    const event = gatewayEvent('POST', '/webhooks/pushes', githubHeaders(body), body, base64);
-    const answer = await handler(event, {});
-    expect(answer.statusCode).toBe(202);
-    expect(JSON.parse(String(answer.body))).toEqual({
-      job: hashJson(sha256, ['github', 'pushes', sha256Hex(Buffer.from(body))]),
-      repeated: base64,
-    });
-  });
-
-  test('a refusal is a problem', async () => {
-    const answer = await handler(gatewayEvent('POST', '/webhooks/pushes', {}, '{}'), {});
-    expect(answer).toMatchObject({
-      statusCode: 401,
-      headers: { 'content-type': 'application/problem+json' },
-    });
-    expect(JSON.parse(String(answer.body))).toMatchObject({ code: 'NOT_SIGNED', status: 401 });
   });
 });
 

@@ -213,21 +213,22 @@ describe('credits', () => {
   });
 });
 
+const epoch = (number: number, seq: number, state: 'planned' | 'published' | 'effective') => ({
+  seq,
+  updatedAt: timeOf(seq),
+  payer: coordinator,
+  epoch: number,
+  state,
+  root: hashOf('root'),
+  total: '5',
+  leaves: 2,
+  manifestHash: hashOf('manifest'),
+  archive: 'c'.repeat(43),
+  file: hashOf('file'),
+  transaction: null,
+});
+
 test('epochs are listed ascending, each at its newest state', async () => {
-  const epoch = (number: number, seq: number, state: 'planned' | 'published' | 'effective') => ({
-    seq,
-    updatedAt: timeOf(seq),
-    payer: coordinator,
-    epoch: number,
-    state,
-    root: hashOf('root'),
-    total: '5',
-    leaves: 2,
-    manifestHash: hashOf('manifest'),
-    archive: 'c'.repeat(43),
-    file: hashOf('file'),
-    transaction: null,
-  });
   await table.projectEpoch(epoch(10, 1, 'planned'));
   await table.projectEpoch(epoch(9, 2, 'published'));
   expect(await table.projectEpoch(epoch(9, 1, 'planned'))).toBe(false);
@@ -238,9 +239,9 @@ test('epochs are listed ascending, each at its newest state', async () => {
   ]);
 });
 
-describe('intents', () => {
-  const intent = (name: string) => ({ raw: hashOf(`raw ${name}`), hash: hashOf(name), nonce: 7 });
+const intent = (name: string) => ({ raw: hashOf(`raw ${name}`), hash: hashOf(name), nonce: 7 });
 
+describe('intents', () => {
   test('the first transaction of an intent is kept', async () => {
     expect(await table.intents.get('open/1')).toBeNull();
     const kept = await Promise.all(['a', 'b'].map((name) => table.intents.put('open/1', intent(name), null)));

@@ -101,13 +101,13 @@ describe('a hostile file is refused quickly', () => {
   test('shapes of half a million dimensions', () => {
     const reshaped = modelOf([4], (builder) => {
       const sum = builder.node('Add', ['x', weight(builder, 'w', [4])]);
-      builder.node('Reshape', [sum, builder.ints([500_000], new Array(500_000).fill(1))], {}, 'logits');
+      builder.node('Reshape', [sum, builder.ints([500_000], Array<number>(500_000).fill(1))], {}, 'logits');
     });
     expect(refusal(reshaped)).toBe('MODEL_UNSUPPORTED');
     expect(
       refusal(
         modelOf(
-          new Array(500).fill(1),
+          Array<number>(500).fill(1),
           (builder) => void builder.node('Add', ['x', weight(builder, 'w', [1])], {}, 'logits'),
         ),
       ),

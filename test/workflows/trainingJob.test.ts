@@ -1,9 +1,13 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { coordinatorQueue, jobWorkflowId, settlementWorkflowId, signalNames } from '#core/names.js';
 import type { JobView, RoundView } from '#core/views.js';
+import { findTemporal } from '#local/temporal/find.js';
 import { startTemporal } from '../support/temporal.js';
 import { answering, coordinatorAddress, fakeSpec, fakeStack, hash, runnerAddress, silent } from './fakes.js';
 
@@ -11,7 +15,10 @@ let environment: TestWorkflowEnvironment;
 beforeAll(async () => {
   environment = await startTemporal();
 });
-afterAll(() => environment.teardown());
+afterAll(async () => {
+  if (process.env['RECORD_HISTORIES']) await recordHistories();
+  await environment.teardown();
+});
 
 const [first, second, third] = [runnerAddress(1), runnerAddress(2), runnerAddress(3)];
 const start = (job: `0x${string}`) =>
@@ -167,6 +174,22 @@ describe('a settlement', () => {
     expect(stack.seen.calls).toEqual(['publish 1', 'epoch published', 'epoch effective']);
   });
 });
+
+/** RECORD_HISTORIES=1 renews what replay.test.ts replays: do it only when old histories may be forgotten. */
+async function recordHistories(): Promise<void> {
+  const folder = 'test/workflows/histories';
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  for await (const { workflowId, runId, status } of environment.client.workflow.list()) {
+    const { stdout } = await promisify(execFile)(
+      (await findTemporal()).path,
+      ['workflow', 'show', '-w', workflowId, '-r', runId, '--output', 'json', '--address', environment.address],
+      { maxBuffer: 2 ** 26 },
+    );
+    const name = `${workflowId.replace(/0x(..)[0-9a-f]*/g, 'job-$1').replaceAll('/', '-')}-${status.name}.json`;
+    writeFileSync(`${folder}/${name.toLowerCase()}`, stdout);
+  }
+}
 
 async function until(holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 20_000;

@@ -83,8 +83,8 @@ class Run {
   readonly #onProgress: (progress: TrainProgress) => void;
   #step = 0;
   #samples = 0;
-  /** The first run is a single step: nobody knows yet how long one takes. */
-  #chunk = 1;
+  /** Samples per second of the last run. The first run is a single step: nobody knows yet how long one takes. */
+  #pace = 0;
 
   constructor(
     data: Dataset,
@@ -113,7 +113,8 @@ class Run {
     const count = order.length / batch;
     let total = 0;
     for (let done = 0; done < count;) {
-      const steps = Math.min(this.#chunk, count - done);
+      const fitting = Math.floor((this.#pace * chunkSeconds) / this.#throttle / batch);
+      const steps = Math.min(Math.max(1, fitting), count - done);
       const started = performance.now();
       const results = await session.run(
         this.#feeds(plan, order.subarray(done * batch, (done + steps) * batch), batch),
@@ -128,7 +129,7 @@ class Run {
       done += steps;
       this.#step += steps;
       this.#samples += steps * batch;
-      this.#chunk = Math.max(1, Math.floor((steps * chunkSeconds) / this.#throttle / seconds));
+      this.#pace = (steps * batch) / seconds;
       this.#onProgress({
         step: this.#step,
         steps: this.#count.total,

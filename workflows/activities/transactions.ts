@@ -1,3 +1,4 @@
+import { MaxUint256 } from 'ethers';
 import type { TransactionRecord } from '#core/messages.js';
 import type { ChainCall } from '#contracts/typed.js';
 import type { Chain } from '#services/chain.js';
@@ -11,6 +12,9 @@ import type { ChainActivities } from '../types.js';
  */
 export function createChainActivities({ chain, sender }: { chain: Chain; sender: Sender }): ChainActivities {
   const calls = chainCalls(chain.deployment);
+  const { jobs } = chain.deployment;
+  // Once for the key, not once for a job: Jobs pulls from its caller alone, and jobs must not race for an allowance.
+  const approval = calls.token.approve(jobs, MaxUint256);
   const send = async (purpose: string, intent: string, call: ChainCall): Promise<TransactionRecord> => {
     const { hash, gasUsed, block } = await sender.send(intent, call);
     return { purpose, hash, gas: Number(gasUsed), block };
@@ -19,7 +23,6 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
     async createJob({ prepared }) {
       const { job, spec, specHash, parent, base, archive } = prepared;
       const budget = BigInt(spec.rewards.budget);
-      const approval = calls.token.approve(chain.deployment.jobs, budget);
       const creation = calls.jobs.create({
         job,
         specHash,
@@ -30,10 +33,8 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
         rounds: spec.rounds,
         budget,
       });
-      return [
-        ...(budget > 0n ? [await send('approve', `${job}/approve`, approval)] : []),
-        await send('create', `${job}/create`, creation),
-      ];
+      const approved = budget > 0n ? [await send('approve', `approve/${jobs}`, approval)] : [];
+      return [...approved, await send('create', `${job}/create`, creation)];
     },
 
     openRound: ({ job, round, openHash }) =>

@@ -80,15 +80,6 @@ export async function statements(): Promise<unknown> {
 }
 
 export function headers(): unknown {
-  const runnersOf = (count: number): RunnerHeader[] =>
-    selection(count).map(({ runner }, index) => ({
-      index,
-      runner,
-      updateRoot: hex(`update ${runner}`),
-      samples: 600 + index,
-      weight: 600 + index,
-      signature: hex(`signature ${runner}`, 65),
-    }));
   const edge: RunnerHeader = {
     index: 2 ** 32 - 1,
     runner: filled('ff', 20),
@@ -96,11 +87,6 @@ export function headers(): unknown {
     samples: U64,
     weight: 2 ** 32 - 1,
     signature: filled('00', 65),
-  };
-  const node = (label: string, weight: bigint, count: number, children: readonly Uint8Array[]) => {
-    const sumRoot = bytes(`sum ${label}`);
-    const hash = toHex(nodeHeader(sha256, { sumRoot, weight, count, children }));
-    return { sumRoot: toHex(sumRoot), weight: String(weight), count, children: children.map(toHex), hash };
   };
   const four = runnersOf(4);
   return {
@@ -141,3 +127,19 @@ export function headers(): unknown {
     }),
   };
 }
+
+const runnersOf = (count: number): RunnerHeader[] =>
+  selection(count).map(({ runner }, index) => ({
+    index,
+    runner,
+    updateRoot: hex(`update ${runner}`),
+    samples: 600 + index,
+    weight: 600 + index,
+    signature: hex(`signature ${runner}`, 65),
+  }));
+
+const node = (label: string, weight: bigint, count: number, children: readonly Uint8Array[]) => {
+  const sumRoot = bytes(`sum ${label}`);
+  const hash = toHex(nodeHeader(sha256, { sumRoot, weight, count, children }));
+  return { sumRoot: toHex(sumRoot), weight: String(weight), count, children: children.map(toHex), hash };
+};

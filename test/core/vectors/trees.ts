@@ -1,6 +1,6 @@
 /** Trees over values and over rewards (PROTOCOL sections 5 and 10). */
 import { toHex } from '#core/hex.js';
-import { LEAF, leafBytes, leafHash, MerkleTree, valuesTree, zeroHashes } from '#core/merkle.js';
+import { LEAF, leafBytes, leafHash, type MerkleTree, valuesTree, zeroHashes } from '#core/merkle.js';
 import { apportion, epochTree, rewardLeafHash, roundBudget, type AccountRewards } from '#core/rewards.js';
 import { sha256 } from '#services/sha256.js';
 import { U128, bytes, hex, int32, indices } from './inputs.js';
@@ -8,16 +8,6 @@ import { U128, bytes, hex, int32, indices } from './inputs.js';
 export function leaves(): unknown {
   const vectors = [1, 63, 64, 65, 200, 1_000].map((length) => int32(`values ${length}`, length));
   const sums = Float64Array.of(0, -1, 1, 2 ** 32, -(2 ** 32), 2 ** 53, -(2 ** 53), ...int32('sums', 70));
-  const single = (type: 0 | 1 | 2, values: Int32Array | Float64Array, index: number) => {
-    const padded = leafBytes(values, index);
-    return { type, bytes: toHex(padded), hash: toHex(leafHash(sha256, type, padded)) };
-  };
-  const tree = (merkle: MerkleTree) => ({
-    leaves: indices(merkle.count).map((i) => toHex(merkle.leaf(i))),
-    depth: merkle.depth,
-    root: toHex(merkle.root),
-    proofs: indices(merkle.count).map((i) => merkle.proof(i).map(toHex)),
-  });
   return {
     leaves: [
       single(LEAF.update, Int32Array.of(2 ** 31 - 1, -(2 ** 31) + 1, 0, 1, -1), 0),
@@ -33,21 +23,6 @@ export function leaves(): unknown {
 }
 
 export function rewards(): unknown {
-  const accountsOf = (count: number): AccountRewards[] =>
-    indices(count).map((i) => {
-      const deltas = indices(i % 4).map((j) => ({
-        job: hex(`job ${j % 2}`),
-        round: 1 + j,
-        amount: BigInt(1_000 * i + j),
-      }));
-      const earned = deltas.reduce((sum, { amount }) => sum + amount, 0n);
-      return {
-        account: hex(`account ${i}`, 20),
-        cumulative: 10n ** 18n + earned,
-        previous: 10n ** 18n,
-        deltas,
-      };
-    });
   const edges = [
     {
       index: 0,
@@ -119,3 +94,32 @@ export function rewards(): unknown {
     })),
   };
 }
+
+function accountsOf(count: number): AccountRewards[] {
+  return indices(count).map((i) => {
+    const deltas = indices(i % 4).map((j) => ({
+      job: hex(`job ${j % 2}`),
+      round: 1 + j,
+      amount: BigInt(1_000 * i + j),
+    }));
+    const earned = deltas.reduce((sum, { amount }) => sum + amount, 0n);
+    return {
+      account: hex(`account ${i}`, 20),
+      cumulative: 10n ** 18n + earned,
+      previous: 10n ** 18n,
+      deltas,
+    };
+  });
+}
+
+const single = (type: 0 | 1 | 2, values: Int32Array | Float64Array, index: number) => {
+  const padded = leafBytes(values, index);
+  return { type, bytes: toHex(padded), hash: toHex(leafHash(sha256, type, padded)) };
+};
+
+const tree = (merkle: MerkleTree) => ({
+  leaves: indices(merkle.count).map((i) => toHex(merkle.leaf(i))),
+  depth: merkle.depth,
+  root: toHex(merkle.root),
+  proofs: indices(merkle.count).map((i) => merkle.proof(i).map(toHex)),
+});

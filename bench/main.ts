@@ -1,0 +1,21 @@
+import { run as encoding } from './encoding.js';
+import { run as memory } from './memory.js';
+import { run as round } from './round.js';
+import { run as sum } from './sum.js';
+import { run as webhook } from './webhook.js';
+
+/** `npm run bench [-- NAME…]`: every figure is one JSON line; nothing here fails a build. */
+export type Emit = (line: Record<string, unknown>) => void;
+
+const benches: Record<string, (emit: Emit) => Promise<void>> = { sum, encoding, round, webhook, memory };
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in benches));
+if (unknown.length > 0) {
+  console.error(`There is no bench ${unknown.join(', ')}. There are: ${Object.keys(benches).join(', ')}.`);
+  process.exit(2);
+}
+for (const [name, run] of Object.entries(benches))
+  if (wanted.length === 0 || wanted.includes(name))
+    await run((line) => console.log(JSON.stringify({ bench: name, ...line })));
+process.exit(0);

@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openApi, type Api } from '#cli/api.js';
+import { jobFile, toJobSpec, type JobSpec } from '#core/jobSpec.js';
+import { finalJobStates, type JobView } from '#core/views.js';
+import { startStack, type LocalStack, type StackOptions } from '#local/stack.js';
+
+/** A stack of its own in a temporary folder, for the time of one bench. */
+export async function withStack<T>(
+  options: Omit<StackOptions, 'stateDir'>,
+  work: (stack: LocalStack, api: Api) => Promise<T>,
+): Promise<T> {
+  const stateDir = mkdtempSync(join(tmpdir(), 'roundtable-bench-'));
+  const stack = await startStack({ stateDir, ...options });
+  const { api, coordinator, keys } = stack.file;
+  try {
+    return await work(stack, openApi({ url: api, audience: coordinator, keyFile: keys.coordinator }));
+  } finally {
+    await stack.stop();
+    rmSync(stateDir, { recursive: true, force: true });
+  }
+}
+
+export async function specFor(
+  api: Api,
+  model: Uint8Array,
+  written: Record<string, unknown>,
+  heldOut: Uint8Array | null = null,
+): Promise<JobSpec> {
+  const file = jobFile.parse({ version: 1, model: 'model.onnx', start: 'model', ...written });
+  return toJobSpec(file, {
+    model: { sha256: await api.putArtifact(model) },
+    evaluation: heldOut ? { sha256: await api.putArtifact(heldOut) } : null,
+    recipients: null,
+  });
+}
+
+/** @throws when the job does not end well */
+export async function untilDone(api: Api, job: string): Promise<JobView> {
+  for (;;) {
+    const view = await api.job(job);
+    if (view.state === 'done') return view;
+    if (finalJobStates.includes(view.state)) throw new Error(`the job ${view.state}: ${view.problem?.message ?? ''}`);
+    await pause(50);
+  }
+}
+
+export async function untilEnrolled(api: Api, runners: number): Promise<void> {
+  while ((await api.runners()).length < runners) await pause(50);
+}
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** The value below which a share of the sorted list lies. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { exampleJob, exampleRound, hashOf } from '../services/views.js';
+import { coordinator, runner, stack, startApi, type Signing, type TestApi } from './testApi.js';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+}, 60_000);
+afterAll(() => api.stop());
+
+const submission = (key: string, changes: object = {}) => ({ key, spec: { ...api.spec, ...changes } });
+
+describe('submitting a job', () => {
+  test('queues it once for each key, and refuses the key for another job', async () => {
+    const first = await api.post('/v1/jobs', submission('key-of-job-1'));
+    expect(first).toMatchObject({ status: 202, body: { repeated: false } });
+    const { job } = first.body;
+    expect(await api.post('/v1/jobs', submission('key-of-job-1'))).toEqual({
+      status: 202,
+      body: { job, repeated: true },
+    });
+    expect((await api.post('/v1/jobs', submission('key-of-job-1', { rounds: 3 }))).body.code).toBe(
+      'CONFLICT',
+    );
+    expect((await api.post('/v1/jobs', submission('key-of-job-1'), { by: coordinator })).body.job).not.toBe(
+      job,
+    );
+    const view = (await api.get(`/v1/jobs/${job}`)).body;
+    expect(view).toEqual(
+      exampleJob({
+        job,
+        trigger: 'submit',
+        spec: api.spec,
+        coordinator: stack,
+        createdAt: view.createdAt,
+        updatedAt: view.updatedAt,
+      }),
+    );
+  });
+
+  test('lists every mistake of the message with its path', async () => {
+    const { status, body } = await api.post('/v1/jobs', {
+      key: 'short',
+      spec: { ...api.spec, rounds: 0, extra: 1 },
+    });
+    expect(status).toBe(400);
+    expect(body.code).toBe('INVALID_INPUT');
+    expect(body.mistakes.map(({ path }) => path).sort()).toEqual(['key', 'spec', 'spec.rounds']);
+  });
+
+  test('lists every reason why the spec cannot be run', async () => {
+    const bad = submission('bad-spec-key', {
+      model: { sha256: hashOf('no model') },
+      evaluation: { sha256: hashOf('no evaluation') },
+      participants: { ...api.spec.participants, quorum: 9, most: 4 },
+    });
+    const { status, body } = await api.post('/v1/jobs', bad);
+    expect([status, body.code]).toEqual([422, 'JOB_INVALID']);
+    expect(body.mistakes.map(({ path }) => path)).toEqual([
+      'model.sha256',
+      'evaluation.sha256',
+      'participants.quorum',
+    ]);
+    expect(body.detail).toContain('model.sha256');
+  });
+});
+
+describe('a job', () => {
+  test('is paused, resumed and cancelled by members; each signature works once', async () => {
+    const { job } = (await api.post('/v1/jobs', submission('to-be-signalled'))).body;
+    for (const signal of ['pause', 'resume', 'cancel'])
+      expect(await api.post(`/v1/jobs/${job}/${signal}`, undefined)).toEqual({ status: 202, body: { job } });
+    expect(api.signals).toEqual([`pause ${job}`, `resume ${job}`, `cancel ${job}`]);
+    const again: Signing = { at: Math.floor(Date.now() / 1_000) - 30 };
+    expect((await api.post(`/v1/jobs/${job}/pause`, undefined, again)).status).toBe(202);
+    expect((await api.post(`/v1/jobs/${job}/pause`, undefined, again)).body.code).toBe('CONFLICT');
+    expect((await api.post(`/v1/jobs/${job}/pause`, undefined, { by: runner })).body.code).toBe('FORBIDDEN');
+  });
+
+  test('that has ended takes no signal, and an unknown one is NOT_FOUND', async () => {
+    const { job } = (await api.post('/v1/jobs', submission('to-be-ended'))).body;
+    await api.parts.table.projectJob({ ...exampleJob({ job, spec: api.spec }), seq: 1, state: 'done' });
+    expect((await api.post(`/v1/jobs/${job}/cancel`, undefined)).body.code).toBe('CONFLICT');
+    for (const path of [`/v1/jobs/${hashOf('none')}`, `/v1/jobs/${hashOf('none')}/rounds`, '/v1/nothing'])
+      expect((await api.get(path)).body).toMatchObject({ code: 'NOT_FOUND', status: 404 });
+    expect((await api.get('/v1/jobs/0x00')).body).toMatchObject({
+      code: 'INVALID_INPUT',
+      mistakes: [{ path: 'job' }],
+    });
+  });
+
+  test('has its rounds', async () => {
+    const { job } = (await api.post('/v1/jobs', submission('with-rounds'))).body;
+    for (const round of [2, 1]) await api.parts.table.projectRound(exampleRound({ job, round }));
+    const { body } = await api.get(`/v1/jobs/${job}/rounds`);
+    expect(body.items.map(({ round }) => round)).toEqual([1, 2]);
+  });
+
+  test('is listed newest first, as many as asked for', async () => {
+    expect((await api.get('/v1/jobs?limit=2')).body.items).toHaveLength(2);
+    expect((await api.get('/v1/jobs?limit=0')).body.code).toBe('INVALID_INPUT');
+    expect((await api.get('/v1/jobs?limits=1')).body.code).toBe('INVALID_INPUT');
+  });
+});
+
+const request = (name: string, kind = 'github') => ({ name, kind, spec: api.spec });
+
+describe('triggers', () => {
+  test('show their secret once', async () => {
+    const { status, body } = await api.post('/v1/triggers', request('nightly'));
+    expect(status).toBe(201);
+    expect(body.trigger).toMatchObject({ name: 'nightly', events: ['push'], refs: [], secrets: 1 });
+    expect(body.secret).toMatch(/^[\w-]{43}$/);
+    expect((await api.post('/v1/triggers', request('nightly'))).body.code).toBe('CONFLICT');
+    expect((await api.post('/v1/triggers', request('calls', 'standard'))).body.secret).toMatch(
+      /^whsec_[\w+/]{43}=$/,
+    );
+    const listed = (await api.get('/v1/triggers')).body.items;
+    expect(listed.map(({ name }) => name)).toEqual(['calls', 'nightly']);
+    expect(JSON.stringify(listed)).not.toContain(body.secret);
+  });
+
+  test('keep the secret before until the next rotation', async () => {
+    const first = (await api.post('/v1/triggers', request('rotated'))).body.secret;
+    const rotate = async () =>
+      (await api.post('/v1/triggers/rotated/rotate', undefined, { at: rotations++ })).body;
+    let rotations = Math.floor(Date.now() / 1_000) - 10;
+    const second = await rotate();
+    expect(second.trigger).toMatchObject({ secrets: 2, seq: 1 });
+    expect((await api.parts.table.getTrigger('rotated'))?.secrets).toEqual([second.secret, first]);
+    const third = await rotate();
+    expect((await api.parts.table.getTrigger('rotated'))?.secrets).toEqual([third.secret, second.secret]);
+    expect((await api.post('/v1/triggers/nothing/rotate', undefined)).body.code).toBe('UNKNOWN_TRIGGER');
+  });
+
+  test('are set up only by members, for jobs that can be run', async () => {
+    expect((await api.post('/v1/triggers', request('by-runner'), { by: runner })).body.code).toBe(
+      'FORBIDDEN',
+    );
+    const bad = { ...request('bad'), spec: { ...api.spec, model: { sha256: hashOf('no model') } } };
+    expect((await api.post('/v1/triggers', bad)).body.code).toBe('JOB_INVALID');
+  });
+});

@@ -1,0 +1,162 @@
+import { Wallet } from 'ethers';
+import { consortiumAbi } from '#contracts/generated/Consortium.js';
+import { tokenAbi } from '#contracts/generated/Token.js';
+import type { Deployment } from '#contracts/deployment.js';
+import { typedContract, type ChainCall } from '#contracts/typed.js';
+import type { Hex } from '#core/hex.js';
+import type { JobSpec } from '#core/jobSpec.js';
+import { authorizationHeader, requestText } from '#core/signedRequest.js';
+import { apiApp, type ApiParts } from '#functions/api/app.js';
+import { openApiParts } from '#functions/api/parts.js';
+import { openLog } from '#functions/log.js';
+import { chainPart } from '#local/emulators/chain.js';
+import {
+  giveEther,
+  localContracts,
+  localProvider,
+  localTerms,
+  sendCall,
+} from '#local/consortium/contracts.js';
+import { ensureBucket } from '#services/artifacts.js';
+import { sha256Hex } from '#services/sha256.js';
+import { ensureTable } from '#services/table.js';
+import { startPart, startStores } from '../services/realParts.js';
+import { exampleSpec } from '../services/views.js';
+
+/** Members of the consortium, a member's runner, and somebody else. */
+export const coordinator = Wallet.createRandom();
+export const member = Wallet.createRandom();
+export const runner = Wallet.createRandom();
+export const stranger = Wallet.createRandom();
+export const stack = coordinator.address.toLowerCase() as Hex;
+
+/** Whatever an answer may hold; which of it must be there is for each test to say. */
+interface Answer {
+  status: number;
+  body: {
+    code: string;
+    status: number;
+    detail: string;
+    mistakes: { path: string }[];
+    job: Hex;
+    items: { round: number; name: string }[];
+    secret: string;
+    trigger: object;
+    url: string;
+    headers: Record<string, string>;
+    createdAt: string;
+    updatedAt: string;
+  };
+}
+
+export interface Signing {
+  by?: { privateKey: string; address: string };
+  as?: string;
+  at?: number;
+  audience?: string;
+  signedPath?: string;
+  signedBody?: string;
+}
+
+/** The API over DynamoDB, S3, SQS and a chain, all real. */
+export interface TestApi {
+  app: ReturnType<typeof apiApp>;
+  parts: ApiParts;
+  /** A job that can be run: its files are stored. */
+  spec: JobSpec;
+  /** What would have reached Temporal, which has its tests in queues.test.ts. */
+  signals: string[];
+  post(path: string, message: unknown, how?: Signing): Promise<Answer>;
+  get(path: string, headers?: Record<string, string>): Promise<Answer>;
+  stopChain(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startApi(): Promise<TestApi> {
+  const stores = await startStores(['dynamodb', 's3', 'sqs']);
+  const chain = await startPart(chainPart({ port: stores.ports.chain, stateDir: stores.folder }));
+  const rpcUrl = `http://127.0.0.1:${stores.ports.chain}`;
+  const deployment = await localContracts(stores.folder, new Wallet(coordinator.privateKey), rpcUrl);
+  await enterChain(rpcUrl, deployment);
+  await Promise.all([
+    ensureTable({ table: String(process.env['TABLE_NAME']) }),
+    ensureBucket({ bucket: String(process.env['BUCKET_NAME']) }),
+  ]);
+  Object.assign(process.env, {
+    JOBS_QUEUE_URL: stores.jobsQueue,
+    TEMPORAL_ADDRESS: `127.0.0.1:${stores.ports.temporal}`,
+    TEMPORAL_NAMESPACE: 'default',
+    COORDINATOR_ADDRESS: coordinator.address,
+    CHAIN_RPC_URLS: rpcUrl,
+    CHAIN_DEPLOYMENT: JSON.stringify(deployment),
+  });
+  const signals: string[] = [];
+  const temporal = { signalJob: async (job: Hex, signal: string) => void signals.push(`${signal} ${job}`) };
+  const parts = { ...openApiParts(openLog('test')), temporal };
+  const app = apiApp(parts);
+  const spec = exampleSpec({
+    model: { sha256: await parts.artifacts.put(Buffer.from('model')) },
+    evaluation: { sha256: await parts.artifacts.put(Buffer.from('evaluation')) },
+  });
+
+  return {
+    app,
+    parts,
+    spec,
+    signals,
+    async post(path, message, how = {}) {
+      const body = typeof message === 'string' ? message : (JSON.stringify(message) ?? '');
+      const headers = await signedHeaders('POST', path, body, how);
+      return read(await app.request(path, { method: 'POST', headers, body }));
+    },
+    get: async (path, headers = {}) => read(await app.request(path, { headers })),
+    stopChain: () => chain.kill(),
+    async stop() {
+      await chain.kill();
+      await stores.stop();
+    },
+  };
+}
+
+async function read(answer: Response): Promise<Answer> {
+  return { status: answer.status, body: JSON.parse((await answer.text()) || 'null') as Answer['body'] };
+}
+
+export async function signedHeaders(
+  method: string,
+  path: string,
+  body: string,
+  how: Signing,
+): Promise<Record<string, string>> {
+  const by = how.by ?? member;
+  const timestamp = how.at ?? Math.floor(Date.now() / 1_000);
+  const text = requestText({
+    method,
+    path: how.signedPath ?? path,
+    bodyHash: sha256Hex(Buffer.from(how.signedBody ?? body)),
+    timestamp,
+    audience: how.audience ?? stack,
+  });
+  const signature = await new Wallet(by.privateKey).signMessage(text);
+  return { authorization: authorizationHeader(how.as ?? by.address, timestamp, signature) };
+}
+
+/** The coordinator and a member are admitted; a runner of the member registers with its stake. */
+async function enterChain(rpcUrl: string, deployment: Deployment): Promise<void> {
+  const provider = localProvider(rpcUrl);
+  const consortium = typedContract(consortiumAbi, deployment.consortium, provider);
+  const token = typedContract(tokenAbi, deployment.token, provider);
+  const send = (wallet: { privateKey: string }, call: ChainCall) =>
+    sendCall(new Wallet(wallet.privateKey), provider, call);
+  const runnerAddress = runner.address as Hex;
+  await giveEther(provider, runner.address);
+  await send(
+    coordinator,
+    consortium.call.addMember(coordinator.address as Hex, 'north', 'http://stack.example'),
+  );
+  await send(coordinator, consortium.call.addMember(member.address as Hex, 'harbour', ''));
+  await send(coordinator, token.call.transfer(runnerAddress, localTerms.minStake));
+  await send(runner, token.call.approve(deployment.consortium, localTerms.minStake));
+  await send(runner, consortium.call.register(member.address as Hex, localTerms.minStake));
+  provider.destroy();
+}

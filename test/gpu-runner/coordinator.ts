@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto';
+import { Connection, type WorkflowService } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
+import { temporal } from '@temporalio/proto';
+import type { TrainTask } from '#core/messages.js';
+import { runnerQueue, trainActivityId } from '#core/names.js';
+
+const { CommandType, EventType } = temporal.api.enums.v1;
+type Event = temporal.api.history.v1.IHistoryEvent;
+type Command = temporal.api.command.v1.ICommand;
+
+const namespace = 'default';
+const identity = 'test';
+
+/** How a task ended, as a workflow sees it. */
+export type Outcome =
+  | { kind: 'answered'; answer: unknown; attempt: number }
+  | { kind: 'failed'; type: string; message: string; retryState: number }
+  | { kind: 'canceled' }
+  | { kind: 'timedOut' };
+
+export interface AskedTask {
+  outcome: Promise<Outcome>;
+  /** TRY_CANCEL, as a round does it for a late runner. */
+  cancel(): Promise<void>;
+  /** Ends the workflow under the runner's feet. */
+  terminate(): Promise<void>;
+  /** Progress that came with the last heartbeat, and the attempt that is running. */
+  pending(): Promise<{ attempt: number; progress: unknown } | null>;
+}
+
+/**
+ * Gives a runner one task, as a workflow of one activity. The workflow's decisions are made here by hand over
+ * Temporal's own interface, so that a test needs neither a bundle nor a sandbox.
+ */
+export async function ask(
+  address: string,
+  task: TrainTask,
+  options: { heartbeatSeconds?: number; attempts?: number; startSeconds?: number } = {},
+): Promise<AskedTask> {
+  const connection = await Connection.connect({ address });
+  const service: WorkflowService = connection.workflowService;
+  const workflowId = randomUUID();
+  const taskQueue = { name: `test-${workflowId}` };
+  const execution = { workflowId };
+  await service.startWorkflowExecution({
+    namespace,
+    identity,
+    workflowId,
+    requestId: randomUUID(),
+    workflowType: { name: 'oneTask' },
+    taskQueue,
+  });
+
+  const schedule: Command = {
+    commandType: CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK,
+    scheduleActivityTaskCommandAttributes: {
+      activityId: trainActivityId(task.runner),
+      activityType: { name: 'train' },
+      taskQueue: { name: runnerQueue(task.runner) },
+      input: { payloads: [defaultPayloadConverter.toPayload(task)] },
+      startToCloseTimeout: { seconds: (options.startSeconds ?? 60) as never },
+      scheduleToCloseTimeout: { seconds: 90 as never },
+      heartbeatTimeout: { seconds: (options.heartbeatSeconds ?? 3) as never },
+      retryPolicy: {
+        initialInterval: { nanos: 200_000_000 },
+        backoffCoefficient: 1,
+        maximumAttempts: options.attempts ?? 10,
+      },
+    },
+  };
+  let cancelling = false;
+  let closed = false;
+  let settle: (outcome: Outcome) => void = () => undefined;
+  const outcome = new Promise<Outcome>((resolve) => (settle = resolve));
+
+  const decide = async (): Promise<void> => {
+    const polled = await service.pollWorkflowTaskQueue({ namespace, identity, taskQueue });
+    if (!polled.taskToken || polled.taskToken.length === 0) return;
+    const events = polled.history?.events ?? [];
+    const scheduled = events.find(
+      ({ eventType }) => eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+    );
+    const end = events.map(outcomeOf).find((found) => found !== null);
+    const requested = events.some(
+      ({ eventType }) => eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
+    );
+    const commands: Command[] = [];
+    if (end) {
+      closed = true;
+      commands.push({
+        commandType: CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
+        completeWorkflowExecutionCommandAttributes: {},
+      });
+    } else if (!scheduled) commands.push(schedule);
+    else if (cancelling && !requested)
+      commands.push({
+        commandType: CommandType.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK,
+        requestCancelActivityTaskCommandAttributes: { scheduledEventId: scheduled.eventId ?? null },
+      });
+    await service.respondWorkflowTaskCompleted({
+      namespace,
+      identity,
+      taskToken: polled.taskToken,
+      commands,
+    });
+    if (end) settle(end);
+  };
+  const deciding = (async () => {
+    while (!closed) await decide().catch(() => new Promise((resolve) => setTimeout(resolve, 100)));
+    await connection.close();
+  })();
+
+  return {
+    outcome: outcome.finally(() => deciding),
+    cancel: async () => {
+      cancelling = true;
+      await service.signalWorkflowExecution({
+        namespace,
+        identity,
+        workflowExecution: execution,
+        signalName: 'cancel',
+        requestId: randomUUID(),
+      });
+    },
+    terminate: async () => {
+      await service.terminateWorkflowExecution({ namespace, identity, workflowExecution: execution });
+      closed = true;
+    },
+    pending: async () => {
+      const { pendingActivities } = await service.describeWorkflowExecution({ namespace, execution });
+      const [activity] = pendingActivities ?? [];
+      if (!activity) return null;
+      const [details] = activity.heartbeatDetails?.payloads ?? [];
+      return {
+        attempt: activity.attempt ?? 0,
+        progress: details ? defaultPayloadConverter.fromPayload(details) : null,
+      };
+    },
+  };
+}
+
+function outcomeOf(event: Event): Outcome | null {
+  const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failed } =
+    event;
+  if (completed) {
+    const [payload] = completed.result?.payloads ?? [];
+    return {
+      kind: 'answered',
+      answer: payload ? defaultPayloadConverter.fromPayload(payload) : null,
+      attempt: 0,
+    };
+  }
+  if (failed)
+    return {
+      kind: 'failed',
+      type: failed.failure?.applicationFailureInfo?.type ?? '',
+      message: failed.failure?.message ?? '',
+      retryState: failed.retryState ?? 0,
+    };
+  if (event.activityTaskCanceledEventAttributes) return { kind: 'canceled' };
+  if (event.activityTaskTimedOutEventAttributes) return { kind: 'timedOut' };
+  return null;
+}

@@ -1,0 +1,314 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import type { ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { stringify } from 'yaml';
+import {
+  offlineAfterSeconds,
+  trainAnswer,
+  type ModelRef,
+  type TrainTask,
+  type TrainUpdate,
+} from '#core/messages.js';
+import { findTemporal } from '#local/temporal/find.js';
+import { temporalPart } from '#local/temporal/part.js';
+import { startApi, type TestApi } from './api.js';
+import { ask, type AskedTask, type Outcome } from './coordinator.js';
+import { writeData } from './data.js';
+import { temporaryFolder, until } from './folder.js';
+import { allowed, makeHome } from './home.js';
+import { endChild, freePort, startPart } from './parts.js';
+import { startRunner, type RunnerProcess } from './runnerProcess.js';
+import { makeTask, smallModel, smallSpec, storeModel } from './task.js';
+
+let api: TestApi;
+let model: ModelRef;
+let temporal: string;
+let temporalServer: ChildProcess;
+let startTemporal: () => Promise<ChildProcess>;
+
+beforeAll(async () => {
+  const [port, httpPort, stateDir, { path: binary }] = await Promise.all([
+    freePort(),
+    freePort(),
+    temporaryFolder(),
+    findTemporal(),
+  ]);
+  temporal = `127.0.0.1:${port}`;
+  startTemporal = () => startPart(temporalPart({ binary, port, httpPort, uiPort: null, stateDir }));
+  [temporalServer, api] = await Promise.all([startTemporal(), startApi()]);
+  model = await storeModel(api.artifacts, smallModel());
+});
+beforeEach(() => {
+  api.fault = null;
+});
+
+/** Ten seconds of training at this throttle, half a second without. */
+const slowly = { ...allowed, throttle: 20 };
+const long = smallSpec({ training: { epochs: 400 } });
+const never = () => new Promise<Response>(() => undefined);
+
+async function runnerIn(change: Parameters<typeof makeHome>[1] = {}) {
+  const home = await makeHome(api, { temporal, ...change });
+  const start = async (): Promise<RunnerProcess> => {
+    const runner = startRunner(home.folder);
+    await until(
+      () => runner.lines.includes('waiting for tasks') && runner.lines.includes('enrolled'),
+      'the runner',
+    );
+    return runner;
+  };
+  return { ...home, start, work: join(home.folder, 'work') };
+}
+
+async function updateOf(asked: AskedTask): Promise<TrainUpdate> {
+  const outcome: Outcome = await asked.outcome;
+  if (outcome.kind !== 'answered') throw new Error(`not answered: ${JSON.stringify(outcome)}`);
+  const answer = trainAnswer.parse(outcome.answer);
+  if (answer.kind !== 'update') throw new Error(`refused: ${answer.reason}`);
+  return answer;
+}
+
+const progressIs = (asked: AskedTask) => async () =>
+  ((await asked.pending())?.progress as { step?: number } | null)?.step !== undefined;
+const roundFolder = (work: string, { opening }: TrainTask) =>
+  join(work, opening.job.slice(2), String(opening.round));
+
+test('a runner enrols, trains, answers, reports, and goes within a second', async () => {
+  const { start, key } = await runnerIn();
+  const began = performance.now();
+  const runner = await start();
+  const started = performance.now() - began;
+  const [first, second] = [makeTask(key.address, model), makeTask(key.address, model)];
+  const answer = await updateOf(await ask(temporal, first));
+  expect(answer).toMatchObject({
+    samples: 40,
+    steps: 10,
+    saturated: 0,
+    training: { provider: 'cpu', threads: 1 },
+  });
+  await expect(api.artifacts.has(answer.file)).resolves.toBe(true);
+  const again = performance.now();
+  await updateOf(await ask(temporal, second));
+  const seconds = (performance.now() - again) / 1000;
+  expect(await api.table.getRunner(key.address)).toMatchObject({
+    name: 'north-1',
+    state: 'idle',
+    data: [{ name: 'digits', samples: 40, input: [4], classes: 2 }],
+  });
+  const memory = runner.memory();
+  const stopping = performance.now();
+  await runner.kill('SIGTERM');
+  const stopped = performance.now() - stopping;
+  expect(await runner.exitCode).toBe(0);
+  expect((await api.table.getRunner(key.address))?.state).toBe('leaving');
+  process.stderr.write(`${JSON.stringify({ started, seconds, memory, stopped })}\n`);
+  expect(stopped).toBeLessThan(2_000);
+  expect(memory).toBeLessThan(220);
+});
+
+describe('killed at any moment and started again, a runner gives the update that it would have given', () => {
+  const number = 77;
+  let undisturbed: TrainUpdate;
+  let task: TrainTask;
+
+  beforeAll(async () => {
+    const { start, key } = await runnerIn({ number });
+    task = makeTask(key.address, model, { spec: long });
+    const runner = await start();
+    undisturbed = await updateOf(await ask(temporal, task));
+    await runner.kill('SIGTERM');
+  });
+
+  const points: [
+    string,
+    { fault?: TestApi['fault']; reached: (asked: AskedTask, work: string) => Promise<boolean> },
+  ][] = [
+    [
+      'while it fetches the model',
+      {
+        fault: ({ url }) => (url.includes('/v1/artifacts/') ? never() : null),
+        reached: async (_, work) =>
+          existsSync(work) && api.requests.some((line) => line.includes('/v1/artifacts/')),
+      },
+    ],
+    ['in the middle of training', { reached: (asked) => progressIs(asked)() }],
+    [
+      'when it has signed and not yet sent',
+      {
+        fault: ({ url }) => (url.endsWith('/v1/uploads') ? never() : null),
+        reached: async (_, work) => existsSync(join(roundFolder(work, task), 'answer.json')),
+      },
+    ],
+  ];
+  test.each(points)('%s', async (name, { fault, reached }) => {
+    const { start, work, folder } = await runnerIn({
+      number,
+      policy: name.includes('training') ? slowly : allowed,
+    });
+    api.requests.length = 0;
+    api.fault = fault ?? null;
+    const runner = await start();
+    const asked = await ask(temporal, task);
+    await until(() => reached(asked, work), name);
+    await runner.kill('SIGKILL');
+    api.fault = null;
+    await writeFile(join(folder, 'policy.yaml'), stringify(allowed));
+    const next = await start();
+    const { updateRoot, file, signature, steps, loss } = await updateOf(asked);
+    expect({ updateRoot, file, signature, steps, loss }).toEqual({
+      updateRoot: undisturbed.updateRoot,
+      file: undisturbed.file,
+      signature: undisturbed.signature,
+      steps: undisturbed.steps,
+      loss: undisturbed.loss,
+    });
+    expect((await readdir(roundFolder(work, task))).sort()).toEqual(['answer.json', 'update.bin']);
+    await next.kill('SIGTERM');
+  });
+
+  test('its training process, in the middle of training', async () => {
+    const { start, work } = await runnerIn({ number, policy: { ...allowed, throttle: 5 } });
+    const runner = await start();
+    const asked = await ask(temporal, task, { attempts: 1 });
+    await until(progressIs(asked), 'training');
+    for (const pid of runner.children()) process.kill(pid, 'SIGKILL');
+    expect((await updateOf(asked)).updateRoot).toBe(undisturbed.updateRoot);
+    expect(runner.lines).toContain('the training process died; starting it again');
+    expect((await readdir(roundFolder(work, task))).sort()).toEqual(['answer.json', 'update.bin']);
+    await runner.kill('SIGTERM');
+  });
+
+  test('stopped gently in the middle of training, it leaves the task to its next start', async () => {
+    const { start, folder, key } = await runnerIn({ number, policy: slowly });
+    const runner = await start();
+    const asked = await ask(temporal, task);
+    await until(progressIs(asked), 'training');
+    const began = performance.now();
+    await runner.kill('SIGINT');
+    expect(performance.now() - began).toBeLessThan(2_000);
+    expect((await api.table.getRunner(key.address))?.state).toBe('leaving');
+    await writeFile(join(folder, 'policy.yaml'), stringify(allowed));
+    const next = await start();
+    expect((await updateOf(asked)).updateRoot).toBe(undisturbed.updateRoot);
+    await next.kill('SIGTERM');
+  });
+});
+
+describe('a task that is not wanted any more ends at once', () => {
+  test.each(['cancelled', 'of a workflow that was closed'])('%s', async (how) => {
+    const { start, key, work } = await runnerIn({ policy: slowly });
+    const runner = await start();
+    const task = makeTask(key.address, model, { spec: long });
+    const asked = await ask(temporal, task, { heartbeatSeconds: 30 });
+    await until(progressIs(asked), 'training');
+    const training = runner.children();
+    expect(training).toHaveLength(1);
+    if (how === 'cancelled') {
+      await asked.cancel();
+      expect(await asked.outcome).toEqual({ kind: 'canceled' });
+    } else await asked.terminate();
+    await until(() => !runner.children().some((pid) => training.includes(pid)), 'the end of training', 5);
+    expect(existsSync(join(roundFolder(work, task), 'answer.json'))).toBe(false);
+    await updateOf(await ask(temporal, makeTask(key.address, model)));
+    await runner.kill('SIGTERM');
+  });
+});
+
+describe('what is away is found again', () => {
+  test('a runner that starts before its stack', async () => {
+    const { folder, key } = await runnerIn();
+    await api.stop();
+    await endChild(temporalServer, 'SIGKILL');
+    const runner = startRunner(folder);
+    await until(() => runner.lines.some((line) => line.startsWith('cannot take tasks')), 'a complaint');
+    await until(() => runner.lines.some((line) => line.startsWith('cannot report')), 'a complaint');
+    [temporalServer] = await Promise.all([startTemporal(), api.start()]);
+    await until(
+      () => runner.lines.includes('enrolled') && runner.lines.includes('waiting for tasks'),
+      'the runner',
+    );
+    await updateOf(await ask(temporal, makeTask(key.address, model)));
+    await runner.kill('SIGTERM');
+  });
+
+  test('Temporal, killed in the middle of training', async () => {
+    const { start, key } = await runnerIn({ policy: { ...allowed, throttle: 8 } });
+    const runner = await start();
+    const asked = await ask(temporal, makeTask(key.address, model, { spec: long }), { heartbeatSeconds: 20 });
+    await until(progressIs(asked), 'training');
+    await endChild(temporalServer, 'SIGKILL');
+    temporalServer = await startTemporal();
+    await updateOf(asked);
+    await runner.kill('SIGTERM');
+  });
+
+  test('the API, away while an update is sent, and one that has forgotten the runner', async () => {
+    const { start, key } = await runnerIn();
+    const runner = await start();
+    let refused = 0;
+    api.fault = ({ url }) =>
+      url.endsWith('/v1/uploads') && refused++ < 2
+        ? Promise.resolve(new Response('', { status: 503 }))
+        : url.endsWith('/seen') && refused < 2
+          ? Promise.resolve(Response.json({ code: 'NOT_FOUND', detail: 'never heard of' }, { status: 404 }))
+          : null;
+    api.requests.length = 0;
+    await updateOf(await ask(temporal, makeTask(key.address, model)));
+    expect(refused).toBeGreaterThanOrEqual(3);
+    await runner.kill('SIGTERM');
+    api.fault = ({ url }) =>
+      url.endsWith('/seen')
+        ? Promise.resolve(Response.json({ code: 'NOT_FOUND', detail: 'never heard of' }, { status: 404 }))
+        : null;
+    const next = await start();
+    await until(() => next.lines.filter((line) => line === 'enrolled').length >= 2, 'a second enrolment');
+    await next.kill('SIGTERM');
+  });
+});
+
+test('new data is announced, and a new data set served', async () => {
+  const { start, key, folder, data } = await runnerIn();
+  const runner = await start();
+  await writeData(data, 44);
+  await mkdir(join(folder, 'data'), { recursive: true });
+  await writeData(join(folder, 'data', 'letters.safetensors'), 10);
+  await until(
+    async () => (await api.table.getRunner(key.address))?.data.length === 2,
+    'the new enrolment',
+    offlineAfterSeconds,
+  );
+  expect((await updateOf(await ask(temporal, makeTask(key.address, model)))).samples).toBe(44);
+  await runner.kill('SIGTERM');
+});
+
+describe('a failure that would come back is not tried again', () => {
+  test('weights that are not finite', async () => {
+    const { start, key } = await runnerIn();
+    const runner = await start();
+    const spec = smallSpec({ training: { epochs: 50, optimizer: { name: 'sgd', lr: 100 } } });
+    spec.training.optimizer.lr = 100;
+    const wild = await storeModel(api.artifacts, smallModel(1e19));
+    const outcome = await (await ask(temporal, makeTask(key.address, wild, { spec }))).outcome;
+    expect(outcome).toMatchObject({ kind: 'failed', type: 'TRAINING_NOT_FINITE' });
+    await runner.kill('SIGTERM');
+  });
+
+  test('a refusal is an answer', async () => {
+    const { start, key } = await runnerIn({ policy: {} });
+    const runner = await start();
+    const outcome = await (await ask(temporal, makeTask(key.address, model))).outcome;
+    expect(outcome).toMatchObject({ kind: 'answered', answer: { kind: 'refused', code: 'POLICY_REFUSED' } });
+    await runner.kill('SIGTERM');
+  });
+});
+
+test('a second runner on the same home does not start', async () => {
+  const { start, folder } = await runnerIn();
+  const runner = await start();
+  const second = startRunner(folder);
+  expect(await second.exitCode).toBe(1);
+  expect(second.lines.join()).toMatch(/Another runner/);
+  await runner.kill('SIGTERM');
+});

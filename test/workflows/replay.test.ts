@@ -1,0 +1,28 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+
+const folder = 'test/workflows/histories';
+const histories = readdirSync(folder).map((file) => ({
+  file,
+  history: JSON.parse(readFileSync(`${folder}/${file}`, 'utf8')) as unknown,
+}));
+
+describe('workflows replay what earlier versions of them recorded', () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+
+  test('there are histories of jobs, rounds and settlements', () => {
+    expect(histories.map(({ file }) => file)).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^job-..-completed/),
+        expect.stringMatching(/^job-..-round-1-completed/),
+        expect.stringMatching(/^settlement/),
+      ]),
+    );
+  });
+
+  test.each(histories)('$file', async ({ history }) => {
+    const workflowBundle = { code: readFileSync('dist/workflow-bundle.js', 'utf8') };
+    await Worker.runReplayHistory({ workflowBundle }, history);
+  });
+});
