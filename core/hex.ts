@@ -1,4 +1,3 @@
-import { bytesEqual } from './bytes.js';
 import { RoundtableError } from './errors.js';
 
 /** Hexadecimal with 0x in front. Everything we write is lower case. */
@@ -45,32 +44,6 @@ export function fromHex(text: string, length?: number): Uint8Array {
     );
   for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(text.slice(2 * i + 2, 2 * i + 4), 16);
   return bytes;
-}
-
-/** The same bytes in the spelling used everywhere off chain; addresses lose their checksum case. */
-export function normaliseHex<T extends Hex>(text: string, length: number): T {
-  return toHex(fromHex(text, length)) as T;
-}
-
-export function parseSha256(text: string): Sha256Hex {
-  return normaliseHex(text, 32);
-}
-
-export function parseJobId(text: string): JobId {
-  return normaliseHex(text, 32);
-}
-
-export function parseRunnerId(text: string): RunnerId {
-  return normaliseHex(text, 20);
-}
-
-export function parseVersionId(text: string): VersionId {
-  return normaliseHex(text, 32);
-}
-
-/** True for two spellings of the same bytes, whatever their case. */
-export function sameHex(a: Hex, b: Hex): boolean {
-  return bytesEqual(fromHex(a), fromHex(b));
 }
 
 const PAIRS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));

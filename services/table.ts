@@ -1,17 +1,14 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { IntentStore } from './chainSender.js';
-import { ensureTable as ensureTableWith, tableDefinition } from './table/definition.js';
+import { ensureTable as ensureTableWith } from './table/definition.js';
 import { intentTable } from './table/intents.js';
 import { createTableClient, openItems } from './table/items.js';
-import { jobTable, type JobTable, type WaitingFor } from './table/jobs.js';
+import { jobTable, type JobTable } from './table/jobs.js';
 import { onceOnly, type OnceOnly } from './table/onceOnly.js';
 import { rewardTable, type RewardTable } from './table/rewards.js';
 import { runnerTable, type RunnerTable } from './table/runners.js';
 import { triggerTable, type TriggerTable } from './table/triggers.js';
 import { versionTable, type VersionTable } from './table/versions.js';
-
-export { tableDefinition };
-export type { WaitingFor };
 
 /**
  * The table: projections of what workflows own, plus triggers, enrolments, credits and intents. Everything that

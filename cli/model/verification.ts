@@ -1,6 +1,6 @@
 import type { Audit, Check } from '#audit/audit.js';
 import { roundRanges } from '../rewards/standing.js';
-import { table, wrap } from '../terminal/text.js';
+import { cut, table, wrap } from '../terminal/text.js';
 import { glyphs, paint, type Theme } from '../terminal/theme.js';
 
 /** What was checked, by which means, how often and how long it took; then the verdict. */
@@ -10,6 +10,8 @@ export function auditLines(theme: Theme, audit: Audit): string[] {
     const key = `${check.check}\n${check.how}`;
     kinds.set(key, [...(kinds.get(key) ?? []), check]);
   }
+  // Names, times and durations take less than 42 columns; the means get the rest.
+  const room = Math.max(0, theme.columns - 42);
   return [
     ...table(
       theme,
@@ -23,7 +25,7 @@ export function auditLines(theme: Theme, audit: Audit): string[] {
       [...kinds.values()].map((checks) => [
         mark(theme, checks),
         checks[0]?.check ?? '',
-        paint(theme, 'dim', checks[0]?.how ?? ''),
+        paint(theme, 'dim', cut(theme, checks[0]?.how ?? '', room)),
         String(checks.length),
         milliseconds(checks),
       ]),
@@ -44,20 +46,24 @@ function verdictLines(theme: Theme, { ok, checks, wrong, rounds }: Audit): strin
     ];
   const unchecked = checks.filter((check) => check.ok === null);
   const reasons = [...new Set(unchecked.map(({ check, detail }) => `${check}: ${detail}`))];
-  const trusted = rounds.filter(({ recomputed }) => !recomputed).map(({ round }) => round);
   return [
     paint(theme, 'green', `All ${checks.length - unchecked.length} checks hold.`),
-    ...(rounds.length === 0 ? [] : prose(sumsLine(rounds.length, trusted))),
+    ...(rounds.length === 0 ? [] : prose(sumsLine(rounds))),
     ...reasons.flatMap((reason) =>
       prose(`Not checked, ${reason}.`).map((line) => paint(theme, 'yellow', line)),
     ),
   ];
 }
 
-function sumsLine(rounds: number, trusted: readonly number[]): string {
+function sumsLine(rounds: Audit['rounds']): string {
+  const trusted = rounds.filter(({ recomputed }) => !recomputed);
   if (trusted.length === 0)
-    return `The sums of all ${rounds} rounds were recomputed from their updates, to the bit.`;
-  return `The sums of ${trusted.length} of ${rounds} rounds (${roundRanges(trusted)}) were not recomputed: they stand on the coordinator's word.`;
+    return `The sums of all ${rounds.length} rounds were recomputed from their updates, to the bit.`;
+  const jobs = [...new Set(trusted.map(({ job }) => job))].map((job) => {
+    const numbers = trusted.filter((entry) => entry.job === job).map(({ round }) => round);
+    return `${roundRanges(numbers)} of job ${job.slice(0, 10)}`;
+  });
+  return `The sums of ${trusted.length} of ${rounds.length} rounds (${jobs.join('; ')}) were not recomputed: they stand on the coordinator's word.`;
 }
 
 function mark(theme: Theme, checks: readonly Check[]): string {

@@ -1,6 +1,6 @@
 import type { JobView, VersionView } from '#core/views.js';
 import { count, percent, seconds, tokens } from '../terminal/format.js';
-import { flow, short, table } from '../terminal/text.js';
+import { flow, short, table, wrap } from '../terminal/text.js';
 import { paint, type Theme } from '../terminal/theme.js';
 import { lineageLines } from './lineage.js';
 import { accuracyPlot } from './plot.js';
@@ -30,7 +30,9 @@ export function renderReport(
       : section(
           theme,
           'What went wrong',
-          problems.map((text) => `  ${paint(theme, 'red', text)}`),
+          problems.flatMap((text) =>
+            wrap(text, theme.columns - 2).map((line) => `  ${paint(theme, 'red', line)}`),
+          ),
         )),
     ...section(
       theme,

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { transactionRecord } from '#core/messages.js';
 import { address, amount, archiveId, count, hash32, jobId, round, versionIdSchema } from '#core/schema.js';
 import { roundSeconds, type JobView, type RoundView, type RunnerView } from '#core/views.js';
+import { tokens } from '../terminal/format.js';
 import type { StackFile } from '#local/stackFile.js';
 
 const reportRound = z.strictObject({
@@ -119,7 +120,8 @@ export function reportProblems({ job, report: made }: { job: JobView; report: Re
       ? ['Nobody was credited any reward.']
       : []),
     ...unpaid.map(
-      ({ account, earned, claimed }) => `Account ${account} earned ${earned} and was paid ${claimed}.`,
+      ({ account, earned, claimed }) =>
+        `Account ${account} earned ${tokens(earned)} and was paid ${tokens(claimed)}.`,
     ),
   ];
 }

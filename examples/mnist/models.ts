@@ -13,7 +13,7 @@ export function cnn(seed = 1): Uint8Array {
   x = net.convolution('conv2', x, 8, 16, 5);
   x = net.pool(net.relu(x));
   net.linear('fc', net.flatten(x), 256, 10, 'logits');
-  return net.encode('image', [1, 28, 28]);
+  return net.encode('image', [1, 28, 28], 10);
 }
 
 /** Two hidden layers of 200: 199,210 parameters; input [batch, 784]. */
@@ -22,7 +22,22 @@ export function twoLayers(seed = 1): Uint8Array {
   const first = net.relu(net.linear('fc1', 'image', 784, 200));
   const second = net.relu(net.linear('fc2', first, 200, 200));
   net.linear('fc3', second, 200, 10, 'logits');
-  return net.encode('image', [784]);
+  return net.encode('image', [784], 10);
+}
+
+/** Layers of the given widths with ReLU between them, for tables: input [batch, widths[0]], as many logits as the last. */
+export function mlp(widths: readonly number[], seed = 1): Uint8Array {
+  const net = new Network(seed);
+  const [inputs = 1, ...layers] = widths;
+  let x = 'sample';
+  let size = inputs;
+  layers.forEach((width, i) => {
+    const last = i === layers.length - 1;
+    const sum = net.linear(`fc${i + 1}`, x, size, width, last ? 'logits' : undefined);
+    x = last ? sum : net.relu(sum);
+    size = width;
+  });
+  return net.encode('sample', [inputs], size);
 }
 
 /** The CNN of McMahan et al. 2017: conv 32x5x5, pool, conv 64x5x5, pool, 512, 10; 1,663,370 parameters. */
@@ -34,7 +49,7 @@ export function largeCnn(seed = 1): Uint8Array {
   x = net.pool(net.relu(x));
   x = net.relu(net.linear('fc1', net.flatten(x), 7 * 7 * 64, 512));
   net.linear('fc2', x, 512, 10, 'logits');
-  return net.encode('image', [1, 28, 28]);
+  return net.encode('image', [1, 28, 28], 10);
 }
 
 class Network {
@@ -73,9 +88,9 @@ class Network {
     return this.#builder.node('Flatten', [x]);
   }
 
-  encode(input: string, sample: readonly number[]): Uint8Array {
+  encode(input: string, sample: readonly number[], classes: number): Uint8Array {
     const inputs = [valueInfo(input, ['batch', ...sample])];
-    return encodeModel(this.#builder.graph('main_graph', inputs, [valueInfo('logits', ['batch', 10])]), 18);
+    return encodeModel(this.#builder.graph('main_graph', inputs, [valueInfo('logits', ['batch', classes])]), 18);
   }
 
   #parameter(name: string, shape: readonly number[], fanIn: number): string {

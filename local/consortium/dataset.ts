@@ -100,7 +100,8 @@ function bytesOf(values: Float32Array | Int32Array): Uint8Array {
 }
 
 function aligned(bytes: Uint8Array): ArrayBuffer {
-  return bytes.slice().buffer as ArrayBuffer;
+  // Not slice(): that of a Buffer is a view of the whole.
+  return new Uint8Array(bytes).buffer;
 }
 
 /** Fisher–Yates over mulberry32: the same order for a seed on every machine. */
