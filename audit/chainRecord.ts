@@ -7,6 +7,7 @@ import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { typedContract } from '#contracts/typed.js';
 import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import { archiveIdToBytes32 } from '#services/archiveId.js';
+import { logReader } from '#services/chain/logs.js';
 import type { Chain, ChainClosing, ChainJob, ChainRound } from '#services/chain.js';
 import type { Checklist } from './checklist.js';
 import { same, Wrong } from './checklist.js';
@@ -64,14 +65,13 @@ export function allJobs(chain: Chain): Promise<Hex[]> {
   return createdJobs(chain, {});
 }
 
-async function createdJobs(chain: Chain, indexed: { genesisVersion?: Hex }): Promise<Hex[]> {
-  const jobs = typedContract(jobsAbi, chain.deployment.jobs);
-  const logs = await chain.provider.getLogs({
-    address: chain.deployment.jobs,
-    topics: jobs.topics('JobCreated', indexed),
-    fromBlock: chain.deployment.block,
-  });
-  return logs.map((log) => jobs.parse('JobCreated', log).args.job);
+async function createdJobs(
+  { provider, deployment }: Chain,
+  indexed: { genesisVersion?: Hex },
+): Promise<Hex[]> {
+  const logs = logReader(provider, deployment);
+  const created = await logs(typedContract(jobsAbi, deployment.jobs), 'JobCreated', indexed, undefined);
+  return created.map(({ args }) => args.job);
 }
 
 function genesisCommitment(job: ChainJob): Hex {

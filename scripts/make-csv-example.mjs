@@ -14,14 +14,32 @@ mkdirSync(folder, { recursive: true });
 const columns = ['sepal_length', 'sepal_width', 'petal_length', 'petal_width'];
 /** Mean and standard deviation of each column, in cm. */
 const kinds = {
-  meadow: [[5.0, 0.35], [3.4, 0.38], [1.5, 0.17], [0.25, 0.11]],
-  harbour: [[5.9, 0.52], [2.8, 0.31], [4.3, 0.47], [1.3, 0.2]],
-  mountain: [[6.6, 0.64], [3.0, 0.32], [5.6, 0.55], [2.0, 0.27]],
+  meadow: [
+    [5.0, 0.35],
+    [3.4, 0.38],
+    [1.5, 0.17],
+    [0.25, 0.11],
+  ],
+  harbour: [
+    [5.9, 0.52],
+    [2.8, 0.31],
+    [4.3, 0.47],
+    [1.3, 0.2],
+  ],
+  mountain: [
+    [6.6, 0.64],
+    [3.0, 0.32],
+    [5.6, 0.55],
+    [2.0, 0.27],
+  ],
 };
 
 const random = uniform(1936);
 const rows = Object.entries(kinds).flatMap(([name, lengths]) =>
-  Array.from({ length: 250 }, () => [...lengths.map(([mean, deviation]) => Math.max(0.1, mean + deviation * normal()).toFixed(1)), name]),
+  Array.from({ length: 250 }, () => [
+    ...lengths.map(([mean, deviation]) => Math.max(0.1, mean + deviation * normal()).toFixed(1)),
+    name,
+  ]),
 );
 for (let i = rows.length - 1; i > 0; i--) {
   const j = Math.floor(random() * (i + 1));
@@ -36,7 +54,13 @@ writeFileSync(join(folder, 'mlp.onnx'), mlp([4, 16, 3]));
 
 async function load(path) {
   const entry = fileURLToPath(new URL(path, import.meta.url));
-  const { outputFiles } = await build({ entryPoints: [entry], bundle: true, platform: 'node', format: 'esm', write: false });
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    write: false,
+  });
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
 }
 

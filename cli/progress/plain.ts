@@ -1,4 +1,4 @@
-import type { RoundView, RunnerView } from '#core/views.js';
+import { finalJobStates, type RoundView, type RunnerView } from '#core/views.js';
 import { count, loss, percent, seconds, tokens } from '../terminal/format.js';
 import type { StackEvent } from './events.js';
 import { participantFacts, phaseText } from './rounds.js';
@@ -34,7 +34,9 @@ export function plainLines(event: StackEvent, state: ProgressState, said: Set<st
       const introduction = `job ${job.spec.name} ${job.job}: ${count(job.spec.rounds)} rounds, quorum ${job.spec.participants.quorum}, started by ${job.trigger}`;
       return [
         ...(known ? [] : [introduction]),
-        ...(known && state.job?.state === job.state ? [] : [`job ${job.spec.name} is ${job.state}`]),
+        ...((known && state.job?.state === job.state) || finalJobStates.includes(job.state)
+          ? []
+          : [`job ${job.spec.name} is ${job.state}`]),
       ];
     }
     case 'round':

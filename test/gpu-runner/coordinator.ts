@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Connection, type WorkflowService } from '@temporalio/client';
+import { Connection, isGrpcServiceError, type WorkflowService } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 import type { TrainTask } from '#core/messages.js';
@@ -11,6 +11,8 @@ type Command = temporal.api.command.v1.ICommand;
 
 const namespace = 'default';
 const identity = 'test';
+/** gRPC's status code. */
+const UNAVAILABLE = 14;
 
 /** How a task ended, as a workflow sees it. */
 export type Outcome =
@@ -69,6 +71,7 @@ export async function ask(
       },
     },
   };
+  const terminated = new AbortController();
   let cancelling = false;
   let closed = false;
   let settle: (outcome: Outcome) => void = () => undefined;
@@ -107,12 +110,23 @@ export async function ask(
     if (end) settle(end);
   };
   const deciding = (async () => {
-    while (!closed) await decide().catch(() => new Promise((resolve) => setTimeout(resolve, 100)));
+    while (!closed) {
+      try {
+        const poll = () => connection.withDeadline(Date.now() + 60_000, decide);
+        await connection.withAbortSignal(terminated.signal, poll);
+      } catch (error) {
+        if (terminated.signal.aborted) break;
+        // The server may be away for a while in a test; every other failure is one of the test itself.
+        if (!(isGrpcServiceError(error) && error.code === UNAVAILABLE)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
     await connection.close();
   })();
+  deciding.catch(() => undefined);
 
   return {
-    outcome: outcome.finally(() => deciding),
+    outcome: Promise.race([outcome, deciding.then(() => outcome)]),
     cancel: async () => {
       cancelling = true;
       await service.signalWorkflowExecution({
@@ -125,7 +139,8 @@ export async function ask(
     },
     terminate: async () => {
       await service.terminateWorkflowExecution({ namespace, identity, workflowExecution: execution });
-      closed = true;
+      terminated.abort();
+      await deciding;
     },
     pending: async () => {
       const { pendingActivities } = await service.describeWorkflowExecution({ namespace, execution });

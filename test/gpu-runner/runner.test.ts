@@ -44,9 +44,10 @@ beforeEach(() => {
   api.fault = null;
 });
 
-/** Ten seconds of training at this throttle, half a second without. */
-const slowly = { ...allowed, throttle: 20 };
-const long = smallSpec({ training: { epochs: 400 } });
+/** Without a throttle a tenth of a second of training. */
+const long = smallSpec({ training: { epochs: 1_000 } });
+const slowly = { ...allowed, throttle: 300 };
+const ratherSlowly = { ...allowed, throttle: 30 };
 const never = () => new Promise<Response>(() => undefined);
 
 async function runnerIn(change: Parameters<typeof makeHome>[1] = {}) {
@@ -169,7 +170,7 @@ describe('killed at any moment and started again, a runner gives the update that
   });
 
   test('its training process, in the middle of training', async () => {
-    const { start, work } = await runnerIn({ number, policy: { ...allowed, throttle: 5 } });
+    const { start, work } = await runnerIn({ number, policy: ratherSlowly });
     const runner = await start();
     const asked = await ask(temporal, task, { attempts: 1 });
     await until(progressIs(asked), 'training');
@@ -234,7 +235,7 @@ describe('what is away is found again', () => {
   });
 
   test('Temporal, killed in the middle of training', async () => {
-    const { start, key } = await runnerIn({ policy: { ...allowed, throttle: 8 } });
+    const { start, key } = await runnerIn({ policy: ratherSlowly });
     const runner = await start();
     const asked = await ask(temporal, makeTask(key.address, model, { spec: long }), { heartbeatSeconds: 20 });
     await until(progressIs(asked), 'training');

@@ -1,0 +1,34 @@
+/**
+ * Writes the documents that are printed from the sources: docs/errors.md and docs/job.schema.json. With --check it
+ * writes nothing and ends with 1 when one of them is not current.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import prettier from 'prettier';
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+const { errorsPage } = await load('cli/docs/errorsPage.ts');
+const { jobSchema } = await load('cli/docs/jobSchema.ts');
+await print('docs/errors.md', errorsPage(readFileSync('core/errorCodes.ts', 'utf8')));
+await print('docs/job.schema.json', jobSchema());
+
+async function print(path, text) {
+  const formatted = await prettier.format(text, { ...(await prettier.resolveConfig(path)), filepath: path });
+  if (!process.argv.includes('--check')) return writeFileSync(path, formatted);
+  if (existsSync(path) && readFileSync(path, 'utf8') === formatted) return;
+  console.error(`${path} is not current; run: node scripts/make-docs.mjs`);
+  process.exitCode = 1;
+}
+
+async function load(entry) {
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    write: false,
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
+}

@@ -1,0 +1,427 @@
+/** A small honest history on a real chain: one job, three runners, rounds closed and paid; and ways to falsify it. */
+import { Wallet, id, keccak256, toUtf8Bytes } from 'ethers';
+import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
+import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
+import { updateDomain, updateTypes } from '#core/eip712.js';
+import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import { jobSpec, type JobSpec } from '#core/jobSpec.js';
+import { createLayout, quantiseModel, stepsHash } from '#core/layout.js';
+import { manifestHash, type EpochManifest, type ManifestHeader, type RoundManifest } from '#core/manifest.js';
+import { LEAF, valuesRoot } from '#core/merkle.js';
+import { versionId } from '#core/model.js';
+import { openHash } from '#core/openHash.js';
+import { apportion, epochTree, roundBudget } from '#core/rewards.js';
+import { fedAvg } from '#core/step.js';
+import { ExactSum } from '#core/sum.js';
+import { encodeUpdateFile } from '#core/updateFile.js';
+import { encodeVersion } from '#core/versionFile.js';
+import { weightOf, weightShift } from '#core/weights.js';
+import { sha256, sha256Hex } from '#services/sha256.js';
+import { readModel } from '#trainer/model.js';
+import { addressOf, type ChainStack } from '#test/services/chainStack.js';
+import { mlp } from '../../examples/mnist/models.js';
+
+type Round = RoundManifest['hashed'];
+
+/** What a cheating coordinator does in round 2; everything behind it is hashed and anchored as if it were true. */
+export interface Falsification {
+  /** The new parameters, before they are committed to. */
+  params?: (params: Int32Array) => void;
+  /** The headers, before the tree over them is built. */
+  headers?: (headers: ManifestHeader[], sign: Sign) => Promise<ManifestHeader[]> | ManifestHeader[];
+  /** The hashed part of the manifest, before it is hashed. */
+  manifest?: (manifest: Round) => void;
+  epoch?: (manifest: EpochManifest['hashed']) => void;
+}
+
+type Statement = {
+  round: number;
+  updateRoot: Hex;
+  samples: number;
+  job?: Hex;
+  chainId?: number;
+  by?: Wallet;
+};
+export type Sign = (runner: Hex, statement: Statement) => Promise<Hex>;
+
+/** Archived bytes by id; `corrupt` lets a test change them. */
+export class MemoryArchive {
+  readonly #files = new Map<string, { data: Uint8Array; tags: Record<string, string> }>();
+
+  put(data: Uint8Array, tags: Record<string, string> = {}): string {
+    const archived = Buffer.from(fromHex(sha256Hex(data))).toString('base64url');
+    this.#files.set(archived, { data, tags });
+    return archived;
+  }
+
+  get(archived: string): Promise<Uint8Array> {
+    const file = this.#files.get(archived);
+    return file
+      ? Promise.resolve(file.data)
+      : Promise.reject(new Error(`nothing is archived under ${archived}`));
+  }
+
+  find(tags: Record<string, string>) {
+    const records = [...this.#files].filter(([, file]) =>
+      Object.entries(tags).every(([key, value]) => file.tags[key] === value),
+    );
+    return Promise.resolve(
+      records.map(([found, file]) => ({
+        id: found,
+        owner: '',
+        size: file.data.length,
+        tags: file.tags,
+        block: null,
+      })),
+    );
+  }
+
+  corrupt(archived: string, change: (data: Uint8Array) => Uint8Array): void {
+    const file = this.#files.get(archived);
+    if (file) this.#files.set(archived, { ...file, data: change(file.data) });
+  }
+}
+
+export interface History {
+  job: Hex;
+  payer: Hex;
+  /** Version ids of round 0, 1, 2. */
+  versions: Hex[];
+  archive: MemoryArchive;
+  /** Archive ids of what was archived last under each name: graph, model N, manifest N, epoch. */
+  archived: Record<string, string>;
+  updates: Map<Hex, Uint8Array>;
+  runners: Wallet[];
+}
+
+const rounds = 2;
+const samples = [100, 60, 40];
+export const runnerWallets = [1, 2, 3]
+  .map((n) => new Wallet(keccak256(toUtf8Bytes(`audit runner ${n}`))))
+  .sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
+
+/** Makes the founder's member a coordinator that can pay; once per chain. */
+export async function prepareCoordinator(stack: ChainStack): Promise<void> {
+  const { calls, deployment, founder, member } = stack;
+  await stack.sender(founder).send('member', calls.consortium.addMember(addressOf(member), 'north', ''));
+  await stack.sender(founder).send('fund', calls.token.transfer(addressOf(member), 10n ** 9n));
+  await stack.sender(member).send('approve', calls.token.approve(deployment.jobs, 10n ** 9n));
+}
+
+/** @param name makes the job's id; a chain can hold many histories */
+export async function writeHistory(
+  stack: ChainStack,
+  name: string,
+  falsify: Falsification = {},
+): Promise<History> {
+  const { calls, deployment, chain } = stack;
+  const sender = stack.sender(stack.member);
+  const payer = addressOf(stack.member);
+  const archive = new MemoryArchive();
+  const archived: Record<string, string> = {};
+  const updates = new Map<Hex, Uint8Array>();
+  const job = id(name) as Hex;
+  const domain = { chainId: deployment.chainId, jobs: deployment.jobs };
+  // Versions are named by their content: without this, histories that share a chain would share versions.
+  const salt = Number.parseInt(job.slice(2, 10), 16);
+  const keep = (what: string, data: Uint8Array, tags = {}) => (archived[what] = archive.put(data, tags));
+
+  const onnx = mlp([4, 5, 3]);
+  const model = readModel(onnx);
+  const spec = specOf(sha256Hex(onnx));
+  const specHash = hashJson(sha256, spec);
+  const layout = createLayout(model.weights);
+  let params = quantiseModel(layout, model.weights);
+  const hashesOf = (values: Int32Array) => {
+    const hashes = {
+      graphHash: sha256Hex(model.graph),
+      paramsRoot: toHex(valuesRoot(sha256, LEAF.params, values)),
+      stepsHash: stepsHash(sha256, layout),
+      stateRoot: ZERO_HASH,
+    };
+    const { graphHash: graph, ...rest } = hashes;
+    return { versionId: versionId(sha256, hashes), graph, ...rest };
+  };
+  let version = hashesOf(params);
+  const files = {
+    sha256: sha256Hex(encodeVersion(layout, params)),
+    archive: keep('model 0', encodeVersion(layout, params)),
+  };
+  const genesis = {
+    hashed: {
+      kind: 'genesis' as const,
+      protocol: 1 as const,
+      coordinator: payer,
+      domain,
+      job,
+      spec,
+      specHash,
+      parent: null,
+      version,
+      graph: { sha256: version.graph, archive: keep('graph', model.graph) },
+      model: files,
+    },
+    measured: { accuracy: null, loss: null },
+  };
+  let previousManifest = manifestHash(sha256, genesis);
+  await sender.send(
+    `${name} create`,
+    calls.jobs.create({
+      job,
+      specHash,
+      parentVersion: null,
+      genesisVersion: version.versionId,
+      manifestHash: previousManifest,
+      archiveId: keep('manifest 0', canonicalBytes(genesis)),
+      rounds,
+      budget: BigInt(spec.rewards.budget),
+    }),
+  );
+
+  const versions = [version.versionId];
+  const paid: EpochManifest['hashed']['rounds'] = [];
+  for (let round = 1; round <= rounds; round++) {
+    const wrong = round === 2 ? falsify : {};
+    const fields = {
+      job,
+      round,
+      baseVersion: version.versionId,
+      specHash,
+      shift: weightShift(samples),
+      selection: runnerWallets.map((wallet, i) => ({
+        runner: addressOf(wallet),
+        maxSamples: samples[i] ?? 1,
+      })),
+    };
+    const opening = { ...fields, openHash: openHash(sha256, fields) };
+    await sender.send(`${name} open ${round}`, calls.jobs.open(job, round, opening.openHash));
+    const sign: Sign = (runner, statement) =>
+      signUpdate(runner, { job, domain, openHash: opening.openHash, dimension: layout.dimension }, statement);
+    const deltas = runnerWallets.map((_, i) =>
+      Int32Array.from(
+        { length: layout.dimension },
+        (_value, at) => ((at * 7919 + i * 104_729 + round * 31 + salt) % 200_003) - 100_001,
+      ),
+    );
+    let headers = await Promise.all(
+      runnerWallets.map(async (wallet, index) => {
+        const delta = deltas[index] ?? new Int32Array();
+        const updateRoot = toHex(valuesRoot(sha256, LEAF.update, delta));
+        const runner = addressOf(wallet);
+        updates.set(updateRoot, encodeUpdateFile({ job, round, runner, ring: 'i32', sections: { delta } }));
+        const count = samples[index] ?? 1;
+        return {
+          index,
+          runner,
+          updateRoot,
+          dimension: layout.dimension,
+          samples: count,
+          steps: 10,
+          weight: weightOf(count, opening.shift),
+          signature: await sign(runner, { round, updateRoot, samples: count }),
+          training: { onnxruntime: '1.30.0', provider: 'cpu', cpu: 'avx512', threads: 1 },
+        };
+      }),
+    );
+    const sum = new ExactSum(layout.dimension);
+    sum.addAll(
+      deltas,
+      headers.map(({ weight }) => weight),
+    );
+    params = fedAvg(params, sum.values, sum.weight, { numerator: 1, denominator: 1 });
+    wrong.params?.(params);
+    const base = version;
+    version = hashesOf(params);
+    if (wrong.headers) headers = await wrong.headers(headers, sign);
+    const sumRoots = [[toHex(valuesRoot(sha256, LEAF.sum, sum.values))]];
+    const rootHeader = rootOf(headers, sumRoots);
+    const units = headers.map(({ weight }) => BigInt(weight));
+    const budget = roundBudget(BigInt(spec.rewards.budget), rounds, round);
+    const amounts = apportion(budget, units);
+    const file = encodeVersion(layout, params);
+    const manifest: RoundManifest = {
+      hashed: {
+        kind: 'round',
+        protocol: 1,
+        coordinator: payer,
+        domain,
+        spec,
+        opening,
+        base,
+        version,
+        sumRoots,
+        rootHeader,
+        headers,
+        missing: [],
+        rewards: {
+          budget: String(budget),
+          shares: headers.map(({ runner }, i) => ({
+            runner,
+            units: String(units[i]),
+            amount: String(amounts[i]),
+          })),
+        },
+        model: { sha256: sha256Hex(file), archive: keep(`model ${round}`, file) },
+        state: null,
+        previousManifest,
+      },
+      measured: { accuracy: null, loss: null, seconds: {}, runners: [] },
+    };
+    wrong.manifest?.(manifest.hashed);
+    const { hashed } = manifest;
+    previousManifest = manifestHash(sha256, manifest);
+    const archiveId = keep(`manifest ${round}`, canonicalBytes(manifest));
+    await sender.send(
+      `${name} close ${round}`,
+      calls.jobs.close({
+        job,
+        round,
+        rootHeader: hashed.rootHeader,
+        paramsRoot: hashed.version.paramsRoot,
+        versionId: hashed.version.versionId,
+        manifestHash: previousManifest,
+        archiveId,
+      }),
+    );
+    versions.push(hashed.version.versionId);
+    paid.push({
+      job,
+      round,
+      manifestHash: previousManifest,
+      manifest: archiveId,
+      shares: hashed.rewards.shares,
+    });
+  }
+  await publishEpoch(stack, {
+    name,
+    payer,
+    archive,
+    domain,
+    paid,
+    falsify,
+    epoch: (await chain.purse(payer)).latest + 1,
+    archived,
+  });
+  return { job, payer, versions, archive, archived, updates, runners: runnerWallets };
+}
+
+/** The payer's next epoch; a test that needs an honest settlement uses a chain of its own. */
+async function publishEpoch(
+  stack: ChainStack,
+  facts: {
+    name: string;
+    payer: Hex;
+    archive: MemoryArchive;
+    archived: Record<string, string>;
+    domain: Round['domain'];
+    paid: EpochManifest['hashed']['rounds'];
+    falsify: Falsification;
+    epoch: number;
+  },
+): Promise<void> {
+  const { payer, archive, paid, epoch } = facts;
+  if (epoch !== 1) return;
+  const accounts = runnerWallets.map((wallet) => {
+    const deltas = paid.flatMap(({ job, round, shares }) =>
+      shares.flatMap(({ runner, amount }) =>
+        runner === addressOf(wallet) ? [{ job, round, amount: BigInt(amount) }] : [],
+      ),
+    );
+    return {
+      account: addressOf(wallet),
+      cumulative: deltas.reduce((sum, { amount }) => sum + amount, 0n),
+      previous: 0n,
+      deltas,
+    };
+  });
+  const tree = epochTree(sha256, { accounts });
+  const manifest: EpochManifest = {
+    hashed: {
+      kind: 'epoch',
+      protocol: 1,
+      payer,
+      domain: facts.domain,
+      epoch,
+      previousManifest: ZERO_HASH,
+      root: toHex(tree.root),
+      total: String(tree.leaves.reduce((sum, { cumulative }) => sum + cumulative, 0n)),
+      rounds: paid,
+      accounts: tree.leaves.map(({ account, cumulative, previous, deltaRoot }) => ({
+        account,
+        cumulative: String(cumulative),
+        previous: String(previous),
+        deltaRoot: toHex(deltaRoot),
+      })),
+    },
+    measured: {},
+  };
+  facts.falsify.epoch?.(manifest.hashed);
+  const hash = manifestHash(sha256, manifest);
+  facts.archived['epoch'] = archive.put(canonicalBytes(manifest), {
+    'App-Name': 'Roundtable',
+    Kind: 'epoch',
+    'Manifest-Hash': hash,
+  });
+  const { root, total, accounts: leaves } = manifest.hashed;
+  await stack
+    .sender(stack.member)
+    .send(
+      `${facts.name} epoch`,
+      stack.calls.rewards.publish(epoch, root, leaves.length, BigInt(total), hash),
+    );
+}
+
+function signUpdate(
+  runner: Hex,
+  fixed: { job: Hex; domain: Round['domain']; openHash: Hex; dimension: number },
+  { round, updateRoot, samples: count, job, chainId, by }: Statement,
+): Promise<Hex> {
+  const wallet = by ?? runnerWallets.find((candidate) => addressOf(candidate) === runner);
+  if (!wallet) throw new Error(`no key of ${runner}`);
+  const value = {
+    job: job ?? fixed.job,
+    round,
+    openHash: fixed.openHash,
+    updateRoot,
+    dimension: fixed.dimension,
+    samples: count,
+    steps: 10,
+  };
+  return wallet.signTypedData(
+    updateDomain(chainId ?? fixed.domain.chainId, fixed.domain.jobs),
+    updateTypes,
+    value,
+  ) as Promise<Hex>;
+}
+
+/** The root header over whatever headers there are; a list that no tree can be built over keeps any root. */
+function rootOf(headers: readonly ManifestHeader[], sumRoots: readonly (readonly Hex[])[]): Hex {
+  try {
+    aggregationTree(headers.length);
+    const levels = aggregationHeaders(
+      sha256,
+      headers,
+      sumRoots.map((level) => level.map((root) => fromHex(root, 32))),
+    );
+    return toHex(levels.at(-1)?.[0] ?? new Uint8Array(32));
+  } catch {
+    return ZERO_HASH;
+  }
+}
+
+function specOf(model: Hex): JobSpec {
+  return jobSpec.parse({
+    version: 1,
+    name: 'audited',
+    data: { contract: 'flowers', input: [4], classes: 3 },
+    rounds,
+    start: 'model',
+    model: { sha256: model },
+    evaluation: null,
+    training: { optimizer: { name: 'sgd', lr: 0.1 } },
+    aggregation: { rule: 'fedavg', rate: { numerator: 1, denominator: 1 } },
+    participants: { quorum: 2 },
+    rewards: { budget: '1001' },
+    archive: { recipients: null },
+  });
+}
