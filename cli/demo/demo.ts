@@ -71,12 +71,14 @@ export async function runDemo(
   const problems: string[] = [];
   const failed = (error: unknown) =>
     void problems.push(error instanceof Error ? error.message : String(error));
-  const watchAbsent = stack ? absentRunner(stack, failed) : () => undefined;
   const open = (await api.jobs()).find(
     ({ spec, state }) => spec.name === source.job.name && !finalJobStates.includes(state),
   );
   if (open) emit({ type: 'note', text: `job ${open.job.slice(0, 12)} is open; it goes on` });
   const id = open?.job ?? (await startByWebhook(context, api, options));
+  const watchAbsent = stack
+    ? absentRunner(stack, (signal) => signalUnlessEnded(api, id, signal), failed)
+    : () => undefined;
   const ended = await followJob(
     api,
     id,
@@ -93,6 +95,14 @@ export async function runDemo(
   const report = await gatherReport(context, api, job);
   const versions = await api.versions(job.spec.name);
   return { job, report, versions, problems: [...problems, ...reportProblems({ job, report })] };
+}
+
+async function signalUnlessEnded(api: Api, job: string, signal: 'pause' | 'resume'): Promise<void> {
+  try {
+    await api.signal(job, signal);
+  } catch (error) {
+    if (!isRoundtableError(error, 'CONFLICT')) throw error;
+  }
 }
 
 /** Reads the job file of a demo. @throws as readJobFile */

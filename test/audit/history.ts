@@ -1,8 +1,7 @@
 /** A small honest history on a real chain: one job, three runners, rounds closed and paid; and ways to falsify it. */
-import { Wallet, id, keccak256, toUtf8Bytes } from 'ethers';
+import { id, type Wallet } from 'ethers';
 import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
 import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
-import { updateDomain, updateTypes } from '#core/eip712.js';
 import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import { jobSpec, type JobSpec } from '#core/jobSpec.js';
 import { createLayout, quantiseModel, stepsHash } from '#core/layout.js';
@@ -10,7 +9,7 @@ import { manifestHash, type EpochManifest, type ManifestHeader, type RoundManife
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
-import { apportion, epochTree, roundBudget } from '#core/rewards.js';
+import { apportion, roundBudget } from '#core/rewards.js';
 import { fedAvg } from '#core/step.js';
 import { ExactSum } from '#core/sum.js';
 import { encodeUpdateFile } from '#core/updateFile.js';
@@ -19,6 +18,9 @@ import { weightOf, weightShift } from '#core/weights.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
+import { publishEpoch } from './epoch.js';
+import { MemoryArchive } from './memoryArchive.js';
+import { runnerWallets, signUpdate, type Sign } from './signing.js';
 import { mlp } from '../../examples/mnist/models.js';
 
 type Round = RoundManifest['hashed'];
@@ -32,54 +34,6 @@ export interface Falsification {
   /** The hashed part of the manifest, before it is hashed. */
   manifest?: (manifest: Round) => void;
   epoch?: (manifest: EpochManifest['hashed']) => void;
-}
-
-type Statement = {
-  round: number;
-  updateRoot: Hex;
-  samples: number;
-  job?: Hex;
-  chainId?: number;
-  by?: Wallet;
-};
-export type Sign = (runner: Hex, statement: Statement) => Promise<Hex>;
-
-/** Archived bytes by id; `corrupt` lets a test change them. */
-export class MemoryArchive {
-  readonly #files = new Map<string, { data: Uint8Array; tags: Record<string, string> }>();
-
-  put(data: Uint8Array, tags: Record<string, string> = {}): string {
-    const archived = Buffer.from(fromHex(sha256Hex(data))).toString('base64url');
-    this.#files.set(archived, { data, tags });
-    return archived;
-  }
-
-  get(archived: string): Promise<Uint8Array> {
-    const file = this.#files.get(archived);
-    return file
-      ? Promise.resolve(file.data)
-      : Promise.reject(new Error(`nothing is archived under ${archived}`));
-  }
-
-  find(tags: Record<string, string>) {
-    const records = [...this.#files].filter(([, file]) =>
-      Object.entries(tags).every(([key, value]) => file.tags[key] === value),
-    );
-    return Promise.resolve(
-      records.map(([found, file]) => ({
-        id: found,
-        owner: '',
-        size: file.data.length,
-        tags: file.tags,
-        block: null,
-      })),
-    );
-  }
-
-  corrupt(archived: string, change: (data: Uint8Array) => Uint8Array): void {
-    const file = this.#files.get(archived);
-    if (file) this.#files.set(archived, { ...file, data: change(file.data) });
-  }
 }
 
 export interface History {
@@ -96,10 +50,6 @@ export interface History {
 
 const rounds = 2;
 const samples = [100, 60, 40];
-export const runnerWallets = [1, 2, 3]
-  .map((n) => new Wallet(keccak256(toUtf8Bytes(`audit runner ${n}`))))
-  .sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
-
 /** Makes the founder's member a coordinator that can pay; once per chain. */
 export async function prepareCoordinator(stack: ChainStack): Promise<void> {
   const { calls, deployment, founder, member } = stack;
@@ -298,100 +248,11 @@ export async function writeHistory(
     archive,
     domain,
     paid,
-    falsify,
+    falsify: falsify.epoch,
     epoch: (await chain.purse(payer)).latest + 1,
     archived,
   });
   return { job, payer, versions, archive, archived, updates, runners: runnerWallets };
-}
-
-/** The payer's next epoch; a test that needs an honest settlement uses a chain of its own. */
-async function publishEpoch(
-  stack: ChainStack,
-  facts: {
-    name: string;
-    payer: Hex;
-    archive: MemoryArchive;
-    archived: Record<string, string>;
-    domain: Round['domain'];
-    paid: EpochManifest['hashed']['rounds'];
-    falsify: Falsification;
-    epoch: number;
-  },
-): Promise<void> {
-  const { payer, archive, paid, epoch } = facts;
-  if (epoch !== 1) return;
-  const accounts = runnerWallets.map((wallet) => {
-    const deltas = paid.flatMap(({ job, round, shares }) =>
-      shares.flatMap(({ runner, amount }) =>
-        runner === addressOf(wallet) ? [{ job, round, amount: BigInt(amount) }] : [],
-      ),
-    );
-    return {
-      account: addressOf(wallet),
-      cumulative: deltas.reduce((sum, { amount }) => sum + amount, 0n),
-      previous: 0n,
-      deltas,
-    };
-  });
-  const tree = epochTree(sha256, { accounts });
-  const manifest: EpochManifest = {
-    hashed: {
-      kind: 'epoch',
-      protocol: 1,
-      payer,
-      domain: facts.domain,
-      epoch,
-      previousManifest: ZERO_HASH,
-      root: toHex(tree.root),
-      total: String(tree.leaves.reduce((sum, { cumulative }) => sum + cumulative, 0n)),
-      rounds: paid,
-      accounts: tree.leaves.map(({ account, cumulative, previous, deltaRoot }) => ({
-        account,
-        cumulative: String(cumulative),
-        previous: String(previous),
-        deltaRoot: toHex(deltaRoot),
-      })),
-    },
-    measured: {},
-  };
-  facts.falsify.epoch?.(manifest.hashed);
-  const hash = manifestHash(sha256, manifest);
-  facts.archived['epoch'] = archive.put(canonicalBytes(manifest), {
-    'App-Name': 'Roundtable',
-    Kind: 'epoch',
-    'Manifest-Hash': hash,
-  });
-  const { root, total, accounts: leaves } = manifest.hashed;
-  await stack
-    .sender(stack.member)
-    .send(
-      `${facts.name} epoch`,
-      stack.calls.rewards.publish(epoch, root, leaves.length, BigInt(total), hash),
-    );
-}
-
-function signUpdate(
-  runner: Hex,
-  fixed: { job: Hex; domain: Round['domain']; openHash: Hex; dimension: number },
-  { round, updateRoot, samples: count, job, chainId, by }: Statement,
-): Promise<Hex> {
-  const wallet = by ?? runnerWallets.find((candidate) => addressOf(candidate) === runner);
-  if (!wallet) throw new Error(`no key of ${runner}`);
-  const value = {
-    job: job ?? fixed.job,
-    round,
-    openHash: fixed.openHash,
-    updateRoot,
-    dimension: fixed.dimension,
-    samples: count,
-    steps: 10,
-  };
-  return wallet.signTypedData(
-    updateDomain(chainId ?? fixed.domain.chainId, fixed.domain.jobs),
-    updateTypes,
-    value,
-  ) as Promise<Hex>;
 }
 
 /** The root header over whatever headers there are; a list that no tree can be built over keeps any root. */
@@ -424,4 +285,12 @@ function specOf(model: Hex): JobSpec {
     rewards: { budget: '1001' },
     archive: { recipients: null },
   });
+}
+
+/** Takes a unit from the first share and gives it to the second. */
+export function moveUnit(shares: { amount: string }[]): void {
+  const [from, to] = shares;
+  if (!from || !to) return;
+  from.amount = String(BigInt(from.amount) - 1n);
+  to.amount = String(BigInt(to.amount) + 1n);
 }

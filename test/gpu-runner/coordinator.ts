@@ -63,7 +63,7 @@ export async function ask(
       input: { payloads: [defaultPayloadConverter.toPayload(task)] },
       startToCloseTimeout: { seconds: (options.startSeconds ?? 60) as never },
       scheduleToCloseTimeout: { seconds: 90 as never },
-      heartbeatTimeout: { seconds: (options.heartbeatSeconds ?? 3) as never },
+      heartbeatTimeout: { seconds: (options.heartbeatSeconds ?? 2) as never },
       retryPolicy: {
         initialInterval: { nanos: 200_000_000 },
         backoffCoefficient: 1,
