@@ -64,13 +64,14 @@ function kernelCode(): number[] {
     code.push(...localGet(k), ...wasm.f64x2Splat, ...localSet(LANES + k));
   code.push(...wasm.loop);
   for (const pair of [0, 1]) {
-    const product = (k: number) => [
-      ...localGet(UPDATE_AT),
-      ...wasm.v128Load64Zero(OUT_BYTES + k * UPDATE_BYTES + 8 * pair),
-      ...wasm.f64x2ConvertLowI32x4,
-      ...localGet(LANES + k),
-      ...wasm.f64x2Multiply,
-    ];
+    const product = (k: number) =>
+      wasm.sequence(
+        localGet(UPDATE_AT),
+        wasm.v128Load64Zero(OUT_BYTES + k * UPDATE_BYTES + 8 * pair),
+        wasm.f64x2ConvertLowI32x4,
+        localGet(LANES + k),
+        wasm.f64x2Multiply,
+      );
     code.push(...localGet(SUM_AT), ...localGet(SUM_AT), ...wasm.v128Load(16 * pair));
     for (let k = 0; k < UPDATES_PER_PASS; k += 2)
       code.push(...product(k), ...product(k + 1), ...wasm.f64x2Add, ...wasm.f64x2Add);

@@ -27,6 +27,11 @@ export type Code = readonly number[];
 /** So many locals of a type, numbered on from the parameters; they start at zero. */
 export type Locals = readonly [count: number, type: number];
 
+/** Instructions one after the other. */
+export function sequence(...instructions: readonly Code[]): number[] {
+  return instructions.flat();
+}
+
 export const PAGE_BYTES = 65_536;
 export const I32 = 0x7f;
 export const F64 = 0x7c;
@@ -87,7 +92,14 @@ function moduleBytes(parameters: readonly number[], locals: readonly Locals[], c
     ...code,
   ];
   return new Uint8Array([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    0x00,
+    0x61,
+    0x73,
+    0x6d,
+    1,
+    0,
+    0,
+    0,
     ...section(1, [1, 0x60, parameters.length, ...parameters, 0]),
     ...section(2, [1, ...name('env'), ...name('memory'), 2, 0, 1]),
     ...section(3, [1, 0]),

@@ -1,5 +1,5 @@
 /** The demo: a job on the local consortium, from a signed webhook to everybody's claim. */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { finalJobStates, type JobView, type VersionView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
@@ -107,7 +107,7 @@ async function signalUnlessEnded(api: Api, job: string, signal: 'pause' | 'resum
 
 /** Reads the job file of a demo. @throws as readJobFile */
 export function demoJob(context: Context, file: string | undefined): JobSource {
-  return readJobFile(file === undefined ? demoJobFile : join(context.folder, file));
+  return readJobFile(file === undefined ? demoJobFile : resolve(context.folder, file));
 }
 
 async function startByWebhook(
