@@ -52,7 +52,8 @@ export async function collectUpdates(
   void scope.run(async () => {
     for (const runner of runners)
       void ask(input, selection, runner).then((outcome) => {
-        if (open) outcomes.set(runner, 'update' in outcome ? { ...outcome, after: Date.now() - started } : outcome);
+        if (open)
+          outcomes.set(runner, 'update' in outcome ? { ...outcome, after: Date.now() - started } : outcome);
       });
   });
 
@@ -71,14 +72,18 @@ export async function collectUpdates(
   };
 
   await until(() => enough() || settled(), deadline);
-  if (!settled() && enough()) await until(settled, Math.min(deadline, started + grace(arrived(), rules.graceFactor)));
+  if (!settled() && enough())
+    await until(settled, Math.min(deadline, started + grace(arrived(), rules.graceFactor)));
   open = false;
   scope.cancel();
 
   const waited = ((Date.now() - started) / 1000).toFixed(1);
   for (const runner of runners)
     if (!outcomes.has(runner))
-      outcomes.set(runner, { code: 'late', reason: `no update within ${waited} s; the round went on without it` });
+      outcomes.set(runner, {
+        code: 'late',
+        reason: `no update within ${waited} s; the round went on without it`,
+      });
   const missing = [...selection.missing, ...missingOf(runners, outcomes)];
   const updates = runners.flatMap((runner) => {
     const outcome = outcomes.get(runner);
@@ -95,7 +100,9 @@ export async function collectUpdates(
 
 /** A slow runner has until `factor` times the median of those who made the quorum, counted from the start. */
 function grace(arrived: readonly Outcome[], factor: number): number {
-  const times = arrived.flatMap((outcome) => ('after' in outcome ? [outcome.after] : [])).sort((a, b) => a - b);
+  const times = arrived
+    .flatMap((outcome) => ('after' in outcome ? [outcome.after] : []))
+    .sort((a, b) => a - b);
   return factor * (times[Math.floor((times.length - 1) / 2)] ?? 0);
 }
 
@@ -122,7 +129,8 @@ async function ask(input: RoundInput, selection: Selection, runner: `0x${string}
       spec: prepared.spec,
     });
     if (answer.kind === 'refused') return { code: 'refused', reason: `${answer.code}: ${answer.reason}` };
-    if (answer.runner !== runner) return { code: 'rejected', reason: `the answer names another runner, ${answer.runner}` };
+    if (answer.runner !== runner)
+      return { code: 'rejected', reason: `the answer names another runner, ${answer.runner}` };
     await coordinator.admitUpdate({ prepared, opening: selection.opening, update: answer });
     return { update: answer };
   } catch (error) {
@@ -155,7 +163,10 @@ function view(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, O
   });
 }
 
-function missingOf(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, Outcome>): MissingRunner[] {
+function missingOf(
+  runners: readonly `0x${string}`[],
+  outcomes: ReadonlyMap<string, Outcome>,
+): MissingRunner[] {
   return runners.flatMap((runner) => {
     const outcome = outcomes.get(runner);
     return outcome && 'code' in outcome ? [{ runner, code: outcome.code, reason: outcome.reason }] : [];

@@ -102,7 +102,15 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
       ),
     );
     seconds.total = (Date.now() - started) / 1000;
-    await coordinator.finishRound({ prepared, round, base, version, accuracy: view.accuracy, archive, shares });
+    await coordinator.finishRound({
+      prepared,
+      round,
+      base,
+      version,
+      accuracy: view.accuracy,
+      archive,
+      shares,
+    });
     await project({ phase: 'done' });
     return { version, accuracy: view.accuracy, loss: view.loss, archive, transactions };
   } catch (error) {

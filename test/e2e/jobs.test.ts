@@ -28,7 +28,11 @@ let stack: LocalStack;
 let api: Api;
 const cnn = readFileSync('examples/mnist/cnn.onnx');
 const { train, heldOut } = mnistDigits();
-const few = (samples: number, of = train) => ({ ...of, x: of.x.slice(0, samples * 784), y: of.y.slice(0, samples) });
+const few = (samples: number, of = train) => ({
+  ...of,
+  x: of.x.slice(0, samples * 784),
+  y: of.y.slice(0, samples),
+});
 
 beforeAll(async () => {
   state = mkdtempSync(join(tmpdir(), 'roundtable-jobs-'));
@@ -44,7 +48,11 @@ afterAll(async () => {
 const apiOf = (keyFile: string): Api =>
   openApi({ url: stack.file.api, audience: stack.file.coordinator, keyFile });
 
-async function specOfJob(name: string, written: Record<string, unknown> = {}, model: Uint8Array = cnn): Promise<JobSpec> {
+async function specOfJob(
+  name: string,
+  written: Record<string, unknown> = {},
+  model: Uint8Array = cnn,
+): Promise<JobSpec> {
   const job = jobFile.parse({
     version: 1,
     name,
@@ -108,7 +116,9 @@ describe('jobs that run', () => {
     const numbers = versions.map(({ number }) => number);
     expect(Math.max(...numbers)).toBe(2);
     const second = await api.job(job);
-    expect(versions.find(({ model }) => model.versionId === second.base?.versionId)).toMatchObject({ number: 1 });
+    expect(versions.find(({ model }) => model.versionId === second.base?.versionId)).toMatchObject({
+      number: 1,
+    });
     expect(first.state).toBe('done');
   }, 120_000);
 
@@ -149,18 +159,30 @@ describe('jobs that cannot run fail with a reason before anything is on chain', 
       () =>
         edited(linear(), (model) => {
           if (!model.graph) return;
-          model.graph.node = model.graph.node.slice(0, 1).map((node) => ({ ...node, opType: 'Identity', input: node.input.slice(0, 1), attribute: [], output: model.graph?.output.map(({ name }) => name) ?? [] }));
+          model.graph.node = model.graph.node.slice(0, 1).map((node) => ({
+            ...node,
+            opType: 'Identity',
+            input: node.input.slice(0, 1),
+            attribute: [],
+            output: model.graph?.output.map(({ name }) => name) ?? [],
+          }));
           model.graph.initializer = [];
         }),
     ],
   ];
 
-  test.each(wrongModels)('the model %s: %s', async (what, code, model) => {
-    const view = await run(await specOfJob(`wrong-${code.toLowerCase().replaceAll('_', '-')}`, {}, model()));
-    expect(view.state).toBe('failed');
-    expect(view.problem?.code).toBe(code);
-    expect(view.transactions).toEqual([]);
-  }, 60_000);
+  test.each(wrongModels)(
+    'the model %s: %s',
+    async (what, code, model) => {
+      const view = await run(
+        await specOfJob(`wrong-${code.toLowerCase().replaceAll('_', '-')}`, {}, model()),
+      );
+      expect(view.state).toBe('failed');
+      expect(view.problem?.code).toBe(code);
+      expect(view.transactions).toEqual([]);
+    },
+    60_000,
+  );
 
   test("the model's shapes do not meet the data", async () => {
     const view = await run(
@@ -187,7 +209,9 @@ describe('whoever has no right is refused', () => {
     const { writeFileSync } = await import('node:fs');
     writeFileSync(key, Wallet.createRandom().privateKey, { mode: 0o600 });
     const spec = await specOfJob('stranger', { rounds: 1 });
-    await expect(apiOf(key).submit({ key: 'by-a-stranger', spec })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    await expect(apiOf(key).submit({ key: 'by-a-stranger', spec })).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+    });
   });
 
   test('a key that is not registered on chain enrols no runner', async () => {
@@ -248,16 +272,6 @@ describe('a settlement', () => {
     expect(await api.epochs()).toHaveLength(epochs);
     expect((await api.job(job)).settledEpoch).toBeNull();
   }, 120_000);
-
-  function dynamodb(): DynamoDBClient {
-    const ports = readPorts(state) as Record<'dynamodb' | 's3' | 'sqs', number>;
-    const environment = awsEnvironment(ports);
-    return new DynamoDBClient({
-      region: environment['AWS_REGION'] ?? '',
-      endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] ?? '',
-      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-    });
-  }
 });
 
 test('data sets survive being written and read', () => {
@@ -271,4 +285,14 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
     if (Date.now() > deadline) throw new Error('it did not come to that within 90 s');
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+function dynamodb(): DynamoDBClient {
+  const ports = readPorts(state) as Record<'dynamodb' | 's3' | 'sqs', number>;
+  const environment = awsEnvironment(ports);
+  return new DynamoDBClient({
+    region: environment['AWS_REGION'] ?? '',
+    endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] ?? '',
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
 }

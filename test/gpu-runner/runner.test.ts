@@ -50,7 +50,7 @@ beforeEach(() => {
 /** Without a throttle a tenth of a second of training. */
 const long = smallSpec({ training: { epochs: 1_000 } });
 const slowly = { ...allowed, throttle: 300 };
-const ratherSlowly = { ...allowed, throttle: 10 };
+const ratherSlowly = { ...allowed, throttle: 15 };
 const never = () => new Promise<Response>(() => undefined);
 
 async function runnerIn(change: Parameters<typeof makeHome>[1] = {}) {
@@ -76,6 +76,10 @@ async function updateOf(asked: AskedTask): Promise<TrainUpdate> {
 
 const progressIs = (asked: AskedTask) => async () =>
   ((await asked.pending())?.progress as { step?: number } | null)?.step !== undefined;
+/** Its weights lie there for the training process. */
+const isTraining = (work: string, task: TrainTask) => async () =>
+  existsSync(roundFolder(work, task)) &&
+  (await readdir(roundFolder(work, task))).some((name) => name.startsWith('attempt-'));
 const roundFolder = (work: string, { opening }: TrainTask) =>
   join(work, opening.job.slice(2), String(opening.round));
 
@@ -171,7 +175,8 @@ describe('killed at any moment and started again, a runner gives the update that
     const { start, work } = await runnerIn({ number, policy: ratherSlowly });
     const runner = await start();
     const asked = await ask(temporal, task, { attempts: 1 });
-    await until(progressIs(asked), 'training');
+    await until(isTraining(work, task), 'training');
+    await until(() => runner.children().length > 0, 'the training process');
     for (const pid of runner.children()) process.kill(pid, 'SIGKILL');
     expect((await updateOf(asked)).updateRoot).toBe(undisturbed.updateRoot);
     expect(runner.lines).toContain('the training process died; starting it again');
@@ -233,10 +238,11 @@ describe('what is away is found again', () => {
   });
 
   test('Temporal, killed in the middle of training', async () => {
-    const { start, key } = await runnerIn({ policy: ratherSlowly });
+    const { start, key, work } = await runnerIn({ policy: ratherSlowly });
     const runner = await start();
-    const asked = await ask(temporal, makeTask(key.address, model, { spec: long }), { heartbeatSeconds: 20 });
-    await until(progressIs(asked), 'training');
+    const task = makeTask(key.address, model, { spec: long });
+    const asked = await ask(temporal, task, { heartbeatSeconds: 20 });
+    await until(isTraining(work, task), 'training');
     await endChild(temporalServer, 'SIGKILL');
     temporalServer = await startTemporal();
     await updateOf(asked);

@@ -7,12 +7,7 @@ import type { JobSpec } from '#core/jobSpec.js';
 import type { ModelRef, TrainAnswer, TrainTask, TransactionRecord } from '#core/messages.js';
 import { chainQueue, coordinatorQueue, runnerQueue } from '#core/names.js';
 import type { JobView, RoundView } from '#core/views.js';
-import type {
-  ChainActivities,
-  CoordinatorActivities,
-  EpochPlan,
-  PreparedJob,
-} from '#workflows/types.js';
+import type { ChainActivities, CoordinatorActivities, EpochPlan, PreparedJob } from '#workflows/types.js';
 
 export const hash = (digit: string): `0x${string}` => `0x${digit.repeat(64)}`;
 export const runnerAddress = (number: number): `0x${string}` => `0x${String(number).padStart(40, '0')}`;
@@ -36,7 +31,14 @@ export function fakeSpec(change: Partial<JobSpec['participants']> & { rounds?: n
       prox: 0,
     },
     aggregation: { rule: 'fedavg', rate: { numerator: 1, denominator: 1 } },
-    participants: { quorum: 2, most: 64, graceFactor: 2, deadlineSeconds: 20, allowSaturated: 0, ...participants },
+    participants: {
+      quorum: 2,
+      most: 64,
+      graceFactor: 2,
+      deadlineSeconds: 20,
+      allowSaturated: 0,
+      ...participants,
+    },
     rewards: { budget: '1000', rule: 'samples' },
     archive: { recipients: null },
   };

@@ -92,7 +92,12 @@ describe('a training job', () => {
       spec: fakeSpec({ quorum: 1, rounds: 1, graceFactor: 100 }),
       runners: {
         [first]: answering(200),
-        [second]: async ({ runner }) => ({ kind: 'refused', runner, code: 'POLICY', reason: 'not on Sundays' }),
+        [second]: async ({ runner }) => ({
+          kind: 'refused',
+          runner,
+          code: 'POLICY',
+          reason: 'not on Sundays',
+        }),
       },
     });
     await stack.run(() => finish(hash('15')));
@@ -183,7 +188,18 @@ async function recordHistories(): Promise<void> {
   for await (const { workflowId, runId, status } of environment.client.workflow.list()) {
     const { stdout } = await promisify(execFile)(
       (await findTemporal()).path,
-      ['workflow', 'show', '-w', workflowId, '-r', runId, '--output', 'json', '--address', environment.address],
+      [
+        'workflow',
+        'show',
+        '-w',
+        workflowId,
+        '-r',
+        runId,
+        '--output',
+        'json',
+        '--address',
+        environment.address,
+      ],
       { maxBuffer: 2 ** 26 },
     );
     const name = `${workflowId.replace(/0x(..)[0-9a-f]*/g, 'job-$1').replaceAll('/', '-')}-${status.name}.json`;

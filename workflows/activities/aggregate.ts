@@ -28,12 +28,15 @@ export async function admitUpdate(
   const selected = opening.selection.find(({ runner }) => runner === update.runner);
   if (!selected) refuse(`runner ${update.runner} was not selected`);
   if (update.samples > selected.maxSamples)
-    refuse(`it claims ${update.samples} samples, and ${selected.maxSamples} were declared when the round opened`);
+    refuse(
+      `it claims ${update.samples} samples, and ${selected.maxSamples} were declared when the round opened`,
+    );
   const signer = recover(prepared, opening, update);
   if (signer !== update.runner) refuse(`its signature is of ${signer}, not of runner ${update.runner}`);
   const delta = await readDelta(deps, opening, update);
   const root = toHex(valuesRoot(sha256, LEAF.update, delta));
-  if (root !== update.updateRoot) refuse(`its file has the root ${root}, and ${update.updateRoot} was signed`);
+  if (root !== update.updateRoot)
+    refuse(`its file has the root ${root}, and ${update.updateRoot} was signed`);
   const saturated = countSaturated(delta);
   const allowed = prepared.spec.participants.allowSaturated;
   if (saturated > allowed) refuse(`${saturated} of its values are saturated, and the job allows ${allowed}`);
@@ -103,7 +106,11 @@ function step(
   }
 }
 
-async function readDelta(deps: Dependencies, opening: RoundOpening, update: TrainUpdate): Promise<Int32Array> {
+async function readDelta(
+  deps: Dependencies,
+  opening: RoundOpening,
+  update: TrainUpdate,
+): Promise<Int32Array> {
   const { header, delta } = decodeUpdateFile(await deps.artifacts.get(update.file));
   if (header.job !== opening.job || header.round !== opening.round || header.runner !== update.runner)
     refuse(`its file is for job ${header.job}, round ${header.round}, runner ${header.runner}`);

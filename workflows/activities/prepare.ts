@@ -34,7 +34,9 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
   const [graph, archived] = await Promise.all([
     deps.artifacts
       .get(base.graph)
-      .then((bytes) => deps.archive.put(bytes, archiveTags('graph', job, { 'Content-Type': 'application/onnx' }))),
+      .then((bytes) =>
+        deps.archive.put(bytes, archiveTags('graph', job, { 'Content-Type': 'application/onnx' })),
+      ),
     archiveVersionFile(
       deps,
       spec,
