@@ -27,9 +27,11 @@ contract Consortium {
     event MemberChanged(address indexed member, string name, string url);
     event RunnerRegistered(address indexed runner, address indexed member, uint256 stake);
     event RunnerLeft(address indexed runner, address indexed member);
+    event RunnerSlashed(address indexed runner, address indexed reporter, uint256 stake);
     event StakeWithdrawn(address indexed runner, uint256 stake);
 
     error NotFounder(address caller);
+    error NotSlasher(address caller);
     error NotMember(address account);
     error AlreadyMember(address member);
     error NotRegistered(address runner);
@@ -45,12 +47,16 @@ contract Consortium {
     /// @notice Seconds between a runner's exit and its stake's return.
     uint256 public immutable unbondingSeconds;
 
+    /// @notice The judge that may slash runners; it holds no key.
+    address public immutable slasher;
+
     /// @notice keccak256 of a member's name and URL; 0 for whoever is no member.
     mapping(address member => bytes32) public profiles;
     mapping(address runner => Runner) private _runners;
 
-    constructor(IERC20 token_, uint256 minStake_, uint256 unbondingSeconds_) {
+    constructor(IERC20 token_, uint256 minStake_, uint256 unbondingSeconds_, address slasher_) {
         founder = msg.sender;
+        slasher = slasher_;
         token = token_;
         minStake = minStake_;
         unbondingSeconds = unbondingSeconds_;
@@ -112,6 +118,20 @@ contract Consortium {
         runner.stake = 0;
         emit StakeWithdrawn(msg.sender, stake);
         token.safeTransfer(msg.sender, stake);
+    }
+
+    /// @notice Takes the stake of a runner that signed two different things. Only by the judge that has checked both
+    ///         signatures. Three tenths go to the reporter; the rest stays here for ever, so that reporting oneself is
+    ///         no way out of the unbonding period.
+    function slash(address account, address reporter) external {
+        if (msg.sender != slasher) revert NotSlasher(msg.sender);
+        Runner storage runner = _runners[account];
+        if (runner.registeredAt == 0) revert NotRegistered(account);
+        uint256 stake = runner.stake;
+        runner.stake = 0;
+        if (runner.leftAt == 0) runner.leftAt = uint48(block.timestamp);
+        emit RunnerSlashed(account, reporter, stake);
+        if (stake != 0) token.safeTransfer(reporter, (stake * 30) / 100);
     }
 
     function isMember(address account) public view returns (bool) {

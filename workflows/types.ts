@@ -44,6 +44,8 @@ export interface PreparedJob {
   parent: Hex | null;
   base: ModelRef;
   baseNumber: number;
+  /** Parameters of the model. */
+  dimension: number;
   graphArchive: string;
   archive: ArchiveRefs;
   accuracy: number | null;

@@ -15,6 +15,7 @@ import { ExactSum } from '#core/sum.js';
 import { encodeUpdateFile } from '#core/updateFile.js';
 import { encodeVersion } from '#core/versionFile.js';
 import { weightOf, weightShift } from '#core/weights.js';
+import { termsOf } from '#services/chain/terms.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
@@ -118,6 +119,7 @@ export async function writeHistory(
     `${name} create`,
     calls.jobs.create({
       job,
+      coordinator: payer,
       specHash,
       parentVersion: null,
       genesisVersion: version.versionId,
@@ -125,6 +127,8 @@ export async function writeHistory(
       archiveId: keep('manifest 0', canonicalBytes(genesis)),
       rounds,
       budget: BigInt(spec.rewards.budget),
+      terms: termsOf(spec, layout.dimension),
+      bond: BigInt(spec.rewards.budget),
     }),
   );
 

@@ -127,7 +127,7 @@ contract ConsortiumTest is Stack {
 
     function test_a_token_that_takes_a_fee_is_refused() public {
         FeeToken fee = new FeeToken();
-        Consortium other = new Consortium(fee, MIN_STAKE, UNBONDING);
+        Consortium other = new Consortium(fee, MIN_STAKE, UNBONDING, address(0));
         other.addMember(alice, "Alice", "https://alice.example");
         fee.transfer(runner, 1_000);
         vm.prank(runner);

@@ -36,6 +36,10 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
     return hash;
   };
   let steps = 0;
+  const passWindow = async () => {
+    await anvil.provider.send('evm_increaseTime', [60]);
+    await anvil.provider.send('evm_mine', []);
+  };
 
   // Consortium
   await send(
@@ -51,8 +55,8 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
 
   // Jobs
   const budget = 10n ** 21n;
-  await send(founder, calls.token.transfer(payer, 2n * budget));
-  await send(member, calls.token.approve(deployment.jobs, 2n * budget));
+  await send(founder, calls.token.transfer(payer, 4n * budget));
+  await send(member, calls.token.approve(deployment.jobs, 4n * budget));
   const job = hash('job');
   const creation = {
     job,
@@ -63,6 +67,14 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
     archiveId,
     rounds: 100,
     budget,
+    coordinator: payer,
+    terms: {
+      dimension: 1_663_370,
+      rule: 1,
+      rate: { numerator: 1, denominator: 1 },
+      momentum: { numerator: 0, denominator: 1 },
+    },
+    bond: budget,
   };
   await send(member, calls.jobs.create(creation), 'create, first job of a coordinator');
   await send(member, calls.jobs.create({ ...creation, job: hash('second') }), 'create, later job');
@@ -71,7 +83,15 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
   await send(member, calls.jobs.close(closing(job, 1)), 'close, repeated');
   await send(member, calls.jobs.open(job, 2, hash('open 2')));
   await send(member, calls.jobs.closeAndOpen(closing(job, 2), hash('open 3')), 'closeAndOpen');
+  await send(member, calls.jobs.close(closing(job, 3)));
   await send(member, calls.jobs.finish(job), 'finish');
+  await passWindow();
+  await send(member, calls.jobs.release(job, 1), 'release, first of a coordinator');
+  await send(member, calls.jobs.release(job, 2), 'release, later');
+  await send(member, calls.jobs.refund(job), 'refund');
+  // What the epochs below pay.
+  await send(founder, calls.token.approve(deployment.rewards, 10n * budget));
+  await send(founder, calls.rewards.fund(payer, 10n * budget));
 
   // Rewards: 1,000 accounts that earn something in every epoch
   let epoch = 0;
@@ -91,8 +111,7 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
       calls.rewards.publish(epoch, toHex(tree.root), count, total, hash(`epoch ${epoch}`)),
       name,
     );
-    await anvil.provider.send('evm_increaseTime', [60]);
-    await anvil.provider.send('evm_mine', []);
+    await passWindow();
     return tree.leaves;
   };
   const claim = async (leaf: Parameters<typeof calls.rewards.claim>[2] | undefined, name: string) => {

@@ -65,6 +65,7 @@ export function fakePrepared(job: `0x${string}`, spec: JobSpec): PreparedJob {
     parent: null,
     base: fakeModel('0'),
     baseNumber: 0,
+    dimension: 1,
     graphArchive: 'g'.repeat(43),
     archive: { model: 'm'.repeat(43), manifest: 'n'.repeat(43), manifestHash: hash('6') },
     accuracy: 0.1,

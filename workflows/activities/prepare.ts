@@ -97,6 +97,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
     parent: latest?.model.versionId ?? null,
     base,
     baseNumber: number,
+    dimension: model.weights.reduce((sum, { data }) => sum + data.length, 0),
     graphArchive: graph.id,
     archive,
     ...evaluation,
