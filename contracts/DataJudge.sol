@@ -55,6 +55,8 @@ contract DataJudge is Judge {
     error NotDue(bytes32 question, uint256 until);
     error AnswerWrong();
 
+    bytes32 private constant ROOT = "root";
+    bytes32 private constant NODE = "node";
     bytes32 private constant LEAF = "leaf";
     bytes32 private constant CHUNK = "chunk";
     bytes32 private constant STEP = "step";
@@ -71,9 +73,21 @@ contract DataJudge is Judge {
         bond = bond_;
     }
 
+    /// @notice Asks for the root of a round's aggregation tree.
+    function askRoot(bytes32 job, uint32 round) external payable {
+        _ask(job, round, ROOT);
+    }
+
+    /// @notice Asks for the node at `child` of an upper node.
+    function askNode(Place calldata place, uint8 child) external payable {
+        Node calldata node = _checkPath(place);
+        if (child >= node.children.length) revert WrongPath(child);
+        _ask(place.job, place.round, _subject(NODE, place, child));
+    }
+
     /// @notice Asks for a runner's header at `child` of a bottom node, with a signature that holds.
     function askLeaf(Place calldata place, uint8 child) external payable {
-        _checkPath(place);
+        if (child >= _checkPath(place).children.length) revert WrongPath(child);
         _ask(place.job, place.round, _subject(LEAF, place, child));
     }
 
@@ -102,6 +116,23 @@ contract DataJudge is Judge {
     /// @notice Asks what a round was opened with.
     function askOpening(bytes32 job, uint32 round) external payable {
         _ask(job, round, OPENING);
+    }
+
+    function answerRoot(
+        bytes32 job,
+        uint32 round,
+        Records.Closing calldata closing,
+        Node calldata root
+    ) external {
+        _checkClosing(job, round, closing);
+        _same(closing.rootHeader, _header(root));
+        _answer(job, round, ROOT);
+    }
+
+    function answerNode(Place calldata place, uint8 child, Node calldata answer) external {
+        Node calldata node = _checkPath(place);
+        _same(node.children[child], _header(answer));
+        _answer(place.job, place.round, _subject(NODE, place, child));
     }
 
     /// @notice The runner's header, its signature and the steps it signed, under the open hash of the round.

@@ -30,6 +30,8 @@ export interface ConsortiumReads {
   runners(at?: Confirmed): Promise<ChainRunner[]>;
   /** Smallest stake that a runner may register with, token units. */
   minStake(): Promise<bigint>;
+  /** Seconds between a runner's exit and its stake's return. */
+  unbondingSeconds(): Promise<number>;
 }
 
 export function consortiumReads(provider: JsonRpcProvider, deployment: Deployment): ConsortiumReads {
@@ -64,5 +66,6 @@ export function consortiumReads(provider: JsonRpcProvider, deployment: Deploymen
       return found.filter((entry) => entry !== null);
     },
     minStake: () => consortium.read.minStake(),
+    unbondingSeconds: async () => Number(await consortium.read.unbondingSeconds()),
   };
 }

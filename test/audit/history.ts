@@ -1,8 +1,7 @@
 /** A small honest history on a real chain: one job, three runners, rounds closed and paid; and ways to falsify it. */
 import { id, type Wallet } from 'ethers';
 import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
-import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
-import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import { jobSpec, type JobSpec } from '#core/jobSpec.js';
 import { createLayout, quantiseModel, stepsHash } from '#core/layout.js';
 import { manifestHash, type EpochManifest, type ManifestHeader, type RoundManifest } from '#core/manifest.js';
@@ -18,7 +17,8 @@ import { weightOf, weightShift } from '#core/weights.js';
 import { termsOf } from '#services/chain/terms.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
-import { addressOf, type ChainStack } from '#test/services/chainStack.js';
+import { Evidence } from '#audit/evidence.js';
+import { addressOf, archiveId, type ChainStack } from '#test/services/chainStack.js';
 import { publishEpoch } from './epoch.js';
 import { MemoryArchive } from './memoryArchive.js';
 import { runnerWallets, signUpdate, type Sign } from './signing.js';
@@ -30,6 +30,14 @@ type Round = RoundManifest['hashed'];
 export interface Falsification {
   /** The new parameters, before they are committed to. */
   params?: (params: Int32Array) => void;
+  /** The weighted sum, from which the step is made then. */
+  sum?: (sum: Float64Array) => void;
+  /** What the round is opened with. */
+  opening?: (opening: {
+    baseVersion: Hex;
+    shift: number;
+    selection: { runner: Hex; maxSamples: number }[];
+  }) => void;
   /** The headers, before the tree over them is built. */
   headers?: (headers: ManifestHeader[], sign: Sign) => Promise<ManifestHeader[]> | ManifestHeader[];
   /** The hashed part of the manifest, before it is hashed. */
@@ -147,6 +155,7 @@ export async function writeHistory(
         maxSamples: samples[i] ?? 1,
       })),
     };
+    wrong.opening?.(fields);
     const opening = { ...fields, openHash: openHash(sha256, fields) };
     await sender.send(`${name} open ${round}`, calls.jobs.open(job, round, opening.openHash));
     const sign: Sign = (runner, statement) =>
@@ -182,6 +191,7 @@ export async function writeHistory(
       deltas,
       headers.map(({ weight }) => weight),
     );
+    wrong.sum?.(sum.values);
     params = fedAvg(params, sum.values, sum.weight, { numerator: 1, denominator: 1 });
     wrong.params?.(params);
     const base = version;
@@ -259,19 +269,21 @@ export async function writeHistory(
   return { job, payer, versions, archive, archived, updates, runners: runnerWallets };
 }
 
-/** The root header over whatever headers there are; a list that no tree can be built over keeps any root. */
+/** The root header over whatever headers there are, in whatever order. */
 function rootOf(headers: readonly ManifestHeader[], sumRoots: readonly (readonly Hex[])[]): Hex {
-  try {
-    aggregationTree(headers.length);
-    const levels = aggregationHeaders(
-      sha256,
-      headers,
-      sumRoots.map((level) => level.map((root) => fromHex(root, 32))),
-    );
-    return toHex(levels.at(-1)?.[0] ?? new Uint8Array(32));
-  } catch {
-    return ZERO_HASH;
-  }
+  const zero: Hex = ZERO_HASH;
+  const closing = {
+    job: zero,
+    round: 0,
+    rootHeader: ZERO_HASH,
+    paramsRoot: ZERO_HASH,
+    versionId: zero,
+    manifestHash: ZERO_HASH,
+    archiveId,
+    block: 0,
+    transaction: ZERO_HASH,
+  };
+  return new Evidence(sha256, { closing, opening: ZERO_HASH, headers, sumRoots }).root;
 }
 
 function specOf(model: Hex): JobSpec {

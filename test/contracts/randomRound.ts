@@ -9,8 +9,8 @@ import { openHash, selectionTree } from '#core/openHash.js';
 import { fedAvg, fedAvgM, type Fraction } from '#core/step.js';
 import { aggregationTree } from '#core/commitment.js';
 import { weightOf, weightShift } from '#core/weights.js';
-import { Evidence, exactSums } from '#audit/evidence.js';
-import { closingFields, creationFields } from '#services/chain/words.js';
+import { chunkOf, Evidence, exactSums } from '#audit/evidence.js';
+import { creationFields } from '#services/chain/words.js';
 import type { JobTerms } from '#services/chain/terms.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, archiveId, hash, type ChainStack } from '#test/services/chainStack.js';
@@ -155,18 +155,12 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
   await sender.send(`${job} close`, calls.jobs.close(facts.closing));
   const { closing: genesis } = await chain.commitments(job, 0);
   const tree = selectionTree(sha256, selection);
+  const fields = creationFields(creation);
   return {
     job,
     evidence,
     updates,
     sums,
-    params,
-    stepped,
-    wallets,
-    fields: creationFields(creation),
-    closing: closingFields(facts.opening, facts.closing),
-    base: versionInput(base),
-    version: versionInput(version),
     opened: {
       previous: genesis ?? ZERO_HASH,
       opening: {
@@ -178,6 +172,29 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
       },
     },
     openHash: opened,
+    /** What a step is judged by, in one chunk. */
+    stepEvidence: (chunk: number) => {
+      const of = (type: 2 | 6, values: Int32Array) => chunkOf(sha256, type, values, chunk);
+      const [old, next] = [of(LEAF.params, params), of(LEAF.params, stepped.params)];
+      const velocity = stepped.velocity ? of(LEAF.state, stepped.velocity) : null;
+      return [
+        evidence.place(evidence.rootName),
+        chunkOf(sha256, LEAF.sum, top, chunk),
+        {
+          before: fields,
+          base: versionInput(base),
+          version: versionInput(version),
+          params: old.values,
+          paramsProof: old.proof,
+          newParams: next.values,
+          newParamsProof: next.proof,
+          velocity: '0x' as Hex,
+          velocityProof: [],
+          newVelocity: velocity?.values ?? ('0x' as Hex),
+          newVelocityProof: velocity?.proof ?? [],
+        },
+      ] as const;
+    },
     selected: (i: number) => {
       const entry = selection[i];
       if (!entry) throw new RangeError(`The selection has no line ${i}.`);

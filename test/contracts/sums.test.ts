@@ -128,27 +128,7 @@ function nodeHolds(
 }
 
 function stepHolds(round: RandomRound, chunk: number): Promise<boolean> {
-  const { evidence, params, stepped, sums, fields, base, version } = round;
-  const of = (type: 2 | 6, values: Int32Array) => chunkOf(sha256, type, values, chunk);
-  const [old, next] = [of(LEAF.params, params), of(LEAF.params, stepped.params)];
-  const velocity = stepped.velocity ? of(LEAF.state, stepped.velocity) : null;
-  return judge.read.stepHolds(
-    evidence.place(evidence.rootName),
-    chunkOf(sha256, LEAF.sum, sums.at(-1)?.[0] ?? new Float64Array(), chunk),
-    {
-      before: fields,
-      base,
-      version,
-      params: old.values,
-      paramsProof: old.proof,
-      newParams: next.values,
-      newParamsProof: next.proof,
-      velocity: '0x',
-      velocityProof: [],
-      newVelocity: velocity?.values ?? '0x',
-      newVelocityProof: velocity?.proof ?? [],
-    },
-  );
+  return judge.read.stepHolds(...round.stepEvidence(chunk));
 }
 
 function shapeOf(i: number): Shape {
