@@ -3,7 +3,7 @@ import { AbiCoder, Interface, keccak256 } from 'ethers';
 import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
 import { typedContract, type ChainCall } from '#contracts/typed.js';
 import { toHex, type Hash, type Hex } from '#core/hex.js';
-import { LEAF, MerkleTree, treeDepth, valuesTree, zeroHashes, type LeafValues } from '#core/merkle.js';
+import { LEAF, treeDepth, valuesTree, zeroHashes, type LeafValues, type MerkleTree } from '#core/merkle.js';
 import { logReader } from '#services/chain/logs.js';
 import type { ChainJob } from '#services/chain.js';
 import type { Evidence, NodeName } from './evidence.js';

@@ -236,7 +236,7 @@ test('a liar that answers is led to the one chunk that it cannot answer for', as
       await expire(sent.block);
       break;
     }
-    const [, height = 0n, index = 0n] = parsed?.args[1] as bigint[];
+    const [, height = 0n, index = 0n] = (parsed?.args[1] ?? []) as bigint[];
     const below = Math.max(0, Number(height) - 8);
     const row = rowAt(sha256, tree, below);
     const span = 2 ** (Number(height) - below);
@@ -323,15 +323,6 @@ test('a runner that signs twice for one opening loses its stake', async () => {
   const { chain, deployment } = stack;
   const [runner] = runnerWallets;
   if (!runner) throw new Error('There are no runners.');
-  const update = (updateRoot: string) => ({
-    job: id('signed twice') as Hex,
-    round: 1n,
-    openHash: id('opening') as Hex,
-    updateRoot: id(updateRoot) as Hex,
-    dimension: 43n,
-    samples: 10n,
-    steps: 10n,
-  });
   const domain = updateDomain(deployment.chainId, deployment.jobs);
   const sign = (updateRoot: string) =>
     runner.signTypedData(domain, updateTypes, update(updateRoot)) as Promise<Hex>;
@@ -367,6 +358,18 @@ async function honestSum(name: string) {
     previous: opened.previous,
     openHash,
     signature,
+  };
+}
+
+function update(updateRoot: string) {
+  return {
+    job: id('signed twice') as Hex,
+    round: 1n,
+    openHash: id('opening') as Hex,
+    updateRoot: id(updateRoot) as Hex,
+    dimension: 43n,
+    samples: 10n,
+    steps: 10n,
   };
 }
 
