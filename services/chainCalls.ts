@@ -63,10 +63,15 @@ export function chainCalls(deployment: Deployment) {
     consortium: {
       /** By the founder. */
       addMember: (member: Address, name: string, url: string) => consortium.addMember(member, name, url),
+      /** By members, until more than half of them have voted for the same. */
+      voteMember: (member: Address, name: string, url: string) => consortium.voteMember(member, name, url),
+      voteRemoval: (member: Address) => consortium.voteRemoval(member),
       /** By a member, about itself. */
       describe: (name: string, url: string) => consortium.describe(name, url),
       /** By the runner; the consortium needs its allowance of the stake first. */
       register: (member: Address, stake: bigint) => consortium.register(member, stake),
+      /** By the runner, about itself: its certificate and the data contracts it serves. */
+      serve: (tlsFingerprint: Sha256Hex, data: readonly string[]) => consortium.serve(tlsFingerprint, data),
       exit: () => consortium.exit(),
       withdraw: () => consortium.withdraw(),
     },

@@ -57,7 +57,9 @@ export function consortiumReads(provider: JsonRpcProvider, deployment: Deploymen
       const members = new Map<Address, ChainMember>();
       for (const { args } of [...added, ...changed])
         members.set(args.member, { member: lowerCase(args.member), name: args.name, url: args.url });
-      return [...members.values()];
+      const found = [...members.values()];
+      const still = await Promise.all(found.map(({ member }) => consortium.read.isMember(member)));
+      return found.filter((_, i) => still[i]);
     },
     runner,
     runners: async (at) => {

@@ -156,6 +156,125 @@ contract JobsTest is Stack {
         open(9, "nine");
     }
 
+    function test_budgets_are_released_when_rounds_are_final_and_the_rest_returns() public {
+        open(1, "one");
+        close(1, "v1");
+        open(2, "two");
+        vm.expectRevert(abi.encodeWithSelector(Escrow.NotFinal.selector, JOB, 1));
+        jobs.release(JOB, 1);
+        vm.warp(block.timestamp + WINDOW);
+        vm.expectRevert(abi.encodeWithSelector(Escrow.NotFinal.selector, JOB, 2));
+        jobs.release(JOB, 2);
+        jobs.release(JOB, 1);
+        jobs.release(JOB, 1);
+        (uint112 funded, , ) = rewards.purses(alice);
+        vm.assertEq(funded, BUDGET / 8);
+        vm.expectRevert(abi.encodeWithSelector(Escrow.NotFinished.selector, JOB));
+        jobs.refund(JOB);
+        finish();
+        jobs.refund(JOB);
+        jobs.refund(JOB);
+        vm.assertEq(token.balanceOf(alice), 2 * BUDGET - BUDGET / 8);
+        vm.assertEq(token.balanceOf(address(jobs)), 0);
+    }
+
+    function test_a_round_opens_only_while_the_bond_covers_it() public {
+        vm.prank(bob);
+        vm.expectRevert(abi.encodeWithSelector(Escrow.BondTooSmall.selector, 125, 124));
+        jobs.create(creationOf("small", bob, 8, BUDGET), 124);
+        vm.prank(bob);
+        jobs.create(creationOf("small", bob, 8, BUDGET), 125);
+        vm.prank(bob);
+        jobs.open("small", 1, "one");
+        vm.prank(bob);
+        jobs.close("small", 1, "header", "params", "v1", "manifest", "archive");
+        vm.prank(bob);
+        vm.expectRevert(abi.encodeWithSelector(Escrow.BondTooSmall.selector, 250, 125));
+        jobs.open("small", 2, "two");
+        vm.warp(block.timestamp + WINDOW);
+        jobs.release("small", 1);
+        vm.prank(bob);
+        jobs.open("small", 2, "two");
+    }
+
+    function test_a_conviction_voids_its_round_and_all_later_ones_and_nothing_before() public {
+        for (uint32 round = 1; round <= 3; ++round) {
+            open(round, bytes32(uint256(round)));
+            close(round, bytes32(uint256(round)));
+        }
+        vm.expectRevert(abi.encodeWithSelector(Escrow.NotJudge.selector, address(this)));
+        jobs.convict(JOB, 2, stranger, false);
+        vm.prank(address(sums));
+        jobs.convict(JOB, 2, stranger, false);
+        vm.assertEq(token.balanceOf(stranger), (BUDGET * 30) / 100);
+        vm.assertEq(jobs.pools(JOB), (BUDGET * 70) / 100);
+        vm.assertEq(latestOf(), 1);
+        vm.expectRevert(abi.encodeWithSelector(Escrow.NotRunning.selector, JOB));
+        open(2, "again");
+        vm.expectRevert(abi.encodeWithSelector(Jobs.RoundOutOfOrder.selector, JOB, 2, 1));
+        close(2, bytes32(uint256(2)));
+        vm.prank(address(sums));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.NotClosed.selector, JOB, 3));
+        jobs.convict(JOB, 3, stranger, false);
+        vm.warp(block.timestamp + WINDOW);
+        vm.prank(address(sums));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.RoundFinal.selector, JOB, 1));
+        jobs.convict(JOB, 1, stranger, false);
+    }
+
+    function test_a_job_that_does_not_move_is_taken_over_with_a_bond_for_what_is_left() public {
+        open(1, "one");
+        close(1, "v1");
+        open(2, "two");
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(Escrow.NotMember.selector, stranger));
+        jobs.takeOver(JOB, BUDGET);
+        vm.prank(bob);
+        vm.expectRevert(
+            abi.encodeWithSelector(Escrow.NotAbandoned.selector, JOB, block.timestamp + PATIENCE)
+        );
+        jobs.takeOver(JOB, BUDGET);
+        vm.warp(block.timestamp + PATIENCE);
+        vm.prank(bob);
+        vm.expectRevert(abi.encodeWithSelector(Escrow.BondTooSmall.selector, 875, 874));
+        jobs.takeOver(JOB, 874);
+        vm.prank(bob);
+        jobs.takeOver(JOB, 875);
+        vm.assertEq(token.balanceOf(alice), BUDGET);
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(Jobs.NotCoordinator.selector, JOB, alice));
+        jobs.close(JOB, 2, "header", "params", "v2", "manifest", "archive");
+        vm.prank(bob);
+        jobs.open(JOB, 2, "anew");
+        vm.prank(alice);
+        vm.expectRevert(
+            abi.encodeWithSelector(Escrow.NotAbandoned.selector, JOB, block.timestamp + PATIENCE)
+        );
+        jobs.takeOver(JOB, BUDGET);
+    }
+
+    function test_nothing_becomes_final_while_a_question_waits() public {
+        open(1, "one");
+        close(1, "v1");
+        vm.prank(address(data_));
+        jobs.hold(JOB, true);
+        vm.warp(block.timestamp + WINDOW);
+        vm.expectRevert(abi.encodeWithSelector(Escrow.NotFinal.selector, JOB, 1));
+        jobs.release(JOB, 1);
+        vm.prank(address(data_));
+        jobs.hold(JOB, false);
+        jobs.release(JOB, 1);
+    }
+
+    function test_whoever_likes_ends_a_job_that_nobody_moves() public {
+        vm.expectRevert(abi.encodeWithSelector(Jobs.NotCoordinator.selector, JOB, address(this)));
+        jobs.finish(JOB);
+        vm.warp(block.timestamp + 2 * PATIENCE);
+        jobs.finish(JOB);
+        jobs.refund(JOB);
+        vm.assertEq(token.balanceOf(alice), 2 * BUDGET);
+    }
+
     /// @dev Any sequence of calls: only the one next step changes anything; everything else repeats or reverts.
     function testFuzz_rounds_open_and_close_in_order(uint256[24] calldata steps) public {
         uint32 latest = 0;

@@ -1,13 +1,13 @@
 /** Rounds of random runners, updates and weights, closed on a real chain as a coordinator would, or as a liar would. */
 import { id, Wallet } from 'ethers';
 import { updateDomain, updateTypes } from '#core/eip712.js';
-import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { ManifestHeader } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { versionId } from '#core/model.js';
 import { openHash, selectionTree } from '#core/openHash.js';
 import { fedAvg, fedAvgM, type Fraction } from '#core/step.js';
-import { aggregationTree } from '#core/commitment.js';
+import { aggregationTree, nodeHeader } from '#core/commitment.js';
 import { weightOf, weightShift } from '#core/weights.js';
 import { chunkOf, Evidence, exactSums } from '#audit/evidence.js';
 import { creationFields } from '#services/chain/words.js';
@@ -22,6 +22,8 @@ export interface Shape {
   /** Without it FedAvg. */
   momentum?: Fraction;
   rate?: Fraction;
+  /** Every runner sends the same update, so that many of a large model fit in memory. */
+  same?: boolean;
 }
 
 /** What a liar changes; everything behind it follows from the lie. */
@@ -33,9 +35,13 @@ export interface Lie {
   velocity?: (velocity: Int32Array) => void;
   version?: (version: { graphHash: Hex; paramsRoot: Hex; stepsHash: Hex; stateRoot: Hex }) => void;
   opening?: (opening: { job: Hex; round: number; baseVersion: Hex; specHash: Hex; shift: number }) => void;
+  /** The root node, before its header is made. */
+  root?: (root: NodeFields) => NodeFields;
   /** Places in the selection that are not selected. */
   unselected?: number[];
 }
+
+type NodeFields = ReturnType<Evidence['node']>;
 
 export type RandomRound = Awaited<ReturnType<typeof closeRandomRound>>;
 
@@ -53,10 +59,18 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
     ? { dimension, rule: 2, rate, momentum: shape.momentum }
     : { dimension, rule: 1, rate, momentum: { numerator: 0, denominator: 1 } };
 
-  const updates = Array.from({ length: runners }, () => vector(dimension, () => extreme(random)));
+  const some = () => vector(dimension, () => extreme(random));
+  const updates: Int32Array[] = shape.same
+    ? new Array<Int32Array>(runners).fill(some())
+    : Array.from({ length: runners }, some);
+  const updateRoots = shape.same
+    ? new Array<Hex>(runners).fill(rootOf(LEAF.update, updates[0] ?? new Int32Array()))
+    : updates.map((update) => rootOf(LEAF.update, update));
   // Where the updates reach the edge, the step would leave the range from anywhere but zero.
   const params = vector(dimension, (i) =>
-    updates.some((update) => Math.abs(update[i] ?? 0) > 2 ** 29) ? 0 : Math.floor((random() - 0.5) * 2 ** 31),
+    (shape.same ? updates.slice(0, 1) : updates).some((update) => Math.abs(update[i] ?? 0) > 2 ** 29)
+      ? 0
+      : Math.floor((random() - 0.5) * 2 ** 31),
   );
   const fixed = { graphHash: hash('graph'), stepsHash: hash('steps') };
   const base = { ...fixed, paramsRoot: rootOf(LEAF.params, params), stateRoot: ZERO_HASH };
@@ -99,7 +113,7 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
         job,
         round: 1,
         openHash: opened,
-        updateRoot: rootOf(LEAF.update, updates[index] ?? new Int32Array()),
+        updateRoot: updateRoots[index] ?? ZERO_HASH,
         dimension,
         samples: samples[index] ?? 1,
         steps: 7,
@@ -151,6 +165,17 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
     },
   };
   facts.closing.rootHeader = new Evidence(sha256, facts).root;
+  if (lie.root) {
+    const root = lie.root(new Evidence(sha256, facts).node({ level: levels.length - 1, index: 0 }));
+    facts.closing.rootHeader = toHex(
+      nodeHeader(sha256, {
+        sumRoot: fromHex(root.sumRoot),
+        weight: root.weight,
+        count: Number(root.count),
+        children: root.children.map((child) => fromHex(child)),
+      }),
+    );
+  }
   const evidence = new Evidence(sha256, facts);
   await sender.send(`${job} close`, calls.jobs.close(facts.closing));
   const { closing: genesis } = await chain.commitments(job, 0);

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
-import { typedContract } from '#contracts/typed.js';
+import { typedContract, type ChainCall } from '#contracts/typed.js';
 import { LEAF, leafCount } from '#core/merkle.js';
 import { chunkOf, sumChunks, updateChunks } from '#audit/evidence.js';
+import { fileAccusation } from '#audit/report.js';
+import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, startChainStack, type ChainStack } from '#test/services/chainStack.js';
 import { closeRandomRound, generator, type Lie, type RandomRound, type Shape } from './randomRound.js';
@@ -81,6 +83,53 @@ describe('one wrong value at a random place', () => {
     await expect(judge.read.sumHolds(place, sums, swapped)).rejects.toMatchObject({
       code: 'CALL_EXCEPTION',
     });
+  });
+});
+
+describe('the shape of the tree', () => {
+  const file = (call: ChainCall) =>
+    fileAccusation(stack.chain, stack.sender(stack.founder), { what: '', kind: 'report', call });
+
+  test.each([1, 16, 17, 128, 129, 300])('of %i runners is accepted at every node', async (runners) => {
+    const round = await closeRandomRound(stack, 'shape', {
+      runners,
+      dimension: 2,
+      seed: runners,
+      same: true,
+    });
+    const { leaves } = chainCalls(stack.deployment).judges;
+    for (const [level, nodes] of round.evidence.levels.entries())
+      for (const index of nodes.keys())
+        await expect(file(leaves.malformed(round.evidence.place({ level, index })))).rejects.toMatchObject({
+          details: { error: 'NothingWrong' },
+        });
+  });
+
+  const shape = { runners: 18, dimension: 2, seed: 1, same: true };
+  test.each([
+    ['counts one runner more', 'below', { count: 19n }],
+    ['has a weight that no round can have', 'malformed', { weight: 2n ** 22n + 1n }],
+    ['has another weight than its children', 'upper', { weight: 12_345n }],
+  ] as const)('whose root %s is found', async (name, how, change) => {
+    let root: ReturnType<RandomRound['evidence']['node']> | undefined;
+    const round = await closeRandomRound(stack, name, shape, {
+      root: (honest) => (root = { ...honest, ...change }),
+    });
+    const { evidence, sums } = round;
+    if (!root) throw new Error('There was no root.');
+    const top = { level: 1, index: 0 };
+    const place = { ...evidence.place(top), path: [root] };
+    // The root is shaped as it says; it is the last bottom node that has a runner too few for it.
+    const bottom = evidence.place({ level: 0, index: 1 });
+    const below = { ...bottom, path: [root, ...bottom.path.slice(1)] };
+    const { judges } = chainCalls(stack.deployment);
+    const sum = chunkOf(sha256, LEAF.sum, sums[1]?.[0] ?? new Float64Array(), 0);
+    await file(
+      how === 'upper'
+        ? judges.sums.wrongUpperSum(place, sum, sumChunks(sha256, evidence, top, sums[0] ?? [], 0))
+        : judges.leaves.malformed(how === 'below' ? below : place),
+    );
+    expect(await stack.chain.escrow(round.job)).toMatchObject({ phase: 'convicted' });
   });
 });
 
