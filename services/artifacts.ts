@@ -1,6 +1,7 @@
 import {
   CreateBucketCommand,
   GetObjectCommand,
+  type GetObjectCommandOutput,
   HeadObjectCommand,
   PutObjectCommand,
   S3Client,
@@ -58,7 +59,7 @@ export function openArtifacts(options: { bucket: string; client?: S3Client }): A
     async get(sha256) {
       const bytes = await client
         .send(new GetObjectCommand(at(sha256)))
-        .then((answer) => answer.Body?.transformToByteArray() ?? new Uint8Array())
+        .then(bodyOf)
         .catch((error: unknown) => {
           throw isMissing(error)
             ? new RoundtableError('NOT_FOUND', `There is no artifact ${sha256}.`, { cause: error })
@@ -123,6 +124,22 @@ function createClient(): S3Client {
   });
   client.middlewareStack.add(reportUnavailable('The artifact store (S3)'), { step: 'initialize' });
   return client;
+}
+
+/** Into one array from the start: the SDK's own collector gathers the chunks first and then copies them. */
+async function bodyOf({ Body, ContentLength = 0 }: GetObjectCommandOutput): Promise<Uint8Array> {
+  const bytes = new Uint8Array(ContentLength);
+  let length = 0;
+  for await (const chunk of (Body ?? []) as AsyncIterable<Uint8Array>) {
+    if (length + chunk.length <= bytes.length) bytes.set(chunk, length);
+    length += chunk.length;
+  }
+  if (length !== bytes.length)
+    throw new RoundtableError(
+      'UNAVAILABLE',
+      `The artifact store announced ${bytes.length} bytes and sent ${length}.`,
+    );
+  return bytes;
 }
 
 function isMissing(error: unknown): boolean {

@@ -166,7 +166,10 @@ async function gatherReport(context: Context, api: Api, job: JobView): Promise<R
   try {
     const [rounds, runners, credits] = await Promise.all([api.rounds(job.job), api.runners(), api.credits()]);
     const standings = await rewardStandings({ ...record, hash: sha256 }, stack.coordinator, credits);
-    const rewards = standings.map((standing) => ({ ...standing, runner: standing.account }));
+    const order = stack.runners.map(({ runner }) => runner);
+    const rewards = standings
+      .map((standing) => ({ ...standing, runner: standing.account }))
+      .sort((a, b) => order.indexOf(a.runner) - order.indexOf(b.runner));
     return buildReport({ job, rounds, runners, rewards, stack });
   } finally {
     record.chain.close();

@@ -2,11 +2,13 @@ import { verifyTypedData } from 'ethers';
 import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
+import { INT32_LIMIT } from '#core/fixedPoint.js';
 import { fromHex, toHex, type Hex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import type { RoundOpening, TrainUpdate } from '#core/messages.js';
-import { accumulate } from '#core/sum.js';
+import { ExactSum } from '#core/sum.js';
+import { UPDATES_PER_PASS } from '#core/sumKernel.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { weightOf } from '#core/weights.js';
@@ -43,7 +45,7 @@ export async function admitUpdate(
 }
 
 /**
- * The exact sum over the aggregation tree, the step and the new version. One update and one partial sum a level
+ * The exact sum over the aggregation tree, the step and the new version. Four updates and one partial sum a level
  * are held at a time, so memory does not grow with the runners.
  */
 export async function aggregate(deps: Dependencies, input: AggregateInput): Promise<Aggregate> {
@@ -53,25 +55,21 @@ export async function aggregate(deps: Dependencies, input: AggregateInput): Prom
   const { levels } = aggregationTree(updates.length);
   const sumRoots: Hex[][] = levels.map(() => []);
 
-  const sumOf = async (height: number, index: number): Promise<Float64Array> => {
-    const node = levels[height]?.[index];
-    const sum = new Float64Array(layout.dimension);
-    if (!node) return sum;
-    for (let child = node.children[0]; child < node.children[1]; child++) {
-      if (height === 0) {
-        const update = updates[child];
-        if (update) accumulate(sum, await readDelta(deps, opening, update), weights[child] ?? 0);
-      } else {
-        const part = await sumOf(height - 1, child);
-        for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (part[i] ?? 0);
+  const sumOf = async (height: number, index: number): Promise<ExactSum> => {
+    const sum = new ExactSum(layout.dimension);
+    const [first, end] = levels[height]?.[index]?.children ?? [0, 0];
+    if (height > 0) for (let child = first; child < end; child++) sum.addSum(await sumOf(height - 1, child));
+    else
+      for (let from = first; from < end; from += UPDATES_PER_PASS) {
+        const to = Math.min(from + UPDATES_PER_PASS, end);
+        const deltas = updates.slice(from, to).map((update) => readDelta(deps, opening, update));
+        sum.addAll(await Promise.all(deltas), weights.slice(from, to));
       }
-    }
     const roots = sumRoots[height];
-    if (roots) roots[index] = toHex(valuesRoot(sha256, LEAF.sum, sum));
+    if (roots) roots[index] = toHex(valuesRoot(sha256, LEAF.sum, sum.values));
     return sum;
   };
-  const sum = await sumOf(levels.length - 1, 0);
-  const total = weights.reduce((a, b) => a + b, 0);
+  const { values: sum, weight: total } = await sumOf(levels.length - 1, 0);
   const stepped = step(prepared.spec, params, velocity, sum, total);
   const version = await storeVersion(deps, { graph: base.graph, layout, ...stepped });
   const headers = aggregationHeaders(
@@ -144,7 +142,8 @@ function recover({ domain }: PreparedJob, opening: RoundOpening, update: TrainUp
 
 function countSaturated(delta: Int32Array): number {
   let saturated = 0;
-  for (const value of delta) if (value === 2147483647 || value <= -2147483647) saturated++;
+  for (let i = 0; i < delta.length; i++)
+    if (delta[i] === INT32_LIMIT || delta[i] === -INT32_LIMIT) saturated++;
   return saturated;
 }
 
