@@ -25,6 +25,9 @@ export interface Collected {
   missing: MissingRunner[];
 }
 
+/** Fast rounds are not held up by telling every arrival. */
+const REPORT_MS = 250;
+
 type Answer = { update: TrainUpdate } | { code: MissingCode; reason: string };
 type Outcome = { update: TrainUpdate; after: number } | { code: MissingCode; reason: string };
 
@@ -58,16 +61,19 @@ export async function collectUpdates(
   });
 
   let reported = -1;
+  let reportAt = 0;
   const progress = async () => {
-    if (reported === outcomes.size) return;
+    if (reported === outcomes.size || Date.now() < reportAt) return;
     reported = outcomes.size;
+    reportAt = Date.now() + REPORT_MS;
     await report(view(runners, outcomes), [...selection.missing, ...missingOf(runners, outcomes)]);
   };
   const until = async (done: () => boolean, time: number) => {
     while (!done() && Date.now() < time) {
       await progress();
       const seen = outcomes.size;
-      await condition(() => done() || outcomes.size > seen, Math.max(1, time - Date.now()));
+      const next = reported < seen ? Math.min(time, reportAt) : time;
+      await condition(() => done() || outcomes.size > seen, Math.max(1, next - Date.now()));
     }
   };
 

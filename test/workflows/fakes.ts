@@ -22,7 +22,7 @@ export function fakeSpec(change: Partial<JobSpec['participants']> & { rounds?: n
     rounds,
     start: 'model',
     model: { sha256: hash('1') },
-    evaluation: null,
+    evaluation: { sha256: hash('e') },
     training: {
       loss: 'softmax_cross_entropy',
       optimizer: { name: 'sgd', lr: 0.1 },

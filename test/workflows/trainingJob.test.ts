@@ -52,6 +52,20 @@ describe('a training job', () => {
     expect(rises(stack.seen.rounds.filter(({ round }) => round === 1))).toBe(true);
   });
 
+  test('without held-out data evaluates nothing and reports the loss in training', async () => {
+    const stack = await fakeStack(environment, {
+      spec: { ...fakeSpec({ rounds: 1 }), evaluation: null },
+      runners: { [first]: answering(1), [second]: answering(1) },
+    });
+    await stack.run(() => finish(`0x${'20'.repeat(32)}`));
+    const phases = stack.seen.rounds.map(({ phase }) => phase);
+    expect(phases).not.toContain('evaluating');
+    expect(phases).toContain('archiving');
+    const { accuracy, loss } = lastOfRound(stack.seen.rounds, 1);
+    expect(accuracy).toBeNull();
+    expect(loss).toBeGreaterThan(0);
+  });
+
   test('admits a slow runner within the grace period after the quorum', async () => {
     const stack = await fakeStack(environment, {
       spec: fakeSpec({ quorum: 2, rounds: 1, graceFactor: 10 }),
