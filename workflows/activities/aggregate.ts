@@ -1,7 +1,8 @@
 import { verifyTypedData } from 'ethers';
 import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
 import { updateDomain, updateTypes } from '#core/eip712.js';
-import { RoundtableError } from '#core/errors.js';
+import type { ErrorCode } from '#core/errorCodes.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { INT32_LIMIT } from '#core/fixedPoint.js';
 import { fromHex, toHex, type Hex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
@@ -35,7 +36,13 @@ export async function admitUpdate(
     );
   const signer = recover(prepared, opening, update);
   if (signer !== update.runner) refuse(`its signature is of ${signer}, not of runner ${update.runner}`);
-  const delta = await readDelta(deps, opening, update);
+  const { dimension } = prepared;
+  if (update.dimension !== dimension)
+    refuse(`it has ${update.dimension} values, and the model has ${dimension}`);
+  const delta = await readDelta(deps, opening, update).catch((error: unknown) => {
+    if (!isRoundtableError(error) || !unreadable.includes(error.code)) throw error;
+    return refuse(`its file cannot be read: ${error.message}`);
+  });
   const root = toHex(valuesRoot(sha256, LEAF.update, delta));
   if (root !== update.updateRoot)
     refuse(`its file has the root ${root}, and ${update.updateRoot} was signed`);
@@ -43,6 +50,9 @@ export async function admitUpdate(
   const allowed = prepared.spec.participants.allowSaturated;
   if (saturated > allowed) refuse(`${saturated} of its values are saturated, and the job allows ${allowed}`);
 }
+
+/** What is wrong with a file for good; anything else may be gone at the next attempt. */
+const unreadable: readonly ErrorCode[] = ['NOT_FOUND', 'FORMAT_INVALID', 'PAYLOAD_TOO_LARGE'];
 
 /**
  * The exact sum over the aggregation tree, the step and the new version. Four updates and one partial sum a level
@@ -104,12 +114,17 @@ function step(
   }
 }
 
+/** An update file's header is a few hundred bytes of JSON. */
+const mostHeaderBytes = 65_536;
+
 async function readDelta(
   deps: Dependencies,
   opening: RoundOpening,
   update: TrainUpdate,
 ): Promise<Int32Array> {
-  const { header, delta } = decodeUpdateFile(await deps.artifacts.get(update.file));
+  const { header, delta } = decodeUpdateFile(
+    await deps.artifacts.get(update.file, 4 * update.dimension + mostHeaderBytes),
+  );
   if (header.job !== opening.job || header.round !== opening.round || header.runner !== update.runner)
     refuse(`its file is for job ${header.job}, round ${header.round}, runner ${header.runner}`);
   if (delta.length !== update.dimension)
