@@ -197,6 +197,11 @@ describe('an update is refused', () => {
       () => updateOf(first, { delta: saturated }),
     ],
     [
+      'that has not the form of one',
+      /not the form/,
+      () => updateOf(first, { sent: { samples: '100' as unknown as number } }),
+    ],
+    [
       'with a signature that is none',
       /has not the form/,
       () => updateOf(first, { sent: { signature: `0x${'00'.repeat(65)}` } }),

@@ -120,6 +120,21 @@ describe('a training job', () => {
     ]);
   });
 
+  test('clips what a runner says, and does not stumble over an answer that is none', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 1, rounds: 1, graceFactor: 100 }),
+      runners: {
+        [first]: answering(200),
+        [second]: async ({ runner }) => ({ kind: 'refused', runner, code: 'NO', reason: 'x'.repeat(5_000) }),
+        [third]: async () => null as never,
+      },
+    });
+    await stack.run(() => finish(hash('20')));
+    const { missing } = lastOfRound(stack.seen.rounds, 1);
+    expect(missing.map(({ code }) => code).sort()).toEqual(['failed', 'refused']);
+    for (const { reason } of missing) expect(reason.length).toBeLessThan(1_000);
+  });
+
   test('fails at the deadline when the quorum is not reached, and finishes the job on chain', async () => {
     const stack = await fakeStack(environment, {
       spec: fakeSpec({ quorum: 2, rounds: 1, deadlineSeconds: 2 }),

@@ -7,7 +7,7 @@ import { INT32_LIMIT } from '#core/fixedPoint.js';
 import { fromHex, toHex, type Hex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
-import type { RoundOpening, TrainUpdate } from '#core/messages.js';
+import { trainAnswer, type RoundOpening, type TrainUpdate } from '#core/messages.js';
 import { ExactSum } from '#core/sum.js';
 import { UPDATES_PER_PASS } from '#core/sumKernel.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
@@ -27,7 +27,8 @@ export async function admitUpdate(
   deps: Dependencies,
   input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate },
 ): Promise<void> {
-  const { opening, update, prepared } = input;
+  const { opening, prepared } = input;
+  const update = wellFormed(input.update);
   const selected = opening.selection.find(({ runner }) => runner === update.runner);
   if (!selected) refuse(`runner ${update.runner} was not selected`);
   if (update.samples > selected.maxSamples)
@@ -49,6 +50,13 @@ export async function admitUpdate(
   const saturated = countSaturated(delta);
   const allowed = prepared.spec.participants.allowSaturated;
   if (saturated > allowed) refuse(`${saturated} of its values are saturated, and the job allows ${allowed}`);
+}
+
+/** A runner's answer comes as whatever its process sent. */
+function wellFormed(answer: unknown): TrainUpdate {
+  const parsed = trainAnswer.safeParse(answer);
+  if (parsed.success && parsed.data.kind === 'update') return parsed.data;
+  return refuse('it has not the form of one');
 }
 
 /** What is wrong with a file for good; anything else may be gone at the next attempt. */
