@@ -80,9 +80,10 @@ export async function runDemo(
     await signalUnlessEnded(api, open.job, 'resume');
   }
   const id = open?.job ?? (await startByWebhook(context, api, options));
-  const watchAbsent = stack && !open
-    ? absentRunner(stack, (signal) => signalUnlessEnded(api, id, signal), failed)
-    : () => undefined;
+  const watchAbsent =
+    stack && !open
+      ? absentRunner(stack, (signal) => signalUnlessEnded(api, id, signal), failed)
+      : () => undefined;
   const ended = await followJob(
     api,
     id,
