@@ -43,9 +43,9 @@ export interface PreparedJob {
   view: Pick<JobView, 'trigger' | 'delivery' | 'createdAt'>;
   parent: Hex | null;
   base: ModelRef;
-  baseNumber: number;
-  /** Parameters of the model. */
+  /** Length D of the parameter vector. */
   dimension: number;
+  baseNumber: number;
   graphArchive: string;
   archive: ArchiveRefs;
   accuracy: number | null;

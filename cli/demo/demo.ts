@@ -74,11 +74,16 @@ export async function runDemo(
   const open = (await api.jobs()).find(
     ({ spec, state }) => spec.name === source.job.name && !finalJobStates.includes(state),
   );
-  if (open) emit({ type: 'note', text: `job ${open.job.slice(0, 12)} is open; it goes on` });
+  if (open) {
+    emit({ type: 'note', text: `job ${open.job.slice(0, 12)} is open; it goes on` });
+    // It may have been paused, by a person or by a demo that was killed while it waited for a runner.
+    await signalUnlessEnded(api, open.job, 'resume');
+  }
   const id = open?.job ?? (await startByWebhook(context, api, options));
-  const watchAbsent = stack
-    ? absentRunner(stack, (signal) => signalUnlessEnded(api, id, signal), failed)
-    : () => undefined;
+  const watchAbsent =
+    stack && !open
+      ? absentRunner(stack, (signal) => signalUnlessEnded(api, id, signal), failed)
+      : () => undefined;
   const ended = await followJob(
     api,
     id,
@@ -166,7 +171,10 @@ async function gatherReport(context: Context, api: Api, job: JobView): Promise<R
   try {
     const [rounds, runners, credits] = await Promise.all([api.rounds(job.job), api.runners(), api.credits()]);
     const standings = await rewardStandings({ ...record, hash: sha256 }, stack.coordinator, credits);
-    const rewards = standings.map((standing) => ({ ...standing, runner: standing.account }));
+    const order = stack.runners.map(({ runner }) => runner);
+    const rewards = standings
+      .map((standing) => ({ ...standing, runner: standing.account }))
+      .sort((a, b) => order.indexOf(a.runner) - order.indexOf(b.runner));
     return buildReport({ job, rounds, runners, rewards, stack });
   } finally {
     record.chain.close();

@@ -59,6 +59,26 @@ describe('an honest history', () => {
   });
 });
 
+describe('a history with server momentum', () => {
+  test('holds, its velocity recomputed with its parameters', async () => {
+    const result = await audit(await writeHistory(stack, 'momentum', {}, 'fedavgm'));
+    expect(result.wrong).toBeNull();
+    expect(
+      result.checks.filter(({ check }) => check === 'step').map(({ how, ok }) => [how.slice(0, 7), ok]),
+    ).toEqual([
+      ['fedavgm', true],
+      ['fedavgm', true],
+    ]);
+  });
+
+  test('is wrong where the velocity is off by one', async () => {
+    const falsify = { velocity: (velocity: Int32Array) => void (velocity[3] = (velocity[3] ?? 0) + 1) };
+    const { wrong } = await audit(await writeHistory(stack, 'wrong momentum', falsify, 'fedavgm'));
+    expect([wrong?.subject, wrong?.check]).toEqual(['round 2', 'step']);
+    expect(wrong?.detail).toMatch(/^velocity 3 of tensor fc1\.bias is /);
+  });
+});
+
 describe('a version that the chain does not know', () => {
   test('is the first wrong thing', async () => {
     const sources = { chain: stack.chain, archive: honest.archive, hash: sha256 };

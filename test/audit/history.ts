@@ -2,14 +2,13 @@
 import { id, type Wallet } from 'ethers';
 import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
-import { jobSpec, type JobSpec } from '#core/jobSpec.js';
 import { createLayout, quantiseModel, stepsHash } from '#core/layout.js';
 import { manifestHash, type EpochManifest, type ManifestHeader, type RoundManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
 import { apportion, roundBudget } from '#core/rewards.js';
-import { fedAvg } from '#core/step.js';
+import { fedAvg, fedAvgM } from '#core/step.js';
 import { ExactSum } from '#core/sum.js';
 import { encodeUpdateFile } from '#core/updateFile.js';
 import { encodeVersion } from '#core/versionFile.js';
@@ -20,7 +19,8 @@ import { readModel } from '#trainer/model.js';
 import { Evidence } from '#audit/evidence.js';
 import { addressOf, archiveId, type ChainStack } from '#test/services/chainStack.js';
 import { publishEpoch } from './epoch.js';
-import { MemoryArchive } from './memoryArchive.js';
+import { archiveOf, type MemoryArchive } from './memoryArchive.js';
+import { rounds, specOf } from './spec.js';
 import { runnerWallets, signUpdate, type Sign } from './signing.js';
 import { mlp } from '../../examples/mnist/models.js';
 
@@ -38,6 +38,8 @@ export interface Falsification {
     shift: number;
     selection: { runner: Hex; maxSamples: number }[];
   }) => void;
+  /** The server's momentum, likewise. */
+  velocity?: (velocity: Int32Array) => void;
   /** The headers, before the tree over them is built. */
   headers?: (headers: ManifestHeader[], sign: Sign) => Promise<ManifestHeader[]> | ManifestHeader[];
   /** The hashed part of the manifest, before it is hashed. */
@@ -57,7 +59,6 @@ export interface History {
   runners: Wallet[];
 }
 
-const rounds = 2;
 const samples = [100, 60, 40];
 /** Makes the founder's member a coordinator that can pay; once per chain. */
 export async function prepareCoordinator(stack: ChainStack): Promise<void> {
@@ -72,11 +73,12 @@ export async function writeHistory(
   stack: ChainStack,
   name: string,
   falsify: Falsification = {},
+  rule: 'fedavg' | 'fedavgm' = 'fedavg',
 ): Promise<History> {
   const { calls, deployment, chain } = stack;
   const sender = stack.sender(stack.member);
   const payer = addressOf(stack.member);
-  const archive = new MemoryArchive();
+  const archive = archiveOf(stack);
   const archived: Record<string, string> = {};
   const updates = new Map<Hex, Uint8Array>();
   const job = id(name) as Hex;
@@ -87,21 +89,22 @@ export async function writeHistory(
 
   const onnx = mlp([4, 5, 3]);
   const model = readModel(onnx);
-  const spec = specOf(sha256Hex(onnx));
+  const spec = specOf(sha256Hex(onnx), rule);
   const specHash = hashJson(sha256, spec);
   const layout = createLayout(model.weights);
   let params = quantiseModel(layout, model.weights);
-  const hashesOf = (values: Int32Array) => {
+  const hashesOf = (values: Int32Array, state: Int32Array | null) => {
     const hashes = {
       graphHash: sha256Hex(model.graph),
       paramsRoot: toHex(valuesRoot(sha256, LEAF.params, values)),
       stepsHash: stepsHash(sha256, layout),
-      stateRoot: ZERO_HASH,
+      stateRoot: state ? toHex(valuesRoot(sha256, LEAF.state, state)) : ZERO_HASH,
     };
     const { graphHash: graph, ...rest } = hashes;
     return { versionId: versionId(sha256, hashes), graph, ...rest };
   };
-  let version = hashesOf(params);
+  let velocity: Int32Array | null = null;
+  let version = hashesOf(params, null);
   const files = {
     sha256: sha256Hex(encodeVersion(layout, params)),
     archive: keep('model 0', encodeVersion(layout, params)),
@@ -192,10 +195,17 @@ export async function writeHistory(
       headers.map(({ weight }) => weight),
     );
     wrong.sum?.(sum.values);
-    params = fedAvg(params, sum.values, sum.weight, { numerator: 1, denominator: 1 });
+    if (spec.aggregation.rule === 'fedavg')
+      params = fedAvg(params, sum.values, sum.weight, spec.aggregation.rate);
+    else {
+      const { rate, momentum } = spec.aggregation;
+      const before: Int32Array = velocity ?? new Int32Array(params.length);
+      ({ params, velocity } = fedAvgM(params, before, sum.values, sum.weight, rate, momentum));
+      wrong.velocity?.(velocity);
+    }
     wrong.params?.(params);
     const base = version;
-    version = hashesOf(params);
+    version = hashesOf(params, velocity);
     if (wrong.headers) headers = await wrong.headers(headers, sign);
     const sumRoots = [[toHex(valuesRoot(sha256, LEAF.sum, sum.values))]];
     const rootHeader = rootOf(headers, sumRoots);
@@ -203,6 +213,7 @@ export async function writeHistory(
     const budget = roundBudget(BigInt(spec.rewards.budget), rounds, round);
     const amounts = apportion(budget, units);
     const file = encodeVersion(layout, params);
+    const stateFile = velocity && encodeVersion(layout, velocity);
     const manifest: RoundManifest = {
       hashed: {
         kind: 'round',
@@ -226,7 +237,7 @@ export async function writeHistory(
           })),
         },
         model: { sha256: sha256Hex(file), archive: keep(`model ${round}`, file) },
-        state: null,
+        state: stateFile && { sha256: sha256Hex(stateFile), archive: keep(`state ${round}`, stateFile) },
         previousManifest,
       },
       measured: { accuracy: null, loss: null, seconds: {}, runners: [] },
@@ -284,23 +295,6 @@ function rootOf(headers: readonly ManifestHeader[], sumRoots: readonly (readonly
     transaction: ZERO_HASH,
   };
   return new Evidence(sha256, { closing, opening: ZERO_HASH, headers, sumRoots }).root;
-}
-
-function specOf(model: Hex): JobSpec {
-  return jobSpec.parse({
-    version: 1,
-    name: 'audited',
-    data: { contract: 'flowers', input: [4], classes: 3 },
-    rounds,
-    start: 'model',
-    model: { sha256: model },
-    evaluation: null,
-    training: { optimizer: { name: 'sgd', lr: 0.1 } },
-    aggregation: { rule: 'fedavg', rate: { numerator: 1, denominator: 1 } },
-    participants: { quorum: 2 },
-    rewards: { budget: '1001' },
-    archive: { recipients: null },
-  });
 }
 
 /** Takes a unit from the first share and gives it to the second. */

@@ -1,6 +1,13 @@
 import { fromHex } from '#core/hex.js';
 import { sha256Hex } from '#services/sha256.js';
 
+/** One archive for each chain, as there is one Arweave. */
+export function archiveOf(chain: object): MemoryArchive {
+  const archive = archives.get(chain) ?? new MemoryArchive();
+  archives.set(chain, archive);
+  return archive;
+}
+
 /** Archived bytes by id; `corrupt` lets a test change them. */
 export class MemoryArchive {
   readonly #files = new Map<string, { data: Uint8Array; tags: Record<string, string> }>();
@@ -38,3 +45,5 @@ export class MemoryArchive {
     if (file) this.#files.set(archived, { ...file, data: change(file.data) });
   }
 }
+
+const archives = new WeakMap<object, MemoryArchive>();

@@ -109,6 +109,16 @@ describe('the live view', () => {
     expect(liveRegion(theme(80), state, 0)).toEqual(['  ⠋ starting temporal']);
   });
 
+  test('shows a part that comes back beside the round in progress', () => {
+    const events = [
+      story[5],
+      round(example.openRound(2)),
+      { type: 'part-starting', part: 'runner-4', what: 'runner' },
+    ];
+    const region = liveRegion(theme(80), shown(theme(80), events as StackEvent[]).state, example.startedAt);
+    expect(region.slice(0, 2)).toEqual(['  ⠋ starting runner-4', 'round 2 of 3   training   0.0 s']);
+  });
+
   test('shows elapsed and expected time while Temporal is built', () => {
     const build: StackEvent = {
       type: 'temporal-build',

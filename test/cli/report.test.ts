@@ -103,6 +103,17 @@ describe('the report', () => {
     expect(lines.filter((line) => width(line) > columns)).toEqual([]);
   });
 
+  test('shows the newest versions of a long lineage and says how many there are more', () => {
+    const versions = Array.from({ length: 40 }, (_, number) => ({
+      ...example.version(1),
+      number,
+      parent: null,
+    }));
+    const lines = rendered(80, versions);
+    expect(lines.filter((line) => line.startsWith('  ●'))).toHaveLength(12);
+    expect(lines).toContain('  and 28 older: roundtable model lineage');
+  });
+
   test('shows plot, lineage, rewards and three commands to try next', () => {
     const text = rendered(80).join('\n');
     for (const part of ['Accuracy on held-out data', 'Lineage of digits', 'Rewards', 'Try next'])
@@ -110,8 +121,7 @@ describe('the report', () => {
     expect(text.match(/npx roundtable/g)).toHaveLength(3);
   });
 
-  function rendered(columns: number): string[] {
-    const versions = [0, 1, 2, 3].map(example.version);
+  function rendered(columns: number, versions = [0, 1, 2, 3].map(example.version)): string[] {
     return renderReport(theme(columns), {
       job: facts.job,
       report: made,

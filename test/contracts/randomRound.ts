@@ -60,12 +60,10 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
     : { dimension, rule: 1, rate, momentum: { numerator: 0, denominator: 1 } };
 
   const some = () => vector(dimension, () => extreme(random));
-  const updates: Int32Array[] = shape.same
-    ? new Array<Int32Array>(runners).fill(some())
-    : Array.from({ length: runners }, some);
-  const updateRoots = shape.same
-    ? new Array<Hex>(runners).fill(rootOf(LEAF.update, updates[0] ?? new Int32Array()))
-    : updates.map((update) => rootOf(LEAF.update, update));
+  const first = some();
+  const updates = Array.from({ length: runners }, (_, i) => (i === 0 || shape.same ? first : some()));
+  const firstRoot = rootOf(LEAF.update, first);
+  const updateRoots = updates.map((update) => (update === first ? firstRoot : rootOf(LEAF.update, update)));
   // Where the updates reach the edge, the step would leave the range from anywhere but zero.
   const params = vector(dimension, (i) =>
     (shape.same ? updates.slice(0, 1) : updates).some((update) => Math.abs(update[i] ?? 0) > 2 ** 29)

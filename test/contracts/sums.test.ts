@@ -87,9 +87,6 @@ describe('one wrong value at a random place', () => {
 });
 
 describe('the shape of the tree', () => {
-  const file = (call: ChainCall) =>
-    fileAccusation(stack.chain, stack.sender(stack.founder), { what: '', kind: 'report', call });
-
   test.each([1, 16, 17, 128, 129, 300])('of %i runners is accepted at every node', async (runners) => {
     const round = await closeRandomRound(stack, 'shape', {
       runners,
@@ -155,6 +152,9 @@ test('chunks of another place, shortened proofs and foreign values are refused, 
   await refused({ ...place, turns: [0n] }, sum, chunks);
   await refused({ ...place, round: 2n }, sum, chunks);
 });
+
+const file = (call: ChainCall) =>
+  fileAccusation(stack.chain, stack.sender(stack.founder), { what: '', kind: 'report', call });
 
 async function everyNodeHolds(round: RandomRound, chunk: number): Promise<boolean> {
   for (const [level, nodes] of round.evidence.levels.entries())
