@@ -25,7 +25,7 @@ export function Seats({ seats, size = 26 }: { seats: readonly Seat[]; size?: num
       <title>{words}</title>
       <circle class="top" cx={radius} cy={radius} r={radius * 0.42} />
       {seats.map((state, i) => {
-        const angle = (2 * Math.PI * i) / seats.length - Math.PI / 2;
+        const angle = (2 * Math.PI * (i + 0.5)) / seats.length - Math.PI / 2;
         const reach = radius - seat - 0.8;
         return (
           <circle

@@ -23,9 +23,18 @@ export function Hash({ value, head, link }: { value: string; head?: number; link
         </a>
       )}
       <button type="button" class="copy" onClick={copy} aria-label={`${strings.copy} ${text}`}>
-        {copied ? '✓' : '⧉'}
+        {copied ? '✓' : <CopyIcon />}
       </button>
     </span>
+  );
+}
+
+function CopyIcon() {
+  return (
+    <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+      <rect x="1" y="1" width="7" height="7" rx="1" />
+      <path d="M10.5 4v6.5H4" />
+    </svg>
   );
 }
 
@@ -63,15 +72,18 @@ export function Section({
   title,
   children,
   aside,
+  top = false,
 }: {
   title: string;
   children: ComponentChildren;
   aside?: ComponentChildren;
+  /** The screen's own title. */
+  top?: boolean;
 }) {
   return (
     <section>
       <header class="head">
-        <h2>{title}</h2>
+        {top ? <h1>{title}</h1> : <h2>{title}</h2>}
         {aside}
       </header>
       {children}

@@ -27,7 +27,9 @@ export function CurrentRound({
     >
       <p class="explain">
         {strings.job.quorum(here, round.participants.length, String(quorum))}
-        {round.phase === 'collecting' && left > 0 && `, ${strings.job.deadline(seconds(left))}`}
+        {round.phase === 'collecting' &&
+          left > 0 &&
+          `, ${strings.job.deadline(seconds(Math.ceil(left)).replace(/[.,]0(?= s)/, ''))}`}
       </p>
       <ul class="progress">
         {round.participants.map((participant) => (

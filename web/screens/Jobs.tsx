@@ -11,7 +11,7 @@ export function Jobs() {
   const { data } = useResource(jobs());
   if (!data.value) return <Note>{strings.loading}</Note>;
   return (
-    <Section title={strings.nav.jobs}>
+    <Section title={strings.nav.jobs} top>
       <JobTable jobs={data.value.items} />
       <Command line="npx roundtable job list" />
     </Section>

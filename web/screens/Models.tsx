@@ -16,6 +16,7 @@ export function Models() {
   const names = [...new Set(all.map(({ lineage }) => lineage))];
   return (
     <>
+      <h1>{strings.nav.models}</h1>
       {names.map((name) => (
         <Section key={name} title={name}>
           <Lineage versions={all.filter(({ lineage }) => lineage === name)} chosen={null} />

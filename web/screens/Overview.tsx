@@ -36,11 +36,7 @@ export function Overview() {
         </Section>
       )}
       <Section title={strings.nav.runners}>
-        <RunnerTable
-          runners={enrolled.data.value?.items ?? []}
-          readAt={enrolled.readAt.value}
-          files={false}
-        />
+        <RunnerTable runners={enrolled.data.value?.items ?? []} saidAt={enrolled.saidAt.value} brief />
       </Section>
       {all.length > 1 && (
         <Section title={strings.nav.jobs}>

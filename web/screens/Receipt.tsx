@@ -1,5 +1,5 @@
 import type { JobView, RoundView } from '#core/views.js';
-import { Command, Facts, Hash, Note, Section } from '../parts/basics.js';
+import { Command, Facts, Hash, Note } from '../parts/basics.js';
 import { Table } from '../parts/Table.js';
 import { TimeTable } from '../parts/TimeBar.js';
 import { VerifyVersion } from '../parts/Verify.js';

@@ -8,6 +8,7 @@ import { credits, epochs, runners } from '../state/stack.js';
 import { verify, type Verification } from '../state/verification.js';
 import { count, tokens } from '../text/format.js';
 import { strings } from '../text/strings.js';
+import type { Standing } from '../verify/rewards.js';
 import { namesOf } from './Job.js';
 
 /** Kept between visits of the screen. */
@@ -22,9 +23,12 @@ export function Rewards() {
   const result = outcome.value;
   const earned = new Map<string, bigint>();
   for (const { runner, amount } of credited) earned.set(runner, (earned.get(runner) ?? 0n) + BigInt(amount));
-  const standings = new Map(result?.standings.map((standing) => [standing.account, standing]));
+  const standings = new Map<string, Standing>(
+    result?.standings.map((standing) => [standing.account, standing]),
+  );
   return (
     <>
+      <h1>{strings.nav.rewards}</h1>
       <Section title="Earned and paid">
         {earned.size === 0 ? (
           <Note>{strings.rewards.none}</Note>
@@ -54,21 +58,15 @@ export function Rewards() {
               {
                 title: 'On chain, checked here',
                 right: true,
-                show: ({ account, amount }) => {
-                  const standing = standings.get(account as `0x${string}`);
-                  if (!standing) return <span class="quiet">–</span>;
-                  return (
-                    <span class={standing.earned === amount ? 'true' : 'false'}>
-                      {tokens(standing.earned)}
-                    </span>
-                  );
-                },
+                show: ({ account, amount }) => (
+                  <OnChain standing={standings.get(account)} credited={BigInt(amount)} />
+                ),
               },
               {
                 title: 'Claimed',
                 right: true,
                 show: ({ account }) => {
-                  const standing = standings.get(account as `0x${string}`);
+                  const standing = standings.get(account);
                   return standing ? tokens(standing.paid) : <span class="quiet">–</span>;
                 },
               },
@@ -86,7 +84,7 @@ export function Rewards() {
             {strings.rewards.recompute}
           </button>
         </div>
-        <Outcome outcome={outcome} trueWords={(all, ms) => strings.rewards.isTrue(paid.length, all, ms)} />
+        <Outcome outcome={outcome} trueWords={strings.rewards.isTrue} />
       </Section>
       <Section title="Epochs">
         {paid.length === 0 ? (
@@ -135,6 +133,21 @@ export function Rewards() {
         )}
         <Command line="npx roundtable rewards show" />
       </Section>
+    </>
+  );
+}
+
+/** What was credited since the last epoch is not on chain yet; more on chain than was credited is never right. */
+function OnChain({ standing, credited }: { standing: Standing | undefined; credited: bigint }) {
+  if (!standing) return <span class="quiet">–</span>;
+  const earned = BigInt(standing.earned);
+  if (earned > credited) return <span class="false">{tokens(standing.earned)}</span>;
+  return (
+    <>
+      <span class="true">{tokens(standing.earned)}</span>
+      {earned < credited && (
+        <small class="quiet"> {strings.rewards.unsettled(tokens(String(credited - earned)))}</small>
+      )}
     </>
   );
 }

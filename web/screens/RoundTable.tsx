@@ -18,7 +18,7 @@ export function RoundTable(props: {
 }) {
   const { job, rounds, names, opened } = props;
   if (rounds.length === 0) return <Note>{strings.job.waiting}</Note>;
-  const scale = rounds.reduce((most, { seconds: { total } }) => Math.max(most, total ?? 0), 0);
+  const scale = rounds.reduce((most, { seconds: { total } }) => Math.max(most, total ?? 0), 1);
   return (
     <>
       <TimeLegend />
@@ -114,5 +114,11 @@ function columnsOf(job: JobView, names: Names, scale: number): readonly Column<R
 function CheckedMark({ job, round }: { job: string; round: number }) {
   const verdict = roundChecks(job).value.verdicts.get(round);
   if (verdict === undefined) return <span class="quiet">–</span>;
-  return verdict ? <span class="true">✓ true</span> : <span class="false">✗ false</span>;
+  return verdict ? (
+    <span class="true" role="img" aria-label="true">
+      ✓
+    </span>
+  ) : (
+    <span class="false">✗ false</span>
+  );
 }

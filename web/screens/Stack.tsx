@@ -18,7 +18,7 @@ export function Stack() {
   const { deployment, rpcUrls, gateways, temporalUi, stack } = settings;
   return (
     <>
-      <Section title={strings.nav.stack}>
+      <Section title={strings.nav.stack} top>
         <Facts
           facts={[
             ['Member', <Hash value={stack} />],

@@ -10,6 +10,8 @@ export class Resource<T> {
   readonly error = signal<string | null>(null);
   /** When it last answered, changed or not; ms since 1970. */
   readonly readAt = signal(0);
+  /** The server's own time of that answer, for ages that do not hang on the visitor's clock. */
+  readonly saidAt = signal(0);
   #users = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #tag: { url: string; value: string } | null = null;
@@ -61,6 +63,7 @@ export class Resource<T> {
         this.data.value = this.merge(this.data.peek(), answer);
       }
       this.readAt.value = Date.now();
+      this.saidAt.value = Date.parse(response.headers.get('date') ?? '') || this.readAt.value;
       this.error.value = null;
     } catch (error) {
       this.error.value = error instanceof Error ? error.message : String(error);

@@ -36,12 +36,14 @@ export function verify(
     into.value = { ...running, checks, ...result };
     worker.terminate();
   };
-  worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+  worker.addEventListener('message', ({ data }: MessageEvent<Answer>) => {
     if (data.kind === 'check') checks.push(data.check);
     else if (data.kind === 'done') end({ state: 'done', ms: data.ms, standings: data.standings });
     else end({ state: 'stopped', reason: data.reason });
-  };
-  worker.onerror = (event) => end({ state: 'stopped', reason: event.message || 'the worker did not start' });
+  });
+  worker.addEventListener('error', (event) =>
+    end({ state: 'stopped', reason: event.message || 'the worker did not start' }),
+  );
   worker.postMessage({ ...sources, ...question });
   return into;
 }

@@ -42,7 +42,7 @@ export const strings = {
     deadline: (left: string) => `waits at most ${left} more`,
     announce: (round: number, accuracy: string, missing: number) =>
       `Round ${round} is done: accuracy ${accuracy}, ${missing === 0 ? 'nobody' : missing} missing.`,
-    everybody: 'everybody was there',
+    everybody: 'nobody',
   },
   receipt: {
     title: (round: number) => `Receipt of round ${round}`,
@@ -86,8 +86,9 @@ export const strings = {
     recompute: 'Recompute all rewards here',
     explain:
       'Every epoch is rebuilt from the manifests that the chain names, and its root compared with the one on chain.',
-    isTrue: (epochs: number, count: number, ms: string) =>
-      `True. ${epochs} epochs rebuilt, ${count} comparisons agree with the chain, in ${ms}.`,
+    isTrue: (count: number, ms: string) =>
+      `True. Every epoch rebuilt, ${count} comparisons agree with the chain, in ${ms}.`,
+    unsettled: (amount: string) => `and ${amount} to be settled`,
   },
   stack: {
     chain: 'Chain',

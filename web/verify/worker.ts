@@ -9,7 +9,7 @@ import { verifyVersion } from './version.js';
 
 const say = (answer: Answer): void => self.postMessage(answer);
 
-self.onmessage = async ({ data: question }: MessageEvent<Question>) => {
+addEventListener('message', async ({ data: question }: MessageEvent<Question>) => {
   const begun = performance.now();
   const chain = new ChainView(new Rpc(question.rpcUrl), question.contracts);
   const archive = new Gateways(question.gateways);
@@ -23,4 +23,4 @@ self.onmessage = async ({ data: question }: MessageEvent<Question>) => {
   } catch (error) {
     say({ kind: 'stopped', reason: error instanceof Error ? error.message : String(error) });
   }
-};
+});
