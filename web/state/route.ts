@@ -18,13 +18,16 @@ export const href = (...path: (string | number)[]): string =>
 export const route = signal<Route>({ path: [] });
 
 export function followRoute(): void {
-  const read = () => (route.value = parseRoute(location.hash));
   addEventListener('hashchange', () => {
     read();
     // A new view begins where a reader of pages expects it to.
     document.getElementById('main')?.focus({ preventScroll: true });
   });
   read();
+}
+
+function read(): void {
+  route.value = parseRoute(location.hash);
 }
 
 function decode(part: string): string {
