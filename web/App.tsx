@@ -1,5 +1,4 @@
 import { useEffect } from 'preact/hooks';
-import { Note } from './parts/basics.js';
 import { Job } from './screens/Job.js';
 import { Jobs } from './screens/Jobs.js';
 import { Models } from './screens/Models.js';
@@ -80,7 +79,7 @@ function Screen({ first, id, round }: { first: string; id: string | undefined; r
     case 'stack':
       return <Stack />;
     default:
-      return <Note kind="warn">{strings.notFound}</Note>;
+      return <h1>{strings.notFound}</h1>;
   }
 }
 

@@ -32,7 +32,8 @@ export function Job({ id, round }: { id: string; round: number | null }) {
     if (known) void checkRounds(id, all, known);
   }, [id, all, known]);
   const view = job.data.value;
-  if (!view) return <Note>{job.error.value === null ? strings.loading : strings.job.gone}</Note>;
+  if (!view && job.error.value !== null) return <h1>{strings.job.gone}</h1>;
+  if (!view) return <Note>{strings.loading}</Note>;
   const names = namesOf(runners.data.value?.items ?? []);
   const current = isFinal(view.state)
     ? undefined
