@@ -19,6 +19,8 @@ export function CurrentRound({
   const byAddress = new Map(runners.map((runner) => [runner.runner, runner]));
   const { quorum, deadlineSeconds } = job.spec.participants;
   const here = round.participants.filter(({ state }) => state === 'done').length;
+  const asked = new Set(round.participants.map(({ runner }) => runner));
+  const absent = round.missing.filter(({ runner }) => !asked.has(runner));
   const left = deadlineSeconds - (now.value - Date.parse(round.startedAt)) / 1000;
   return (
     <Section
@@ -35,6 +37,14 @@ export function CurrentRound({
         {round.participants.map((participant) => (
           <li key={participant.runner}>
             <Runner participant={participant} runner={byAddress.get(participant.runner)} round={round} />
+          </li>
+        ))}
+        {absent.map(({ runner, code, reason }) => (
+          <li key={runner} class="absent">
+            <span class="who">{byAddress.get(runner)?.name ?? runner.slice(0, 10)}</span>
+            <span class="what">
+              {missingWords[code]}: {reason}
+            </span>
           </li>
         ))}
       </ul>

@@ -170,7 +170,8 @@ function Charts({ rounds }: { rounds: readonly RoundView[] }) {
       return y === null ? [] : [{ x: round.round, y, marked: round.missing.length > 0 }];
     });
   const accuracy = of((round) => round.accuracy);
-  if (accuracy.length === 0) return null;
+  // One point is a number, which stands above already.
+  if (accuracy.length < 2) return null;
   return (
     <div class="charts">
       <Chart title={strings.job.accuracy} points={accuracy} format={percent} />

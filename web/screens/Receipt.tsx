@@ -95,7 +95,7 @@ function There({ job, round, names }: { job: JobView; round: RoundView; names: N
           show: ({ samples }) => count(samples),
           value: ({ samples }) => samples,
         },
-        { title: 'Loss', right: true, show: (row) => loss(row.loss), value: (row) => row.loss },
+        { title: 'Loss', right: true, wide: true, show: (row) => loss(row.loss), value: (row) => row.loss },
         { title: 'Time', right: true, show: (row) => seconds(row.seconds), value: (row) => row.seconds },
         {
           title: 'Sent',

@@ -46,6 +46,7 @@ export function Rewards() {
               },
               {
                 title: 'Account',
+                wide: true,
                 show: ({ account }) => <Hash value={account} />,
                 value: ({ account }) => account,
               },

@@ -29,7 +29,7 @@ export function keepSources(own: OwnSources): void {
 
 /** @throws when config.json is missing or is something else */
 export async function loadConfig(): Promise<void> {
-  const response = await fetch('config.json', { cache: 'no-cache' });
+  const response = await fetch('config.json');
   if (!response.ok) throw new Error(`config.json: ${response.status}`);
   config.value = (await response.json()) as Config;
 }
