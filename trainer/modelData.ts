@@ -1,4 +1,5 @@
 import { RoundtableError } from '#core/errors.js';
+import type { LossName } from './loss.js';
 import type { Model } from './model.js';
 
 /** What is known of a data set without reading it. */
@@ -43,6 +44,32 @@ export function countClasses(output: Model['output']): number {
       { model: output.dims },
     );
   return classes;
+}
+
+/**
+ * Shape of one sample's labels: a class for each row of logits, or numbers in the shape of the output.
+ * @throws MODEL_SHAPE_MISMATCH where the model's output does not fit the loss
+ */
+export function labelShape(model: Pick<Model, 'input' | 'output'>, loss: LossName): readonly number[] {
+  const shape = model.output.dims.slice(1).map(Number);
+  const sample = model.input.dims.slice(1).map(Number);
+  switch (loss) {
+    case 'mse':
+    case 'bce_with_logits':
+      return shape;
+    case 'softmax_cross_entropy':
+      if (shape.length >= 1) return shape.slice(0, -1);
+      throw mismatch(
+        `The model's output ${model.output.name} has shape [${model.output.dims.join(', ')}]; softmax cross-entropy expects [batch, classes].`,
+        { model: model.output.dims },
+      );
+    case 'next_token':
+      if (shape.length === 2 && sample.length === 1 && sample[0] === shape[0]) return sample;
+      throw mismatch(
+        `The model turns [${model.input.dims.join(', ')}] into [${model.output.dims.join(', ')}]; next_token expects tokens [batch, length] and logits [batch, length, classes].`,
+        { input: model.input.dims, output: model.output.dims },
+      );
+  }
 }
 
 function mismatch(message: string, details: Record<string, unknown>): RoundtableError {

@@ -27,10 +27,7 @@ export async function evaluate(sessions: Sessions, request: EvaluateRequest): Pr
   checkWeights(model, weights);
   checkModelData(model, { input: data.sample, classes: data.classes });
 
-  const { plan, session } = await sessions.evaluation(graph, {
-    loss: 'softmax_cross_entropy',
-    input: data.type,
-  });
+  const { plan, session } = await sessions.evaluation(graph, { input: data.type });
   const feeds = Object.fromEntries(
     weights.map(({ name, dims, data: values }) => [name, new ort.Tensor('float32', values, dims)]),
   );

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '#core/errorCodes.js';
 import type { LossName } from '../loss.js';
-import type { Optimizer } from '../sgd.js';
+import type { Optimizer } from '../optimizers.js';
 
 /** All files are given by path, so that tensors never pass through the channel between the processes. */
 export interface TrainRequest {
