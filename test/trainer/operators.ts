@@ -234,7 +234,7 @@ function drawn<T>(
   parts: fc.Arbitrary<T>,
   make: (parts: T, seed: number) => Omit<Case, 'seed'>,
 ): fc.Arbitrary<Case> {
-  return fc.tuple(parts, seed).map(([drawn, seed]) => ({ seed, ...make(drawn, seed) }));
+  return fc.tuple(parts, seed).map(([drawn, seed]) => ({ ...make(drawn, seed), seed }));
 }
 
 const ints = (data: readonly number[], dims: readonly number[]): Feed => ({

@@ -1,3 +1,4 @@
+import type { CheckRequest, CheckResult } from '../check/check.js';
 import type { ErrorCode } from '#core/errorCodes.js';
 import type { LossName } from '../loss.js';
 import type { Optimizer } from '../optimizers.js';
@@ -73,11 +74,14 @@ export interface EvaluateResult {
 
 export type ChildRequest =
   | { readonly kind: 'train'; readonly request: TrainRequest }
-  | { readonly kind: 'evaluate'; readonly request: EvaluateRequest };
+  | { readonly kind: 'evaluate'; readonly request: EvaluateRequest }
+  | { readonly kind: 'check'; readonly request: CheckRequest };
+
+export type ChildResult = TrainResult | EvaluateResult | CheckResult;
 
 export type ChildAnswer =
   | { readonly kind: 'progress'; readonly progress: TrainProgress }
-  | { readonly kind: 'done'; readonly result: TrainResult | EvaluateResult }
+  | { readonly kind: 'done'; readonly result: ChildResult }
   | {
       readonly kind: 'failed';
       readonly code: ErrorCode;
