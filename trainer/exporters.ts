@@ -14,7 +14,7 @@ import {
   type NodeProto,
   type TensorProto,
 } from './onnx/onnx.gen.js';
-import { elementCount, intTensor, readFloats, readNumbers, tensorShape } from './onnx/tensor.js';
+import { elementCount, floatTensor, intTensor, readFloats, readNumbers, tensorShape } from './onnx/tensor.js';
 
 /** Rewrites the graph in place: merged weights apart again, transposed copies back to one, sequences to slices. */
 export function undoExport(graph: GraphProto): void {
@@ -22,6 +22,7 @@ export function undoExport(graph: GraphProto): void {
   separateNamed(graph);
   separateMerged(graph);
   tieTransposed(graph);
+  restoreZeroBiases(graph);
   if (!graph.initializer.some(({ dataType }) => dataType === DataType.FLOAT)) liftConstants(graph);
 }
 
@@ -136,6 +137,34 @@ function separateMerged(graph: GraphProto): void {
         node.input = node.input.map((input) => (input === tensor.name ? copy.name : input));
     }
   }
+}
+
+/** The newer exporter leaves out a bias that is zero; it would never be trained. Its name still stands in the call. */
+function restoreZeroBiases(graph: GraphProto): void {
+  const claimed = new Set(graph.initializer.map(({ name }) => plain(name)));
+  const byName = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+  graph.node = graph.node.flatMap((node) => {
+    const lacks = node.opType === 'MatMul' || (['Gemm', 'Conv'].includes(node.opType) && !node.input[2]);
+    const weight = lacks ? byName.get(node.input[1] ?? '') : undefined;
+    const name =
+      weight && [...traceOf(node).parameters].find((used) => used.endsWith('_bias') && !claimed.has(used));
+    if (!weight || name === undefined) return [node];
+    const [rows = 1, ...more] = tensorShape(weight);
+    const isTurned =
+      node.opType === 'MatMul' || (node.opType === 'Gemm' && intAttribute(node, 'transB', 0) === 0);
+    const size = isTurned ? (more.at(-1) ?? 1) : rows;
+    graph.initializer.push(floatTensor(name, [size], new Float32Array(size)));
+    claimed.add(name);
+    if (node.opType !== 'MatMul') return [{ ...node, input: [...node.input.slice(0, 2), name] }];
+    const product = `${node.output[0]}/without_bias`;
+    const sum = create(NodeProtoSchema, {
+      opType: 'Add',
+      name: `${node.name}/bias`,
+      input: [product, name],
+      output: node.output,
+    });
+    return [{ ...node, output: [product] }, sum];
+  });
 }
 
 /** Both exporters fold the transpose of a weight; where it is tied (an embedding that is also the head) there are then two. */

@@ -103,7 +103,9 @@ export function learnConstant(known: KnownValues, node: NodeProto): Shape {
     case 'value_float':
       return set(DataType.FLOAT, [], [floatAttribute(node, kind, 0)]);
     case 'value_ints': {
-      const list = intsAttribute(node, kind) ?? [];
+      const most = BigInt(Number.MAX_SAFE_INTEGER);
+      const clamp = (value: bigint) => Number(value > most ? most : value < -most ? -most : value);
+      const list = (node.attribute[0]?.ints ?? []).map(clamp);
       return set(DataType.INT64, [list.length], list);
     }
     case 'value_floats': {

@@ -255,12 +255,14 @@ def make(name, build, sample, options):
         "tolerance": {"float32_rtol": {"output": 1e-5, "loss": 1e-5, "grad": 1e-5, "sgd": 2e-5, "momentum": 5e-5, "adamw": 1e-3}},
     }
     (here / f"{name}.json").write_text(json.dumps(case, indent=1) + "\n")
-    export(name, model, tensors["x/0"])
+    export(name, model, tensors["x/0"], options.get("frozen_norm", False))
 
 
-def export(name, model, x):
+def export(name, model, x, keep_norm):
     names = {"input_names": ["input"], "output_names": ["output"]}
     torch.onnx.export(model, (x,), here / f"{name}.script.onnx", dynamo=False, opset_version=17,
+                      training=torch.onnx.TrainingMode.PRESERVE if keep_norm else torch.onnx.TrainingMode.EVAL,
+                      do_constant_folding=not keep_norm,
                       dynamic_axes={"input": {0: "n"}, "output": {0: "n"}}, **names)
     shapes = ({0: torch.export.Dim("n", min=1, max=64)},)
     torch.onnx.export(model, (x,), here / f"{name}.dynamo.onnx", dynamo=True, dynamic_shapes=shapes,
