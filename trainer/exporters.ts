@@ -106,7 +106,8 @@ function separateNamed(graph: GraphProto): void {
 function separateMerged(graph: GraphProto): void {
   const consumers = consumersOf(graph);
   const isParameter = parametersOf(graph);
-  for (const tensor of [...graph.initializer]) {
+  const copies: TensorProto[] = [];
+  for (const tensor of graph.initializer) {
     if (tensor.dataType !== DataType.FLOAT) continue;
     const uses = (consumers.get(tensor.name) ?? []).map((node) => ({
       node,
@@ -130,13 +131,16 @@ function separateMerged(graph: GraphProto): void {
         [...group.names].find((candidate) => candidate.endsWith(`_${end}`)) ?? [...group.names][0] ?? '';
       const copy = copyOf(
         tensor,
-        graph.initializer.some((other) => other.name === name) ? `${tensor.name}/${name}` : name,
+        [...graph.initializer, ...copies].some((other) => other.name === name)
+          ? `${tensor.name}/${name}`
+          : name,
       );
-      graph.initializer.push(copy);
+      copies.push(copy);
       for (const node of group.nodes)
         node.input = node.input.map((input) => (input === tensor.name ? copy.name : input));
     }
   }
+  graph.initializer.push(...copies);
 }
 
 /** The newer exporter leaves out a bias that is zero; it would never be trained. Its name still stands in the call. */

@@ -8,20 +8,32 @@ export interface DataShape {
   readonly input: readonly number[];
   /** Labels count from 0 to classes - 1. */
   readonly classes: number;
+  /** Shape of one sample's labels; [] (the default) for a class. */
+  readonly labels?: readonly number[];
 }
 
 /**
  * Whether a model can learn a data set: samples of exactly its input's shape, and an output for every class.
  * @throws MODEL_SHAPE_MISMATCH with both shapes
  */
-export function checkModelData(model: Pick<Model, 'input' | 'output'>, data: DataShape): void {
+export function checkModelData(
+  model: Pick<Model, 'input' | 'output'>,
+  data: DataShape,
+  loss: LossName = 'softmax_cross_entropy',
+): void {
   const sample = model.input.dims.slice(1);
   if (sample.join() !== data.input.join())
     throw mismatch(
       `The model's input ${model.input.name} takes samples of shape [${sample.join(', ')}]; the data has [${data.input.join(', ')}]. Use other data, or export the model for this shape.`,
       { model: sample, data: data.input },
     );
-  const classes = countClasses(model.output);
+  const labels = labelShape(model, loss);
+  if (loss !== 'next_token' && labels.join() !== (data.labels ?? []).join())
+    throw mismatch(
+      `The model's output ${model.output.name} has shape [${model.output.dims.join(', ')}]; ${loss} expects ${loss === 'softmax_cross_entropy' && (data.labels ?? []).length === 0 ? '[batch, classes]' : `labels of [${labels.join(', ')}] for each sample, and the data has [${(data.labels ?? []).join(', ')}]`}.`,
+      { model: model.output.dims, data: data.labels },
+    );
+  const classes = Number(model.output.dims.at(-1));
   if (data.classes > classes)
     throw mismatch(
       `The model tells ${classes} classes apart; the data has labels up to ${data.classes - 1}.`,

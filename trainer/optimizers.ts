@@ -22,6 +22,19 @@ export interface Adam {
 
 export type Optimizer = Sgd | Adam;
 
+/** The learning rate rises from 0 over the first `warmup` steps; then it stays, or falls to 0 along a cosine (Loshchilov and Hutter 2017). */
+export interface Schedule {
+  readonly name: 'constant' | 'cosine';
+  readonly warmup?: number;
+}
+
+/** Factor of the learning rate at a step, counted from 1. */
+export function scheduleFactor({ name, warmup = 0 }: Schedule, step: number, total: number): number {
+  if (step <= warmup) return step / (warmup + 1);
+  if (name === 'constant') return 1;
+  return 0.5 * (1 + Math.cos((Math.PI * (step - warmup - 1)) / Math.max(1, total - warmup)));
+}
+
 /** How an optimiser turns gradients into steps. The definitions, and the defaults, are those of torch.optim. */
 export interface UpdateRule {
   /** Tensors kept for each weight, in its shape, zeros at first. */

@@ -1,11 +1,5 @@
 import { RoundtableError } from '#core/errors.js';
-import {
-  describeNode,
-  intAttribute,
-  intsAttribute,
-  tensorAttribute,
-  textAttribute,
-} from './onnx/attributes.js';
+import { describeNode, intAttribute, tensorAttribute, textAttribute } from './onnx/attributes.js';
 import { TensorProto_DataType as DataType, type NodeProto, type TensorProto } from './onnx/onnx.gen.js';
 import { elementCount, type Shape } from './onnx/tensor.js';
 import { evaluate } from './shapes/evaluate.js';

@@ -87,7 +87,6 @@ function placesIn({ shape, values }: Numbers, view: View): Int32Array | undefine
   const { data } = view.weight;
   const equal = (count: number) =>
     view.places.subarray(0, count).every((place, i) => data[place] === values[i]);
-  const bare = (dims: readonly number[]) => dims.filter((dim) => dim !== 1).join();
   if (bare(shape) === bare(view.shape)) return equal(values.length) ? view.places : undefined;
   // An embedding of positions of which the export reads only the first.
   const rows = view.shape[0] ?? 0;
@@ -97,6 +96,11 @@ function placesIn({ shape, values }: Numbers, view: View): Int32Array | undefine
   const places = new Int32Array(elementCount(shape)).fill(-1);
   places.set(view.places);
   return places;
+}
+
+/** Without the dimensions of 1 that exporters add and remove. */
+function bare(dims: readonly number[]): string {
+  return dims.filter((dim) => dim !== 1).join();
 }
 
 function overlaps(a: View, b: View): boolean {

@@ -1,4 +1,4 @@
-import { Names, GraphBuilder, valueInfo } from '../onnx/builder.js';
+import { GraphBuilder, valueInfo, type Names } from '../onnx/builder.js';
 import { intAttribute, textAttribute } from '../onnx/attributes.js';
 import { elementCount, type Shape } from '../onnx/tensor.js';
 import { unsupported } from '../shapes/values.js';
