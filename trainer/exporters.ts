@@ -225,15 +225,10 @@ function flattenSequences(graph: GraphProto): void {
   );
   graph.node = graph.node.map((node) => {
     const split = node.opType === 'SequenceAt' ? splits.get(node.input[0] ?? '') : undefined;
-    const sizes = numbers(split?.input[1]);
+    if (!split) return node;
+    const sizes = numbers(split.input[1]);
     const [position] = numbers(node.input[1]) ?? [];
-    if (
-      !split ||
-      !sizes ||
-      position === undefined ||
-      position < 0 ||
-      intAttribute(split, 'keepdims', 1) === 0
-    )
+    if (!sizes || position === undefined || position < 0 || intAttribute(split, 'keepdims', 1) === 0)
       return node;
     const isList = constants.get(split.input[1] ?? '')?.dims.length === 1;
     const at = (index: number) =>

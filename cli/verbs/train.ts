@@ -22,13 +22,15 @@ import { readSamples } from '../train/samples.js';
 export const trainVerbs: Verb = (program, does) => {
   const train = program
     .command('train')
-    .description('train an ONNX model here, without a stack: data as IDX, NPZ, safetensors or CSV')
+    .description('train an ONNX model here, without a stack: data as IDX, NPZ, safetensors or CSV');
+
+  train
+    .command('run', { isDefault: true })
+    .description('train; `train` alone means this')
     .addHelpText(
       'after',
       '\nExample:\n  $ roundtable train --model cnn.onnx --data train-images-idx3-ubyte.gz --epochs 2 --out trained.onnx',
     )
-    // Options before a verb below belong to this one, after it to that one.
-    .enablePositionalOptions()
     .option('--model <file>', 'an ONNX file as an exporter wrote it')
     .option('--data <file>', 'IDX images (labels beside them), NPZ or safetensors with x and y, or CSV')
     .option('--label <column>', 'CSV: the column of the class (default: the last)')

@@ -378,7 +378,7 @@ const curved: Record<string, fc.Arbitrary<Case>> = {
         0,
       );
     },
-  ),
+  ).map((drawn) => ({ ...drawn, curved: true })),
   GlobalAveragePool: drawn(fc.tuple(size, size, size), ([n, h, w]) =>
     operator('GlobalAveragePool', { x: [n, 2, h, w] }, {}, 0),
   ),

@@ -1,6 +1,6 @@
 import { GraphBuilder, valueInfo, type Names } from '../onnx/builder.js';
 import { intAttribute, textAttribute } from '../onnx/attributes.js';
-import { elementCount, type Shape } from '../onnx/tensor.js';
+import type { Shape } from '../onnx/tensor.js';
 import { unsupported } from '../shapes/values.js';
 import { NodeGradient, type GradientRule } from './nodeGradient.js';
 
