@@ -15,9 +15,18 @@ const rounds = 7;
 
 /** What a round costs besides training: runners return their input, everything else is real. */
 export async function run(emit: Emit): Promise<void> {
-  const samples = { shape: [784], classes: 10, x: new Float32Array(784 * 2 * most), y: new Int32Array(2 * most) };
+  const samples = {
+    shape: [784],
+    classes: 10,
+    x: new Float32Array(784 * 2 * most),
+    y: new Int32Array(2 * most),
+  };
   const images = { ...samples, shape: [1, 28, 28] };
-  const plan = Array.from({ length: most }, (_, index) => ({ name: `light-${index}`, member: 0, throttle: 1 }));
+  const plan = Array.from({ length: most }, (_, index) => ({
+    name: `light-${index}`,
+    member: 0,
+    throttle: 1,
+  }));
   const data = [
     { name: 'flat', load: () => samples },
     { name: 'images', load: () => images },
@@ -53,14 +62,21 @@ export async function run(emit: Emit): Promise<void> {
         const after = cpuByPart(stack);
         // The first round starts sessions and fills caches; the steady state is what repeats.
         const steady = (await api.rounds(job)).slice(1).map(({ seconds }) => seconds);
-        const median = (part: keyof RoundSeconds) => quantile(steady.map((seconds) => seconds[part] ?? 0), 0.5);
+        const median = (part: keyof RoundSeconds) =>
+          quantile(
+            steady.map((seconds) => seconds[part] ?? 0),
+            0.5,
+          );
         const total = median('total');
         emit({
           runners,
           parameters,
           seconds: total,
           parts: Object.fromEntries(
-            (['select', 'collect', 'aggregate', 'evaluate', 'archive', 'anchor'] as const).map((part) => [part, median(part)]),
+            (['select', 'collect', 'aggregate', 'evaluate', 'archive', 'anchor'] as const).map((part) => [
+              part,
+              median(part),
+            ]),
           ),
           cpuSecondsARound: Object.fromEntries(
             [...after].map(([name, seconds]) => [name, (seconds - (before.get(name) ?? 0)) / rounds]),
@@ -77,6 +93,9 @@ function cpuByPart(stack: LocalStack): Map<string, number> {
   return new Map(
     stack.supervisor
       .status()
-      .map(({ name, pid }) => [name, pid === null ? 0 : family(pid).reduce((sum, member) => sum + cpuSeconds(member), 0)]),
+      .map(({ name, pid }) => [
+        name,
+        pid === null ? 0 : family(pid).reduce((sum, member) => sum + cpuSeconds(member), 0),
+      ]),
   );
 }

@@ -41,7 +41,8 @@ export async function untilDone(api: Api, job: string): Promise<JobView> {
   for (;;) {
     const view = await api.job(job);
     if (view.state === 'done') return view;
-    if (finalJobStates.includes(view.state)) throw new Error(`the job ${view.state}: ${view.problem?.message ?? ''}`);
+    if (finalJobStates.includes(view.state))
+      throw new Error(`the job ${view.state}: ${view.problem?.message ?? ''}`);
     await pause(50);
   }
 }

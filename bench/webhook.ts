@@ -9,7 +9,9 @@ const deliveries = 200;
 
 /** From sending a signed webhook to the start of its workflow, one after the other; no worker takes them up. */
 export async function run(emit: Emit): Promise<void> {
-  const data = [{ name: 'none', load: () => ({ shape: [1], classes: 2, x: new Float32Array(8), y: new Int32Array(8) }) }];
+  const data = [
+    { name: 'none', load: () => ({ shape: [1], classes: 2, x: new Float32Array(8), y: new Int32Array(8) }) },
+  ];
   await withStack({ data, holdRunners: true }, async (stack, api) => {
     const spec = await specFor(api, cnn(), {
       name: 'doorbell',

@@ -100,11 +100,11 @@ class Gpt(nn.Module):
 
 
 class Vit(nn.Module):
-    def __init__(self, width=8):
+    def __init__(self, width=8, image=8):
         super().__init__()
         self.patch = nn.Conv2d(1, width, 4, stride=4)
         self.cls = nn.Parameter(torch.randn(1, 1, width) * 0.2)
-        self.pos = nn.Parameter(torch.randn(1, 5, width) * 0.2)
+        self.pos = nn.Parameter(torch.randn(1, (image // 4) ** 2 + 1, width) * 0.2)
         self.blocks = nn.ModuleList([Block(width, 2, False) for _ in range(2)])
         self.ln = nn.LayerNorm(width)
         self.head = nn.Linear(width, 3)
@@ -118,10 +118,10 @@ class Vit(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self, kind, **options):
+    def __init__(self, kind, width=5, hidden=6, **options):
         super().__init__()
-        self.rnn = kind(5, 6, batch_first=True, **options)
-        self.head = nn.Linear(12 if options.get("bidirectional") else 6, 3)
+        self.rnn = kind(width, hidden, batch_first=True, **options)
+        self.head = nn.Linear(2 * hidden if options.get("bidirectional") else hidden, 3)
 
     def forward(self, x):
         return self.head(self.rnn(x)[0][:, -1])
@@ -271,6 +271,7 @@ def export(name, model, x, keep_norm):
     program.save(here / f"{name}.plain.onnx", external_data=False)
 
 
-for name in sys.argv[1:] or cases:
-    make(name, *cases[name])
-    print(name, [f"{p.stat().st_size // 1000} kB {p.name}" for p in sorted(here.glob(f"{name}.*"))])
+if __name__ == "__main__":
+    for name in sys.argv[1:] or cases:
+        make(name, *cases[name])
+        print(name, [f"{p.stat().st_size // 1000} kB {p.name}" for p in sorted(here.glob(f"{name}.*"))])
