@@ -269,8 +269,12 @@ function products(g: NodeGradient, d: Direction, input: string, state: string) {
 
 /** The sums that enter the gates, [steps, batch, gates * hidden]. */
 function sums(g: NodeGradient, d: Direction): string {
-  const fromInput = matrix(g, d, d.x, d.w, d.width, d.biases?.[0]);
-  return g.add(fromInput, matrix(g, d, d.before, d.r, d.hidden, d.biases?.[1]));
+  const bias = d.biases && g.add(d.biases[0], d.biases[1]);
+  const rows = d.steps * d.batch;
+  const fromInput = g.reshape(matrix(g, d, d.x, d.w, d.width, bias), [rows, -1]);
+  const state = g.reshape(d.before, [rows, d.hidden]);
+  const sum = g.emit('Gemm', [state, d.r, fromInput], { transB: 1 });
+  return g.reshape(sum, [d.steps, d.batch, -1]);
 }
 
 /** values [steps, batch, width] times weights' [width, n], plus bias [n]. */
