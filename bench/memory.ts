@@ -30,10 +30,11 @@ export async function run(emit: Emit): Promise<void> {
     const { job } = await api.submit({ key: 'bench-memory', spec });
     await untilDone(api, job);
     clearInterval(timer);
-    const megabytes = (bytes: number) => Math.round(bytes / 1e6);
     emit({
       peakMegabytes: megabytes(total),
       parts: Object.fromEntries([...peak].map(([name, bytes]) => [name, megabytes(bytes)])),
     });
   });
 }
+
+const megabytes = (bytes: number) => Math.round(bytes / 1e6);

@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { RoundSeconds } from '#core/views.js';
 import { distFile } from '#local/paths.js';
 import type { LocalStack } from '#local/stack.js';
@@ -12,6 +12,8 @@ import { quantile, specFor, untilDone, untilEnrolled, withStack } from './stack.
 const flowerSeconds = 6.5;
 const most = 10;
 const rounds = 7;
+/** Runners are processes of their own; two of them with all runners inside use two cores and little memory. */
+const processes = 2;
 
 /** What a round costs besides training: runners return their input, everything else is real. */
 export async function run(emit: Emit): Promise<void> {
@@ -33,15 +35,16 @@ export async function run(emit: Emit): Promise<void> {
   ];
   await withStack({ data, plan, holdRunners: true }, async (stack, api) => {
     const homes = stack.file.runners.map(({ home }) => home);
-    await stack.supervisor.start({
-      name: 'light-runners',
-      role: 'runner',
-      command: process.execPath,
-      args: [distFile('bench/lightRunners.js')],
-      env: { RUNNER_HOMES: homes.join(',') },
-      cwd: dirname(join(homes[0] ?? '.')),
-      ready: logLine(/ready/),
-    });
+    for (let index = 0; index < processes; index++)
+      await stack.supervisor.start({
+        name: `light-runners-${index + 1}`,
+        role: 'runner',
+        command: process.execPath,
+        args: [distFile('bench/lightRunners.js')],
+        env: { RUNNER_HOMES: homes.filter((_, i) => i % processes === index).join(',') },
+        cwd: dirname(homes[0] ?? '.'),
+        ready: logLine(/ready/),
+      });
     await untilEnrolled(api, most);
     const models = [
       { parameters: 199_210, contract: 'flat', input: [784], model: twoLayers() },

@@ -69,21 +69,22 @@ interface GlobalOptions {
 }
 
 export function contextOf(command: Command, surroundings: Surroundings): Context {
-  const { state, progress, json } = command.optsWithGlobals<GlobalOptions>();
+  const { state, progress, json: asked } = command.optsWithGlobals<GlobalOptions>();
+  const json = asked === true || progress === 'json';
   const { environment, folder, terminal } = surroundings;
   const stateFolder = resolve(folder, state ?? environment['ROUNDTABLE_STATE'] ?? '.roundtable');
   let known: StackFile | undefined;
   const stack = () => (known ??= readStackFile(stateFolder));
   return {
     ...surroundings,
-    json: json === true,
+    json,
     state: stateFolder,
     stack,
     api: () =>
       openApi({ url: stack().api, audience: stack().coordinator, keyFile: stack().keys.coordinator }),
-    progress: () => openProgress(json === true ? 'json' : progress, terminal),
+    progress: () => openProgress(json ? 'json' : progress, terminal),
     print(value, lines) {
-      if (json === true) terminal.write(`${JSON.stringify(value)}\n`);
+      if (json) terminal.write(`${JSON.stringify(value)}\n`);
       else if (progress !== 'quiet') for (const line of lines()) terminal.write(`${line}\n`);
     },
   };

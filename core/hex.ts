@@ -14,7 +14,15 @@ export type RunnerId = Hex & { readonly flavour?: 'RunnerId' };
 export type VersionId = Hex & { readonly flavour?: 'VersionId' };
 
 /** SHA-256, handed in: core does not know where it runs. Takes any number of bytes, returns 32. */
-export type Hash = (bytes: Uint8Array) => Uint8Array;
+export interface Hash {
+  (bytes: Uint8Array): Uint8Array;
+  /**
+   * H(type ‖ message) for every `size` bytes of `messages`, 32 bytes each in one array; what trees consist of.
+   * Left out where it would be no faster than one call for each.
+   * @param size a multiple of 64; `messages` holds a whole number of them
+   */
+  each?(type: number, messages: Uint8Array, size: number): Uint8Array;
+}
 
 /** 32 zero bytes: "there is none" wherever a hash is expected. */
 export const ZERO_HASH: Sha256Hex = '0x0000000000000000000000000000000000000000000000000000000000000000';

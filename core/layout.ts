@@ -103,8 +103,11 @@ export function quantiseModel(layout: Layout, weights: readonly WeightTensor[]):
 }
 
 /** The float weights that the network computes with, all D of them in the vector's order. */
-export function dequantiseModel(layout: Layout, params: Int32Array): Float32Array {
-  const floats = new Float32Array(layout.dimension);
+export function dequantiseModel(
+  layout: Layout,
+  params: Int32Array,
+  floats: Float32Array = new Float32Array(layout.dimension),
+): Float32Array {
   for (const tensor of layout.tensors)
     dequantise(valuesOf(params, tensor), tensor.exponent, valuesOf(floats, tensor));
   return floats;
@@ -113,14 +116,15 @@ export function dequantiseModel(layout: Layout, params: Int32Array): Float32Arra
 /**
  * What training changed, as integers: see encodeDelta.
  * @param local trained weights, D values in the vector's order
+ * @param delta room for the integers, such as an update file's
  * @throws UPDATE_NOT_FINITE, naming tensor and index within it
  */
 export function encodeUpdate(
   layout: Layout,
   local: Float32Array,
   params: Int32Array,
+  delta: Int32Array = new Int32Array(layout.dimension),
 ): { delta: Int32Array; saturated: number } {
-  const delta = new Int32Array(layout.dimension);
   let saturated = 0;
   for (const tensor of layout.tensors) {
     try {

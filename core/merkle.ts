@@ -1,5 +1,5 @@
 /** Trees over vectors and lists (PROTOCOL section 5): positional, zero-padded, one type byte per kind of leaf. */
-import { bytesEqual } from './bytes.js';
+import { bytesEqual, bytesOf } from './bytes.js';
 import { RoundtableError } from './errors.js';
 import { type Hash } from './hex.js';
 
@@ -53,19 +53,20 @@ export function leafBytes(values: LeafValues, index: number): Uint8Array {
       'INVALID_INPUT',
       `Leaf ${index} of ${leafCount(values.length)} does not exist.`,
     );
-  const leaf = new LeafBuffer(LEAF.update, values);
-  leaf.load(index);
-  return leaf.preimage.slice(1);
+  return padded(valueBytes(values, index * VALUES_PER_LEAF, (index + 1) * VALUES_PER_LEAF), leafSize(values));
 }
 
 /** The tree over a vector, 64 values a leaf, with its proofs. Keeps 64 bytes for every leaf. */
 export function valuesTree(hash: Hash, type: LeafType, values: LeafValues): MerkleTree {
-  const count = leafCount(values.length);
-  const leaf = new LeafBuffer(type, values);
-  const hashes = new Uint8Array(32 * count);
-  for (let i = 0; i < count; i++) {
-    leaf.load(i);
-    hashes.set(hash(leaf.preimage), 32 * i);
+  const size = leafSize(values);
+  const hashes = new Uint8Array(32 * leafCount(values.length));
+  for (let from = 0; from < values.length; from += VALUES_AT_ONCE) {
+    const bytes = valueBytes(values, from, from + VALUES_AT_ONCE);
+    const whole = bytes.length - (bytes.length % size);
+    const at = (32 * from) / VALUES_PER_LEAF;
+    hashes.set(hashEach(hash, type, bytes.subarray(0, whole), size), at);
+    if (whole < bytes.length)
+      hashes.set(leafHash(hash, type, padded(bytes.subarray(whole), size)), at + (32 * whole) / size);
   }
   return new MerkleTree(hash, hashes);
 }
@@ -85,24 +86,15 @@ export class MerkleTree {
 
   /** @param leaves leaf hashes, as a list or 32 bytes each in one array; at least one */
   constructor(hash: Hash, leaves: readonly Uint8Array[] | Uint8Array) {
-    let level = leaves instanceof Uint8Array ? leaves : joined(leaves);
+    let level = leaves instanceof Uint8Array ? leaves : joined(checkedLeaves(leaves));
     this.count = level.length / 32;
     this.depth = treeDepth(this.count);
     this.#zeros = zeroHashes(hash, this.depth);
     this.#levels = [level];
-    const preimage = new Uint8Array(65);
-    preimage[0] = NODE;
     for (let height = 0; height < this.depth; height++) {
-      const parents = new Uint8Array(32 * Math.ceil(level.length / 64));
-      const zero = this.#zeros[height] ?? ZEROS;
-      for (let i = 0; i < parents.length; i += 32) {
-        const children = level.subarray(2 * i, 2 * i + 64);
-        preimage.set(children, 1);
-        if (children.length === 32) preimage.set(zero, 33);
-        parents.set(hash(preimage), i);
-      }
-      this.#levels.push(parents);
-      level = parents;
+      const pairs = level.length % 64 === 0 ? level : joined([level, this.#zeros[height] ?? ZEROS]);
+      level = hashEach(hash, NODE, pairs, 64);
+      this.#levels.push(level);
     }
   }
 
@@ -179,56 +171,62 @@ export function zeroHashes(hash: Hash, depth: number): Uint8Array[] {
 
 const ZEROS = new Uint8Array(32);
 
-/** One preimage, refilled for every leaf; the values lie aligned at byte 8, right behind the type byte. */
-class LeafBuffer {
-  readonly preimage: Uint8Array;
-  readonly #words: Int32Array;
-  readonly #source: Int32Array | Float64Array;
-  readonly #wordsPerLeaf: number;
+/** So many values are brought into their final form at a time, where they are not in it already. */
+const VALUES_AT_ONCE = 1024 * VALUES_PER_LEAF;
 
-  constructor(type: LeafType, values: LeafValues) {
-    this.#wordsPerLeaf = values instanceof Int32Array ? VALUES_PER_LEAF : 2 * VALUES_PER_LEAF;
-    this.#source =
-      values instanceof BigInt64Array
-        ? new Int32Array(values.buffer, values.byteOffset, 2 * values.length)
-        : values;
-    const buffer = new ArrayBuffer(8 + 4 * this.#wordsPerLeaf);
-    this.#words = new Int32Array(buffer, 8);
-    this.preimage = new Uint8Array(buffer, 7);
-    this.preimage[0] = type;
+function hashEach(hash: Hash, type: LeafType | typeof NODE, messages: Uint8Array, size: number): Uint8Array {
+  if (hash.each) return hash.each(type, messages, size);
+  const hashes = new Uint8Array((32 * messages.length) / size);
+  const preimage = new Uint8Array(1 + size);
+  preimage[0] = type;
+  for (let from = 0, at = 0; from < messages.length; from += size, at += 32) {
+    preimage.set(messages.subarray(from, from + size), 1);
+    hashes.set(hash(preimage), at);
   }
-
-  load(index: number): void {
-    const words = this.#words;
-    const source = this.#source;
-    if (source instanceof Float64Array) {
-      const start = index * VALUES_PER_LEAF;
-      for (let i = 0; i < VALUES_PER_LEAF; i++) {
-        const value = source[start + i] ?? 0;
-        if (!(Math.abs(value) <= 2 ** 53) || Math.trunc(value) !== value)
-          throw new RoundtableError(
-            'INVALID_INPUT',
-            `Sum ${start + i} is ${value}, not an integer within 2^53.`,
-          );
-        const high = Math.floor(value / 2 ** 32);
-        words[2 * i] = value - high * 2 ** 32;
-        words[2 * i + 1] = high;
-      }
-      return;
-    }
-    const start = index * this.#wordsPerLeaf;
-    const present = Math.min(words.length, source.length - start);
-    for (let i = 0; i < present; i++) words[i] = source[start + i] ?? 0;
-    if (present < words.length) words.fill(0, present);
-  }
+  return hashes;
 }
 
-function joined(leaves: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(32 * leaves.length);
+function leafSize(values: LeafValues): number {
+  return VALUES_PER_LEAF * (values instanceof Int32Array ? 4 : 8);
+}
+
+/** The values from one index up to another (or the end) as they are hashed, little-endian. */
+function valueBytes(values: LeafValues, from: number, to: number): Uint8Array {
+  if (!(values instanceof Float64Array)) return bytesOf(values.subarray(from, to));
+  const words = new Int32Array(2 * (Math.min(to, values.length) - from));
+  for (let i = 0; i < words.length; i += 2) {
+    const value = values[from + i / 2] ?? 0;
+    if (!(Math.abs(value) <= 2 ** 53) || Math.trunc(value) !== value)
+      throw new RoundtableError(
+        'INVALID_INPUT',
+        `Sum ${from + i / 2} is ${value}, not an integer within 2^53.`,
+      );
+    words[i] = value; // Stored modulo 2^32.
+    words[i + 1] = Math.floor(value * 2 ** -32);
+  }
+  return bytesOf(words);
+}
+
+function padded(bytes: Uint8Array, size: number): Uint8Array {
+  const all = new Uint8Array(size);
+  all.set(bytes);
+  return all;
+}
+
+function checkedLeaves(leaves: readonly Uint8Array[]): readonly Uint8Array[] {
   leaves.forEach((leaf, i) => {
     if (leaf.length !== 32)
       throw new RoundtableError('INVALID_INPUT', `A leaf hash has 32 bytes; leaf ${i} has ${leaf.length}.`);
-    all.set(leaf, 32 * i);
   });
+  return leaves;
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
   return all;
 }

@@ -100,7 +100,6 @@ export const trainingClass = z.strictObject({
   cpu: z.string().max(40),
   threads: z.number().int().min(1).max(1_024),
 });
-export type TrainingClass = z.output<typeof trainingClass>;
 
 export const trainAnswer = z.discriminatedUnion('kind', [
   z.strictObject({

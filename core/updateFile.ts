@@ -3,7 +3,7 @@
  * canonical JSON padded with spaces to a multiple of 8, then the sections' values. One update has one file.
  */
 import { z } from 'zod';
-import { bytesOf, int32View } from './bytes.js';
+import { int32View } from './bytes.js';
 import { canonicalBytes, canonicalJson } from './canonicalJson.js';
 import { RoundtableError } from './errors.js';
 import { VALUES_PER_LEAF } from './merkle.js';
@@ -33,28 +33,32 @@ export interface UpdateFile extends Pick<UpdateHeader, 'job' | 'round' | 'runner
 }
 
 /** @throws INVALID_INPUT for a header that decodeUpdateFile would refuse */
-export function encodeUpdateFile({ job, round, runner, ring, sections: { delta } }: UpdateFile): Uint8Array {
-  const header = {
-    format: 1,
-    job,
-    round,
-    runner,
-    ring,
-    valuesPerLeaf: VALUES_PER_LEAF,
-    sections: { delta: delta.length },
-  };
+export function encodeUpdateFile({ sections, ...fields }: UpdateFile): Uint8Array {
+  const { file, delta } = emptyUpdateFile({ ...fields, dimension: sections.delta.length });
+  delta.set(sections.delta);
+  return file;
+}
+
+/**
+ * A file whose values are all zero yet; `delta` is the view of it to write them to.
+ * @throws INVALID_INPUT as encodeUpdateFile
+ */
+export function emptyUpdateFile({
+  dimension,
+  ...fields
+}: Omit<UpdateFile, 'sections'> & { dimension: number }): { file: Uint8Array; delta: Int32Array } {
+  const header = { format: 1, ...fields, valuesPerLeaf: VALUES_PER_LEAF, sections: { delta: dimension } };
   const parsed = updateHeader.safeParse(header);
   if (!parsed.success)
     throw new RoundtableError('INVALID_INPUT', `Not the header of an update: ${mistakes(parsed.error)}.`);
   const json = canonicalBytes(parsed.data);
   const headerLength = Math.ceil(json.length / 8) * 8;
-  const file = new Uint8Array(16 + headerLength + delta.byteLength);
+  const file = new Uint8Array(16 + headerLength + 4 * dimension);
   file.set(MAGIC);
   new DataView(file.buffer).setBigUint64(8, BigInt(headerLength), true);
   file.set(json, 16);
   file.fill(SPACE, 16 + json.length, 16 + headerLength);
-  file.set(bytesOf(delta), 16 + headerLength);
-  return file;
+  return { file, delta: new Int32Array(file.buffer, 16 + headerLength) };
 }
 
 /**

@@ -11,7 +11,12 @@ import { createRunner } from './runner.js';
 declare const ROUNDTABLE_VERSION: string;
 
 /** Exit codes: 0 after a signal, 1 when the runner cannot start; then the last line says what to do. */
-const log = pino({ level: process.env['LOG_LEVEL'] ?? 'info', base: {} });
+const log = pino({
+  level: process.env['LOG_LEVEL'] ?? 'info',
+  base: { part: 'runner' },
+  timestamp: pino.stdTimeFunctions.isoTime,
+  formatters: { level: (label) => ({ level: label }) },
+});
 const stopping = new AbortController();
 const trainer = new TrainingProcess();
 
@@ -44,7 +49,7 @@ function quietTemporal(target: Log): void {
   Runtime.install({
     shutdownSignals: [],
     logger: new DefaultLogger('WARN', ({ level, message }) =>
-      target[level === 'ERROR' ? 'error' : 'warn']({ part: 'temporal' }, message),
+      target[level === 'ERROR' ? 'error' : 'warn']({ from: 'temporal' }, message),
     ),
     telemetryOptions: {
       logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },

@@ -25,6 +25,8 @@ export class ModelCache {
   readonly #folder: string;
   readonly #stack: Pick<StackClient, 'locate'>;
   readonly #cap: number;
+  /** Bytes of every file by its path, used longest ago first; read once, then kept. */
+  #sizes: Map<string, number> | null = null;
 
   /** @param cap bytes that the cache may keep; what a task needs is kept beyond it while it runs */
   constructor(folder: string, stack: Pick<StackClient, 'locate'>, cap = 2 * 1024 ** 3) {
@@ -39,6 +41,7 @@ export class ModelCache {
     const cached = await readIfPresent(path);
     if (cached && sha256Hex(cached) === sha256) {
       await utimes(path, new Date(), new Date());
+      this.#used(path, cached.length);
       return { path, bytes: cached };
     }
     const part = `${path}.part`;
@@ -54,6 +57,7 @@ export class ModelCache {
           `The bytes that came for ${sha256} have another hash; they were thrown away.`,
         );
       await rename(part, path);
+      this.#used(path, bytes.length);
       return { path, bytes };
     } catch (error) {
       throw diskError(error, part);
@@ -62,6 +66,23 @@ export class ModelCache {
 
   /** Removes what was not used for longest until the cap is kept. */
   async trim(): Promise<void> {
+    this.#sizes ??= await this.#findSizes();
+    let kept = 0;
+    for (const size of this.#sizes.values()) kept += size;
+    for (const [path, size] of this.#sizes) {
+      if (kept <= this.#cap) break;
+      await rm(path, { force: true });
+      this.#sizes.delete(path);
+      kept -= size;
+    }
+  }
+
+  #used(path: string, size: number): void {
+    this.#sizes?.delete(path);
+    this.#sizes?.set(path, size);
+  }
+
+  async #findSizes(): Promise<Map<string, number>> {
     const files = await Promise.all(
       (await readdir(this.#folder)).map(async (name) => {
         const path = join(this.#folder, name);
@@ -69,12 +90,8 @@ export class ModelCache {
         return { path, size, mtimeMs };
       }),
     );
-    files.sort((a, b) => b.mtimeMs - a.mtimeMs);
-    let kept = 0;
-    for (const { path, size } of files) {
-      kept += size;
-      if (kept > this.#cap) await rm(path, { force: true });
-    }
+    files.sort((a, b) => a.mtimeMs - b.mtimeMs);
+    return new Map(files.map(({ path, size }) => [path, size]));
   }
 
   /** The bytes, now also in `part`; null, and nothing kept, when they are the wrong ones. */

@@ -1,5 +1,5 @@
 import { arch, cpus, platform, totalmem } from 'node:os';
-import type { EnrolRequest, SeenRequest } from '#core/messages.js';
+import type { EnrolRequest, SeenRequest, TrainAnswer } from '#core/messages.js';
 import { DataSets } from './dataSets.js';
 import { lockHome } from './homeLock.js';
 import type { Log } from './log.js';
@@ -48,18 +48,23 @@ export async function createRunner(options: {
   };
   let seen: SeenRequest = idle;
 
-  const train = async (task: unknown, signal: AbortSignal) => {
+  // One task at a time, also when Temporal gives one again whose last attempt has not noticed its end yet.
+  let last = { control: new AbortController(), done: Promise.resolve<unknown>(null) };
+  const train = async (task: unknown, signal: AbortSignal): Promise<TrainAnswer> => {
+    last.control.abort();
+    await last.done;
+    const control = new AbortController();
     seen = { state: 'training', progress: null };
-    try {
-      return await trainUpdate(parts, task, {
-        signal,
-        onProgress: ({ opening: { job, round } }, { step, steps, loss }) => {
-          seen = { state: 'training', progress: { job, round, step, steps, loss } };
-        },
-      });
-    } finally {
+    const answer = trainUpdate(parts, task, {
+      signal: AbortSignal.any([signal, control.signal]),
+      onProgress: ({ opening: { job, round } }, { step, steps, loss }) => {
+        seen = { state: 'training', progress: { job, round, step, steps, loss } };
+      },
+    }).finally(() => {
       seen = idle;
-    }
+    });
+    last = { control, done: answer.catch(() => null) };
+    return answer;
   };
 
   return {
@@ -94,11 +99,13 @@ const idle: SeenRequest = { state: 'idle', progress: null };
 
 async function introduction(name: string, software: string, dataSets: DataSets): Promise<EnrolRequest> {
   const sets = await dataSets.list();
-  const [processor] = cpus();
-  return {
-    name,
-    software,
-    machine: `${processor?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}`,
-    data: sets.map(({ contract }) => contract),
-  };
+  return { name, software, machine: machine(), data: sets.map(({ contract }) => contract) };
+}
+
+/** For people who look at the list of runners. */
+function machine(): string {
+  const processors = cpus();
+  const model = processors[0]?.model.trim() || 'unknown processor';
+  const memory = Math.round(totalmem() / 2 ** 30);
+  return `${model}, ${processors.length} cores, ${memory} GiB, ${platform()} ${arch()}`.slice(0, 200);
 }

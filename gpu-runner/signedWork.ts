@@ -25,6 +25,8 @@ const KEPT_UPDATES = 8;
  */
 export class SignedWork {
   readonly #folder: string;
+  /** Paths of the update files that are there, oldest first; read once, then kept. */
+  #updates: string[] | null = null;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -66,7 +68,9 @@ export class SignedWork {
         'CONFLICT',
         `Round ${round} of job ${job} was signed with another update; training has not repeated to the bit.`,
       );
-    await writeDurably(join(folder, 'update.bin'), update);
+    const path = join(folder, 'update.bin');
+    await writeDurably(path, update);
+    if (this.#updates) this.#updates = [...this.#updates.filter((other) => other !== path), path];
     if (!before) await writeDurably(join(folder, 'answer.json'), JSON.stringify(record, null, 2));
   }
 
@@ -83,6 +87,12 @@ export class SignedWork {
 
   /** Removes the update files of all but the newest rounds, never an answer. */
   async trim(): Promise<void> {
+    this.#updates ??= await this.#findUpdates();
+    for (const path of this.#updates.splice(0, Math.max(0, this.#updates.length - KEPT_UPDATES)))
+      await rm(path, { force: true });
+  }
+
+  async #findUpdates(): Promise<string[]> {
     const updates: { path: string; time: number }[] = [];
     for (const job of await readdir(this.#folder)) {
       for (const round of await readdir(join(this.#folder, job))) {
@@ -94,8 +104,7 @@ export class SignedWork {
         if (time !== null) updates.push({ path, time });
       }
     }
-    updates.sort((a, b) => b.time - a.time);
-    for (const { path } of updates.slice(KEPT_UPDATES)) await rm(path, { force: true });
+    return updates.sort((a, b) => a.time - b.time).map(({ path }) => path);
   }
 
   #path(job: JobId, round: number): string {

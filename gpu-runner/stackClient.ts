@@ -1,3 +1,6 @@
+import http from 'node:http';
+import https from 'node:https';
+import { text as readText } from 'node:stream/consumers';
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { RoundtableError } from '#core/errors.js';
@@ -60,20 +63,11 @@ export class StackClient {
       'The answer to an upload request',
     );
     if (url === null) return;
-    const stored = await reach(url, {
-      method: 'PUT',
-      // fetch writes the length itself.
-      headers: Object.fromEntries(
-        Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'content-length'),
-      ),
-      body: bytes,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(UPLOAD_SECONDS * 1_000)]),
-    });
-    const answer = await stored.text();
-    if (!stored.ok)
+    const stored = await put(url, headers, bytes, signal);
+    if (stored.status < 200 || stored.status > 299)
       throw new RoundtableError(
         'UNAVAILABLE',
-        `The store refused an upload with ${stored.status}: ${answer.slice(0, 300)}`,
+        `The store refused an upload with ${stored.status}: ${stored.text.slice(0, 300)}`,
       );
   }
 
@@ -100,6 +94,25 @@ export class StackClient {
     });
     if (response.status >= 400) throw await problemOf(response);
     return response;
+  }
+}
+
+/** Sends the bytes as they lie in memory; fetch would copy them twice. @throws as reach */
+async function put(
+  url: string,
+  headers: Record<string, string>,
+  bytes: Uint8Array,
+  outer: AbortSignal,
+): Promise<{ status: number; text: string }> {
+  const signal = AbortSignal.any([outer, AbortSignal.timeout(UPLOAD_SECONDS * 1_000)]);
+  const { request } = url.startsWith('https:') ? https : http;
+  try {
+    const answer = await new Promise<http.IncomingMessage>((resolve, reject) =>
+      request(url, { method: 'PUT', headers, signal }, resolve).once('error', reject).end(bytes),
+    );
+    return { status: answer.statusCode ?? 0, text: await readText(answer) };
+  } catch (error) {
+    throw unreachable(url, error, signal);
   }
 }
 

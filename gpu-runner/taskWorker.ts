@@ -63,7 +63,7 @@ export async function pollTasks(
 }
 
 async function workUntilFailure(
-  { temporal, namespace, runner, train, progress }: Parameters<typeof pollTasks>[0],
+  { temporal, namespace, runner, train, progress, log }: Parameters<typeof pollTasks>[0],
   signal: AbortSignal,
   onReady: () => void,
 ): Promise<void> {
@@ -75,7 +75,8 @@ async function workUntilFailure(
       identity: `runner/${runner}`,
       taskQueue: runnerQueue(runner),
       activities: {
-        train: (task: unknown) => activity(() => train(task, Context.current().cancellationSignal), progress),
+        train: (task: unknown) =>
+          activity(() => train(task, Context.current().cancellationSignal), progress, log),
       },
       maxConcurrentActivityTaskExecutions: 1,
       activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
@@ -103,14 +104,21 @@ async function workUntilFailure(
 }
 
 /** Heartbeats come from a timer: training runs in a process of its own, so this one is always free to send them. */
-async function activity(work: () => Promise<TrainAnswer>, progress: () => unknown): Promise<TrainAnswer> {
+async function activity(
+  work: () => Promise<TrainAnswer>,
+  progress: () => unknown,
+  log: Log,
+): Promise<TrainAnswer> {
   const context = Context.current();
   context.heartbeat(progress());
   const timer = setInterval(() => context.heartbeat(progress()), HEARTBEAT_MS);
   try {
     return await work();
   } catch (error) {
-    throw failureOf(error, context);
+    const failure = failureOf(error, context);
+    if (failure instanceof ApplicationFailure)
+      log.warn({ code: failure.type, again: !failure.nonRetryable }, `the task failed: ${failure.message}`);
+    throw failure;
   } finally {
     clearInterval(timer);
   }

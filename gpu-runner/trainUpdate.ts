@@ -1,21 +1,18 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bytesOf } from '#core/bytes.js';
-import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { isRoundtableError } from '#core/errors.js';
 import { toHex, type Sha256Hex } from '#core/hex.js';
-import { dequantiseModel, encodeUpdate, stepsHash, valuesOf, type Layout } from '#core/layout.js';
+import { encodeUpdate, stepsHash, type Layout } from '#core/layout.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { trainTask, type TrainAnswer, type TrainTask, type TrainUpdate } from '#core/messages.js';
-import { decodeSafetensors, encodeSafetensors } from '#core/safetensors.js';
 import { parseMessage } from '#core/schema.js';
 import { trainingSeed } from '#core/seed.js';
-import { encodeUpdateFile } from '#core/updateFile.js';
+import { emptyUpdateFile } from '#core/updateFile.js';
 import { decodeVersion } from '#core/versionFile.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import type { TrainProgress, TrainResult } from '#trainer/run/messages.js';
 import { checkData, checkTask } from './checkTask.js';
 import type { DataSets } from './dataSets.js';
-import { diskError } from './files.js';
 import type { Log } from './log.js';
 import type { ModelCache } from './modelCache.js';
 import { checkPolicy } from './policy.js';
@@ -25,6 +22,7 @@ import type { RunnerKey } from './runnerKey.js';
 import type { SignedWork } from './signedWork.js';
 import type { StackClient } from './stackClient.js';
 import type { Trainer } from './trainer.js';
+import { readWeights, writeWeights } from './weightFiles.js';
 
 /** What training a task needs; everything is handed in. */
 export interface TrainParts {
@@ -116,28 +114,35 @@ async function makeUpdate(
   const attempt = await mkdtemp(join(folder, ATTEMPT));
   const files = { weights: join(attempt, 'weights.safetensors'), out: join(attempt, 'trained.safetensors') };
   const began = performance.now();
-  await writeScratch(files.weights, floatFile(base.layout, dequantiseModel(base.layout, base.params)));
+  await writeWeights(files.weights, base.layout, base.params);
   const result = await train(
     parts,
     task,
     { graph: graph.path, data: data.path, throttle, ...files },
     control,
   );
-  const local = floatsOf(base.layout, await readFile(files.out));
-  const { delta, saturated } = encodeUpdate(base.layout, local, base.params);
+  const local = await readWeights(files.out, base.layout);
+  const { dimension } = base.layout;
+  const { file: update, delta } = emptyUpdateFile({
+    job,
+    round,
+    runner: key.address,
+    ring: 'i32',
+    dimension,
+  });
+  const { saturated } = encodeUpdate(base.layout, local, base.params, delta);
   if (saturated > task.spec.participants.allowSaturated)
     refuse(
       'UPDATE_SATURATED',
       `${saturated} values of the update do not fit into 32 bits; the job allows ${task.spec.participants.allowSaturated}.`,
     );
 
-  const update = encodeUpdateFile({ job, round, runner: key.address, ring: 'i32', sections: { delta } });
   const statement = {
     job,
     round,
     openHash: task.opening.openHash,
     updateRoot: toHex(valuesRoot(sha256, LEAF.update, delta)) as Sha256Hex,
-    dimension: base.layout.dimension,
+    dimension,
     samples: data.contract.samples,
     steps: result.steps,
   };
@@ -210,43 +215,7 @@ async function ownersPolicy({ home, log }: TrainParts) {
   }
 }
 
-function floatFile(layout: Layout, floats: Float32Array): Uint8Array {
-  return encodeSafetensors(
-    layout.tensors.map((tensor) => ({
-      name: tensor.name,
-      dtype: 'F32' as const,
-      shape: tensor.shape,
-      data: bytesOf(valuesOf(floats, tensor)),
-    })),
-  );
-}
-
-/** Trained weights in the order of the vector. @throws FORMAT_INVALID unless the file has just the layout's tensors */
-function floatsOf(layout: Layout, file: Uint8Array): Float32Array {
-  const { tensors } = decodeSafetensors(file);
-  const floats = new Float32Array(layout.dimension);
-  for (const tensor of layout.tensors) {
-    const trained = tensors.get(tensor.name);
-    if (!trained || trained.dtype !== 'F32' || trained.data.length !== 4 * tensor.size)
-      throw new RoundtableError(
-        'FORMAT_INVALID',
-        `Training gave no tensor ${tensor.name} of ${tensor.size} float32 values.`,
-      );
-    bytesOf(valuesOf(floats, tensor)).set(trained.data);
-  }
-  return floats;
-}
-
 async function removeAttempts(folder: string): Promise<void> {
   for (const name of await readdir(folder))
     if (name.startsWith(ATTEMPT)) await rm(join(folder, name), { recursive: true, force: true });
-}
-
-/** A file that only this attempt reads: it needs no sync. */
-async function writeScratch(path: string, data: Uint8Array): Promise<void> {
-  try {
-    await writeFile(path, data);
-  } catch (error) {
-    throw diskError(error, path);
-  }
 }

@@ -42,9 +42,11 @@ export function demoData(contract: string, folder: string): DemoData {
 /**
  * Shows what absence costs: the last runner's process is stopped while round 1 is added up, and started again
  * while round 3 collects, so that it is off in rounds 2 and 3. Call it with every view of a round.
+ * @param hold pauses the job until the runner is back: a process may need longer to start than a round takes
  */
 export function absentRunner(
   stack: Pick<LocalStack, 'runners' | 'startRunner' | 'stopRunner'>,
+  hold: (signal: 'pause' | 'resume') => Promise<void>,
   onError: (error: unknown) => void,
 ): (round: RoundView) => void {
   const name = stack.runners.at(-1)?.name;
@@ -57,7 +59,9 @@ export function absentRunner(
       stack.stopRunner(name).catch(onError);
     } else if (state === 'gone' && (round > 3 || (round === 3 && phase !== 'selecting'))) {
       state = 'back';
-      stack.startRunner(name).catch(onError);
+      Promise.all([hold('pause'), stack.startRunner(name)])
+        .finally(() => hold('resume'))
+        .catch(onError);
     }
   };
 }

@@ -60,7 +60,17 @@ export interface StackOptions {
   holdRunners?: boolean;
 }
 
-const portNames = ['dynamodb', 's3', 'sqs', 'chain', 'gateway', 'temporal', 'temporalHttp', 'temporalUi', 'api'] as const;
+const portNames = [
+  'dynamodb',
+  's3',
+  'sqs',
+  'chain',
+  'gateway',
+  'temporal',
+  'temporalHttp',
+  'temporalUi',
+  'api',
+] as const;
 export type PortName = (typeof portNames)[number];
 
 /** A whole stack on this machine: one member's, with the runners of the demo consortium. */
@@ -187,7 +197,11 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
 function forget(stateDir: string): void {
   const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json'];
   const folders = ['keys', 'runners', 'arweave', 's3', 'scratch', 'logs', 'triggers'];
-  const databases = ['dynamodb.sqlite', 'temporal.sqlite'].flatMap((name) => [name, `${name}-wal`, `${name}-shm`]);
+  const databases = ['dynamodb.sqlite', 'temporal.sqlite'].flatMap((name) => [
+    name,
+    `${name}-wal`,
+    `${name}-shm`,
+  ]);
   const names = files.concat(folders, databases);
   for (const name of names) rmSync(join(stateDir, name), { recursive: true, force: true });
 }

@@ -15,8 +15,15 @@ export async function prepareStores(
       secretAccessKey: environment['AWS_SECRET_ACCESS_KEY'] ?? '',
     },
   };
-  const dynamodb = new DynamoDBClient({ ...common, endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] ?? '' });
-  const s3 = new S3Client({ ...common, endpoint: environment['AWS_ENDPOINT_URL_S3'] ?? '', forcePathStyle: true });
+  const dynamodb = new DynamoDBClient({
+    ...common,
+    endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] ?? '',
+  });
+  const s3 = new S3Client({
+    ...common,
+    endpoint: environment['AWS_ENDPOINT_URL_S3'] ?? '',
+    forcePathStyle: true,
+  });
   await Promise.all([
     ensureTable({ table: names.table, client: dynamodb }),
     ensureBucket({ bucket: names.bucket, client: s3 }),

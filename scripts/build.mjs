@@ -16,9 +16,23 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
 const pkg = JSON.parse(readFileSync('package.json', 'utf8'));
 
-const sources = ['core', 'contracts', 'services', 'trainer', 'audit', 'workflows', 'functions', 'gpu-runner', 'local', 'cli', 'bench'];
+const sources = [
+  'core',
+  'contracts',
+  'services',
+  'trainer',
+  'audit',
+  'workflows',
+  'functions',
+  'gpu-runner',
+  'local',
+  'cli',
+  'bench',
+];
 const files = sources.flatMap((folder) =>
-  existsSync(folder) ? readdirSync(folder, { recursive: true }).map((name) => join(folder, String(name))) : [],
+  existsSync(folder)
+    ? readdirSync(folder, { recursive: true }).map((name) => join(folder, String(name)))
+    : [],
 );
 
 const common = {
@@ -31,7 +45,9 @@ const common = {
   define: { ROUNDTABLE_VERSION: JSON.stringify(pkg.version) },
 };
 /** Bundled CommonJS dependencies call require for Node's own modules; ESM output has none unless we give it one. */
-const requireShim = { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" };
+const requireShim = {
+  js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+};
 
 const processes = Object.fromEntries(
   files
@@ -73,7 +89,11 @@ async function bundleWorkflows() {
   for (const file of files.filter((name) => /^(core|workflows)\/.*\.ts$/.test(name)).sort())
     hash.update(file).update(readFileSync(file));
   const stamp = hash.digest('hex');
-  if (existsSync('dist/workflow-bundle.stamp') && readFileSync('dist/workflow-bundle.stamp', 'utf8') === stamp) return;
+  if (
+    existsSync('dist/workflow-bundle.stamp') &&
+    readFileSync('dist/workflow-bundle.stamp', 'utf8') === stamp
+  )
+    return;
   const { bundleWorkflowCode } = await import('@temporalio/worker');
   const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
   const { code } = await bundleWorkflowCode({ workflowsPath: entry, logger: quiet });
@@ -86,7 +106,9 @@ function writeRunnerPackage() {
   const imported = new Set();
   for (const name of Object.keys(runner)) {
     const code = readFileSync(`dist/runner/${name}.js`, 'utf8');
-    for (const [, specifier] of code.matchAll(/(?:from|import)\s*\(?["']((?:@[^/"']+\/)?[^./"'@:][^/"':]*)[^"':]*["']/g))
+    for (const [, specifier] of code.matchAll(
+      /(?:from|import)\s*\(?["']((?:@[^/"']+\/)?[^./"'@:][^/"':]*)[^"':]*["']/g,
+    ))
       if (pkg.dependencies[specifier]) imported.add(specifier);
   }
   const dependencies = Object.fromEntries([...imported].sort().map((name) => [name, pkg.dependencies[name]]));

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import prettier from 'prettier';
+import { format, resolveConfig } from 'prettier';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
@@ -15,7 +15,7 @@ await print('docs/errors.md', errorsPage(readFileSync('core/errorCodes.ts', 'utf
 await print('docs/job.schema.json', jobSchema());
 
 async function print(path, text) {
-  const formatted = await prettier.format(text, { ...(await prettier.resolveConfig(path)), filepath: path });
+  const formatted = await format(text, { ...(await resolveConfig(path)), filepath: path });
   if (!process.argv.includes('--check')) return writeFileSync(path, formatted);
   if (existsSync(path) && readFileSync(path, 'utf8') === formatted) return;
   console.error(`${path} is not current; run: node scripts/make-docs.mjs`);

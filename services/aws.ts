@@ -31,7 +31,8 @@ const overloaded = new Set([
 ]);
 
 function isOutage(error: unknown): boolean {
-  if (!(error instanceof Error) || isRoundtableError(error) || error.name === 'CredentialsProviderError') return false;
+  if (!(error instanceof Error) || isRoundtableError(error) || error.name === 'CredentialsProviderError')
+    return false;
   // What went out carries metadata; without a status, nothing came back.
   if (!('$metadata' in error)) return false;
   const { httpStatusCode } = error.$metadata as { httpStatusCode?: number };

@@ -25,6 +25,9 @@ export interface Collected {
   missing: MissingRunner[];
 }
 
+/** Fast rounds are not held up by telling every arrival. */
+const REPORT_MS = 250;
+
 type Answer = { update: TrainUpdate } | { code: MissingCode; reason: string };
 type Outcome = { update: TrainUpdate; after: number } | { code: MissingCode; reason: string };
 
@@ -52,33 +55,41 @@ export async function collectUpdates(
   void scope.run(async () => {
     for (const runner of runners)
       void ask(input, selection, runner).then((outcome) => {
-        if (open) outcomes.set(runner, 'update' in outcome ? { ...outcome, after: Date.now() - started } : outcome);
+        if (open)
+          outcomes.set(runner, 'update' in outcome ? { ...outcome, after: Date.now() - started } : outcome);
       });
   });
 
   let reported = -1;
+  let reportAt = 0;
   const progress = async () => {
-    if (reported === outcomes.size) return;
+    if (reported === outcomes.size || Date.now() < reportAt) return;
     reported = outcomes.size;
+    reportAt = Date.now() + REPORT_MS;
     await report(view(runners, outcomes), [...selection.missing, ...missingOf(runners, outcomes)]);
   };
   const until = async (done: () => boolean, time: number) => {
     while (!done() && Date.now() < time) {
       await progress();
       const seen = outcomes.size;
-      await condition(() => done() || outcomes.size > seen, Math.max(1, time - Date.now()));
+      const next = reported < seen ? Math.min(time, reportAt) : time;
+      await condition(() => done() || outcomes.size > seen, Math.max(1, next - Date.now()));
     }
   };
 
   await until(() => enough() || settled(), deadline);
-  if (!settled() && enough()) await until(settled, Math.min(deadline, started + grace(arrived(), rules.graceFactor)));
+  if (!settled() && enough())
+    await until(settled, Math.min(deadline, started + grace(arrived(), rules.graceFactor)));
   open = false;
   scope.cancel();
 
   const waited = ((Date.now() - started) / 1000).toFixed(1);
   for (const runner of runners)
     if (!outcomes.has(runner))
-      outcomes.set(runner, { code: 'late', reason: `no update within ${waited} s; the round went on without it` });
+      outcomes.set(runner, {
+        code: 'late',
+        reason: `no update within ${waited} s; the round went on without it`,
+      });
   const missing = [...selection.missing, ...missingOf(runners, outcomes)];
   const updates = runners.flatMap((runner) => {
     const outcome = outcomes.get(runner);
@@ -95,7 +106,9 @@ export async function collectUpdates(
 
 /** A slow runner has until `factor` times the median of those who made the quorum, counted from the start. */
 function grace(arrived: readonly Outcome[], factor: number): number {
-  const times = arrived.flatMap((outcome) => ('after' in outcome ? [outcome.after] : [])).sort((a, b) => a - b);
+  const times = arrived
+    .flatMap((outcome) => ('after' in outcome ? [outcome.after] : []))
+    .sort((a, b) => a - b);
   return factor * (times[Math.floor((times.length - 1) / 2)] ?? 0);
 }
 
@@ -121,8 +134,10 @@ async function ask(input: RoundInput, selection: Selection, runner: `0x${string}
       model: input.base,
       spec: prepared.spec,
     });
-    if (answer.kind === 'refused') return { code: 'refused', reason: `${answer.code}: ${answer.reason}` };
-    if (answer.runner !== runner) return { code: 'rejected', reason: `the answer names another runner, ${answer.runner}` };
+    if (answer.kind === 'refused')
+      return { code: 'refused', reason: clipped(`${answer.code}: ${answer.reason}`) };
+    if (answer.runner !== runner)
+      return { code: 'rejected', reason: `the answer names another runner, ${answer.runner}` };
     await coordinator.admitUpdate({ prepared, opening: selection.opening, update: answer });
     return { update: answer };
   } catch (error) {
@@ -132,11 +147,14 @@ async function ask(input: RoundInput, selection: Selection, runner: `0x${string}
 
 function failure(error: unknown): Answer {
   const problem = problemOf(error);
-  if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: problem.message };
+  if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: clipped(problem.message) };
   if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure)
     return { code: 'lost', reason: 'it took the task or was asked, and did not answer before the deadline' };
-  return { code: 'failed', reason: `${problem.code}: ${problem.message}`.slice(0, 900) };
+  return { code: 'failed', reason: clipped(`${problem.code}: ${problem.message}`) };
 }
+
+/** What a runner says is its own words, however many. */
+const clipped = (text: string): string => text.slice(0, 900);
 
 function view(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, Outcome>): ParticipantView[] {
   return runners.map((runner) => {
@@ -155,7 +173,10 @@ function view(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, O
   });
 }
 
-function missingOf(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, Outcome>): MissingRunner[] {
+function missingOf(
+  runners: readonly `0x${string}`[],
+  outcomes: ReadonlyMap<string, Outcome>,
+): MissingRunner[] {
   return runners.flatMap((runner) => {
     const outcome = outcomes.get(runner);
     return outcome && 'code' in outcome ? [{ runner, code: outcome.code, reason: outcome.reason }] : [];

@@ -27,6 +27,7 @@ export const cancelSignal = defineSignal(signalNames.cancel);
 export async function trainingJob(input: JobInput): Promise<void> {
   let paused = input.progress?.paused ?? false;
   let cancelled = false;
+  const stopped = () => cancelled;
   const rounds = new CancellationScope();
   setHandler(pauseSignal, () => void (paused = true));
   setHandler(resumeSignal, () => void (paused = false));
@@ -48,10 +49,10 @@ export async function trainingJob(input: JobInput): Promise<void> {
 
   try {
     await rounds.run(async () => {
-      while (progress.round < prepared.spec.rounds && !cancelled) {
+      while (progress.round < prepared.spec.rounds && !stopped()) {
         if (paused) {
           await project('paused');
-          await condition(() => !paused || cancelled);
+          await condition(() => !paused || stopped());
           continue;
         }
         await project('running');

@@ -50,7 +50,18 @@ const sender = createSender({ chain, wallet, intents: table.intents });
 Runtime.install({
   shutdownSignals: [],
   logger: {
-    log: (level, message, meta) => log[level === 'TRACE' ? 'trace' : level === 'DEBUG' ? 'debug' : level === 'INFO' ? 'info' : level === 'WARN' ? 'warn' : 'error'](meta ?? {}, message),
+    log: (level, message, meta) =>
+      log[
+        level === 'TRACE'
+          ? 'trace'
+          : level === 'DEBUG'
+            ? 'debug'
+            : level === 'INFO'
+              ? 'info'
+              : level === 'WARN'
+                ? 'warn'
+                : 'error'
+      ](meta ?? {}, message),
     trace: (message, meta) => log.trace(meta ?? {}, message),
     debug: (message, meta) => log.debug(meta ?? {}, message),
     info: (message, meta) => log.info(meta ?? {}, message),

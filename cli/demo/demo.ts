@@ -1,5 +1,5 @@
 /** The demo: a job on the local consortium, from a signed webhook to everybody's claim. */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { finalJobStates, type JobView, type VersionView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
@@ -71,12 +71,19 @@ export async function runDemo(
   const problems: string[] = [];
   const failed = (error: unknown) =>
     void problems.push(error instanceof Error ? error.message : String(error));
-  const watchAbsent = stack ? absentRunner(stack, failed) : () => undefined;
   const open = (await api.jobs()).find(
     ({ spec, state }) => spec.name === source.job.name && !finalJobStates.includes(state),
   );
-  if (open) emit({ type: 'note', text: `job ${open.job.slice(0, 12)} is open; it goes on` });
+  if (open) {
+    emit({ type: 'note', text: `job ${open.job.slice(0, 12)} is open; it goes on` });
+    // It may have been paused, by a person or by a demo that was killed while it waited for a runner.
+    await signalUnlessEnded(api, open.job, 'resume');
+  }
   const id = open?.job ?? (await startByWebhook(context, api, options));
+  const watchAbsent =
+    stack && !open
+      ? absentRunner(stack, (signal) => signalUnlessEnded(api, id, signal), failed)
+      : () => undefined;
   const ended = await followJob(
     api,
     id,
@@ -95,9 +102,17 @@ export async function runDemo(
   return { job, report, versions, problems: [...problems, ...reportProblems({ job, report })] };
 }
 
+async function signalUnlessEnded(api: Api, job: string, signal: 'pause' | 'resume'): Promise<void> {
+  try {
+    await api.signal(job, signal);
+  } catch (error) {
+    if (!isRoundtableError(error, 'CONFLICT')) throw error;
+  }
+}
+
 /** Reads the job file of a demo. @throws as readJobFile */
 export function demoJob(context: Context, file: string | undefined): JobSource {
-  return readJobFile(file === undefined ? demoJobFile : join(context.folder, file));
+  return readJobFile(file === undefined ? demoJobFile : resolve(context.folder, file));
 }
 
 async function startByWebhook(
@@ -156,7 +171,10 @@ async function gatherReport(context: Context, api: Api, job: JobView): Promise<R
   try {
     const [rounds, runners, credits] = await Promise.all([api.rounds(job.job), api.runners(), api.credits()]);
     const standings = await rewardStandings({ ...record, hash: sha256 }, stack.coordinator, credits);
-    const rewards = standings.map((standing) => ({ ...standing, runner: standing.account }));
+    const order = stack.runners.map(({ runner }) => runner);
+    const rewards = standings
+      .map((standing) => ({ ...standing, runner: standing.account }))
+      .sort((a, b) => order.indexOf(a.runner) - order.indexOf(b.runner));
     return buildReport({ job, rounds, runners, rewards, stack });
   } finally {
     record.chain.close();

@@ -1,3 +1,4 @@
+import { finalJobStates, type JobView } from '#core/views.js';
 import { count, seconds, tokens } from '../terminal/format.js';
 import { flow, padEnd, short, wrap } from '../terminal/text.js';
 import { glyphs, paint, type Theme } from '../terminal/theme.js';
@@ -107,20 +108,21 @@ export function liveRegion(theme: Theme, state: ProgressState, now: number): str
       2,
     );
   }
-  if (state.starting.size > 0)
-    return flow(
-      theme,
-      [`${paint(theme, 'cyan', spinner)} starting ${[...state.starting.keys()].join(', ')}`],
-      2,
-    ).map((line) => line);
-  if (state.round && state.job) return currentRound(theme, state.job, state.round, state.runners, now);
-  if (state.job && !['done', 'failed', 'cancelled'].includes(state.job.state))
-    return [`${paint(theme, 'cyan', spinner)} ${paint(theme, 'dim', waitText(state.job.state))}`];
-  return [];
+  const starting = [...state.starting.keys()];
+  return [
+    ...wrap(starting.length === 0 ? '' : `starting ${starting.join(', ')}`, theme.columns - 4)
+      .filter((line) => line !== '')
+      .map((line, i) => `  ${i === 0 ? paint(theme, 'cyan', spinner) : ' '} ${line}`),
+    ...(state.round && state.job ? currentRound(theme, state.job, state.round, state.runners, now) : []),
+    ...(state.round || !state.job || finalJobStates.includes(state.job.state)
+      ? []
+      : [`${paint(theme, 'cyan', spinner)} ${paint(theme, 'dim', waitText(state.job))}`]),
+  ];
 }
 
-function waitText(state: string): string {
-  return state === 'running' ? 'between rounds' : state;
+function waitText({ state, round }: JobView): string {
+  if (state !== 'running') return state;
+  return round === 0 ? 'preparing the model' : 'between rounds';
 }
 
 function frames(theme: Theme): readonly string[] {

@@ -32,7 +32,7 @@ export function lineageLines(theme: Theme, versions: readonly VersionView[]): st
       paint(
         theme,
         'dim',
-        `archive ${theme.columns >= 100 ? version.archive.model : short(theme, version.archive.model, 8, 4)}`,
+        `archive ${theme.columns >= 110 ? version.archive.model : short(theme, version.archive.model, 8, 4)}`,
       ),
     ];
     const [first = '', ...more] = flow({ ...theme, columns: theme.columns - gutter.length - 4 }, facts, 0);

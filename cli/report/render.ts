@@ -6,6 +6,9 @@ import { lineageLines } from './lineage.js';
 import { accuracyPlot } from './plot.js';
 import type { Report } from './report.js';
 
+/** So many versions are shown; `model lineage` shows all. */
+const mostVersions = 12;
+
 /** The report as a person reads it at the end of a job. */
 export function renderReport(
   theme: Theme,
@@ -23,8 +26,8 @@ export function renderReport(
     ...summary(theme, job, report),
     '',
     ...section(theme, 'Accuracy on held-out data', accuracyLines(theme, job, report)),
-    ...section(theme, `Lineage of ${job.spec.name}`, lineageLines(theme, versions)),
-    ...section(theme, 'Rewards', rewardLines(theme, report)),
+    ...section(theme, `Lineage of ${job.spec.name}`, newestVersions(theme, versions)),
+    ...section(theme, 'Rewards over all jobs', rewardLines(theme, report)),
     ...(problems.length === 0
       ? []
       : section(
@@ -85,6 +88,15 @@ function accuracyLines(theme: Theme, job: JobView, report: Report): string[] {
   );
   if (points.length > 0) return accuracyPlot(theme, points);
   return job.spec.evaluation ? [] : ['  The job names no held-out data, so accuracy was not measured.'];
+}
+
+function newestVersions(theme: Theme, versions: readonly VersionView[]): string[] {
+  const newest = [...versions]
+    .sort((a, b) => b.number - a.number || b.round - a.round)
+    .slice(0, mostVersions);
+  const older = versions.length - newest.length;
+  const rest = older === 0 ? [] : [paint(theme, 'dim', `  and ${older} older: roundtable model lineage`)];
+  return [...lineageLines(theme, newest), ...rest];
 }
 
 function rewardLines(theme: Theme, report: Report): string[] {

@@ -111,7 +111,7 @@ export function reportProblems({ job, report: made }: { job: JobView; report: Re
   return [
     ...(job.state === 'done'
       ? []
-      : [`The job is ${job.state}${job.problem ? `: ${job.problem.code}: ${job.problem.message}` : ''}.`]),
+      : [`The job is ${job.state}${job.problem ? ` (${job.problem.code}): ${job.problem.message}` : '.'}`]),
     ...(made.rounds.length === job.spec.rounds
       ? []
       : [`${made.rounds.length} of ${job.spec.rounds} rounds were run.`]),

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { addVerb, CheckFailed } from '../command.js';
+import { relative, resolve } from 'node:path';
+import { addVerb, CheckFailed, type Context } from '../command.js';
 import { demoJob, runDemo, startDemoStack } from '../demo/demo.js';
 import { nextCommands, renderReport } from '../report/render.js';
 import type { Verb } from '../run.js';
@@ -35,7 +35,7 @@ export const demoVerb: Verb = (program, does) => {
           context.print({ type: 'report', ...result }, () =>
             renderReport(context.terminal.theme(), {
               ...result,
-              next: nextCommands(result.report, 'npx roundtable'),
+              next: nextCommands(result.report, commandOf(context)),
             }),
           );
           if (options.report !== undefined)
@@ -59,3 +59,10 @@ export const demoVerb: Verb = (program, does) => {
       }),
     );
 };
+
+/** How this person calls the command line for the stack that was shown. */
+function commandOf({ state, folder }: Context): string {
+  if (state === resolve(folder, '.roundtable')) return 'npx roundtable';
+  const path = relative(folder, state);
+  return `npx roundtable --state ${path !== '' && path.length < state.length ? path : state}`;
+}

@@ -90,7 +90,10 @@ class Network {
 
   encode(input: string, sample: readonly number[], classes: number): Uint8Array {
     const inputs = [valueInfo(input, ['batch', ...sample])];
-    return encodeModel(this.#builder.graph('main_graph', inputs, [valueInfo('logits', ['batch', classes])]), 18);
+    return encodeModel(
+      this.#builder.graph('main_graph', inputs, [valueInfo('logits', ['batch', classes])]),
+      18,
+    );
   }
 
   #parameter(name: string, shape: readonly number[], fanIn: number): string {

@@ -1,13 +1,21 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { RoundtableError } from '#core/errors.js';
+import type { Sha256Hex } from '#core/hex.js';
 import { uploadAnswer, uploadRequest } from '#core/messages.js';
 import { hash32 } from '#core/schema.js';
 import type { ApiParts } from './app.js';
+import { cached } from './cached.js';
 import { addEndpoint } from './endpoint.js';
 
 /** Transfers go straight to the store, by presigned URLs; the API never carries the bytes. */
 export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
   const { artifacts } = parts;
+  // The runners of a round all ask for the same version at once.
+  const locate = cached(async (sha256: Sha256Hex) => {
+    if (!(await artifacts.has(sha256)))
+      throw new RoundtableError('NOT_FOUND', `There is no artifact ${sha256}.`);
+    return artifacts.presignGet(sha256);
+  });
 
   addEndpoint(
     app,
@@ -37,9 +45,7 @@ export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
       status: 307,
     },
     async ({ params: { sha256 } }) => {
-      if (!(await artifacts.has(sha256)))
-        throw new RoundtableError('NOT_FOUND', `There is no artifact ${sha256}.`);
-      const location = await artifacts.presignGet(sha256);
+      const location = await locate(sha256);
       return new Response(null, { status: 307, headers: { location } });
     },
   );

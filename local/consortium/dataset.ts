@@ -72,15 +72,23 @@ export function decodeDataset(bytes: Uint8Array, what: string): Dataset {
   const x = tensors.get('x');
   const y = tensors.get('y');
   const [samples, ...shape] = x?.shape ?? [];
-  if (!x || !y || samples === undefined || samples !== y.shape[0] || y.shape.length !== 1 || shape.length === 0)
+  if (
+    !x ||
+    !y ||
+    samples === undefined ||
+    samples !== y.shape[0] ||
+    y.shape.length !== 1 ||
+    shape.length === 0
+  )
     throw new RoundtableError(
       'INVALID_INPUT',
       `${what} needs a tensor x of shape [N, …] and a tensor y of shape [N]; it has ` +
-        ([...tensors].map(([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`).join(', ') || 'none') +
+        ([...tensors]
+          .map(([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`)
+          .join(', ') || 'none') +
         '.',
     );
-  const labels =
-    y.dtype === 'U8' ? y.data : y.dtype === 'I32' ? new Int32Array(aligned(y.data)) : undefined;
+  const labels = y.dtype === 'U8' ? y.data : y.dtype === 'I32' ? new Int32Array(aligned(y.data)) : undefined;
   const values =
     x.dtype === 'F32'
       ? new Float32Array(aligned(x.data))

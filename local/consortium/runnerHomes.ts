@@ -43,7 +43,9 @@ export async function dealData(
   name: string,
   load: () => Dataset,
 ): Promise<void> {
-  const files = runners.map((runner) => join(runnerHome(stateDir, runner.name), 'data', `${name}.safetensors`));
+  const files = runners.map((runner) =>
+    join(runnerHome(stateDir, runner.name), 'data', `${name}.safetensors`),
+  );
   if (files.every((file) => existsSync(file))) return;
   const shares = labelShards(load(), runners.length);
   for (const [index, file] of files.entries()) {

@@ -1,17 +1,15 @@
 /** A small honest history on a real chain: one job, three runners, rounds closed and paid; and ways to falsify it. */
-import { Wallet, id, keccak256, toUtf8Bytes } from 'ethers';
+import { id, type Wallet } from 'ethers';
 import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
 import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
-import { updateDomain, updateTypes } from '#core/eip712.js';
 import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
-import { jobSpec, type JobSpec } from '#core/jobSpec.js';
 import { createLayout, quantiseModel, stepsHash } from '#core/layout.js';
 import { manifestHash, type EpochManifest, type ManifestHeader, type RoundManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
-import { apportion, epochTree, roundBudget } from '#core/rewards.js';
-import { fedAvg } from '#core/step.js';
+import { apportion, roundBudget } from '#core/rewards.js';
+import { fedAvg, fedAvgM } from '#core/step.js';
 import { ExactSum } from '#core/sum.js';
 import { encodeUpdateFile } from '#core/updateFile.js';
 import { encodeVersion } from '#core/versionFile.js';
@@ -19,6 +17,10 @@ import { weightOf, weightShift } from '#core/weights.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
+import { publishEpoch } from './epoch.js';
+import { archiveOf, type MemoryArchive } from './memoryArchive.js';
+import { rounds, specOf } from './spec.js';
+import { runnerWallets, signUpdate, type Sign } from './signing.js';
 import { mlp } from '../../examples/mnist/models.js';
 
 type Round = RoundManifest['hashed'];
@@ -27,59 +29,13 @@ type Round = RoundManifest['hashed'];
 export interface Falsification {
   /** The new parameters, before they are committed to. */
   params?: (params: Int32Array) => void;
+  /** The server's momentum, likewise. */
+  velocity?: (velocity: Int32Array) => void;
   /** The headers, before the tree over them is built. */
   headers?: (headers: ManifestHeader[], sign: Sign) => Promise<ManifestHeader[]> | ManifestHeader[];
   /** The hashed part of the manifest, before it is hashed. */
   manifest?: (manifest: Round) => void;
   epoch?: (manifest: EpochManifest['hashed']) => void;
-}
-
-type Statement = {
-  round: number;
-  updateRoot: Hex;
-  samples: number;
-  job?: Hex;
-  chainId?: number;
-  by?: Wallet;
-};
-export type Sign = (runner: Hex, statement: Statement) => Promise<Hex>;
-
-/** Archived bytes by id; `corrupt` lets a test change them. */
-export class MemoryArchive {
-  readonly #files = new Map<string, { data: Uint8Array; tags: Record<string, string> }>();
-
-  put(data: Uint8Array, tags: Record<string, string> = {}): string {
-    const archived = Buffer.from(fromHex(sha256Hex(data))).toString('base64url');
-    this.#files.set(archived, { data, tags });
-    return archived;
-  }
-
-  get(archived: string): Promise<Uint8Array> {
-    const file = this.#files.get(archived);
-    return file
-      ? Promise.resolve(file.data)
-      : Promise.reject(new Error(`nothing is archived under ${archived}`));
-  }
-
-  find(tags: Record<string, string>) {
-    const records = [...this.#files].filter(([, file]) =>
-      Object.entries(tags).every(([key, value]) => file.tags[key] === value),
-    );
-    return Promise.resolve(
-      records.map(([found, file]) => ({
-        id: found,
-        owner: '',
-        size: file.data.length,
-        tags: file.tags,
-        block: null,
-      })),
-    );
-  }
-
-  corrupt(archived: string, change: (data: Uint8Array) => Uint8Array): void {
-    const file = this.#files.get(archived);
-    if (file) this.#files.set(archived, { ...file, data: change(file.data) });
-  }
 }
 
 export interface History {
@@ -94,12 +50,7 @@ export interface History {
   runners: Wallet[];
 }
 
-const rounds = 2;
 const samples = [100, 60, 40];
-export const runnerWallets = [1, 2, 3]
-  .map((n) => new Wallet(keccak256(toUtf8Bytes(`audit runner ${n}`))))
-  .sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
-
 /** Makes the founder's member a coordinator that can pay; once per chain. */
 export async function prepareCoordinator(stack: ChainStack): Promise<void> {
   const { calls, deployment, founder, member } = stack;
@@ -113,11 +64,12 @@ export async function writeHistory(
   stack: ChainStack,
   name: string,
   falsify: Falsification = {},
+  rule: 'fedavg' | 'fedavgm' = 'fedavg',
 ): Promise<History> {
   const { calls, deployment, chain } = stack;
   const sender = stack.sender(stack.member);
   const payer = addressOf(stack.member);
-  const archive = new MemoryArchive();
+  const archive = archiveOf(stack);
   const archived: Record<string, string> = {};
   const updates = new Map<Hex, Uint8Array>();
   const job = id(name) as Hex;
@@ -128,21 +80,22 @@ export async function writeHistory(
 
   const onnx = mlp([4, 5, 3]);
   const model = readModel(onnx);
-  const spec = specOf(sha256Hex(onnx));
+  const spec = specOf(sha256Hex(onnx), rule);
   const specHash = hashJson(sha256, spec);
   const layout = createLayout(model.weights);
   let params = quantiseModel(layout, model.weights);
-  const hashesOf = (values: Int32Array) => {
+  const hashesOf = (values: Int32Array, state: Int32Array | null) => {
     const hashes = {
       graphHash: sha256Hex(model.graph),
       paramsRoot: toHex(valuesRoot(sha256, LEAF.params, values)),
       stepsHash: stepsHash(sha256, layout),
-      stateRoot: ZERO_HASH,
+      stateRoot: state ? toHex(valuesRoot(sha256, LEAF.state, state)) : ZERO_HASH,
     };
     const { graphHash: graph, ...rest } = hashes;
     return { versionId: versionId(sha256, hashes), graph, ...rest };
   };
-  let version = hashesOf(params);
+  let velocity: Int32Array | null = null;
+  let version = hashesOf(params, null);
   const files = {
     sha256: sha256Hex(encodeVersion(layout, params)),
     archive: keep('model 0', encodeVersion(layout, params)),
@@ -228,10 +181,17 @@ export async function writeHistory(
       deltas,
       headers.map(({ weight }) => weight),
     );
-    params = fedAvg(params, sum.values, sum.weight, { numerator: 1, denominator: 1 });
+    if (spec.aggregation.rule === 'fedavg')
+      params = fedAvg(params, sum.values, sum.weight, spec.aggregation.rate);
+    else {
+      const { rate, momentum } = spec.aggregation;
+      const before: Int32Array = velocity ?? new Int32Array(params.length);
+      ({ params, velocity } = fedAvgM(params, before, sum.values, sum.weight, rate, momentum));
+      wrong.velocity?.(velocity);
+    }
     wrong.params?.(params);
     const base = version;
-    version = hashesOf(params);
+    version = hashesOf(params, velocity);
     if (wrong.headers) headers = await wrong.headers(headers, sign);
     const sumRoots = [[toHex(valuesRoot(sha256, LEAF.sum, sum.values))]];
     const rootHeader = rootOf(headers, sumRoots);
@@ -239,6 +199,7 @@ export async function writeHistory(
     const budget = roundBudget(BigInt(spec.rewards.budget), rounds, round);
     const amounts = apportion(budget, units);
     const file = encodeVersion(layout, params);
+    const stateFile = velocity && encodeVersion(layout, velocity);
     const manifest: RoundManifest = {
       hashed: {
         kind: 'round',
@@ -262,7 +223,7 @@ export async function writeHistory(
           })),
         },
         model: { sha256: sha256Hex(file), archive: keep(`model ${round}`, file) },
-        state: null,
+        state: stateFile && { sha256: sha256Hex(stateFile), archive: keep(`state ${round}`, stateFile) },
         previousManifest,
       },
       measured: { accuracy: null, loss: null, seconds: {}, runners: [] },
@@ -298,100 +259,11 @@ export async function writeHistory(
     archive,
     domain,
     paid,
-    falsify,
+    falsify: falsify.epoch,
     epoch: (await chain.purse(payer)).latest + 1,
     archived,
   });
   return { job, payer, versions, archive, archived, updates, runners: runnerWallets };
-}
-
-/** The payer's next epoch; a test that needs an honest settlement uses a chain of its own. */
-async function publishEpoch(
-  stack: ChainStack,
-  facts: {
-    name: string;
-    payer: Hex;
-    archive: MemoryArchive;
-    archived: Record<string, string>;
-    domain: Round['domain'];
-    paid: EpochManifest['hashed']['rounds'];
-    falsify: Falsification;
-    epoch: number;
-  },
-): Promise<void> {
-  const { payer, archive, paid, epoch } = facts;
-  if (epoch !== 1) return;
-  const accounts = runnerWallets.map((wallet) => {
-    const deltas = paid.flatMap(({ job, round, shares }) =>
-      shares.flatMap(({ runner, amount }) =>
-        runner === addressOf(wallet) ? [{ job, round, amount: BigInt(amount) }] : [],
-      ),
-    );
-    return {
-      account: addressOf(wallet),
-      cumulative: deltas.reduce((sum, { amount }) => sum + amount, 0n),
-      previous: 0n,
-      deltas,
-    };
-  });
-  const tree = epochTree(sha256, { accounts });
-  const manifest: EpochManifest = {
-    hashed: {
-      kind: 'epoch',
-      protocol: 1,
-      payer,
-      domain: facts.domain,
-      epoch,
-      previousManifest: ZERO_HASH,
-      root: toHex(tree.root),
-      total: String(tree.leaves.reduce((sum, { cumulative }) => sum + cumulative, 0n)),
-      rounds: paid,
-      accounts: tree.leaves.map(({ account, cumulative, previous, deltaRoot }) => ({
-        account,
-        cumulative: String(cumulative),
-        previous: String(previous),
-        deltaRoot: toHex(deltaRoot),
-      })),
-    },
-    measured: {},
-  };
-  facts.falsify.epoch?.(manifest.hashed);
-  const hash = manifestHash(sha256, manifest);
-  facts.archived['epoch'] = archive.put(canonicalBytes(manifest), {
-    'App-Name': 'Roundtable',
-    Kind: 'epoch',
-    'Manifest-Hash': hash,
-  });
-  const { root, total, accounts: leaves } = manifest.hashed;
-  await stack
-    .sender(stack.member)
-    .send(
-      `${facts.name} epoch`,
-      stack.calls.rewards.publish(epoch, root, leaves.length, BigInt(total), hash),
-    );
-}
-
-function signUpdate(
-  runner: Hex,
-  fixed: { job: Hex; domain: Round['domain']; openHash: Hex; dimension: number },
-  { round, updateRoot, samples: count, job, chainId, by }: Statement,
-): Promise<Hex> {
-  const wallet = by ?? runnerWallets.find((candidate) => addressOf(candidate) === runner);
-  if (!wallet) throw new Error(`no key of ${runner}`);
-  const value = {
-    job: job ?? fixed.job,
-    round,
-    openHash: fixed.openHash,
-    updateRoot,
-    dimension: fixed.dimension,
-    samples: count,
-    steps: 10,
-  };
-  return wallet.signTypedData(
-    updateDomain(chainId ?? fixed.domain.chainId, fixed.domain.jobs),
-    updateTypes,
-    value,
-  ) as Promise<Hex>;
 }
 
 /** The root header over whatever headers there are; a list that no tree can be built over keeps any root. */
@@ -409,19 +281,10 @@ function rootOf(headers: readonly ManifestHeader[], sumRoots: readonly (readonly
   }
 }
 
-function specOf(model: Hex): JobSpec {
-  return jobSpec.parse({
-    version: 1,
-    name: 'audited',
-    data: { contract: 'flowers', input: [4], classes: 3 },
-    rounds,
-    start: 'model',
-    model: { sha256: model },
-    evaluation: null,
-    training: { optimizer: { name: 'sgd', lr: 0.1 } },
-    aggregation: { rule: 'fedavg', rate: { numerator: 1, denominator: 1 } },
-    participants: { quorum: 2 },
-    rewards: { budget: '1001' },
-    archive: { recipients: null },
-  });
+/** Takes a unit from the first share and gives it to the second. */
+export function moveUnit(shares: { amount: string }[]): void {
+  const [from, to] = shares;
+  if (!from || !to) return;
+  from.amount = String(BigInt(from.amount) - 1n);
+  to.amount = String(BigInt(to.amount) + 1n);
 }

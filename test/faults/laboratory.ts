@@ -52,7 +52,10 @@ const rounds = 3;
  * A stack of its own for one scenario: a tiny job over all four runners, faults at their points, then everybody
  * claims, twice. With the keys of an earlier scenario the same job must come to the same bits.
  */
-export async function runScenario(options: { faults: readonly Fault[]; keys?: string }): Promise<Outcome & { state: string }> {
+export async function runScenario(options: {
+  faults: readonly Fault[];
+  keys?: string;
+}): Promise<Outcome & { state: string }> {
   const state = mkdtempSync(join(tmpdir(), 'roundtable-fault-'));
   if (options.keys) cpSync(join(options.keys, 'keys'), join(state, 'keys'), { recursive: true });
   const stack = await startStack({ stateDir: state, data: [{ name: 'tiny', load: tinyDigits }] });
@@ -81,7 +84,10 @@ export function killPart(name: string): (stack: LocalStack) => void {
 export function killTrainingChild(runner: string): (stack: LocalStack) => void {
   return (stack) => {
     const parent = pidOf(stack, runner);
-    const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').filter(Boolean);
+    const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .filter(Boolean);
     for (const child of children) process.kill(Number(child), 'SIGKILL');
   };
 }
@@ -119,7 +125,11 @@ async function submit(stack: LocalStack, api: Api): Promise<`0x${string}`> {
     participants: { quorum: 'all', deadlineSeconds: 90 },
     rewards: { budget: String(budget) },
   });
-  const spec = toJobSpec(file, { model: { sha256: model }, evaluation: { sha256: evaluation }, recipients: null });
+  const spec = toJobSpec(file, {
+    model: { sha256: model },
+    evaluation: { sha256: evaluation },
+    recipients: null,
+  });
   return (await api.submit({ key: 'fault-laboratory', spec })).job;
 }
 
@@ -168,7 +178,9 @@ async function claimTwice(stack: LocalStack, api: Api): Promise<Record<string, b
         cumulative: BigInt(cumulative),
         previous: BigInt(previous),
         deltas: hashed.rounds.flatMap(({ job, round, shares }) =>
-          shares.filter(({ runner }) => runner === account).map(({ amount }) => ({ job, round, amount: BigInt(amount) })),
+          shares
+            .filter(({ runner }) => runner === account)
+            .map(({ amount }) => ({ job, round, amount: BigInt(amount) })),
         ),
       })),
     });
@@ -178,7 +190,8 @@ async function claimTwice(stack: LocalStack, api: Api): Promise<Record<string, b
     await sendCall(wallet, provider, call);
     await sendCall(wallet, provider, call);
     const paid: Record<string, bigint> = {};
-    for (const { account, amount } of await chain.claims(payer)) paid[account] = (paid[account] ?? 0n) + amount;
+    for (const { account, amount } of await chain.claims(payer))
+      paid[account] = (paid[account] ?? 0n) + amount;
     for (const { address } of stack.runners)
       if ((await chain.balance(address)) !== (paid[address] ?? 0n))
         throw new Error(`${address} holds another amount than it was paid`);

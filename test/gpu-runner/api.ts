@@ -58,9 +58,6 @@ export async function startApi(): Promise<TestApi> {
   const registered = new Set<Hex>();
   const table = openTable({ table: 'roundtable', client: dynamo });
   const artifacts = openArtifacts({ bucket: 'artifacts', client: s3 });
-  const unused = (): never => {
-    throw new Error('the runner has no business here');
-  };
   const app = apiApp({
     table,
     artifacts,
@@ -77,6 +74,10 @@ export async function startApi(): Promise<TestApi> {
   });
 
   let server: ServerType | null = null;
+  const answer = async (request: Request): Promise<Response> => {
+    api.requests.push(`${request.method} ${new URL(request.url).pathname}`);
+    return (await api.fault?.(request)) ?? app.fetch(request);
+  };
   const api: TestApi = {
     url: `http://127.0.0.1:${port}`,
     artifacts,
@@ -85,12 +86,8 @@ export async function startApi(): Promise<TestApi> {
     requests: [],
     fault: null,
     async start() {
-      const fetch = async (request: Request): Promise<Response> => {
-        api.requests.push(`${request.method} ${new URL(request.url).pathname}`);
-        return (await api.fault?.(request)) ?? app.fetch(request);
-      };
       await new Promise<void>((resolve) => {
-        server = serve({ fetch, hostname: '127.0.0.1', port }, () => resolve());
+        server = serve({ fetch: answer, hostname: '127.0.0.1', port }, () => resolve());
       });
     },
     async stop() {
@@ -109,4 +106,8 @@ export async function startApi(): Promise<TestApi> {
     s3.destroy();
   });
   return api;
+}
+
+function unused(): never {
+  throw new Error('the runner has no business here');
 }

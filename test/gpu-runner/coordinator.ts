@@ -63,7 +63,7 @@ export async function ask(
       input: { payloads: [defaultPayloadConverter.toPayload(task)] },
       startToCloseTimeout: { seconds: (options.startSeconds ?? 60) as never },
       scheduleToCloseTimeout: { seconds: 90 as never },
-      heartbeatTimeout: { seconds: (options.heartbeatSeconds ?? 3) as never },
+      heartbeatTimeout: { seconds: (options.heartbeatSeconds ?? 2) as never },
       retryPolicy: {
         initialInterval: { nanos: 200_000_000 },
         backoffCoefficient: 1,
@@ -73,29 +73,24 @@ export async function ask(
   };
   const terminated = new AbortController();
   let cancelling = false;
-  let closed = false;
-  let settle: (outcome: Outcome) => void = () => undefined;
-  const outcome = new Promise<Outcome>((resolve) => (settle = resolve));
+  const { promise: outcome, resolve: settle } = deferred<Outcome>();
 
-  const decide = async (): Promise<void> => {
+  /** One workflow task; true when it was the last. */
+  const decide = async (): Promise<boolean> => {
     const polled = await service.pollWorkflowTaskQueue({ namespace, identity, taskQueue });
-    if (!polled.taskToken || polled.taskToken.length === 0) return;
+    if (!polled.taskToken || polled.taskToken.length === 0) return false;
     const events = polled.history?.events ?? [];
-    const scheduled = events.find(
-      ({ eventType }) => eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
-    );
+    const has = (type: temporal.api.enums.v1.EventType) => events.find(({ eventType }) => eventType === type);
+    const scheduled = has(EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED);
+    const requested = has(EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED);
     const end = events.map(outcomeOf).find((found) => found !== null);
-    const requested = events.some(
-      ({ eventType }) => eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
-    );
     const commands: Command[] = [];
-    if (end) {
-      closed = true;
+    if (end)
       commands.push({
         commandType: CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
         completeWorkflowExecutionCommandAttributes: {},
       });
-    } else if (!scheduled) commands.push(schedule);
+    else if (!scheduled) commands.push(schedule);
     else if (cancelling && !requested)
       commands.push({
         commandType: CommandType.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK,
@@ -108,12 +103,13 @@ export async function ask(
       commands,
     });
     if (end) settle(end);
+    return end !== undefined;
   };
+  const poll = () => connection.withDeadline(Date.now() + 60_000, decide);
   const deciding = (async () => {
-    while (!closed) {
+    for (let last = false; !last && !terminated.signal.aborted;) {
       try {
-        const poll = () => connection.withDeadline(Date.now() + 60_000, decide);
-        await connection.withAbortSignal(terminated.signal, poll);
+        last = await connection.withAbortSignal(terminated.signal, poll);
       } catch (error) {
         if (terminated.signal.aborted) break;
         // The server may be away for a while in a test; every other failure is one of the test itself.
@@ -153,6 +149,13 @@ export async function ask(
       };
     },
   };
+}
+
+/** Promise.withResolvers, which Node 20 does not have. */
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  const resolvers: ((value: T) => void)[] = [];
+  const promise = new Promise<T>((resolve) => resolvers.push(resolve));
+  return { promise, resolve: (value) => resolvers.forEach((resolve) => resolve(value)) };
 }
 
 function outcomeOf(event: Event): Outcome | null {

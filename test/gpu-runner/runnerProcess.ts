@@ -17,8 +17,8 @@ export interface RunnerProcess {
 }
 
 /** The built runner, as its owner starts it. */
-export function startRunner(home: string): RunnerProcess {
-  const child: ChildProcess = spawn(process.execPath, [distFile('runner/runner.js')], {
+export function startRunner(home: string, script = distFile('runner/runner.js')): RunnerProcess {
+  const child: ChildProcess = spawn(process.execPath, [script], {
     env: { PATH: process.env['PATH'], RUNNER_HOME: home },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

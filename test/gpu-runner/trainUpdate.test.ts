@@ -366,9 +366,6 @@ describe('failures have codes', () => {
 
   test('a training process that dies is started again, twice', async () => {
     const runner = await makeRunner();
-    const died = () => {
-      throw new RoundtableError('TRAINING_CHILD_DIED', 'killed');
-    };
     runner.trainer.before = (attempt) => (attempt < 3 ? died() : undefined);
     await updateOf(runner.train(makeTask(runner.key.address, model)));
     runner.trainer.before = died;
@@ -397,3 +394,7 @@ describe('failures have codes', () => {
     await expect(runner.train(makeTask(runner.key.address, model))).rejects.toThrow(/EACCES/);
   });
 });
+
+function died(): never {
+  throw new RoundtableError('TRAINING_CHILD_DIED', 'killed');
+}

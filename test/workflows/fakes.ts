@@ -7,12 +7,7 @@ import type { JobSpec } from '#core/jobSpec.js';
 import type { ModelRef, TrainAnswer, TrainTask, TransactionRecord } from '#core/messages.js';
 import { chainQueue, coordinatorQueue, runnerQueue } from '#core/names.js';
 import type { JobView, RoundView } from '#core/views.js';
-import type {
-  ChainActivities,
-  CoordinatorActivities,
-  EpochPlan,
-  PreparedJob,
-} from '#workflows/types.js';
+import type { ChainActivities, CoordinatorActivities, EpochPlan, PreparedJob } from '#workflows/types.js';
 
 export const hash = (digit: string): `0x${string}` => `0x${digit.repeat(64)}`;
 export const runnerAddress = (number: number): `0x${string}` => `0x${String(number).padStart(40, '0')}`;
@@ -27,7 +22,7 @@ export function fakeSpec(change: Partial<JobSpec['participants']> & { rounds?: n
     rounds,
     start: 'model',
     model: { sha256: hash('1') },
-    evaluation: null,
+    evaluation: { sha256: hash('e') },
     training: {
       loss: 'softmax_cross_entropy',
       optimizer: { name: 'sgd', lr: 0.1 },
@@ -36,7 +31,14 @@ export function fakeSpec(change: Partial<JobSpec['participants']> & { rounds?: n
       prox: 0,
     },
     aggregation: { rule: 'fedavg', rate: { numerator: 1, denominator: 1 } },
-    participants: { quorum: 2, most: 64, graceFactor: 2, deadlineSeconds: 20, allowSaturated: 0, ...participants },
+    participants: {
+      quorum: 2,
+      most: 64,
+      graceFactor: 2,
+      deadlineSeconds: 20,
+      allowSaturated: 0,
+      ...participants,
+    },
     rewards: { budget: '1000', rule: 'samples' },
     archive: { recipients: null },
   };
@@ -62,6 +64,7 @@ export function fakePrepared(job: `0x${string}`, spec: JobSpec): PreparedJob {
     view: { trigger: 'submit', delivery: null, createdAt: '2026-11-01T00:00:00.000Z' },
     parent: null,
     base: fakeModel('0'),
+    dimension: 10,
     baseNumber: 0,
     graphArchive: 'g'.repeat(43),
     archive: { model: 'm'.repeat(43), manifest: 'n'.repeat(43), manifestHash: hash('6') },

@@ -1,12 +1,15 @@
 import { verifyTypedData } from 'ethers';
 import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
 import { updateDomain, updateTypes } from '#core/eip712.js';
-import { RoundtableError } from '#core/errors.js';
+import type { ErrorCode } from '#core/errorCodes.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { INT32_LIMIT } from '#core/fixedPoint.js';
 import { fromHex, toHex, type Hex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
-import type { RoundOpening, TrainUpdate } from '#core/messages.js';
-import { accumulate } from '#core/sum.js';
+import { trainAnswer, type RoundOpening, type TrainUpdate } from '#core/messages.js';
+import { ExactSum } from '#core/sum.js';
+import { UPDATES_PER_PASS } from '#core/sumKernel.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { weightOf } from '#core/weights.js';
@@ -24,23 +27,43 @@ export async function admitUpdate(
   deps: Dependencies,
   input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate },
 ): Promise<void> {
-  const { opening, update, prepared } = input;
+  const { opening, prepared } = input;
+  const update = wellFormed(input.update);
   const selected = opening.selection.find(({ runner }) => runner === update.runner);
   if (!selected) refuse(`runner ${update.runner} was not selected`);
   if (update.samples > selected.maxSamples)
-    refuse(`it claims ${update.samples} samples, and ${selected.maxSamples} were declared when the round opened`);
+    refuse(
+      `it claims ${update.samples} samples, and ${selected.maxSamples} were declared when the round opened`,
+    );
   const signer = recover(prepared, opening, update);
   if (signer !== update.runner) refuse(`its signature is of ${signer}, not of runner ${update.runner}`);
-  const delta = await readDelta(deps, opening, update);
+  const { dimension } = prepared;
+  if (update.dimension !== dimension)
+    refuse(`it has ${update.dimension} values, and the model has ${dimension}`);
+  const delta = await readDelta(deps, opening, update).catch((error: unknown) => {
+    if (!isRoundtableError(error) || !unreadable.includes(error.code)) throw error;
+    return refuse(`its file cannot be read: ${error.message}`);
+  });
   const root = toHex(valuesRoot(sha256, LEAF.update, delta));
-  if (root !== update.updateRoot) refuse(`its file has the root ${root}, and ${update.updateRoot} was signed`);
+  if (root !== update.updateRoot)
+    refuse(`its file has the root ${root}, and ${update.updateRoot} was signed`);
   const saturated = countSaturated(delta);
   const allowed = prepared.spec.participants.allowSaturated;
   if (saturated > allowed) refuse(`${saturated} of its values are saturated, and the job allows ${allowed}`);
 }
 
+/** A runner's answer comes as whatever its process sent. */
+function wellFormed(answer: unknown): TrainUpdate {
+  const parsed = trainAnswer.safeParse(answer);
+  if (parsed.success && parsed.data.kind === 'update') return parsed.data;
+  return refuse('it has not the form of one');
+}
+
+/** What is wrong with a file for good; anything else may be gone at the next attempt. */
+const unreadable: readonly ErrorCode[] = ['NOT_FOUND', 'FORMAT_INVALID', 'PAYLOAD_TOO_LARGE'];
+
 /**
- * The exact sum over the aggregation tree, the step and the new version. One update and one partial sum a level
+ * The exact sum over the aggregation tree, the step and the new version. Four updates and one partial sum a level
  * are held at a time, so memory does not grow with the runners.
  */
 export async function aggregate(deps: Dependencies, input: AggregateInput): Promise<Aggregate> {
@@ -50,25 +73,21 @@ export async function aggregate(deps: Dependencies, input: AggregateInput): Prom
   const { levels } = aggregationTree(updates.length);
   const sumRoots: Hex[][] = levels.map(() => []);
 
-  const sumOf = async (height: number, index: number): Promise<Float64Array> => {
-    const node = levels[height]?.[index];
-    const sum = new Float64Array(layout.dimension);
-    if (!node) return sum;
-    for (let child = node.children[0]; child < node.children[1]; child++) {
-      if (height === 0) {
-        const update = updates[child];
-        if (update) accumulate(sum, await readDelta(deps, opening, update), weights[child] ?? 0);
-      } else {
-        const part = await sumOf(height - 1, child);
-        for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (part[i] ?? 0);
+  const sumOf = async (height: number, index: number): Promise<ExactSum> => {
+    const sum = new ExactSum(layout.dimension);
+    const [first, end] = levels[height]?.[index]?.children ?? [0, 0];
+    if (height > 0) for (let child = first; child < end; child++) sum.addSum(await sumOf(height - 1, child));
+    else
+      for (let from = first; from < end; from += UPDATES_PER_PASS) {
+        const to = Math.min(from + UPDATES_PER_PASS, end);
+        const deltas = updates.slice(from, to).map((update) => readDelta(deps, opening, update));
+        sum.addAll(await Promise.all(deltas), weights.slice(from, to));
       }
-    }
     const roots = sumRoots[height];
-    if (roots) roots[index] = toHex(valuesRoot(sha256, LEAF.sum, sum));
+    if (roots) roots[index] = toHex(valuesRoot(sha256, LEAF.sum, sum.values));
     return sum;
   };
-  const sum = await sumOf(levels.length - 1, 0);
-  const total = weights.reduce((a, b) => a + b, 0);
+  const { values: sum, weight: total } = await sumOf(levels.length - 1, 0);
   const stepped = step(prepared.spec, params, velocity, sum, total);
   const version = await storeVersion(deps, { graph: base.graph, layout, ...stepped });
   const headers = aggregationHeaders(
@@ -103,8 +122,17 @@ function step(
   }
 }
 
-async function readDelta(deps: Dependencies, opening: RoundOpening, update: TrainUpdate): Promise<Int32Array> {
-  const { header, delta } = decodeUpdateFile(await deps.artifacts.get(update.file));
+/** An update file's header is a few hundred bytes of JSON. */
+const mostHeaderBytes = 65_536;
+
+async function readDelta(
+  deps: Dependencies,
+  opening: RoundOpening,
+  update: TrainUpdate,
+): Promise<Int32Array> {
+  const { header, delta } = decodeUpdateFile(
+    await deps.artifacts.get(update.file, 4 * update.dimension + mostHeaderBytes),
+  );
   if (header.job !== opening.job || header.round !== opening.round || header.runner !== update.runner)
     refuse(`its file is for job ${header.job}, round ${header.round}, runner ${header.runner}`);
   if (delta.length !== update.dimension)
@@ -137,7 +165,8 @@ function recover({ domain }: PreparedJob, opening: RoundOpening, update: TrainUp
 
 function countSaturated(delta: Int32Array): number {
   let saturated = 0;
-  for (const value of delta) if (value === 2147483647 || value <= -2147483647) saturated++;
+  for (let i = 0; i < delta.length; i++)
+    if (delta[i] === INT32_LIMIT || delta[i] === -INT32_LIMIT) saturated++;
   return saturated;
 }
 

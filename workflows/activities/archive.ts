@@ -11,7 +11,13 @@ import type { Dependencies } from './dependencies.js';
 
 /** Tags by which GraphQL finds what we archived. */
 export function archiveTags(kind: string, job: Hex, more: Record<string, string>): Record<string, string> {
-  return { 'App-Name': 'Roundtable', Kind: kind, Job: job, 'Content-Type': 'application/octet-stream', ...more };
+  return {
+    'App-Name': 'Roundtable',
+    Kind: kind,
+    Job: job,
+    'Content-Type': 'application/octet-stream',
+    ...more,
+  };
 }
 
 /**
@@ -29,7 +35,10 @@ export async function archiveVersionFile(
   if (!recipients) return (await deps.archive.put(bytes, tags)).id;
   const [copy] = await deps.archive.find(tags, { owners: [deps.archiveOwner], limit: 1 });
   if (copy) return copy.id;
-  const readers = recipients.map(({ member, publicKey }) => ({ id: member, publicKey: fromHex(publicKey, 32) }));
+  const readers = recipients.map(({ member, publicKey }) => ({
+    id: member,
+    publicKey: fromHex(publicKey, 32),
+  }));
   return (await deps.archive.put(seal(bytes, readers, sha), tags)).id;
 }
 

@@ -8,7 +8,11 @@ import { artifactFile, weightsFile } from './versions.js';
 const batch = 500;
 
 /** Accuracy and loss of a version on the job's held-out data; nulls when it names none. */
-export async function evaluateVersion(deps: Dependencies, spec: JobSpec, version: ModelRef): Promise<Evaluation> {
+export async function evaluateVersion(
+  deps: Dependencies,
+  spec: JobSpec,
+  version: ModelRef,
+): Promise<Evaluation> {
   if (!spec.evaluation) return { accuracy: null, loss: null };
   const [graph, weights, data] = await Promise.all([
     artifactFile(deps, version.graph),

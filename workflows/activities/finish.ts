@@ -20,7 +20,16 @@ export async function finishRound(deps: Dependencies, input: FinishRoundInput): 
   const { manifestHash } = archive;
   await Promise.all(
     shares.map(({ runner, units, amount }) =>
-      deps.credits.send({ type: 'credit', payer: deps.coordinator, job, round, runner, units, amount, manifestHash }),
+      deps.credits.send({
+        type: 'credit',
+        payer: deps.coordinator,
+        job,
+        round,
+        runner,
+        units,
+        amount,
+        manifestHash,
+      }),
     ),
   );
 }

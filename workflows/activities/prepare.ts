@@ -34,7 +34,9 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
   const [graph, archived] = await Promise.all([
     deps.artifacts
       .get(base.graph)
-      .then((bytes) => deps.archive.put(bytes, archiveTags('graph', job, { 'Content-Type': 'application/onnx' }))),
+      .then((bytes) =>
+        deps.archive.put(bytes, archiveTags('graph', job, { 'Content-Type': 'application/onnx' })),
+      ),
     archiveVersionFile(
       deps,
       spec,
@@ -94,6 +96,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
     view: { trigger, delivery, createdAt },
     parent: latest?.model.versionId ?? null,
     base,
+    dimension: (await loadVersion(deps, base)).layout.dimension,
     baseNumber: number,
     graphArchive: graph.id,
     archive,

@@ -34,7 +34,8 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
     if (absent) missing.push(absent);
     else candidates.push({ view, maxSamples: samples });
   }
-  const turn = ({ view }: Candidate) => toHex(trainingSeed(sha256, { job: prepared.job, round, runner: view.runner }));
+  const turn = ({ view }: Candidate) =>
+    toHex(trainingSeed(sha256, { job: prepared.job, round, runner: view.runner }));
   const chosen = candidates
     .sort((a, b) => (turn(a) < turn(b) ? -1 : 1))
     .slice(0, rules.most)
@@ -58,8 +59,7 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
 function samplesServed(view: RunnerView, spec: JobSpec): number | null {
   const { contract, input, classes } = spec.data;
   const served = view.data.find(
-    (data) =>
-      data.name === contract && data.classes === classes && data.input.join() === input.join(),
+    (data) => data.name === contract && data.classes === classes && data.input.join() === input.join(),
   );
   return served?.samples ?? null;
 }

@@ -73,7 +73,11 @@ export async function finishEpoch(
 
 const epochSequence = { planned: 1, published: 2, effective: 3 } as const;
 
-function epochView(plan: EpochPlan, state: EpochView['state'], transaction: TransactionRecord | null): EpochView {
+function epochView(
+  plan: EpochPlan,
+  state: EpochView['state'],
+  transaction: TransactionRecord | null,
+): EpochView {
   const { jobs: _jobs, windowSeconds: _window, ...fields } = plan;
   return { ...fields, seq: epochSequence[state], updatedAt: new Date().toISOString(), state, transaction };
 }
@@ -121,11 +125,14 @@ function settledBy(waiting: readonly JobView[], history: readonly EpochManifest[
   const paid = paidRounds(history);
   return waiting
     .filter(({ job, round }) =>
-      Array.from({ length: round }, (_, index) => roundKey({ job, round: index + 1 })).every((key) => paid.has(key)),
+      Array.from({ length: round }, (_, index) => roundKey({ job, round: index + 1 })).every((key) =>
+        paid.has(key),
+      ),
     )
     .map(({ job }) => job);
 }
 
+const shareKey = (of: { job: Hex; round: number; runner: Hex }) => `${roundKey(of)}/${of.runner}`;
 const roundKey = ({ job, round }: { job: Hex; round: number }) => `${job}/${round}`;
 
 /** The manifests of all epochs before this one, each as the table remembers it and the chain confirms it. */
@@ -141,11 +148,16 @@ async function earlierEpochs(
     const view = views.find((candidate) => candidate.epoch === number);
     const published = onChain.find((candidate) => candidate.epoch === number);
     if (!view || !published)
-      throw new RoundtableError('UNAVAILABLE', `Epoch ${number} is not published yet; epoch ${epoch} waits for it.`);
+      throw new RoundtableError(
+        'UNAVAILABLE',
+        `Epoch ${number} is not published yet; epoch ${epoch} waits for it.`,
+      );
     const manifest = parseMessage(epochManifest, await archivedJson(deps, view.archive), `epoch ${number}`);
     const hash = manifestHash(sha256, manifest);
     if (hash !== published.manifestHash)
-      mismatch(`the manifest of epoch ${number} hashes to ${hash}, and the chain has ${published.manifestHash}`);
+      mismatch(
+        `the manifest of epoch ${number} hashes to ${hash}, and the chain has ${published.manifestHash}`,
+      );
     manifests.push(manifest);
   }
   return manifests;
@@ -181,7 +193,9 @@ async function finalRounds(
       );
       const hash = manifestHash(sha256, manifest);
       if (hash !== closing.manifestHash)
-        mismatch(`manifest ${closing.archiveId} hashes to ${hash}, and the chain has ${closing.manifestHash}`);
+        mismatch(
+          `manifest ${closing.archiveId} hashes to ${hash}, and the chain has ${closing.manifestHash}`,
+        );
       due.push({
         job,
         round,
@@ -201,27 +215,36 @@ async function closedAt(deps: Dependencies, block: number): Promise<number> {
 }
 
 async function matchCredits(deps: Dependencies, payer: Hex, due: readonly PaidRound[]): Promise<void> {
-  const key = (of: { job: Hex; round: number; runner: Hex }) => `${roundKey(of)}/${of.runner}`;
-  const credited = new Map((await deps.table.listCredits(payer)).map((credit) => [key(credit), credit]));
+  const credited = new Map((await deps.table.listCredits(payer)).map((credit) => [shareKey(credit), credit]));
   let rung = 0;
   for (const { job, round, shares, manifestHash } of due)
     for (const { runner, units, amount } of shares) {
-      const credit = credited.get(key({ job, round, runner }));
+      const credit = credited.get(shareKey({ job, round, runner }));
       if (!credit) {
         rung++;
         await deps.credits.send({ type: 'credit', payer, job, round, runner, units, amount, manifestHash });
       } else if (credit.amount !== amount || credit.manifestHash !== manifestHash)
-        mismatch(`runner ${runner} was credited ${credit.amount} for round ${round} of job ${job}, and its manifest says ${amount}`);
+        mismatch(
+          `runner ${runner} was credited ${credit.amount} for round ${round} of job ${job}, and its manifest says ${amount}`,
+        );
     }
   if (rung > 0)
-    throw new RoundtableError('UNAVAILABLE', `${rung} contributions are not credited yet; they were rung again.`);
+    throw new RoundtableError(
+      'UNAVAILABLE',
+      `${rung} contributions are not credited yet; they were rung again.`,
+    );
 }
 
 /** Every account's cumulative sum: what the epoch before says, and what this one adds. */
 function accountsOf(previous: EpochManifest | undefined, due: readonly PaidRound[]): AccountRewards[] {
   const accounts = new Map<Hex, AccountRewards>();
   for (const { account, cumulative } of previous?.hashed.accounts ?? [])
-    accounts.set(account, { account, cumulative: BigInt(cumulative), previous: BigInt(cumulative), deltas: [] });
+    accounts.set(account, {
+      account,
+      cumulative: BigInt(cumulative),
+      previous: BigInt(cumulative),
+      deltas: [],
+    });
   for (const { job, round, shares } of due)
     for (const { runner, amount } of shares) {
       const entry = accounts.get(runner) ?? { account: runner, cumulative: 0n, previous: 0n, deltas: [] };
@@ -239,5 +262,8 @@ async function archivedJson(deps: Dependencies, id: string): Promise<unknown> {
 }
 
 function mismatch(what: string): never {
-  throw new RoundtableError('SETTLEMENT_MISMATCH', `The settlement was stopped before anything was paid: ${what}.`);
+  throw new RoundtableError(
+    'SETTLEMENT_MISMATCH',
+    `The settlement was stopped before anything was paid: ${what}.`,
+  );
 }

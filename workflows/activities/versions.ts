@@ -77,7 +77,11 @@ export function artifactFile(deps: Dependencies, sha: Hex): Promise<string> {
   return scratchFile(deps, sha.slice(2), () => deps.artifacts.get(sha));
 }
 
-async function scratchFile(deps: Dependencies, name: string, make: () => Promise<Uint8Array>): Promise<string> {
+async function scratchFile(
+  deps: Dependencies,
+  name: string,
+  make: () => Promise<Uint8Array>,
+): Promise<string> {
   const path = join(deps.scratch, name);
   if (await stat(path).catch(() => null)) return path;
   await mkdir(deps.scratch, { recursive: true });

@@ -1,0 +1,337 @@
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Wallet } from 'ethers';
+import { auditVersion } from '#audit/audit.js';
+import { openApi, type Api } from '#cli/api.js';
+import { openPublicRecord, memberUnseal } from '#cli/model/sources.js';
+import { specOf } from '#cli/job/submit.js';
+import { hashJson } from '#core/canonicalJson.js';
+import { jobFile, type JobSpec } from '#core/jobSpec.js';
+import { finalJobStates, type JobView } from '#core/views.js';
+import { decodeVersion } from '#core/versionFile.js';
+import { decodeDataset, encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
+import { awsEnvironment } from '#local/environment.js';
+import { startStack, type LocalStack } from '#local/stack.js';
+import { readPorts } from '#local/supervisor/ports.js';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { openTable } from '#services/table.js';
+import { tableName } from '#core/names.js';
+import { sealedFor } from '#services/sealing.js';
+import { sha256 } from '#services/sha256.js';
+import { edited, linear } from '../trainer/models.js';
+
+/** Jobs of every kind, one after the other, on one stack that they share. */
+let state: string;
+let stack: LocalStack;
+let api: Api;
+const cnn = readFileSync('examples/mnist/cnn.onnx');
+const { train, heldOut } = mnistDigits();
+const few = (samples: number, of = train) => ({
+  ...of,
+  x: of.x.slice(0, samples * 784),
+  y: of.y.slice(0, samples),
+});
+
+beforeAll(async () => {
+  state = mkdtempSync(join(tmpdir(), 'roundtable-jobs-'));
+  stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(800) }] });
+  api = apiOf(stack.file.keys.coordinator);
+  await until(async () => (await api.runners()).length === 4);
+}, 120_000);
+afterAll(async () => {
+  await stack?.stop();
+  rmSync(state, { recursive: true, force: true });
+}, 60_000);
+
+const apiOf = (keyFile: string): Api =>
+  openApi({ url: stack.file.api, audience: stack.file.coordinator, keyFile });
+
+async function specOfJob(
+  name: string,
+  written: Record<string, unknown> = {},
+  model: Uint8Array = cnn,
+): Promise<JobSpec> {
+  const job = jobFile.parse({
+    version: 1,
+    name,
+    model: 'model.onnx',
+    data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
+    rounds: 2,
+    participants: { quorum: 'all' },
+    ...written,
+  });
+  const evaluation = encodeDataset(few(200, heldOut));
+  return specOf(api, { job, model, evaluation, folder: '.' }, stack.file.members);
+}
+
+async function run(spec: JobSpec): Promise<JobView> {
+  const { job } = await api.submit({ key: `${spec.name}-submission`, spec });
+  let view = await api.job(job);
+  await until(async () => {
+    view = await api.job(job);
+    return finalJobStates.includes(view.state);
+  });
+  return view;
+}
+
+describe('jobs that run', () => {
+  test('FedAvgM with FedProx, archived for the members only, verifies and opens for a member', async () => {
+    const spec = await specOfJob('momentum', {
+      training: { prox: 0.01, epochs: 2 },
+      aggregation: { rule: 'fedavgm', rate: '1', momentum: '1/2' },
+      archive: { encrypt: true },
+      rewards: { budget: '1000' },
+    });
+    const view = await run(spec);
+    expect(view).toMatchObject({ state: 'done', round: 2 });
+    expect(view.version?.state).not.toBeNull();
+
+    const record = openPublicRecord(stack.file);
+    try {
+      const sealed = await record.archive.get(view.archive?.model ?? '');
+      expect(sealedFor(sealed)).toEqual(stack.file.members.map(({ address }) => address));
+      const unseal = memberUnseal(stack.file);
+      const plain = unseal?.(sealed, view.version?.params ?? '0x');
+      expect(decodeVersion(plain ?? new Uint8Array()).params).toHaveLength(5_994);
+      await until(async () => (await api.job(view.job)).settledEpoch !== null);
+      const audit = await auditVersion(
+        { ...record, hash: sha256, ...(unseal ? { unseal } : {}) },
+        view.version?.versionId ?? '0x',
+      );
+      expect(audit.wrong).toBeNull();
+      expect(audit.ok).toBe(true);
+    } finally {
+      record.chain.close();
+    }
+  }, 120_000);
+
+  test('a second job of the same name goes on from the newest version', async () => {
+    const spec = await specOfJob('lineage', { rounds: 1 });
+    const first = await run(spec);
+    const { job } = await api.submit({ key: 'lineage-again', spec });
+    await until(async () => finalJobStates.includes((await api.job(job)).state));
+    const versions = await api.versions('lineage');
+    const numbers = versions.map(({ number }) => number);
+    expect(Math.max(...numbers)).toBe(2);
+    const second = await api.job(job);
+    expect(versions.find(({ model }) => model.versionId === second.base?.versionId)).toMatchObject({
+      number: 1,
+    });
+    expect(first.state).toBe('done');
+  }, 120_000);
+
+  test('a job that is submitted twice under one key runs once', async () => {
+    const spec = await specOfJob('twice', { rounds: 1 });
+    const [one, other] = await Promise.all([
+      api.submit({ key: 'the-same-key', spec }),
+      api.submit({ key: 'the-same-key', spec }),
+    ]);
+    expect(one.job).toBe(other.job);
+    expect([one.repeated, other.repeated].sort()).toEqual([false, true]);
+    await until(async () => finalJobStates.includes((await api.job(one.job)).state));
+  }, 120_000);
+});
+
+describe('jobs that cannot run fail with a reason before anything is on chain', () => {
+  const wrongModels: [string, string, () => Uint8Array][] = [
+    ['is not ONNX', 'MODEL_NOT_ONNX', () => new TextEncoder().encode('this is a poem')],
+    [
+      'has external data',
+      'MODEL_EXTERNAL_DATA',
+      () =>
+        edited(linear(), (model) => {
+          for (const tensor of model.graph?.initializer ?? []) tensor.dataLocation = 1;
+        }),
+    ],
+    [
+      'has an operator that nobody knows',
+      'MODEL_UNKNOWN_OPERATOR',
+      () =>
+        edited(new Uint8Array(cnn), (model) => {
+          for (const node of model.graph?.node ?? []) if (node.opType === 'Relu') node.opType = 'Frobnicate';
+        }),
+    ],
+    [
+      'has no weights',
+      'MODEL_NO_WEIGHTS',
+      () =>
+        edited(linear(), (model) => {
+          if (!model.graph) return;
+          model.graph.node = model.graph.node.slice(0, 1).map((node) => ({
+            ...node,
+            opType: 'Identity',
+            input: node.input.slice(0, 1),
+            attribute: [],
+            output: model.graph?.output.map(({ name }) => name) ?? [],
+          }));
+          model.graph.initializer = [];
+        }),
+    ],
+  ];
+
+  test.each(wrongModels)(
+    'the model %s: %s',
+    async (what, code, model) => {
+      const view = await run(
+        await specOfJob(`wrong-${code.toLowerCase().replaceAll('_', '-')}`, {}, model()),
+      );
+      expect(view.state).toBe('failed');
+      expect(view.problem?.code).toBe(code);
+      expect(view.transactions).toEqual([]);
+    },
+    60_000,
+  );
+
+  test("the model's shapes do not meet the data", async () => {
+    const view = await run(
+      await specOfJob('wrong-shape', { data: { contract: 'digits', input: [3, 32, 32], classes: 10 } }),
+    );
+    expect(view).toMatchObject({ state: 'failed', problem: { code: 'MODEL_SHAPE_MISMATCH' } });
+    expect(view.problem?.message).toContain('3, 32, 32');
+  }, 60_000);
+
+  test('nobody serves its data: it says who was missing and what to do', async () => {
+    const spec = await specOfJob('no-data', {
+      data: { contract: 'x-rays', input: [1, 28, 28], classes: 10 },
+      participants: { quorum: 1, deadlineSeconds: 1 },
+    });
+    const view = await run(spec);
+    expect(view).toMatchObject({ state: 'failed', problem: { code: 'NO_RUNNERS' } });
+    expect(view.problem?.message).toContain('x-rays');
+  }, 60_000);
+});
+
+describe('whoever has no right is refused', () => {
+  test('a stranger submits no job', async () => {
+    const key = join(state, 'stranger');
+    const { writeFileSync } = await import('node:fs');
+    writeFileSync(key, Wallet.createRandom().privateKey, { mode: 0o600 });
+    const spec = await specOfJob('stranger', { rounds: 1 });
+    await expect(apiOf(key).submit({ key: 'by-a-stranger', spec })).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+    });
+  });
+
+  test('a key that is not registered on chain enrols no runner', async () => {
+    const wallet = Wallet.createRandom();
+    const { requestText, authorizationHeader } = await import('#core/signedRequest.js');
+    const { sha256Hex } = await import('#services/sha256.js');
+    const body = JSON.stringify({
+      name: 'stranger',
+      software: 'none',
+      machine: 'none',
+      data: [{ name: 'digits', samples: 10, input: [1, 28, 28], classes: 10 }],
+    });
+    const timestamp = Math.floor(Date.now() / 1000);
+    const signature = await wallet.signMessage(
+      requestText({
+        method: 'POST',
+        path: '/v1/runners/enrol',
+        bodyHash: sha256Hex(new TextEncoder().encode(body)),
+        timestamp,
+        audience: stack.file.coordinator,
+      }),
+    );
+    const response = await fetch(`${stack.file.api}/v1/runners/enrol`, {
+      method: 'POST',
+      body,
+      headers: {
+        'content-type': 'application/json',
+        authorization: authorizationHeader(wallet.address, timestamp, signature),
+      },
+    });
+    expect(response.status).toBe(403);
+    expect(await response.json()).toMatchObject({ code: 'FORBIDDEN' });
+  });
+});
+
+describe('a settlement', () => {
+  test('stops, and pays nothing, when a credit says something else than the manifest', async () => {
+    const spec = await specOfJob('forged-credit', { rounds: 1, rewards: { budget: '4000' } });
+    const key = 'forged-credit-submission';
+    const job = hashJson(sha256, ['submit', stack.file.coordinator, key]);
+    const table = openTable({ table: tableName, client: dynamodb() });
+    await table.credit({
+      type: 'credit',
+      payer: stack.file.coordinator,
+      job,
+      round: 1,
+      runner: stack.runners[0]?.address ?? '0x',
+      units: '1',
+      amount: '4000',
+      manifestHash: `0x${'1'.repeat(64)}`,
+    });
+    const epochs = (await api.epochs()).length;
+    const view = await run(spec);
+    expect(view.job).toBe(job);
+    expect(view.state).toBe('done');
+    const log = join(state, 'logs', 'worker.log');
+    await until(async () => readFileSync(log, 'utf8').includes('SETTLEMENT_MISMATCH'));
+    expect(await api.epochs()).toHaveLength(epochs);
+    expect((await api.job(job)).settledEpoch).toBeNull();
+  }, 120_000);
+});
+
+test('every part listens on 127.0.0.1 only', () => {
+  const pids = stack.supervisor.status().flatMap(({ pid }) => pid ?? []);
+  expect(pids.length).toBeGreaterThan(10);
+  const listening = pids.flatMap(listeningAddresses);
+  expect(listening.length).toBeGreaterThan(8);
+  expect(new Set(listening)).toEqual(new Set(['127.0.0.1']));
+});
+
+test('data sets survive being written and read', () => {
+  const data = few(3);
+  expect(decodeDataset(encodeDataset(data), 'digits')).toEqual({ ...data, y: Int32Array.from(data.y) });
+});
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 90_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error('it did not come to that within 90 s');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function dynamodb(): DynamoDBClient {
+  const ports = readPorts(state) as Record<'dynamodb' | 's3' | 'sqs', number>;
+  const environment = awsEnvironment(ports);
+  return new DynamoDBClient({
+    region: environment['AWS_REGION'] ?? '',
+    endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] ?? '',
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+}
+
+/** Addresses of the sockets on which a process listens, as the kernel's tables have them (Linux). */
+function listeningAddresses(pid: number): string[] {
+  const inodes = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+      } catch {
+        return []; // closed meanwhile
+      }
+    }),
+  );
+  return ['tcp', 'tcp6'].flatMap((table) =>
+    readFileSync(`/proc/${pid}/net/${table}`, 'utf8')
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, , , state, , , , , , inode]) => state === '0A' && inodes.has(inode ?? ''))
+      .map(([, local]) => dotted(local?.split(':')[0] ?? '')),
+  );
+}
+
+/** The kernel writes IPv4 addresses as little-endian hex; anything longer is IPv6 and shown as it is. */
+function dotted(hex: string): string {
+  return hex.length === 8
+    ? (hex.match(/../g) ?? [])
+        .toReversed()
+        .map((byte) => parseInt(byte, 16))
+        .join('.')
+    : hex;
+}
