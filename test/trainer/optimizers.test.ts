@@ -80,7 +80,7 @@ describe('losses and their gradients are those of the formula', () => {
   const numbers = Float32Array.from({ length: 12 }, (_, i) => (i % 3 === 0 ? 1 : 0));
   const ids = Int32Array.of(2, -100, 0, 1);
   const logSoftmax = (row: number) => {
-    const part = [...logits.slice(3 * row, 3 * row + 3)];
+    const part = Array.from(logits.slice(3 * row, 3 * row + 3));
     const total = Math.log(part.reduce((sum, z) => sum + Math.exp(z), 0));
     return part.map((z) => z - total);
   };
@@ -179,7 +179,7 @@ function reference({ optimizer, schedule, clipNorm, prox = 0, undecayed }: Rule,
 function gradientOf(weights: readonly number[]): number[] {
   const gradient = weights.map(() => 0);
   for (let i = 0; i < samples; i++) {
-    const inputs = [...x.slice(4 * i, 4 * i + 4)];
+    const inputs = Array.from(x.slice(4 * i, 4 * i + 4));
     const logits = [0, 1, 2].map((c) =>
       inputs.reduce((sum, value, k) => sum + value * (weights[4 * c + k] ?? 0), weights[12 + c] ?? 0),
     );

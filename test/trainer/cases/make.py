@@ -2,7 +2,7 @@
 them (gradients in float64; losses and weights of three steps of each optimiser, computed in float64 as well).
 
     pip install torch onnx onnxscript safetensors numpy
-    python test/trainer/cases/make.py [NAME ...]
+    python test/trainer/cases/make.py [NAME ...] && npx prettier --write test/trainer/cases
 
 The layout is that of docs/trainer.md, "Checking against a reference". The files here came from torch 2.15, onnx 1.23,
 onnxscript 0.7.
