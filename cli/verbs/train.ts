@@ -26,10 +26,10 @@ export const trainVerbs: Verb = (program, does) => {
 
   train
     .command('run', { isDefault: true })
-    .description('train; `train` alone means this')
+    .description('train; `roundtable train --model ...` without `run` does the same')
     .addHelpText(
       'after',
-      '\nExample:\n  $ roundtable train --model cnn.onnx --data train-images-idx3-ubyte.gz --epochs 2 --out trained.onnx',
+      '\nExample:\n  $ roundtable train run --model cnn.onnx --data train-images-idx3-ubyte.gz --epochs 2 --out trained.onnx',
     )
     .option('--model <file>', 'an ONNX file as an exporter wrote it')
     .option('--data <file>', 'IDX images (labels beside them), NPZ or safetensors with x and y, or CSV')

@@ -272,7 +272,7 @@ const curved: Record<string, fc.Arbitrary<Case>> = {
     .tuple(unary('Gelu', small, fc.constantFrom({ approximate: 'none' }, { approximate: 'tanh' })))
     .map(([drawn]) => ({ ...drawn, opset: 20 })),
   HardSigmoid: unary('HardSigmoid', (value) => value * 2),
-  HardSwish: unary('HardSwish', (value) => value * 1.3),
+  HardSwish: unary('HardSwish', (value) => value * 1.5),
   LeakyRelu: unary('LeakyRelu', small, alpha),
   Log: unary('Log', positive),
   Max: broadcasting('Max', apart, 3),
