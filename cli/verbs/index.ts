@@ -6,6 +6,7 @@ import { modelVerbs } from './model.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
+import { trainVerbs } from './train.js';
 import { triggerVerbs } from './trigger.js';
 
 /** In the order in which help lists them. */
@@ -18,4 +19,5 @@ export const verbs: readonly Verb[] = [
   modelVerbs,
   rewardVerbs,
   dataVerbs,
+  trainVerbs,
 ];
