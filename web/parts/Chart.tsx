@@ -9,7 +9,7 @@ export interface Point {
 
 const width = 480;
 const height = 150;
-const left = 46;
+const left = 56;
 const bottom = 22;
 const top = 10;
 const most = 400;
