@@ -28,6 +28,7 @@ const sources = [
   'gpu-runner',
   'local',
   'cli',
+  'infra',
   'bench',
 ];
 const files = sources.flatMap((folder) =>
