@@ -11,6 +11,7 @@ import {
   aws_servicediscovery as discovery,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { taskSizes, temporalServices } from '../tasks.js';
 import { give } from './contract.js';
 import type { NetworkStack } from './network.js';
 import type { StageProps } from './plane.js';
@@ -19,9 +20,6 @@ import type { StageProps } from './plane.js';
 const temporalVersion = '1.29.1';
 export const frontendPort = 7233;
 export const temporalNamespace = 'default';
-
-/** Temporal's roles, each with the ports of its peers' traffic. Production runs each as a service of its own. */
-const roles = ['frontend', 'history', 'matching', 'worker'] as const;
 
 /** A Temporal cluster: ECS services on Fargate, state in Aurora PostgreSQL Serverless v2. */
 export class TemporalStack extends Stack {
@@ -66,11 +64,12 @@ export class TemporalStack extends Stack {
       secrets: { POSTGRES_PWD: passwordOf(database) },
     };
 
-    for (const services of production ? roles.map((role) => [role]) : [roles]) {
+    const size = taskSizes(rules.kind).temporal;
+    for (const services of temporalServices(rules.kind)) {
       const name = services.length > 1 ? 'server' : services.join();
       const task = new ecs.FargateTaskDefinition(this, `Task-${name}`, {
-        cpu: production ? 512 : 1024,
-        memoryLimitMiB: production ? 1024 : 2048,
+        cpu: 1024 * size.vcpu,
+        memoryLimitMiB: 1024 * size.memory,
       });
       task.addContainer('temporal', {
         image: ecs.ContainerImage.fromRegistry(`temporalio/server:${temporalVersion}`),
@@ -82,20 +81,18 @@ export class TemporalStack extends Stack {
           PUBLIC_FRONTEND_ADDRESS: this.address,
         },
         secrets: connection.secrets,
-        portMappings: (services as readonly string[]).includes('frontend')
-          ? [{ containerPort: frontendPort }]
-          : [],
+        portMappings: services.includes('frontend') ? [{ containerPort: frontendPort }] : [],
       });
       noSecretsIn(task);
       new ecs.FargateService(this, `Service-${name}`, {
         cluster: this.cluster,
         taskDefinition: task,
-        desiredCount: production ? 2 : 1,
+        desiredCount: size.count,
         minHealthyPercent: production ? 50 : 0,
         maxHealthyPercent: 200,
         securityGroups: [this.security],
         circuitBreaker: { rollback: true },
-        ...((services as readonly string[]).includes('frontend')
+        ...(services.includes('frontend')
           ? { cloudMapOptions: { name: 'temporal', cloudMapNamespace: domain, dnsTtl: Duration.seconds(10) } }
           : {}),
       }).node.addDependency(database);

@@ -12,6 +12,7 @@ import {
   aws_secretsmanager as secrets,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { taskSizes } from '../tasks.js';
 import { acknowledgeWildcards } from './acknowledge.js';
 import { take } from './contract.js';
 import type { NetworkStack } from './network.js';
@@ -38,9 +39,10 @@ export class WorkerStack extends Stack {
       default: 'latest-not-set',
       allowedPattern: '^[A-Za-z0-9_.-]+$',
     });
+    const size = taskSizes(rules.kind).worker;
     const task = new ecs.FargateTaskDefinition(this, 'Task', {
-      cpu: 2048,
-      memoryLimitMiB: 8192,
+      cpu: 1024 * size.vcpu,
+      memoryLimitMiB: 1024 * size.memory,
       ephemeralStorageGiB: 60,
       // The image is built for this; evaluation repeats to the bit only on like hardware.
       runtimePlatform: { cpuArchitecture: ecs.CpuArchitecture.X86_64 },
@@ -112,7 +114,7 @@ export class WorkerStack extends Stack {
     new ecs.FargateService(this, 'Service', {
       cluster: temporal.cluster,
       taskDefinition: task,
-      desiredCount: 1,
+      desiredCount: size.count,
       minHealthyPercent: 0,
       maxHealthyPercent: 100,
       securityGroups: [security],
