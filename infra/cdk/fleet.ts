@@ -13,6 +13,7 @@ import {
 import type { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge.js';
 import { take } from './contract.js';
+import type { DatabaseStack } from './database.js';
 import { runnerUserData } from './fleetBoot.js';
 import { scaleWithJobs } from './fleetScaling.js';
 import type { NetworkStack } from './network.js';
@@ -28,16 +29,16 @@ export class FleetStack extends Stack {
   constructor(
     scope: Construct,
     id: string,
-    props: StageProps & { network: NetworkStack; temporal: TemporalStack },
+    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
   ) {
     super(scope, id, props);
-    const { stage, settings, network, temporal } = props;
+    const { stage, settings, network, database } = props;
     const security = new ec2.SecurityGroup(this, 'Runners', {
       vpc: network.vpc,
       description: 'GPU runners: nothing comes in; people enter through SSM',
     });
     new ec2.CfnSecurityGroupIngress(this, 'CallTemporal', {
-      groupId: temporal.security.securityGroupId,
+      groupId: database.security.securityGroupId,
       sourceSecurityGroupId: security.securityGroupId,
       ipProtocol: 'tcp',
       fromPort: frontendPort,
@@ -57,7 +58,7 @@ export class FleetStack extends Stack {
     runner: StageProps['settings']['runners'][number],
     given: { api: string; bucket: string; bucketArn: string; jobsQueue: string },
     security: ec2.SecurityGroup,
-    props: StageProps & { network: NetworkStack; temporal: TemporalStack },
+    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
   ): void {
     const { stage, settings, rules, network, temporal } = props;
     const { name } = runner;

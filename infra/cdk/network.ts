@@ -1,5 +1,14 @@
-import { RemovalPolicy, Stack, aws_ec2 as ec2, aws_ecr as ecr, aws_logs as logs } from 'aws-cdk-lib';
+import {
+  RemovalPolicy,
+  Stack,
+  Validations,
+  aws_ec2 as ec2,
+  aws_ecr as ecr,
+  aws_logs as logs,
+  aws_secretsmanager as secrets,
+} from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import type { StageRules } from '../settings.js';
 import { give } from './contract.js';
 import type { StageProps } from './plane.js';
 
@@ -9,6 +18,8 @@ export class NetworkStack extends Stack {
   /** Of the functions that talk to Temporal. */
   readonly functions: ec2.SecurityGroup;
   readonly images: ecr.Repository;
+  /** Of the worker; here, so that a person has put the values before it starts. */
+  readonly secrets: Record<'COORDINATOR_KEY' | 'ARWEAVE_KEY' | 'CHAIN_RPC_URLS', secrets.Secret>;
 
   constructor(scope: Construct, id: string, props: StageProps) {
     super(scope, id, props);
@@ -55,7 +66,25 @@ export class NetworkStack extends Stack {
       lifecycleRules: [{ maxImageCount: 20 }],
     });
 
+    this.secrets = {
+      COORDINATOR_KEY: this.createSecret('CoordinatorKey', `roundtable/${stage}/coordinator-key`, rules),
+      ARWEAVE_KEY: this.createSecret('ArweaveKey', `roundtable/${stage}/arweave-key`, rules),
+      CHAIN_RPC_URLS: this.createSecret('ChainRpcUrls', `roundtable/${stage}/chain-rpc-urls`, rules),
+    };
+
     give(this, stage, 'network/private-subnets', this.vpc.privateSubnets.map((it) => it.subnetId).join(','));
     give(this, stage, 'network/function-security-group', this.functions.securityGroupId);
+  }
+
+  /** Made with a random value that works for nothing. */
+  private createSecret(id: string, secretName: string, rules: StageRules): secrets.Secret {
+    const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+    const secret = new secrets.Secret(this, id, { secretName, removalPolicy });
+    Validations.of(secret).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason:
+        'A signing key is an identity on a chain and access to a node is given by others: people rotate them.',
+    });
+    return secret;
   }
 }

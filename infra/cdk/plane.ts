@@ -1,5 +1,6 @@
 import { Tags, type App, type StackProps } from 'aws-cdk-lib';
 import type { Settings, StageRules } from '../settings.js';
+import { DatabaseStack } from './database.js';
 import { FleetStack } from './fleet.js';
 import { NetworkStack } from './network.js';
 import { TemporalStack } from './temporal.js';
@@ -13,7 +14,7 @@ export interface StageProps extends StackProps {
 }
 
 /**
- * The compute plane, in the order of deployment: network and Temporal before the app plane, worker and fleet after
+ * The compute plane, in the order of deployment: network, database and Temporal before the app plane, worker and fleet after
  * it, because these read what it gave (infra/contract.ts).
  */
 export function computePlane(app: App, of: Pick<StageProps, 'stage' | 'settings' | 'rules'>): void {
@@ -25,9 +26,11 @@ export function computePlane(app: App, of: Pick<StageProps, 'stage' | 'settings'
   };
   const name = (part: string) => `Roundtable-${stage}-${part}`;
   const network = new NetworkStack(app, name('Network'), props);
-  const temporal = new TemporalStack(app, name('Temporal'), { ...props, network });
-  new WorkerStack(app, name('Worker'), { ...props, network, temporal });
-  if (settings.runners.length > 0) new FleetStack(app, name('Fleet'), { ...props, network, temporal });
+  const database = new DatabaseStack(app, name('Database'), { ...props, network });
+  const temporal = new TemporalStack(app, name('Temporal'), { ...props, network, database });
+  new WorkerStack(app, name('Worker'), { ...props, network, database, temporal });
+  if (settings.runners.length > 0)
+    new FleetStack(app, name('Fleet'), { ...props, network, database, temporal });
   Tags.of(app).add('application', 'roundtable');
   Tags.of(app).add('stage', stage);
 }

@@ -1,69 +1,44 @@
 import {
-  CfnOutput,
   Duration,
-  RemovalPolicy,
   Stack,
-  Validations,
   aws_ec2 as ec2,
   aws_ecs as ecs,
-  aws_logs as logs,
-  aws_rds as rds,
   aws_servicediscovery as discovery,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { taskSizes, temporalServices } from '../tasks.js';
 import { give } from './contract.js';
+import { noSecretsIn, temporalVersion, type DatabaseStack } from './database.js';
 import type { NetworkStack } from './network.js';
 import type { StageProps } from './plane.js';
 
-/** One version for server and schema tools; upgrades go through every minor version, the schema first. */
-const temporalVersion = '1.29.1';
 export const frontendPort = 7233;
 export const temporalNamespace = 'default';
 
-/** A Temporal cluster: ECS services on Fargate, state in Aurora PostgreSQL Serverless v2. */
+/** Temporal's servers: ECS services on Fargate. */
 export class TemporalStack extends Stack {
-  readonly cluster: ecs.Cluster;
-  /** Whoever may call the frontend is let in here. */
-  readonly security: ec2.SecurityGroup;
   readonly address: string;
 
-  constructor(scope: Construct, id: string, props: StageProps & { network: NetworkStack }) {
+  constructor(
+    scope: Construct,
+    id: string,
+    props: StageProps & { network: NetworkStack; database: DatabaseStack },
+  ) {
     super(scope, id, props);
-    const { stage, rules, network } = props;
+    const { stage, rules, network, database } = props;
     const { vpc } = network;
     const production = rules.kind === 'production';
 
-    this.security = new ec2.SecurityGroup(this, 'Temporal', { vpc, description: 'Temporal servers' });
-    this.security.addIngressRule(this.security, ec2.Port.tcpRange(6933, 7239), 'Temporal among itself');
-    this.security.addIngressRule(network.functions, ec2.Port.tcp(frontendPort), 'Functions');
-
-    const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
-    const database = this.createDatabase(vpc, production, removalPolicy);
+    const { security } = database;
+    security.addIngressRule(security, ec2.Port.tcpRange(6933, 7239), 'Temporal among itself');
+    security.addIngressRule(network.functions, ec2.Port.tcp(frontendPort), 'Functions');
     const domain = new discovery.PrivateDnsNamespace(this, 'Domain', {
       vpc,
       name: `${stage}.roundtable.internal`,
     });
-    this.cluster = new ecs.Cluster(this, 'Cluster', {
-      vpc,
-      containerInsightsV2: ecs.ContainerInsights.ENABLED,
-    });
     this.address = `temporal.${domain.namespaceName}:${frontendPort}`;
 
-    const logGroup = new logs.LogGroup(this, 'Log', { retention: rules.logDays, removalPolicy });
-    const connection = {
-      environment: {
-        DB: 'postgres12',
-        DB_PORT: String(databasePort),
-        POSTGRES_SEEDS: database.clusterEndpoint.hostname,
-        POSTGRES_USER: databaseUser,
-        SQL_TLS_ENABLED: 'true',
-        // Aurora's certificate is signed by Amazon's own authority, which the image does not carry.
-        SQL_TLS_DISABLE_HOST_VERIFICATION: 'true',
-      },
-      secrets: { POSTGRES_PWD: passwordOf(database) },
-    };
-
+    const connection = database.connection();
     const size = taskSizes(rules.kind).temporal;
     for (const services of temporalServices(rules.kind)) {
       const name = services.length > 1 ? 'server' : services.join();
@@ -73,7 +48,7 @@ export class TemporalStack extends Stack {
       });
       task.addContainer('temporal', {
         image: ecs.ContainerImage.fromRegistry(`temporalio/server:${temporalVersion}`),
-        logging: ecs.LogDrivers.awsLogs({ logGroup, streamPrefix: name }),
+        logging: ecs.LogDrivers.awsLogs({ logGroup: database.log, streamPrefix: name }),
         environment: {
           ...connection.environment,
           SERVICES: services.join(','),
@@ -85,108 +60,20 @@ export class TemporalStack extends Stack {
       });
       noSecretsIn(task);
       new ecs.FargateService(this, `Service-${name}`, {
-        cluster: this.cluster,
+        cluster: database.cluster,
         taskDefinition: task,
         desiredCount: size.count,
         minHealthyPercent: production ? 50 : 0,
         maxHealthyPercent: 200,
-        securityGroups: [this.security],
+        securityGroups: [security],
         circuitBreaker: { rollback: true },
         ...(services.includes('frontend')
           ? { cloudMapOptions: { name: 'temporal', cloudMapNamespace: domain, dnsTtl: Duration.seconds(10) } }
           : {}),
-      }).node.addDependency(database);
+      });
     }
 
-    database.connections.allowFrom(this.security, ec2.Port.tcp(databasePort), 'Temporal');
-    this.createSchemaTask(database, logGroup);
     give(this, stage, 'temporal/address', this.address);
     give(this, stage, 'temporal/namespace', temporalNamespace);
   }
-
-  private createDatabase(vpc: ec2.Vpc, production: boolean, removalPolicy: RemovalPolicy) {
-    const database = new rds.DatabaseCluster(this, 'Database', {
-      engine: rds.DatabaseClusterEngine.auroraPostgres({ version: rds.AuroraPostgresEngineVersion.VER_16_6 }),
-      vpc,
-      vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_ISOLATED },
-      port: databasePort,
-      credentials: rds.Credentials.fromGeneratedSecret(databaseUser),
-      storageEncrypted: true,
-      serverlessV2MinCapacity: 0.5,
-      serverlessV2MaxCapacity: production ? 8 : 2,
-      writer: rds.ClusterInstance.serverlessV2('Writer', { enablePerformanceInsights: true }),
-      readers: production ? [rds.ClusterInstance.serverlessV2('Standby', { scaleWithWriter: true })] : [],
-      backup: { retention: Duration.days(production ? 14 : 1) },
-      deletionProtection: production,
-      cloudwatchLogsExports: ['postgresql'],
-      parameters: { 'rds.force_ssl': '1' },
-      removalPolicy,
-    });
-    Validations.of(database).acknowledge(
-      {
-        id: 'AwsSolutions-RDS6',
-        reason: 'Temporal connects by password; it does not speak IAM tokens, which expire after 15 minutes.',
-      },
-      {
-        id: 'AwsSolutions-SMG4',
-        reason: 'Rotation restarts Temporal; docs/operations.md says how it is done by a person.',
-      },
-    );
-    if (!production)
-      Validations.of(database).acknowledge({
-        id: 'AwsSolutions-RDS10',
-        reason: 'A stage that is not production is removed whole.',
-      });
-    return database;
-  }
-
-  /** Run once before the servers start, and again at every upgrade: `aws ecs run-task`, see docs/operations.md. */
-  private createSchemaTask(database: rds.DatabaseCluster, logGroup: logs.LogGroup): void {
-    const task = new ecs.FargateTaskDefinition(this, 'SchemaTask', { cpu: 256, memoryLimitMiB: 512 });
-    const steps = ['temporal', 'temporal_visibility'].flatMap((name) => {
-      const tool = `temporal-sql-tool --db ${name}`;
-      const versions = `/etc/temporal/schema/postgresql/v12/${name === 'temporal' ? 'temporal' : 'visibility'}/versioned`;
-      return [
-        `${tool} create-database`,
-        // Fails when the tables are there already, which is what a second run finds.
-        `${tool} setup-schema -v 0.0 || true`,
-        `${tool} update-schema -d ${versions}`,
-      ];
-    });
-    task.addContainer('schema', {
-      image: ecs.ContainerImage.fromRegistry(`temporalio/admin-tools:${temporalVersion}`),
-      logging: ecs.LogDrivers.awsLogs({ logGroup, streamPrefix: 'schema' }),
-      entryPoint: ['sh', '-ec'],
-      command: [steps.join('\n')],
-      environment: {
-        SQL_PLUGIN: 'postgres12',
-        SQL_HOST: database.clusterEndpoint.hostname,
-        SQL_PORT: String(databasePort),
-        SQL_USER: databaseUser,
-        SQL_TLS: 'true',
-        SQL_TLS_DISABLE_HOST_VERIFICATION: 'true',
-      },
-      secrets: { SQL_PASSWORD: passwordOf(database) },
-    });
-    noSecretsIn(task);
-    new CfnOutput(this, 'SchemaTaskDefinition', { value: task.taskDefinitionArn });
-    new CfnOutput(this, 'SchemaTaskCluster', { value: this.cluster.clusterName });
-    new CfnOutput(this, 'SchemaTaskSecurityGroup', { value: this.security.securityGroupId });
-  }
-}
-
-const databasePort = 5433;
-const databaseUser = 'temporal';
-
-function passwordOf(database: rds.DatabaseCluster): ecs.Secret {
-  if (!database.secret) throw new Error('The database has generated credentials.');
-  return ecs.Secret.fromSecretsManager(database.secret, 'password');
-}
-
-/** For the rule that wants every variable from a store: what is secret is, names and addresses need not be. */
-export function noSecretsIn(task: ecs.FargateTaskDefinition): void {
-  Validations.of(task).acknowledge({
-    id: 'AwsSolutions-ECS2',
-    reason: 'Names, addresses and switches; everything secret comes from Secrets Manager.',
-  });
 }

@@ -4,20 +4,19 @@ import {
   Duration,
   RemovalPolicy,
   Stack,
-  Validations,
   aws_ec2 as ec2,
   aws_ecs as ecs,
   aws_iam as iam,
   aws_logs as logs,
-  aws_secretsmanager as secrets,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { taskSizes } from '../tasks.js';
 import { acknowledgeWildcards } from './acknowledge.js';
 import { take } from './contract.js';
+import { noSecretsIn, type DatabaseStack } from './database.js';
 import type { NetworkStack } from './network.js';
 import type { StageProps } from './plane.js';
-import { frontendPort, noSecretsIn, temporalNamespace, type TemporalStack } from './temporal.js';
+import { frontendPort, temporalNamespace, type TemporalStack } from './temporal.js';
 
 /**
  * The workflow worker. There is one at a time, also during a deployment: it is the only sender of transactions for
@@ -27,10 +26,10 @@ export class WorkerStack extends Stack {
   constructor(
     scope: Construct,
     id: string,
-    props: StageProps & { network: NetworkStack; temporal: TemporalStack },
+    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
   ) {
     super(scope, id, props);
-    const { stage, settings, rules, network, temporal } = props;
+    const { stage, settings, rules, network, database, temporal } = props;
     const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
 
     const image = new CfnParameter(this, 'ImageTag', {
@@ -82,9 +81,9 @@ export class WorkerStack extends Stack {
         TMPDIR: paths.scratch,
       },
       secrets: {
-        COORDINATOR_KEY: this.createSecret('CoordinatorKey', stage, 'coordinator-key', removalPolicy),
-        ARWEAVE_KEY: this.createSecret('ArweaveKey', stage, 'arweave-key', removalPolicy),
-        CHAIN_RPC_URLS: this.createSecret('ChainRpcUrls', stage, 'chain-rpc-urls', removalPolicy),
+        COORDINATOR_KEY: ecs.Secret.fromSecretsManager(network.secrets.COORDINATOR_KEY),
+        ARWEAVE_KEY: ecs.Secret.fromSecretsManager(network.secrets.ARWEAVE_KEY),
+        CHAIN_RPC_URLS: ecs.Secret.fromSecretsManager(network.secrets.CHAIN_RPC_URLS),
       },
     });
     for (const [name, containerPath] of Object.entries(paths)) {
@@ -104,7 +103,7 @@ export class WorkerStack extends Stack {
       description: 'The workflow worker',
     });
     new ec2.CfnSecurityGroupIngress(this, 'CallsTemporal', {
-      groupId: temporal.security.securityGroupId,
+      groupId: database.security.securityGroupId,
       sourceSecurityGroupId: security.securityGroupId,
       ipProtocol: 'tcp',
       fromPort: frontendPort,
@@ -112,7 +111,7 @@ export class WorkerStack extends Stack {
       description: 'The workflow worker',
     });
     new ecs.FargateService(this, 'Service', {
-      cluster: temporal.cluster,
+      cluster: database.cluster,
       taskDefinition: task,
       desiredCount: size.count,
       minHealthyPercent: 0,
@@ -121,17 +120,6 @@ export class WorkerStack extends Stack {
       circuitBreaker: { rollback: true },
     });
     new CfnOutput(this, 'Images', { value: network.images.repositoryUri });
-  }
-
-  /** Made with a random value that works for nothing; a person puts the real one. */
-  private createSecret(id: string, stage: string, name: string, removalPolicy: RemovalPolicy): ecs.Secret {
-    const secret = new secrets.Secret(this, id, { secretName: `roundtable/${stage}/${name}`, removalPolicy });
-    Validations.of(secret).acknowledge({
-      id: 'AwsSolutions-SMG4',
-      reason:
-        'A signing key is an identity on a chain and an access address is given by others: a person rotates them.',
-    });
-    return ecs.Secret.fromSecretsManager(secret);
   }
 
   private allow(role: iam.IRole, stage: string): void {

@@ -59,8 +59,8 @@ function one(plane: Plane, type: string): Record<string, unknown> {
 }
 
 test('every stack of every stage passes the strict validation and AwsSolutions', () => {
-  expect(Object.keys(production).sort()).toEqual(['Fleet', 'Network', 'Temporal', 'Worker']);
-  expect(Object.keys(personal).sort()).toEqual(['Fleet', 'Network', 'Temporal', 'Worker']);
+  expect(Object.keys(production).sort()).toEqual(['Database', 'Fleet', 'Network', 'Temporal', 'Worker']);
+  expect(Object.keys(personal).sort()).toEqual(['Database', 'Fleet', 'Network', 'Temporal', 'Worker']);
 });
 
 test('the compute plane gives and takes exactly what the contract names', () => {
@@ -78,7 +78,7 @@ test('the compute plane gives and takes exactly what the contract names', () => 
 });
 
 test('what must be deployed before the app plane takes nothing from it', () => {
-  for (const name of ['Network', 'Temporal'])
+  for (const name of ['Network', 'Database', 'Temporal'])
     expect(JSON.stringify(production[name]?.Parameters ?? {})).not.toContain('/roundtable/');
 });
 
