@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import {
   CreateBucketCommand,
   GetObjectCommand,
@@ -17,8 +18,11 @@ import { sha256Hex } from './sha256.js';
 export interface Artifacts {
   /** Stores the bytes unless they are there already. */
   put(data: Uint8Array): Promise<Sha256Hex>;
-  /** @throws NOT_FOUND, ARTIFACT_CORRUPT when what is stored are other bytes */
-  get(sha256: Sha256Hex): Promise<Uint8Array>;
+  /**
+   * @param most bytes that the reader is ready to hold, for what others have stored
+   * @throws NOT_FOUND, ARTIFACT_CORRUPT when what is stored are other bytes, PAYLOAD_TOO_LARGE
+   */
+  get(sha256: Sha256Hex, most?: number): Promise<Uint8Array>;
   has(sha256: Sha256Hex): Promise<boolean>;
   /** A URL for exactly these bytes, to be used with the answer's headers within 15 minutes. */
   presignPut(request: UploadRequest): Promise<UploadAnswer>;
@@ -56,10 +60,10 @@ export function openArtifacts(options: { bucket: string; client?: S3Client }): A
       return sha256;
     },
 
-    async get(sha256) {
+    async get(sha256, most = Infinity) {
       const bytes = await client
         .send(new GetObjectCommand(at(sha256)))
-        .then(bodyOf)
+        .then((answer) => bodyOf(answer, most))
         .catch((error: unknown) => {
           throw isMissing(error)
             ? new RoundtableError('NOT_FOUND', `There is no artifact ${sha256}.`, { cause: error })
@@ -127,7 +131,17 @@ function createClient(): S3Client {
 }
 
 /** Into one array from the start: the SDK's own collector gathers the chunks first and then copies them. */
-async function bodyOf({ Body, ContentLength = 0 }: GetObjectCommandOutput): Promise<Uint8Array> {
+async function bodyOf(
+  { Body, ContentLength = 0 }: GetObjectCommandOutput,
+  most: number,
+): Promise<Uint8Array> {
+  if (ContentLength > most) {
+    if (Body instanceof Readable) Body.destroy();
+    throw new RoundtableError(
+      'PAYLOAD_TOO_LARGE',
+      `The artifact has ${ContentLength} bytes, and at most ${most} were expected.`,
+    );
+  }
   const bytes = new Uint8Array(ContentLength);
   let length = 0;
   for await (const chunk of (Body ?? []) as AsyncIterable<Uint8Array>) {

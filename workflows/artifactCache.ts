@@ -26,8 +26,8 @@ export function cachedArtifacts(artifacts: Artifacts, capacity: number): Artifac
       keep(sha, data);
       return sha;
     },
-    async get(sha) {
-      const bytes = kept.get(sha) ?? (await artifacts.get(sha));
+    async get(sha, most) {
+      const bytes = kept.get(sha) ?? (await artifacts.get(sha, most));
       keep(sha, bytes);
       return bytes;
     },

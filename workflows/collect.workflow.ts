@@ -25,6 +25,9 @@ export interface Collected {
   missing: MissingRunner[];
 }
 
+/** Fast rounds are not held up by telling every arrival. */
+const REPORT_MS = 250;
+
 type Answer = { update: TrainUpdate } | { code: MissingCode; reason: string };
 type Outcome = { update: TrainUpdate; after: number } | { code: MissingCode; reason: string };
 
@@ -58,16 +61,19 @@ export async function collectUpdates(
   });
 
   let reported = -1;
+  let reportAt = 0;
   const progress = async () => {
-    if (reported === outcomes.size) return;
+    if (reported === outcomes.size || Date.now() < reportAt) return;
     reported = outcomes.size;
+    reportAt = Date.now() + REPORT_MS;
     await report(view(runners, outcomes), [...selection.missing, ...missingOf(runners, outcomes)]);
   };
   const until = async (done: () => boolean, time: number) => {
     while (!done() && Date.now() < time) {
       await progress();
       const seen = outcomes.size;
-      await condition(() => done() || outcomes.size > seen, Math.max(1, time - Date.now()));
+      const next = reported < seen ? Math.min(time, reportAt) : time;
+      await condition(() => done() || outcomes.size > seen, Math.max(1, next - Date.now()));
     }
   };
 
@@ -128,7 +134,8 @@ async function ask(input: RoundInput, selection: Selection, runner: `0x${string}
       model: input.base,
       spec: prepared.spec,
     });
-    if (answer.kind === 'refused') return { code: 'refused', reason: `${answer.code}: ${answer.reason}` };
+    if (answer.kind === 'refused')
+      return { code: 'refused', reason: clipped(`${answer.code}: ${answer.reason}`) };
     if (answer.runner !== runner)
       return { code: 'rejected', reason: `the answer names another runner, ${answer.runner}` };
     await coordinator.admitUpdate({ prepared, opening: selection.opening, update: answer });
@@ -140,11 +147,14 @@ async function ask(input: RoundInput, selection: Selection, runner: `0x${string}
 
 function failure(error: unknown): Answer {
   const problem = problemOf(error);
-  if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: problem.message };
+  if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: clipped(problem.message) };
   if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure)
     return { code: 'lost', reason: 'it took the task or was asked, and did not answer before the deadline' };
-  return { code: 'failed', reason: `${problem.code}: ${problem.message}`.slice(0, 900) };
+  return { code: 'failed', reason: clipped(`${problem.code}: ${problem.message}`) };
 }
+
+/** What a runner says is its own words, however many. */
+const clipped = (text: string): string => text.slice(0, 900);
 
 function view(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, Outcome>): ParticipantView[] {
   return runners.map((runner) => {

@@ -67,19 +67,22 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
       transactions.push(await opened);
       return coordinator.aggregate({ prepared, opening, base, updates });
     });
+    const { version, rootHeader } = aggregated;
+    const evaluates = prepared.spec.evaluation !== null;
+    const trained = weightedLoss(updates);
     await project({
-      phase: 'evaluating',
-      version: aggregated.version,
-      rootHeader: aggregated.rootHeader,
+      phase: evaluates ? 'evaluating' : 'archiving',
+      version,
+      rootHeader,
+      loss: evaluates ? null : trained,
     });
     const archiveStarted = Date.now();
-    const archivedModel = coordinator.archiveModel({ prepared, round, version: aggregated.version });
+    const archivedModel = coordinator.archiveModel({ prepared, round, version });
     archivedModel.catch(() => undefined);
-    const evaluation = await timed('evaluate', () =>
-      coordinator.evaluate({ prepared, version: aggregated.version }),
-    );
-    const trained = weightedLoss(updates);
-    await project({ phase: 'archiving', accuracy: evaluation.accuracy, loss: evaluation.loss ?? trained });
+    if (evaluates) {
+      const { accuracy, loss } = await timed('evaluate', () => coordinator.evaluate({ prepared, version }));
+      await project({ phase: 'archiving', accuracy, loss: loss ?? trained });
+    }
     const { archive, shares } = await coordinator.archiveRound({
       prepared,
       opening,
@@ -89,13 +92,12 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
       aggregate: aggregated,
       model: await archivedModel,
       missing,
-      accuracy: evaluation.accuracy,
-      loss: evaluation.loss ?? trained,
+      accuracy: view.accuracy,
+      loss: view.loss,
       seconds,
     });
     seconds.archive = (Date.now() - archiveStarted) / 1000 - (seconds.evaluate ?? 0);
     await project({ phase: 'anchoring', archive });
-    const { version, rootHeader } = aggregated;
     transactions.push(
       await timed('anchor', () =>
         chain(prepared.coordinator).closeRound({ prepared, round, rootHeader, version, archive }),

@@ -43,6 +43,8 @@ export interface PreparedJob {
   view: Pick<JobView, 'trigger' | 'delivery' | 'createdAt'>;
   parent: Hex | null;
   base: ModelRef;
+  /** Length D of the parameter vector. */
+  dimension: number;
   baseNumber: number;
   graphArchive: string;
   archive: ArchiveRefs;

@@ -74,11 +74,16 @@ export async function runDemo(
   const open = (await api.jobs()).find(
     ({ spec, state }) => spec.name === source.job.name && !finalJobStates.includes(state),
   );
-  if (open) emit({ type: 'note', text: `job ${open.job.slice(0, 12)} is open; it goes on` });
+  if (open) {
+    emit({ type: 'note', text: `job ${open.job.slice(0, 12)} is open; it goes on` });
+    // It may have been paused, by a person or by a demo that was killed while it waited for a runner.
+    await signalUnlessEnded(api, open.job, 'resume');
+  }
   const id = open?.job ?? (await startByWebhook(context, api, options));
-  const watchAbsent = stack
-    ? absentRunner(stack, (signal) => signalUnlessEnded(api, id, signal), failed)
-    : () => undefined;
+  const watchAbsent =
+    stack && !open
+      ? absentRunner(stack, (signal) => signalUnlessEnded(api, id, signal), failed)
+      : () => undefined;
   const ended = await followJob(
     api,
     id,

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -105,6 +105,13 @@ describe('the demo', () => {
     expect(second.rewards.reduce((sum, { earned }) => sum + BigInt(earned), 0n)).toBe(16_000n * 10n ** 18n);
   });
 
+  test('writes no key and no webhook secret into a log', () => {
+    const folder = join(state, 'logs');
+    const logs = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+    expect(logs.join('').length).toBeGreaterThan(10_000);
+    for (const secret of secretsIn(state)) expect(logs.filter((text) => text.includes(secret))).toEqual([]);
+  });
+
   test('refuses a job file with mistakes, all at once, before anything starts', async () => {
     const { code, output } = await demo('--job', 'test/e2e/mistakes.yaml');
     expect(code).toBe(1);
@@ -113,3 +120,15 @@ describe('the demo', () => {
       expect(output).toContain(mistake);
   });
 });
+
+/** Private keys (hex without 0x, or an RSA key's exponent) and the triggers' secrets. */
+function secretsIn(folder: string): string[] {
+  const texts = ['keys', 'triggers'].flatMap((name) =>
+    readdirSync(join(folder, name)).map((file) => readFileSync(join(folder, name, file), 'utf8').trim()),
+  );
+  const secrets = texts.map((text) =>
+    text.startsWith('{') ? String((JSON.parse(text) as { d?: string }).d) : text.replace(/^0x/, ''),
+  );
+  expect(secrets.length).toBeGreaterThan(8);
+  return secrets;
+}

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -274,6 +274,14 @@ describe('a settlement', () => {
   }, 120_000);
 });
 
+test('every part listens on 127.0.0.1 only', () => {
+  const pids = stack.supervisor.status().flatMap(({ pid }) => pid ?? []);
+  expect(pids.length).toBeGreaterThan(10);
+  const listening = pids.flatMap(listeningAddresses);
+  expect(listening.length).toBeGreaterThan(8);
+  expect(new Set(listening)).toEqual(new Set(['127.0.0.1']));
+});
+
 test('data sets survive being written and read', () => {
   const data = few(3);
   expect(decodeDataset(encodeDataset(data), 'digits')).toEqual({ ...data, y: Int32Array.from(data.y) });
@@ -295,4 +303,35 @@ function dynamodb(): DynamoDBClient {
     endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] ?? '',
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
   });
+}
+
+/** Addresses of the sockets on which a process listens, as the kernel's tables have them (Linux). */
+function listeningAddresses(pid: number): string[] {
+  const inodes = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+      } catch {
+        return []; // closed meanwhile
+      }
+    }),
+  );
+  return ['tcp', 'tcp6'].flatMap((table) =>
+    readFileSync(`/proc/${pid}/net/${table}`, 'utf8')
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, , , state, , , , , , inode]) => state === '0A' && inodes.has(inode ?? ''))
+      .map(([, local]) => dotted(local?.split(':')[0] ?? '')),
+  );
+}
+
+/** The kernel writes IPv4 addresses as little-endian hex; anything longer is IPv6 and shown as it is. */
+function dotted(hex: string): string {
+  return hex.length === 8
+    ? (hex.match(/../g) ?? [])
+        .toReversed()
+        .map((byte) => parseInt(byte, 16))
+        .join('.')
+    : hex;
 }

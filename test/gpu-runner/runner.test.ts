@@ -96,9 +96,13 @@ test('a runner enrols, trains, answers, reports, and goes within a second', asyn
   });
   await expect(api.artifacts.has(answer.file)).resolves.toBe(true);
   await updateOf(await ask(temporal, second));
+  // It reports every other second, so the end of its work may not be told yet.
+  await until(
+    async () => (await api.table.getRunner(key.address))?.state === 'idle',
+    'a sign of life after the work',
+  );
   expect(await api.table.getRunner(key.address)).toMatchObject({
     name: 'north-1',
-    state: 'idle',
     data: [{ name: 'digits', samples: 40, input: [4], classes: 2 }],
   });
   const memory = runner.memory();

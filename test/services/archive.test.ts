@@ -120,7 +120,7 @@ describe('put', () => {
       const answer = await forward();
       return path === '/tx' && ++posts === 1 ? 'hang up' : answer;
     };
-    const { id } = await hasty(forgetful).put(data, tags);
+    const { id } = await openArchive({ gateways: [forgetful.url], key }).put(data, tags);
     expect(posts).toBe(2);
     expect(await archive.find(tags)).toMatchObject([{ id }]);
   });

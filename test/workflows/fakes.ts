@@ -22,7 +22,7 @@ export function fakeSpec(change: Partial<JobSpec['participants']> & { rounds?: n
     rounds,
     start: 'model',
     model: { sha256: hash('1') },
-    evaluation: null,
+    evaluation: { sha256: hash('e') },
     training: {
       loss: 'softmax_cross_entropy',
       optimizer: { name: 'sgd', lr: 0.1 },
@@ -64,6 +64,7 @@ export function fakePrepared(job: `0x${string}`, spec: JobSpec): PreparedJob {
     view: { trigger: 'submit', delivery: null, createdAt: '2026-11-01T00:00:00.000Z' },
     parent: null,
     base: fakeModel('0'),
+    dimension: 10,
     baseNumber: 0,
     graphArchive: 'g'.repeat(43),
     archive: { model: 'm'.repeat(43), manifest: 'n'.repeat(43), manifestHash: hash('6') },

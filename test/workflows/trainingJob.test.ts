@@ -52,6 +52,20 @@ describe('a training job', () => {
     expect(rises(stack.seen.rounds.filter(({ round }) => round === 1))).toBe(true);
   });
 
+  test('without held-out data evaluates nothing and reports the loss in training', async () => {
+    const stack = await fakeStack(environment, {
+      spec: { ...fakeSpec({ rounds: 1 }), evaluation: null },
+      runners: { [first]: answering(1), [second]: answering(1) },
+    });
+    await stack.run(() => finish(`0x${'20'.repeat(32)}`));
+    const phases = stack.seen.rounds.map(({ phase }) => phase);
+    expect(phases).not.toContain('evaluating');
+    expect(phases).toContain('archiving');
+    const { accuracy, loss } = lastOfRound(stack.seen.rounds, 1);
+    expect(accuracy).toBeNull();
+    expect(loss).toBeGreaterThan(0);
+  });
+
   test('admits a slow runner within the grace period after the quorum', async () => {
     const stack = await fakeStack(environment, {
       spec: fakeSpec({ quorum: 2, rounds: 1, graceFactor: 10 }),
@@ -104,6 +118,21 @@ describe('a training job', () => {
     expect(lastOfRound(stack.seen.rounds, 1).missing).toEqual([
       { runner: second, code: 'refused', reason: 'POLICY: not on Sundays' },
     ]);
+  });
+
+  test('clips what a runner says, and does not stumble over an answer that is none', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 1, rounds: 1, graceFactor: 100 }),
+      runners: {
+        [first]: answering(200),
+        [second]: async ({ runner }) => ({ kind: 'refused', runner, code: 'NO', reason: 'x'.repeat(5_000) }),
+        [third]: async () => null as never,
+      },
+    });
+    await stack.run(() => finish(hash('20')));
+    const { missing } = lastOfRound(stack.seen.rounds, 1);
+    expect(missing.map(({ code }) => code).sort()).toEqual(['failed', 'refused']);
+    for (const { reason } of missing) expect(reason.length).toBeLessThan(1_000);
   });
 
   test('fails at the deadline when the quorum is not reached, and finishes the job on chain', async () => {

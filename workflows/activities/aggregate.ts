@@ -1,12 +1,13 @@
 import { verifyTypedData } from 'ethers';
 import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
 import { updateDomain, updateTypes } from '#core/eip712.js';
-import { RoundtableError } from '#core/errors.js';
+import type { ErrorCode } from '#core/errorCodes.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { INT32_LIMIT } from '#core/fixedPoint.js';
 import { fromHex, toHex, type Hex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
-import type { RoundOpening, TrainUpdate } from '#core/messages.js';
+import { trainAnswer, type RoundOpening, type TrainUpdate } from '#core/messages.js';
 import { ExactSum } from '#core/sum.js';
 import { UPDATES_PER_PASS } from '#core/sumKernel.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
@@ -26,7 +27,8 @@ export async function admitUpdate(
   deps: Dependencies,
   input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate },
 ): Promise<void> {
-  const { opening, update, prepared } = input;
+  const { opening, prepared } = input;
+  const update = wellFormed(input.update);
   const selected = opening.selection.find(({ runner }) => runner === update.runner);
   if (!selected) refuse(`runner ${update.runner} was not selected`);
   if (update.samples > selected.maxSamples)
@@ -35,7 +37,13 @@ export async function admitUpdate(
     );
   const signer = recover(prepared, opening, update);
   if (signer !== update.runner) refuse(`its signature is of ${signer}, not of runner ${update.runner}`);
-  const delta = await readDelta(deps, opening, update);
+  const { dimension } = prepared;
+  if (update.dimension !== dimension)
+    refuse(`it has ${update.dimension} values, and the model has ${dimension}`);
+  const delta = await readDelta(deps, opening, update).catch((error: unknown) => {
+    if (!isRoundtableError(error) || !unreadable.includes(error.code)) throw error;
+    return refuse(`its file cannot be read: ${error.message}`);
+  });
   const root = toHex(valuesRoot(sha256, LEAF.update, delta));
   if (root !== update.updateRoot)
     refuse(`its file has the root ${root}, and ${update.updateRoot} was signed`);
@@ -43,6 +51,16 @@ export async function admitUpdate(
   const allowed = prepared.spec.participants.allowSaturated;
   if (saturated > allowed) refuse(`${saturated} of its values are saturated, and the job allows ${allowed}`);
 }
+
+/** A runner's answer comes as whatever its process sent. */
+function wellFormed(answer: unknown): TrainUpdate {
+  const parsed = trainAnswer.safeParse(answer);
+  if (parsed.success && parsed.data.kind === 'update') return parsed.data;
+  return refuse('it has not the form of one');
+}
+
+/** What is wrong with a file for good; anything else may be gone at the next attempt. */
+const unreadable: readonly ErrorCode[] = ['NOT_FOUND', 'FORMAT_INVALID', 'PAYLOAD_TOO_LARGE'];
 
 /**
  * The exact sum over the aggregation tree, the step and the new version. Four updates and one partial sum a level
@@ -104,12 +122,17 @@ function step(
   }
 }
 
+/** An update file's header is a few hundred bytes of JSON. */
+const mostHeaderBytes = 65_536;
+
 async function readDelta(
   deps: Dependencies,
   opening: RoundOpening,
   update: TrainUpdate,
 ): Promise<Int32Array> {
-  const { header, delta } = decodeUpdateFile(await deps.artifacts.get(update.file));
+  const { header, delta } = decodeUpdateFile(
+    await deps.artifacts.get(update.file, 4 * update.dimension + mostHeaderBytes),
+  );
   if (header.job !== opening.job || header.round !== opening.round || header.runner !== update.runner)
     refuse(`its file is for job ${header.job}, round ${header.round}, runner ${header.runner}`);
   if (delta.length !== update.dimension)

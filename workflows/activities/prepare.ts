@@ -96,6 +96,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
     view: { trigger, delivery, createdAt },
     parent: latest?.model.versionId ?? null,
     base,
+    dimension: (await loadVersion(deps, base)).layout.dimension,
     baseNumber: number,
     graphArchive: graph.id,
     archive,
