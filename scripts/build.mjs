@@ -6,12 +6,14 @@
  *   gpu-runner/main.ts           -> dist/runner/runner.js     the runner's package, with a package.json of its own
  *   trainer/run/child.ts         -> dist/runner/child.js      the training process, killable at any moment
  *   workflows/workflows.ts       -> dist/workflow-bundle.js   what Temporal's sandbox loads
+ *   web/main.tsx                 -> dist/web/                 the page; see build-web.mjs
  */
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { buildWeb } from './build-web.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
@@ -80,6 +82,7 @@ await Promise.all([
     keepNames: true,
   }),
   bundleWorkflows(),
+  buildWeb(),
 ]);
 writeRunnerPackage();
 for (const name of Object.keys(lambdas)) {

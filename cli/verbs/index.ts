@@ -7,6 +7,7 @@ import { modelVerbs } from './model.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
+import { trainVerbs } from './train.js';
 import { triggerVerbs } from './trigger.js';
 
 /** In the order in which help lists them. */
@@ -20,4 +21,5 @@ export const verbs: readonly Verb[] = [
   rewardVerbs,
   dataVerbs,
   costVerb,
+  trainVerbs,
 ];
