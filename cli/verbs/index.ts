@@ -1,4 +1,5 @@
 import type { Verb } from '../run.js';
+import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
 import { jobVerbs } from './job.js';
@@ -19,5 +20,6 @@ export const verbs: readonly Verb[] = [
   modelVerbs,
   rewardVerbs,
   dataVerbs,
+  costVerb,
   trainVerbs,
 ];
