@@ -10,7 +10,7 @@ export default {
   },
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],
-  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.roundtable'],
+  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.roundtable', '<rootDir>/.sst'],
   testEnvironment: '<rootDir>/test/environment.mjs',
   testTimeout: 60_000,
   maxWorkers: 2,

@@ -2,12 +2,20 @@ import { run as encoding } from './encoding.js';
 import { run as memory } from './memory.js';
 import { run as round } from './round.js';
 import { run as sum } from './sum.js';
+import { run as train } from './train.js';
 import { run as webhook } from './webhook.js';
 
 /** `npm run bench [-- NAME…]`: every figure is one JSON line; nothing here fails a build. */
 export type Emit = (line: Record<string, unknown>) => void;
 
-const benches: Record<string, (emit: Emit) => Promise<void>> = { sum, encoding, round, webhook, memory };
+const benches: Record<string, (emit: Emit) => Promise<void>> = {
+  sum,
+  encoding,
+  round,
+  webhook,
+  memory,
+  train,
+};
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in benches));

@@ -6,7 +6,7 @@ import { compareBytes } from './bytes.js';
 import { RoundtableError } from './errors.js';
 
 /** Bytes of one element. */
-export const DTYPE_SIZES = { F32: 4, I32: 4, I64: 8, U8: 1 } as const;
+export const DTYPE_SIZES = { F64: 8, F32: 4, I32: 4, I64: 8, U8: 1, BOOL: 1 } as const;
 export type Dtype = keyof typeof DTYPE_SIZES;
 
 export interface Tensor {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
 import { address, parseMessage } from '#core/schema.js';
+import { pageSettings } from './page.js';
 
 /** What the functions and their node server read from the environment; each names what it needs, all is checked at once. */
 const variables = {
@@ -26,6 +27,21 @@ const variables = {
       }
     })
     .pipe(deployment),
+  /** Folder of the built page; without it none is served. */
+  WEB_FOLDER: z.string().min(1).optional(),
+  /** What the page is told besides the stack's own facts, as JSON; anybody can read it. */
+  WEB_CONFIG: z
+    .string()
+    .default('{}')
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'a JSON object' });
+        return z.NEVER;
+      }
+    })
+    .pipe(pageSettings),
   API_HOST: z.string().min(1).default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535),
 };

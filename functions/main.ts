@@ -3,14 +3,17 @@ import { apiApp } from './api/app.js';
 import { openApiParts } from './api/parts.js';
 import { readEnvironment } from './environment.js';
 import { openLog } from './log.js';
+import { pageApp } from './page.js';
 import { webhookApp } from './webhook/app.js';
 
-/** The node server for one machine: the very apps that run as Lambdas. */
+/** The node server for one machine: the very apps that run as Lambdas, and the page. */
 const log = openLog('api');
-const environment = readEnvironment('API_HOST', 'PORT');
+const environment = readEnvironment('API_HOST', 'PORT', 'WEB_FOLDER', 'WEB_CONFIG');
 const parts = openApiParts(log);
 
 const app = apiApp(parts).route('/', webhookApp(parts));
+if (environment.WEB_FOLDER !== undefined)
+  app.route('/', pageApp({ folder: environment.WEB_FOLDER, settings: environment.WEB_CONFIG, ...parts }));
 
 const server = serve(
   { fetch: app.fetch, hostname: environment.API_HOST, port: environment.PORT },

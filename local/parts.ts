@@ -10,7 +10,7 @@ import { http, logLine } from './supervisor/ready.js';
 /** Everything that the stack's own processes are told, through their environment alone. */
 export interface StackAddresses {
   stateDir: string;
-  ports: Record<'dynamodb' | 's3' | 'sqs' | 'chain' | 'gateway' | 'temporal' | 'api', number>;
+  ports: Record<'dynamodb' | 's3' | 'sqs' | 'chain' | 'gateway' | 'temporal' | 'temporalUi' | 'api', number>;
   deployment: Deployment;
   coordinator: `0x${string}`;
   keyFiles: { coordinator: string; arweave: string };
@@ -40,15 +40,22 @@ export function stackEnvironment(addresses: StackAddresses): Record<string, stri
   };
 }
 
-/** The API and the webhook function behind one node server. */
+/** The API, the webhook function and the page behind one node server. */
 export function apiPart(addresses: StackAddresses): Part {
-  const { api } = addresses.ports;
+  const { api, chain, gateway, temporalUi } = addresses.ports;
+  const page = { rpcUrls: [local(chain)], gateways: [local(gateway)], temporalUi: local(temporalUi) };
   return {
     name: 'api',
     role: 'function',
     command: process.execPath,
     args: ['--enable-source-maps', distFile('functions.js')],
-    env: { ...stackEnvironment(addresses), API_HOST: '127.0.0.1', PORT: String(api) },
+    env: {
+      ...stackEnvironment(addresses),
+      API_HOST: '127.0.0.1',
+      PORT: String(api),
+      WEB_FOLDER: distFile('web'),
+      WEB_CONFIG: JSON.stringify(page),
+    },
     ready: http(`${local(api)}/health`),
   };
 }

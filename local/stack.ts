@@ -98,6 +98,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
     const temporal = await findTemporal({ onProgress: (progress) => void news.emit('temporal', progress) });
     const fixed = Object.fromEntries(portNames.map((name) => [name, options.ports?.[name] ?? null]));
     const { ports } = await supervisor.choosePorts(fixed as Record<PortName, number | null>);
+    news.emit('note', `the page: ${local(ports.api)}/ (it answers as soon as the API does)`);
     const members = localMembers(stateDir);
     const runners = localRunners(stateDir, members, options.plan);
     const founder = walletFile(stateDir, 'founder');

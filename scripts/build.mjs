@@ -2,15 +2,18 @@
  * Builds what processes run. By convention:
  *   FOLDER/main.ts               -> dist/FOLDER.js            a process on a machine with node_modules
  *   functions/NAME/handler.ts    -> dist/functions/NAME.mjs   a Lambda, with everything bundled in
+ *                                   dist/lambda/NAME/         the same, alone in the folder that becomes its archive
  *   gpu-runner/main.ts           -> dist/runner/runner.js     the runner's package, with a package.json of its own
  *   trainer/run/child.ts         -> dist/runner/child.js      the training process, killable at any moment
  *   workflows/workflows.ts       -> dist/workflow-bundle.js   what Temporal's sandbox loads
+ *   web/main.tsx                 -> dist/web/                 the page; see build-web.mjs
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { buildWeb } from './build-web.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
@@ -27,6 +30,7 @@ const sources = [
   'gpu-runner',
   'local',
   'cli',
+  'infra',
   'bench',
 ];
 const files = sources.flatMap((folder) =>
@@ -78,8 +82,13 @@ await Promise.all([
     keepNames: true,
   }),
   bundleWorkflows(),
+  buildWeb(),
 ]);
 writeRunnerPackage();
+for (const name of Object.keys(lambdas)) {
+  mkdirSync(`dist/lambda/${name}`, { recursive: true });
+  copyFileSync(`dist/functions/${name}.mjs`, `dist/lambda/${name}/index.mjs`);
+}
 
 /** Webpack needs seconds, so the bundle is kept until a source that can enter it, or the SDK, changes. */
 async function bundleWorkflows() {

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { RoundtableError } from '#core/errors.js';
-import { dependents } from './differentiate.js';
+import { compositions } from './compositions.js';
+import { dependents, passes } from './differentiate.js';
 import { gradientRules } from './gradients.js';
 import { describeNode } from './onnx/attributes.js';
 import { encodeModel, valueInfo } from './onnx/builder.js';
@@ -15,13 +16,21 @@ import {
   type ValueInfoProto,
 } from './onnx/onnx.gen.js';
 import { maxRank, type Shape } from './onnx/tensor.js';
-import { inferShapes, isKnownOperator, type KnownValues } from './shapes.js';
+import { inferShapes, isKnownOperator } from './shapes.js';
+import type { KnownValues } from './shapes/values.js';
+
+export interface GraphInput {
+  readonly name: string;
+  readonly dims: readonly (number | string)[];
+  /** Present where the model reads integers (ids of tokens). */
+  readonly integers?: 'int32' | 'int64';
+}
 
 /** A model's computation without its weights: what `graph.onnx` holds, checked. */
 export interface Graph {
   readonly opset: number;
   /** The data; dims[0] is the free batch size, all others are numbers. */
-  readonly input: { readonly name: string; readonly dims: readonly (number | string)[] };
+  readonly input: GraphInput;
   readonly output: { readonly name: string; readonly dims: readonly (number | string)[] };
   /** The trained tensors, in byte order of their names. */
   readonly weights: readonly { readonly name: string; readonly shape: Shape }[];
@@ -46,7 +55,7 @@ export function readGraph(bytes: Uint8Array): Graph {
   if (!input || !output) throw new RoundtableError('MODEL_NOT_ONNX', 'The graph has no input or no output.');
   return checkGraph({
     opset,
-    input: { name: input.name, dims: readDims(input) },
+    input: readInput(input),
     output: { name: output.name },
     weights: weights.map((weight) => ({ name: weight.name, shape: staticDims(weight) })),
     nodes: graph.node,
@@ -61,7 +70,7 @@ export function encodeGraph(graph: Graph): Uint8Array<ArrayBuffer> {
     node: graph.nodes,
     initializer: [...graph.constants],
     input: [
-      valueInfo(graph.input.name, graph.input.dims),
+      valueInfo(graph.input.name, graph.input.dims, inputType(graph.input)),
       ...graph.weights.map(({ name, shape }) => valueInfo(name, shape)),
     ],
     output: [valueInfo(graph.output.name, graph.output.dims)],
@@ -77,6 +86,8 @@ export function shapesAt(graph: Omit<Graph, 'output'>, batch: number): KnownValu
     graph.nodes,
     graph.constants,
     new Map([input, ...graph.weights.map(({ name, shape }): [string, Shape] => [name, shape])]),
+    graph.opset,
+    new Map([[graph.input.name, inputType(graph.input)]]),
   );
 }
 
@@ -119,26 +130,37 @@ export function openGraph(model: ModelProto): { opset: number; graph: GraphProto
   return { opset: Number(opset), graph };
 }
 
-/** @throws MODEL_UNSUPPORTED for anything but a float32 tensor. */
-export function readDims(value: ValueInfoProto): (number | string)[] {
+const inputTypes = new Map<number | undefined, 'int32' | 'int64' | undefined>([
+  [DataType.FLOAT, undefined],
+  [DataType.INT32, 'int32'],
+  [DataType.INT64, 'int64'],
+]);
+
+export function inputType({ integers }: GraphInput): DataType {
+  if (integers === undefined) return DataType.FLOAT;
+  return integers === 'int32' ? DataType.INT32 : DataType.INT64;
+}
+
+/** @throws MODEL_UNSUPPORTED for anything but a tensor of float32, int32 or int64 and of known rank. */
+export function readInput(value: ValueInfoProto): GraphInput {
   const type = value.type?.value;
-  if (
-    type?.case !== 'tensorType' ||
-    type.value.elemType !== DataType.FLOAT ||
-    !type.value.shape ||
-    type.value.shape.dim.length > maxRank
-  )
+  const elements = type?.case === 'tensorType' ? type.value.elemType : undefined;
+  const dims = type?.case === 'tensorType' ? type.value.shape?.dim : undefined;
+  if (!inputTypes.has(elements) || !dims || dims.length > maxRank)
     throw new RoundtableError(
       'MODEL_UNSUPPORTED',
-      `The input ${value.name} must be a float32 tensor of known rank.`,
+      `The input ${value.name} must be a tensor of float32, int32 or int64, and of known rank.`,
     );
-  return type.value.shape.dim.map(({ value: dim }) =>
-    dim.case === 'dimValue' ? Number(dim.value) : (dim.value ?? '?'),
-  );
+  const integers = inputTypes.get(elements);
+  return {
+    name: value.name,
+    dims: dims.map(({ value: dim }) => (dim.case === 'dimValue' ? Number(dim.value) : (dim.value ?? '?'))),
+    ...(integers ? { integers } : {}),
+  };
 }
 
 function staticDims(value: ValueInfoProto): Shape {
-  return readDims(value).map((dim) => {
+  return readInput(value).dims.map((dim) => {
     if (typeof dim === 'string' || !Number.isSafeInteger(dim) || dim < 0)
       throw new RoundtableError(
         'MODEL_NOT_ONNX',
@@ -154,12 +176,13 @@ function checkOperators(graph: Pick<Graph, 'nodes' | 'weights'>): void {
     graph.weights.map(({ name }) => name),
   );
   for (const node of graph.nodes) {
-    const differentiated = node.input.some((name) => trained.has(name));
-    if (isKnownOperator(node) && (!differentiated || Object.hasOwn(gradientRules, node.opType))) continue;
+    const differentiated = node.input.some((name, index) => trained.has(name) && passes(node, index));
+    const known = Object.hasOwn(gradientRules, node.opType) || Object.hasOwn(compositions, node.opType);
+    if (isKnownOperator(node) && (!differentiated || known)) continue;
     const weight = weightBehind(graph, node);
     throw new RoundtableError(
       'MODEL_UNKNOWN_OPERATOR',
-      `The ${describeNode(node)} cannot be trained${weight ? `, and the weight ${weight} lies behind it` : ''}. Supported operators: ${Object.keys(gradientRules).join(', ')}, Constant.`,
+      `The ${describeNode(node)} cannot be trained${weight ? `, and the weight ${weight} lies behind it` : ''}. Supported operators: ${[...Object.keys(gradientRules), ...Object.keys(compositions)].sort().join(', ')}.`,
       { details: { operator: node.opType, node: node.name, weight } },
     );
   }
@@ -200,9 +223,9 @@ function checkOrder(
       throw malformed(
         `The ${describeNode(node)} reads ${missing}, which nothing before it makes (ONNX wants nodes in order, without cycles).`,
       );
-    if (node.output.length !== 1 || !node.output[0])
-      throw malformed(`The ${describeNode(node)} must have exactly one output.`);
-    make(node.output[0], `the ${describeNode(node)}`);
+    const outputs = node.output.filter(Boolean);
+    if (outputs.length === 0) throw malformed(`The ${describeNode(node)} must have an output.`);
+    for (const name of outputs) make(name, `the ${describeNode(node)}`);
   }
   if (!made.has(graph.output.name)) throw malformed(`Nothing makes the output ${graph.output.name}.`);
 }

@@ -1,7 +1,17 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { compareBytes } from '#core/bytes.js';
 import { RoundtableError } from '#core/errors.js';
-import { batchSymbol, checkGraph, encodeGraph, readDims, readGraph, openGraph, type Graph } from './graph.js';
+import { influences } from './differentiate.js';
+import { parametersOf, undoExport } from './exporters.js';
+import {
+  batchSymbol,
+  checkGraph,
+  encodeGraph,
+  readInput,
+  readGraph,
+  openGraph,
+  type Graph,
+} from './graph.js';
 import { decodeModel } from './onnx/decode.js';
 import {
   ModelProtoSchema,
@@ -27,18 +37,20 @@ export interface Model {
   readonly graph: Uint8Array<ArrayBuffer>;
   /** In byte order of their UTF-8 names. */
   readonly weights: readonly WeightTensor[];
-  readonly input: { readonly name: string; readonly dims: readonly (number | string)[] };
+  readonly input: Graph['input'];
   readonly output: { readonly name: string; readonly dims: readonly (number | string)[] };
 }
 
 /**
- * Reads an ONNX file (opset 13 to 23, one float32 input whose first dimension is the batch, one output). Trained are
- * the float32 initialisers that the output depends on.
+ * Reads an ONNX file (opset 13 to 23, one input whose first dimension is the batch, one output). Trained are the
+ * float32 parameters that a gradient of the output reaches, as far as `trainable` wants them; all others stay as they are.
  * @throws MODEL_NOT_ONNX, MODEL_EXTERNAL_DATA, MODEL_UNKNOWN_OPERATOR, MODEL_NO_WEIGHTS, MODEL_SHAPE_MISMATCH,
  * MODEL_UNSUPPORTED. Hostile files are refused in time and memory proportional to their size.
  */
-export function readModel(bytes: Uint8Array): Model {
+export function readModel(bytes: Uint8Array, options: { trainable?: (name: string) => boolean } = {}): Model {
   const { opset, graph: proto } = openGraph(decodeModel(bytes));
+  uniqueInitializers(proto);
+  undoExport(proto);
   const initializers = uniqueInitializers(proto);
   const input = singleInput(proto, initializers);
   const output = proto.output[0];
@@ -52,16 +64,29 @@ export function readModel(bytes: Uint8Array): Model {
   const live = [...initializers.values()]
     .filter((tensor) => used.has(tensor.name))
     .sort((a, b) => compareUtf8(a.name, b.name));
-  const weights = live
-    .filter((tensor) => tensor.dataType === DataType.FLOAT)
-    .map((tensor) => ({ name: tensor.name, dims: tensorShape(tensor), data: readFloats(tensor) }));
+  const reached = influences(nodes, output.name);
+  const isParameter = parametersOf(proto);
+  const trained = new Set(
+    live.filter(
+      (tensor) =>
+        tensor.dataType === DataType.FLOAT &&
+        reached.has(tensor.name) &&
+        isParameter(tensor) &&
+        (options.trainable?.(tensor.name) ?? true),
+    ),
+  );
+  const weights = [...trained].map((tensor) => ({
+    name: tensor.name,
+    dims: tensorShape(tensor),
+    data: readFloats(tensor),
+  }));
   const constants = live
-    .filter((tensor) => tensor.dataType !== DataType.FLOAT)
+    .filter((tensor) => !trained.has(tensor))
     .map((tensor) => canonicalTensor(tensor, tensor.name));
   if (weights.length === 0)
     throw new RoundtableError(
       'MODEL_NO_WEIGHTS',
-      'No float32 initialiser takes part in the computation of the output, so there is nothing to train. Export the parameters as initialisers (torch.onnx.export does, unless do_constant_folding hid them in Constant nodes).',
+      'No float32 parameter takes part in the computation of the output, so there is nothing to train. Export the parameters as initialisers (torch.onnx.export does).',
     );
   const graph = checkGraph({
     opset,
@@ -130,13 +155,14 @@ function singleInput(graph: GraphProto, initializers: ReadonlyMap<string, Tensor
     throw unsupported(
       `has ${inputs.length} inputs (${inputs.map(({ name }) => name).join(', ')}); exactly one is expected`,
     );
-  const [, ...sample] = readDims(input);
+  const { dims, ...type } = readInput(input);
+  const [, ...sample] = dims;
   const open = sample.find((dim) => typeof dim === 'string' || !Number.isSafeInteger(dim) || dim < 1);
   if (open !== undefined)
     throw unsupported(
       `has the open dimension ${open} in its input ${input.name}; only the first, the batch, may be open`,
     );
-  return { name: input.name, dims: [batchSymbol, ...sample] };
+  return { ...type, dims: [batchSymbol, ...sample] };
 }
 
 /** Nodes that the output depends on, in the order of the file. */

@@ -1,20 +1,20 @@
 import { RoundtableError } from '#core/errors.js';
-import {
-  describeNode,
-  intAttribute,
-  intsAttribute,
-  tensorAttribute,
-  textAttribute,
-} from './onnx/attributes.js';
+import { describeNode, intAttribute, tensorAttribute, textAttribute } from './onnx/attributes.js';
 import { TensorProto_DataType as DataType, type NodeProto, type TensorProto } from './onnx/onnx.gen.js';
-import { elementCount, maxRank, readInts, tensorShape, type Shape } from './onnx/tensor.js';
-
-/** What is known about the values of a graph before it runs. */
-export interface KnownValues {
-  readonly shapes: Map<string, Shape>;
-  /** Contents of integer constants: they are shapes and axes, and decide the shapes of others. */
-  readonly integers: Map<string, readonly number[]>;
-}
+import { elementCount, type Shape } from './onnx/tensor.js';
+import { evaluate } from './shapes/evaluate.js';
+import { layoutShapes } from './shapes/layout.js';
+import {
+  broadcast,
+  learn,
+  learnConstant,
+  mismatch,
+  NodeShapes,
+  text,
+  unsupported,
+  type KnownValues,
+} from './shapes/values.js';
+import { convolution, pooling, transposedConvolution } from './shapes/windows.js';
 
 /** No single value may have more elements; what does is a mistake or an attack, and would not fit into memory. */
 const maxElements = 2 ** 31;
@@ -32,8 +32,10 @@ export function inferShapes(
   nodes: readonly NodeProto[],
   constants: readonly TensorProto[],
   inputs: ReadonlyMap<string, Shape>,
+  opset = 18,
+  types: ReadonlyMap<string, DataType> = new Map(),
 ): KnownValues {
-  const known: KnownValues = { shapes: new Map(inputs), integers: new Map() };
+  const known: KnownValues = { shapes: new Map(inputs), types: new Map(types), contents: new Map() };
   for (const constant of constants) learn(known, constant.name, constant);
   for (const node of nodes) {
     const rule = shapeRules[node.opType];
@@ -42,64 +44,65 @@ export function inferShapes(
         'MODEL_UNKNOWN_OPERATOR',
         `There is no shape rule for the ${describeNode(node)}.`,
       );
-    const shape = rule(new NodeShapes(node, known), known);
-    if (elementCount(shape) > maxElements)
-      throw unsupported(
-        node,
-        `would produce ${elementCount(shape)} values; at most ${maxElements} are possible`,
-      );
-    known.shapes.set(node.output[0] ?? '', shape);
+    const s = new NodeShapes(node, known, opset);
+    const result = rule(s);
+    const shapes = isShape(result) ? [result] : result;
+    node.output.forEach((name, index) => {
+      const shape = shapes[index];
+      if (!name) return;
+      if (!shape) throw unsupported(node, `has an output ${index} that is not known`);
+      if (elementCount(shape) > maxElements)
+        throw unsupported(
+          node,
+          `would produce ${elementCount(shape)} values; at most ${maxElements} are possible`,
+        );
+      known.shapes.set(name, shape);
+      if (node.opType !== 'Constant') known.types.set(name, typeOf(s, index));
+    });
+    evaluate(s, shapes)?.forEach((values, index) => known.contents.set(node.output[index] ?? '', values));
   }
   return known;
 }
 
-/** The shapes around one node. */
-class NodeShapes {
-  readonly node: NodeProto;
-  readonly #known: KnownValues;
+type ShapeRule = (s: NodeShapes) => Shape | readonly Shape[];
 
-  constructor(node: NodeProto, known: KnownValues) {
-    this.node = node;
-    this.#known = known;
-  }
+const same: ShapeRule = (s) => s.input(0);
+const stretched: ShapeRule = (s) =>
+  s.node.input.map((_, index) => s.input(index)).reduce((a, b) => broadcast(s.node, a, b));
 
-  has(index: number): boolean {
-    return Boolean(this.node.input[index]);
-  }
-
-  /** Shape of a float input; integers take part only where an operator expects a shape. */
-  input(index: number): Shape {
-    const name = this.node.input[index] ?? '';
-    if (this.#known.integers.has(name)) throw unsupported(this.node, `computes with the integers ${name}`);
-    return this.any(index);
-  }
-
-  any(index: number): Shape {
-    const shape = this.#known.shapes.get(this.node.input[index] ?? '');
-    if (!shape) throw mismatch(this.node, `lacks its input ${index}`);
-    return shape;
-  }
-
-  integers(index: number): readonly number[] {
-    const values = this.#known.integers.get(this.node.input[index] ?? '');
-    if (!values)
-      throw unsupported(this.node, `takes input ${index} from a computation; it must be a constant`);
-    if (values.length > maxRank) throw unsupported(this.node, `asks for more than ${maxRank} dimensions`);
-    return values;
-  }
-}
-
-type ShapeRule = (s: NodeShapes, known: KnownValues) => Shape;
-
+/** The smaller operators; those with a name of their own follow. */
 const shapeRules: Record<string, ShapeRule> = {
-  Add: (s) => broadcast(s.node, s.input(0), s.input(1)),
-  Constant: (s, known) => constant(s.node, known),
+  ...Object.fromEntries(
+    (
+      'Neg Abs Sqrt Exp Log Erf Sin Cos Reciprocal Relu LeakyRelu Elu Selu Celu Gelu Sigmoid HardSigmoid HardSwish Mish ' +
+      'Softplus Softsign Tanh Cast CastLike Identity Softmax LogSoftmax CumSum Floor Ceil Round Sign Not IsNaN IsInf ' +
+      'Clip InstanceNormalization GroupNormalization RMSNormalization'
+    )
+      .split(' ')
+      .map((operator) => [operator, same]),
+  ),
+  ...Object.fromEntries(
+    'Add Sub Mul Div Pow Mod Max Min Sum Mean Where PRelu Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor'
+      .split(' ')
+      .map((operator) => [operator, stretched]),
+  ),
+  ...Object.fromEntries(
+    'Sum Mean Max Min Prod L1 L2 SumSquare LogSum LogSumExp'
+      .split(' ')
+      .map((operator) => [`Reduce${operator}`, reduced]),
+  ),
+  ...layoutShapes,
+  ArgMax: argument,
+  ArgMin: argument,
+  Attention: (s) => attention(s),
+  AveragePool: pooling,
+  BatchNormalization: (s) => [s.input(0), s.input(3), s.input(4)],
+  Constant: (s) => learnConstant(s.known, s.node),
+  ConstantOfShape: (s) => s.integers(0),
   Conv: convolution,
-  Flatten: (s) => {
-    const shape = s.input(0);
-    const axis = normalAxis(s.node, intAttribute(s.node, 'axis', 1), shape.length + 1);
-    return [elementCount(shape.slice(0, axis)), elementCount(shape.slice(axis))];
-  },
+  ConvTranspose: transposedConvolution,
+  Dropout: (s) => [s.input(0), s.input(0)],
+  Einsum: (s) => einsum(s),
   Gemm: (s) => {
     const [m, k] = matrix(s.node, s.input(0), intAttribute(s.node, 'transA', 0) !== 0);
     const [k2, n] = matrix(s.node, s.input(1), intAttribute(s.node, 'transB', 0) !== 0);
@@ -112,11 +115,16 @@ const shapeRules: Record<string, ShapeRule> = {
       throw mismatch(s.node, `adds ${text(s.input(2))} to a product of ${text([m, n])}`);
     return [m, n];
   },
-  Identity: (s, known) => {
-    const integers = known.integers.get(s.node.input[0] ?? '');
-    if (integers) known.integers.set(s.node.output[0] ?? '', integers);
-    return s.any(0);
+  GlobalAveragePool: (s) => s.input(0).map((dim, axis) => (axis < 2 ? dim : 1)),
+  GlobalMaxPool: (s) => s.input(0).map((dim, axis) => (axis < 2 ? dim : 1)),
+  GRU: (s) => recurrent(s, 3).slice(0, 2),
+  LayerNormalization: (s) => {
+    const shape = s.input(0);
+    const axis = s.axis('axis', -1, shape.length);
+    const statistics = shape.map((dim, at) => (at < axis ? dim : 1));
+    return [shape, statistics, statistics];
   },
+  LSTM: (s) => recurrent(s, 4),
   MatMul: (s) => {
     const [a, b] = [s.input(0), s.input(1)];
     if (a.length < 2 || b.length < 2) throw unsupported(s.node, 'multiplies a vector; matrices are expected');
@@ -125,129 +133,130 @@ const shapeRules: Record<string, ShapeRule> = {
     if (k !== k2) throw mismatch(s.node, `multiplies ${text(a)} by ${text(b)}: ${k} columns meet ${k2} rows`);
     return [...broadcast(s.node, a.slice(0, -2), b.slice(0, -2)), m, n];
   },
-  MaxPool: pooling,
-  Relu: (s) => s.input(0),
-  Reshape: (s) => {
-    const from = s.input(0);
-    const keepZero = intAttribute(s.node, 'allowzero', 0) !== 0;
-    const wanted = s.integers(1).map((dim, axis) => (dim === 0 && !keepZero ? (from[axis] ?? 0) : dim));
-    const open = wanted.indexOf(-1);
-    const rest = elementCount(wanted.filter((dim) => dim !== -1));
-    const shape = wanted.map((dim, axis) => (axis === open ? elementCount(from) / rest : dim));
-    if (
-      !shape.every((dim) => Number.isInteger(dim) && dim >= 0) ||
-      elementCount(shape) !== elementCount(from)
-    )
-      throw mismatch(s.node, `cannot turn ${text(from)} into ${text(wanted)}`);
+  MaxPool: (s) => {
+    const shape = pooling(s);
+    return [shape, shape];
+  },
+  OneHot: (s) => {
+    const shape = [...s.input(0)];
+    const axis = s.axis('axis', -1, shape.length + 1);
+    shape.splice(axis, 0, s.integers(1)[0] ?? 0);
     return shape;
   },
+  Range: (s) => {
+    const [from = 0, to = 0, step = 1] = [0, 1, 2].map((index) => s.integers(index)[0]);
+    return [Math.max(0, Math.ceil((to - from) / step))];
+  },
+  RotaryEmbedding: same,
+  Shape: (s) => {
+    const rank = s.input(0).length;
+    const clamp = (at: number) => Math.max(0, Math.min(rank, at < 0 ? at + rank : at));
+    const count = clamp(intAttribute(s.node, 'end', rank)) - clamp(intAttribute(s.node, 'start', 0));
+    return [Math.max(0, count)];
+  },
+  Size: () => [],
 };
 
-/** Attributes of Conv and MaxPool with their defaults; pads are those before, then those after each axis. */
-export interface Window {
-  readonly kernel: readonly number[];
-  readonly strides: readonly number[];
-  readonly pads: readonly number[];
-  readonly dilations: readonly number[];
-}
-
-export function readWindow(node: NodeProto, kernel: readonly number[]): Window {
-  const ones = kernel.map(() => 1);
-  if (!['NOTSET', 'VALID'].includes(textAttribute(node, 'auto_pad', 'NOTSET')))
-    throw unsupported(node, 'uses auto_pad; export explicit pads');
-  const window = {
-    kernel,
-    strides: intsAttribute(node, 'strides') ?? ones,
-    pads: intsAttribute(node, 'pads') ?? [...ones, ...ones].fill(0),
-    dilations: intsAttribute(node, 'dilations') ?? ones,
-  };
-  const positive = [...window.kernel, ...window.strides, ...window.dilations].every((size) => size >= 1);
-  const lengths = [window.strides, window.dilations].every((list) => list.length === kernel.length);
-  if (!positive || !lengths || window.pads.length !== 2 * kernel.length || window.pads.some((pad) => pad < 0))
-    throw mismatch(node, `has strides, pads or dilations that do not fit its kernel ${text(kernel)}`);
-  return window;
-}
-
-function slide(node: NodeProto, spatial: Shape, window: Window): Shape {
-  return spatial.map((size, axis) => {
-    const [kernel = 1, stride = 1, dilation = 1] = [
-      window.kernel[axis],
-      window.strides[axis],
-      window.dilations[axis],
-    ];
-    const padded = size + (window.pads[axis] ?? 0) + (window.pads[axis + spatial.length] ?? 0);
-    const reach = dilation * (kernel - 1) + 1;
-    if (reach > padded)
-      throw mismatch(
-        node,
-        `slides a window of ${text(window.kernel)} over an image of only ${text(spatial)}`,
-      );
-    return Math.floor((padded - reach) / stride) + 1;
-  });
-}
-
-function convolution(s: NodeShapes): Shape {
-  const [x, w] = [s.input(0), s.input(1)];
-  const group = intAttribute(s.node, 'group', 1);
-  const [batch = 0, channels = 0, ...spatial] = x;
-  const [filters = 0, depth = 0, ...kernel] = w;
-  if (x.length < 3 || x.length !== w.length || channels !== depth * group || filters % group !== 0)
-    throw mismatch(s.node, `applies filters of ${text(w)} in ${group} group(s) to an input of ${text(x)}`);
-  if (s.has(2) && text(s.input(2)) !== text([filters]))
-    throw mismatch(s.node, `adds a bias of ${text(s.input(2))} to ${filters} filters`);
-  const declared = intsAttribute(s.node, 'kernel_shape');
-  if (declared && text(declared) !== text(kernel))
-    throw mismatch(s.node, `declares a kernel of ${text(declared)} but its filters are ${text(w)}`);
-  return [batch, filters, ...slide(s.node, spatial, readWindow(s.node, kernel))];
-}
-
-function pooling(s: NodeShapes): Shape {
-  const [batch = 0, channels = 0, ...spatial] = s.input(0);
-  const window = readWindow(s.node, intsAttribute(s.node, 'kernel_shape') ?? []);
-  if (window.kernel.length !== spatial.length || spatial.length === 0)
-    throw mismatch(s.node, `slides a window of ${text(window.kernel)} over ${text(s.input(0))}`);
-  const apart = window.strides.every((stride, axis) => stride === window.kernel[axis]);
-  if (!apart || window.pads.some((pad) => pad > 0) || window.dilations.some((dilation) => dilation > 1))
-    throw unsupported(s.node, 'has overlapping, padded or dilated windows; strides must equal the kernel');
-  if (
-    intAttribute(s.node, 'ceil_mode', 0) !== 0 &&
-    spatial.some((size, axis) => size % (window.kernel[axis] ?? 1) !== 0)
-  )
-    throw unsupported(s.node, 'has ceil_mode with windows that reach over the edge');
-  return [batch, channels, ...slide(s.node, spatial, window)];
-}
-
-function constant(node: NodeProto, known: KnownValues): Shape {
-  const name = node.output[0] ?? '';
-  const tensor = tensorAttribute(node, 'value');
-  if (tensor) return learn(known, name, tensor);
-  const list = intsAttribute(node, 'value_ints');
-  const single = node.attribute.some((candidate) => candidate.name === 'value_int');
-  if (!list && !single) {
-    if (node.attribute.some((candidate) => candidate.name === 'value_float')) return [];
-    throw unsupported(node, 'has its value in a form other than a tensor, a float or integers');
+function typeOf(s: NodeShapes, output: number): DataType {
+  switch (s.node.opType) {
+    case 'Cast':
+      return intAttribute(s.node, 'to', DataType.FLOAT);
+    case 'CastLike':
+    case 'Where':
+      return s.type(1);
+    case 'OneHot':
+      return s.type(2);
+    case 'ConstantOfShape':
+      return tensorAttribute(s.node, 'value')?.dataType ?? DataType.FLOAT;
+    case 'Dropout':
+      return output === 1 ? DataType.BOOL : s.type(0);
+    case 'MaxPool':
+      return output === 1 ? DataType.INT64 : s.type(0);
+    default:
+      if (integerOutputs.has(s.node.opType)) return DataType.INT64;
+      return booleanOutputs.has(s.node.opType) ? DataType.BOOL : s.type(0);
   }
-  known.integers.set(name, list ?? [intAttribute(node, 'value_int', 0)]);
-  return list ? [list.length] : [];
 }
 
-function learn(known: KnownValues, name: string, tensor: TensorProto): Shape {
-  const shape = tensorShape(tensor);
-  known.shapes.set(name, shape);
-  if (tensor.dataType === DataType.INT64 || tensor.dataType === DataType.INT32)
-    known.integers.set(name, readInts(tensor));
-  return shape;
+const integerOutputs = new Set(['Shape', 'Size', 'ArgMax', 'ArgMin', 'NonZero']);
+const booleanOutputs = new Set(
+  'Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Not IsNaN IsInf'.split(' '),
+);
+
+function isShape(result: Shape | readonly Shape[]): result is Shape {
+  return typeof result[0] === 'number' || result.length === 0;
 }
 
-/** Multidirectional broadcasting: dimensions meet from the right, a 1 stretches. */
-function broadcast(node: NodeProto, a: Shape, b: Shape): Shape {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, axis) => {
-    const [left, right] = [a[axis - rank + a.length] ?? 1, b[axis - rank + b.length] ?? 1];
-    if (left !== right && left !== 1 && right !== 1)
-      throw mismatch(node, `combines ${text(a)} with ${text(b)}`);
-    return left === 1 ? right : left;
+function reduced(s: NodeShapes): Shape {
+  const shape = s.input(0);
+  const axes = reducedAxes(s, shape.length);
+  if (intAttribute(s.node, 'keepdims', 1) === 0) return shape.filter((_, axis) => !axes.includes(axis));
+  return shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
+}
+
+/** Without axes, all of them, or none where noop_with_empty_axes says so. */
+export function reducedAxes(s: NodeShapes, rank: number): readonly number[] {
+  const axes = s.axes(rank, 1) ?? [];
+  if (axes.length > 0) return axes;
+  return intAttribute(s.node, 'noop_with_empty_axes', 0) !== 0 ? [] : [...Array(rank).keys()];
+}
+
+function argument(s: NodeShapes): Shape {
+  const shape = s.input(0);
+  const axis = s.axis('axis', 0, shape.length);
+  if (intAttribute(s.node, 'keepdims', 1) === 0) return shape.filter((_, at) => at !== axis);
+  return shape.map((dim, at) => (at === axis ? 1 : dim));
+}
+
+/** Y [steps, directions, batch, hidden], then the last state(s) [directions, batch, hidden]. */
+function recurrent(s: NodeShapes, gates: number): Shape[] {
+  const [steps = 0, batch = 0, width] = s.input(0);
+  const [directions = 0, rows = 0, columns] = s.input(1);
+  const hidden = intAttribute(s.node, 'hidden_size', s.input(2)[2] ?? 0);
+  if (s.input(0).length !== 3 || rows !== gates * hidden || columns !== width)
+    throw mismatch(s.node, `applies weights of ${text(s.input(1))} to a sequence of ${text(s.input(0))}`);
+  if (intAttribute(s.node, 'layout', 0) !== 0) throw unsupported(s.node, 'has the batch first (layout 1)');
+  if (s.has(4) || s.has(7) || intAttribute(s.node, 'input_forget', 0) !== 0)
+    throw unsupported(s.node, 'has sequence lengths or peepholes');
+  const state = [directions, batch, hidden];
+  return [[steps, directions, batch, hidden], state, state];
+}
+
+function einsum(s: NodeShapes): Shape {
+  const { inputs, output } = readEinsum(s.node);
+  const sizes = new Map<string, number>();
+  inputs.forEach((letters, index) => {
+    const shape = s.input(index);
+    if (letters.length !== shape.length) throw mismatch(s.node, `reads ${text(shape)} as ${letters}`);
+    [...letters].forEach((letter, axis) => {
+      const size = shape[axis] ?? 1;
+      if ((sizes.get(letter) ?? size) !== size) throw mismatch(s.node, `gives ${letter} two sizes`);
+      sizes.set(letter, size);
+    });
   });
+  return [...output].map((letter) => sizes.get(letter) ?? 1);
+}
+
+/** The letters of an Einsum; without an arrow, those that occur once, in order. */
+export function readEinsum(node: NodeProto): { inputs: string[]; output: string } {
+  const equation = textAttribute(node, 'equation', '').replaceAll(' ', '');
+  const [left = '', right] = equation.split('->');
+  const inputs = left.split(',');
+  if (equation.includes('.') || inputs.some((letters) => new Set(letters).size !== letters.length))
+    throw unsupported(node, `has the equation ${equation}; ellipses and diagonals are not supported`);
+  const once = [...new Set(inputs.join(''))].filter((letter) => left.split(letter).length === 2).sort();
+  return { inputs, output: right ?? once.join('') };
+}
+
+/** Opset 23: queries, keys, values as [batch, heads, length, width] or [batch, length, heads * width]. */
+function attention(s: NodeShapes): Shape {
+  const [q, k, v] = [s.input(0), s.input(1), s.input(2)];
+  if (s.has(4) || s.has(5) || s.node.output.length > 1)
+    throw unsupported(s.node, 'keeps past keys and values; export the model for training');
+  if (q.length === 4) return [...q.slice(0, 3), v[3] ?? 0];
+  const [queries, keys] = [intAttribute(s.node, 'q_num_heads', 1), intAttribute(s.node, 'kv_num_heads', 1)];
+  if (k.length !== 3 || v.length !== 3) throw mismatch(s.node, `reads ${text(q)}, ${text(k)} and ${text(v)}`);
+  return [q[0] ?? 0, q[1] ?? 0, ((v[2] ?? 0) / keys) * queries];
 }
 
 function matrix(node: NodeProto, shape: Shape, transposed: boolean): [number, number] {
@@ -255,32 +264,4 @@ function matrix(node: NodeProto, shape: Shape, transposed: boolean): [number, nu
   if (rows === undefined || columns === undefined || more.length > 0)
     throw mismatch(node, `needs matrices but was given ${text(shape)}`);
   return transposed ? [columns, rows] : [rows, columns];
-}
-
-function normalAxis(node: NodeProto, axis: number, count: number): number {
-  const normal = axis < 0 ? axis + count - 1 : axis;
-  if (normal < 0 || normal >= count) throw mismatch(node, `has the axis ${axis}, which does not exist`);
-  return normal;
-}
-
-function text(shape: Shape): string {
-  return `[${shape.join(', ')}]`;
-}
-
-function mismatch(node: NodeProto, what: string): RoundtableError {
-  return new RoundtableError(
-    'MODEL_SHAPE_MISMATCH',
-    `The ${describeNode(node)} ${what}. Check the shapes the model was exported with; its first dimension must be a free batch size.`,
-    { details: { operator: node.opType, node: node.name } },
-  );
-}
-
-function unsupported(node: NodeProto, what: string): RoundtableError {
-  return new RoundtableError(
-    'MODEL_UNSUPPORTED',
-    `The ${describeNode(node)} ${what}. This cannot be trained yet.`,
-    {
-      details: { operator: node.opType, node: node.name },
-    },
-  );
 }

@@ -45,7 +45,7 @@ export const demoVerb: Verb = (program, does) => {
             );
           if (stack && options.exit !== true) {
             context.print({ type: 'up', api: result.report.stack.api }, () => [
-              'The stack stays up until Ctrl-C.',
+              `The page is at ${result.report.stack.api}/. The stack stays up until Ctrl-C.`,
             ]);
             const failure = await stack.supervisor.finished;
             if (failure) throw failure;

@@ -1,4 +1,5 @@
 import type { Verb } from '../run.js';
+import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
 import { jobVerbs } from './job.js';
@@ -6,6 +7,7 @@ import { modelVerbs } from './model.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
+import { trainVerbs } from './train.js';
 import { triggerVerbs } from './trigger.js';
 
 /** In the order in which help lists them. */
@@ -18,4 +20,6 @@ export const verbs: readonly Verb[] = [
   modelVerbs,
   rewardVerbs,
   dataVerbs,
+  costVerb,
+  trainVerbs,
 ];

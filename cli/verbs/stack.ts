@@ -50,7 +50,10 @@ export const stackVerbs: Verb = (program, does) => {
               showStack(supervisor, news, progress.emit);
             },
           });
-          progress.emit({ type: 'note', text: `the API is at ${stack.file.api}; Ctrl-C stops everything` });
+          progress.emit({
+            type: 'note',
+            text: `page and API are at ${stack.file.api}/; Ctrl-C stops everything`,
+          });
           const failure = await stack.supervisor.finished;
           if (failure) throw failure;
         } catch (error) {

@@ -10,6 +10,7 @@ import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
 import { addArtifacts } from './artifacts.js';
 import { addEndpoint } from './endpoint.js';
+import { entityTags } from './entityTags.js';
 import { addJobs } from './jobs.js';
 import type { Membership } from './membership.js';
 import { addRecords } from './records.js';
@@ -33,6 +34,7 @@ declare const ROUNDTABLE_VERSION: string | undefined;
 export function apiApp(parts: ApiParts): OpenAPIHono {
   const app = new OpenAPIHono();
   answerProblems(app, parts.log);
+  app.use('/v1/*', entityTags);
 
   addEndpoint(
     app,

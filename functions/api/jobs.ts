@@ -83,15 +83,16 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'get',
       path: '/v1/jobs/{job}/rounds',
-      summary: "A job's rounds, ascending.",
+      summary: "A job's rounds, ascending; `after` leaves out those up to that number.",
       signers: 'anybody',
       params,
+      query: { after: z.coerce.number().int().min(0).default(0) },
       status: 200,
       answer: itemsOf(roundView),
     },
-    async ({ params: { job } }) => {
+    async ({ params: { job }, query: { after } }) => {
       await findJob(parts, job);
-      return { items: await table.listRounds(job) };
+      return { items: (await table.listRounds(job)).filter(({ round }) => round > after) };
     },
   );
 

@@ -89,6 +89,29 @@ describe('a job', () => {
     });
   });
 
+  test('gives only the rounds behind a number to those who have the others', async () => {
+    const { job } = (await api.post('/v1/jobs', submission('rounds-in-pieces'))).body;
+    for (const round of [1, 2, 3]) await api.parts.table.projectRound(exampleRound({ job, round }));
+    const { body } = await api.get(`/v1/jobs/${job}/rounds?after=1`);
+    expect(body.items.map(({ round }) => round)).toEqual([2, 3]);
+    expect((await api.get(`/v1/jobs/${job}/rounds?after=-1`)).body.code).toBe('INVALID_INPUT');
+  });
+
+  test('is answered without a body as long as it is what the asker has', async () => {
+    const { job } = (await api.post('/v1/jobs', submission('with-a-tag'))).body;
+    const first = await api.app.request(`/v1/jobs/${job}`);
+    const tag = first.headers.get('etag') ?? '';
+    const headers = { 'if-none-match': tag };
+    const again = await api.app.request(`/v1/jobs/${job}`, { headers });
+    expect([again.status, await again.text(), again.headers.get('etag')]).toEqual([304, '', tag]);
+    const queued = await api.parts.table.getJob(job);
+    await api.parts.table.projectJob(exampleJob({ ...queued, seq: 1, state: 'running' }));
+    const changed = await api.app.request(`/v1/jobs/${job}`, { headers });
+    expect(changed.status).toBe(200);
+    expect(changed.headers.get('etag')).not.toBe(tag);
+    expect(await changed.json()).toMatchObject({ state: 'running' });
+  });
+
   test('has its rounds', async () => {
     const { job } = (await api.post('/v1/jobs', submission('with-rounds'))).body;
     for (const round of [2, 1]) await api.parts.table.projectRound(exampleRound({ job, round }));

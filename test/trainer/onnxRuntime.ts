@@ -2,8 +2,8 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export interface Feed {
-  readonly type: 'float32' | 'int32' | 'uint8';
-  readonly data: Float32Array | Int32Array | Uint8Array;
+  readonly type: 'float32' | 'int32' | 'int64' | 'uint8';
+  readonly data: Float32Array | Int32Array | BigInt64Array | Uint8Array;
   readonly dims: readonly number[];
 }
 

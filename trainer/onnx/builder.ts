@@ -101,15 +101,28 @@ export class GraphBuilder {
     return name;
   }
 
+  /** Nodes and constants that no output depends on are left out: onnxruntime would compute them. */
   graph(name: string, inputs: ValueInfoProto[], outputs: ValueInfoProto[]): GraphProto {
+    const used = new Set(outputs.map((output) => output.name));
+    const live = this.nodes.toReversed().filter((node) => {
+      if (!node.output.some((output) => used.has(output))) return false;
+      for (const value of valuesRead(node)) used.add(value);
+      return true;
+    });
     return create(GraphProtoSchema, {
       name,
-      node: this.nodes,
-      initializer: this.constants,
+      node: live.toReversed(),
+      initializer: this.constants.filter((constant) => used.has(constant.name)),
       input: inputs,
       output: outputs,
     });
   }
+}
+
+/** Inputs of a node, and what its subgraphs read from outside. */
+function valuesRead(node: NodeProto): string[] {
+  const inner = node.attribute.flatMap(({ g }) => (g ? g.node.flatMap(valuesRead) : []));
+  return [...node.input, ...inner];
 }
 
 export function attribute(name: string, value: Attribute): AttributeProto {

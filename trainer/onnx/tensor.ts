@@ -50,36 +50,78 @@ export function readFloats(tensor: TensorProto): Float32Array<ArrayBuffer> {
 }
 
 /**
- * Values of an int64 or int32 tensor (shapes, axes).
- * @throws as readFloats; MODEL_NOT_ONNX for values beyond 2^53.
+ * Values of a small tensor as numbers: shapes, axes, scale factors; booleans are 0 and 1. Integers beyond 2^53, by which
+ * exporters mean "to the end", become the nearest that a number holds.
+ * @throws as readFloats
  */
-export function readInts(tensor: TensorProto): number[] {
+export function readNumbers(tensor: TensorProto): number[] {
   const count = elementCount(tensorShape(tensor));
+  if (tensor.dataType === DataType.FLOAT) return [...readFloats(tensor)];
   const wide = tensor.dataType === DataType.INT64;
-  const bytes = rawBytes(tensor, count, wide ? 8 : 4);
+  const size = wide ? 8 : tensor.dataType === DataType.BOOL ? 1 : 4;
+  const bytes = rawBytes(tensor, count, size);
   const stored = wide ? tensor.int64Data : tensor.int32Data;
-  const values = bytes ? (wide ? new BigInt64Array(bytes) : new Int32Array(bytes)) : stored;
+  const read = (buffer: ArrayBuffer) =>
+    wide ? new BigInt64Array(buffer) : size === 1 ? new Uint8Array(buffer) : new Int32Array(buffer);
+  const values = bytes ? read(bytes) : stored;
   if (values.length !== count) throw wrongLength(tensor, values.length, count);
-  const numbers = Array.from(values as ArrayLike<bigint | number>, Number);
-  if (!numbers.every(Number.isSafeInteger)) throw malformed(tensor, 'holds integers beyond 2^53');
-  return numbers;
+  const most = Number.MAX_SAFE_INTEGER;
+  return Array.from(values as ArrayLike<bigint | number>, (value) =>
+    Math.max(-most, Math.min(most, Number(value))),
+  );
 }
 
 /**
- * The same tensor in the one form this project writes: raw little-endian bytes, no comments. Types other than
- * float32, int32 and int64 are only normalised as far as their raw bytes go.
+ * The same tensor in the one form this project writes: raw little-endian bytes, no comments.
+ * @throws MODEL_UNSUPPORTED for types other than float32, int32, int64 and bool
  */
 export function canonicalTensor(tensor: TensorProto, name: string): TensorProto {
   const shape = tensorShape(tensor);
-  if (tensor.dataType === DataType.FLOAT) return floatTensor(name, shape, readFloats(tensor));
-  if (tensor.dataType === DataType.INT64) return intTensor(name, shape, readInts(tensor));
-  if (tensor.dataType === DataType.INT32)
-    return rawTensor(name, shape, DataType.INT32, Int32Array.from(readInts(tensor)));
-  throw new RoundtableError(
-    'MODEL_UNSUPPORTED',
-    `The constant ${tensor.name || name} has the type ${dataTypeName(tensor.dataType)}; float32, int32 and int64 are supported. Export the model in float32.`,
-    { details: { tensor: tensor.name || name } },
-  );
+  const count = elementCount(shape);
+  switch (tensor.dataType) {
+    case DataType.FLOAT:
+      return floatTensor(name, shape, readFloats(tensor));
+    case DataType.INT64: {
+      const bytes = rawBytes(tensor, count, 8);
+      if (!bytes && tensor.int64Data.length !== count)
+        throw wrongLength(tensor, tensor.int64Data.length, count);
+      return rawTensor(
+        name,
+        shape,
+        DataType.INT64,
+        bytes ? new BigInt64Array(bytes) : BigInt64Array.from(tensor.int64Data),
+      );
+    }
+    case DataType.INT32:
+      return rawTensor(name, shape, DataType.INT32, Int32Array.from(readNumbers(tensor)));
+    case DataType.BOOL:
+      return rawTensor(name, shape, DataType.BOOL, Uint8Array.from(readNumbers(tensor)));
+    default:
+      throw new RoundtableError(
+        'MODEL_UNSUPPORTED',
+        `The constant ${tensor.name || name} has the type ${dataTypeName(tensor.dataType)}; float32, int32, int64 and bool are supported. Export the model in float32.`,
+        { details: { tensor: tensor.name || name } },
+      );
+  }
+}
+
+/** A constant of any of the types above, from numbers. */
+export function numberTensor(
+  name: string,
+  shape: Shape,
+  type: DataType,
+  values: readonly number[],
+): TensorProto {
+  switch (type) {
+    case DataType.INT64:
+      return intTensor(name, shape, values);
+    case DataType.INT32:
+      return rawTensor(name, shape, type, Int32Array.from(values));
+    case DataType.BOOL:
+      return rawTensor(name, shape, type, Uint8Array.from(values));
+    default:
+      return floatTensor(name, shape, Float32Array.from(values));
+  }
 }
 
 export function dataTypeName(type: number): string {

@@ -3,6 +3,7 @@
  * nothing that is lost when it is killed. Argument: the number of threads.
  */
 import { isRoundtableError } from '#core/errors.js';
+import { check } from '../check/check.js';
 import { evaluate } from './evaluate.js';
 import type { ChildAnswer, ChildRequest } from './messages.js';
 import { Sessions } from './sessions.js';
@@ -27,6 +28,8 @@ function perform(message: ChildRequest) {
       return train(sessions, message.request, (progress) => answer({ kind: 'progress', progress }));
     case 'evaluate':
       return evaluate(sessions, message.request);
+    case 'check':
+      return check(message.request);
   }
 }
 

@@ -6,6 +6,7 @@ import { checkModelData } from '../modelData.js';
 import { readBytes, readDataset, readWeights } from './files.js';
 import type { EvaluateRequest, EvaluateResult } from './messages.js';
 import type { Sessions } from './sessions.js';
+import { dataTensor } from './train.js';
 
 /**
  * Loss and accuracy of weights on a data set, `batch` samples a run.
@@ -27,10 +28,7 @@ export async function evaluate(sessions: Sessions, request: EvaluateRequest): Pr
   checkWeights(model, weights);
   checkModelData(model, { input: data.sample, classes: data.classes });
 
-  const { plan, session } = await sessions.evaluation(graph, {
-    loss: 'softmax_cross_entropy',
-    input: data.type,
-  });
+  const { plan, session } = await sessions.evaluation(graph, { input: data.type });
   const feeds = Object.fromEntries(
     weights.map(({ name, dims, data: values }) => [name, new ort.Tensor('float32', values, dims)]),
   );
@@ -40,11 +38,10 @@ export async function evaluate(sessions: Sessions, request: EvaluateRequest): Pr
     const to = Math.min(from + batch, data.samples);
     const dims = [to - from, ...data.sample];
     const x = data.x.subarray(from * size, to * size);
-    const y = data.y.subarray(from, to);
+    const y = (data.y as Int32Array).subarray(from, to);
     const results = await session.run({
       ...feeds,
-      [plan.names.data]:
-        x instanceof Float32Array ? new ort.Tensor('float32', x, dims) : new ort.Tensor('uint8', x, dims),
+      [plan.names.data]: dataTensor(x, dims),
       [plan.names.labels]: new ort.Tensor('int32', y, [to - from]),
     });
     const losses = results[plan.names.losses]?.data as Float32Array;

@@ -2,6 +2,8 @@ import { open, readFile, rename } from 'node:fs/promises';
 import { bytesOf } from '#core/bytes.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { decodeSafetensors, encodeSafetensors, type Tensor } from '#core/safetensors.js';
+import type { InputType } from '../compile.js';
+import { labelType, type LossName } from '../loss.js';
 import type { WeightTensor } from '../model.js';
 import { elementCount, type Shape } from '../onnx/tensor.js';
 
@@ -10,10 +12,13 @@ export interface Dataset {
   readonly samples: number;
   /** Shape of one sample. */
   readonly sample: Shape;
-  readonly type: 'uint8' | 'float32';
-  readonly x: Uint8Array | Float32Array;
-  readonly y: Int32Array;
-  /** One more than the highest label. */
+  readonly type: InputType;
+  readonly x: Uint8Array | Float32Array | Int32Array | BigInt64Array;
+  /** Class ids as int32, or numbers as float32. */
+  readonly y: Int32Array | Float32Array;
+  /** Shape of one sample's labels; [] for a class. */
+  readonly labels: Shape;
+  /** One more than the highest label; 0 for numbers. */
   readonly classes: number;
 }
 
@@ -71,39 +76,59 @@ export async function writeWeights(path: string, weights: readonly WeightTensor[
   }
 }
 
-/** @throws NOT_FOUND, FORMAT_INVALID when x or y are missing, of other types, of different lengths, or empty. */
-export async function readDataset(path: string): Promise<Dataset> {
+/**
+ * @param loss decides what labels are: class ids (the default), numbers, or (next_token) the samples themselves
+ * @throws NOT_FOUND, FORMAT_INVALID when x or y are missing, of other types, of different lengths, or empty.
+ */
+export async function readDataset(path: string, loss: LossName = 'softmax_cross_entropy'): Promise<Dataset> {
   const { tensors } = decodeSafetensors(await readBytes(path));
-  const [x, y] = [tensors.get('x'), tensors.get('y')];
+  const x = tensors.get('x');
+  const y = loss === 'next_token' ? x : tensors.get('y');
   if (!x || !y) throw invalid(path, 'it lacks the tensor x or y');
   const [samples = 0, ...sample] = x.shape;
-  if (samples === 0 || y.shape.length !== 1 || y.shape[0] !== samples)
+  const [count, ...labels] = y.shape;
+  const numeric = labelType(loss) === 'float32';
+  if (samples === 0 || count !== samples)
     throw invalid(
       path,
       `x has shape [${x.shape.join(', ')}] and y [${y.shape.join(', ')}]; expected [N, ...] and [N], N at least 1`,
     );
-  if (x.dtype !== 'U8' && x.dtype !== 'F32')
-    throw invalid(path, `x has the type ${x.dtype}; U8 or F32 is expected`);
-  const labels = readLabels(path, y);
-  const classes = labels.reduce((most, label) => Math.max(most, label), -1) + 1;
-  return {
-    samples,
-    sample,
-    type: x.dtype === 'U8' ? 'uint8' : 'float32',
-    x: x.dtype === 'U8' ? x.data : floatsOf(x),
-    y: labels,
-    classes,
-  };
+  const type = inputTypes[x.dtype];
+  if (!type) throw invalid(path, `x has the type ${x.dtype}; U8, F32, I32 or I64 is expected`);
+  if (numeric) return { samples, sample, type, x: valuesOf(x), y: readNumbers(path, y), labels, classes: 0 };
+  const ids = readLabels(path, y);
+  const classes = ids.reduce((most, label) => Math.max(most, label), -1) + 1;
+  return { samples, sample, type, x: valuesOf(x), y: ids, labels, classes };
+}
+
+const inputTypes: Partial<Record<Tensor['dtype'], InputType>> = {
+  U8: 'uint8',
+  F32: 'float32',
+  I32: 'int32',
+  I64: 'int64',
+};
+
+function valuesOf(tensor: Tensor): Dataset['x'] {
+  if (tensor.dtype === 'F32') return floatsOf(tensor);
+  if (tensor.dtype === 'U8') return tensor.data;
+  const { buffer } = new Uint8Array(tensor.data);
+  return tensor.dtype === 'I64' ? new BigInt64Array(buffer) : new Int32Array(buffer);
+}
+
+function readNumbers(path: string, y: Tensor): Float32Array {
+  const values = inputTypes[y.dtype] ? valuesOf(y) : undefined;
+  if (!values) throw invalid(path, `y has the type ${y.dtype}; F32 is expected`);
+  return values instanceof Float32Array
+    ? values
+    : Float32Array.from(values as ArrayLike<number | bigint>, Number);
 }
 
 function readLabels(path: string, y: Tensor): Int32Array {
-  if (y.dtype === 'F32') throw invalid(path, 'y has the type F32; I64, I32 or U8 is expected');
-  const count = elementCount(y.shape);
-  const { buffer } = new Uint8Array(y.data);
-  const values =
-    y.dtype === 'I64' ? new BigInt64Array(buffer) : y.dtype === 'I32' ? new Int32Array(buffer) : y.data;
-  const labels = new Int32Array(count);
-  for (let i = 0; i < count; i++) {
+  if (y.dtype !== 'I64' && y.dtype !== 'I32' && y.dtype !== 'U8')
+    throw invalid(path, `y has the type ${y.dtype}; I64, I32 or U8 is expected`);
+  const values = valuesOf(y);
+  const labels = new Int32Array(elementCount(y.shape));
+  for (let i = 0; i < labels.length; i++) {
     const label = Number(values[i]);
     if (!(label >= 0 && label < 2 ** 31)) throw invalid(path, `label ${i} is ${label}; labels count from 0`);
     labels[i] = label;

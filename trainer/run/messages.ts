@@ -1,6 +1,7 @@
+import type { CheckRequest, CheckResult } from '../check/check.js';
 import type { ErrorCode } from '#core/errorCodes.js';
 import type { LossName } from '../loss.js';
-import type { Optimizer } from '../sgd.js';
+import type { Optimizer, Schedule } from '../optimizers.js';
 
 /** All files are given by path, so that tensors never pass through the channel between the processes. */
 export interface TrainRequest {
@@ -19,6 +20,14 @@ export interface TrainRequest {
   readonly batch: number;
   /** 32 bytes; the order of the samples derives from it (permutation.ts). */
   readonly seed: Uint8Array;
+  /** Softmax losses: so much of the target goes to all classes alike. */
+  readonly labelSmoothing?: number;
+  /** Largest norm of all gradients together. */
+  readonly clipNorm?: number;
+  /** Factor of the learning rate over the steps; constant by default. */
+  readonly schedule?: Schedule;
+  /** Weights that weight decay leaves alone. */
+  readonly undecayed?: readonly string[];
   /** FedProx's mu. */
   readonly prox?: number;
   /** At least 1: pauses, so that training takes that many times as long. */
@@ -73,11 +82,14 @@ export interface EvaluateResult {
 
 export type ChildRequest =
   | { readonly kind: 'train'; readonly request: TrainRequest }
-  | { readonly kind: 'evaluate'; readonly request: EvaluateRequest };
+  | { readonly kind: 'evaluate'; readonly request: EvaluateRequest }
+  | { readonly kind: 'check'; readonly request: CheckRequest };
+
+export type ChildResult = TrainResult | EvaluateResult | CheckResult;
 
 export type ChildAnswer =
   | { readonly kind: 'progress'; readonly progress: TrainProgress }
-  | { readonly kind: 'done'; readonly result: TrainResult | EvaluateResult }
+  | { readonly kind: 'done'; readonly result: ChildResult }
   | {
       readonly kind: 'failed';
       readonly code: ErrorCode;

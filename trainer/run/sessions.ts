@@ -40,10 +40,7 @@ export class Sessions {
     return this.#load(graph, ['training', options], () => compileTraining(graph, options));
   }
 
-  evaluation(
-    graph: Uint8Array,
-    options: Pick<TrainingOptions, 'loss' | 'input'>,
-  ): Promise<Loaded<EvaluationPlan>> {
+  evaluation(graph: Uint8Array, options: Pick<TrainingOptions, 'input'>): Promise<Loaded<EvaluationPlan>> {
     return this.#load(graph, ['evaluation', options], () => compileEvaluation(graph, options));
   }
 

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import ort from 'onnxruntime-node';
 import { RoundtableError } from '#core/errors.js';
-import type { TrainingPlan } from '../compile.js';
+import type { InputType, TrainingOptions, TrainingPlan } from '../compile.js';
+import { elementCount } from '../onnx/tensor.js';
+import { scheduleFactor, updateRule, type Schedule, type UpdateRule } from '../optimizers.js';
 import { readGraph } from '../graph.js';
 import { checkWeights, type WeightTensor } from '../model.js';
 import { checkModelData } from '../modelData.js';
@@ -28,15 +30,14 @@ export async function train(
   const [graph, weights, data] = await Promise.all([
     readBytes(request.graph),
     readWeights(request.weights),
-    readDataset(request.data),
+    readDataset(request.data, request.loss),
   ]);
   const model = readGraph(graph);
   checkWeights(model, weights);
-  checkModelData(model, { input: data.sample, classes: data.classes });
+  checkModelData(model, { input: data.sample, classes: data.classes, labels: data.labels }, request.loss);
 
-  const { loss, optimizer, prox, batch, epochs } = request;
-  const load = (size: number) =>
-    sessions.training(graph, { loss, optimizer, batch: size, input: data.type, ...(prox ? { prox } : {}) });
+  const { batch, epochs } = request;
+  const load = (size: number) => sessions.training(graph, trainingOptions(request, size, data.type));
   const rest = data.samples % batch;
   const [whole, last] = [
     data.samples >= batch ? await load(batch) : undefined,
@@ -44,13 +45,7 @@ export async function train(
   ];
 
   const perEpoch = Math.ceil(data.samples / batch);
-  const run = new Run(
-    data,
-    weights,
-    { perEpoch, total: epochs * perEpoch },
-    request.throttle ?? 1,
-    onProgress,
-  );
+  const run = new Run(data, weights, { perEpoch, total: epochs * perEpoch }, request, onProgress);
   let epochLoss = 0;
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = permutation(request.seed, epoch, data.samples);
@@ -67,6 +62,21 @@ export async function train(
   };
 }
 
+function trainingOptions(request: TrainRequest, batch: number, input: InputType): TrainingOptions {
+  const { loss, optimizer, prox, labelSmoothing, clipNorm, schedule, undecayed } = request;
+  return {
+    loss,
+    optimizer,
+    batch,
+    input,
+    ...(prox ? { prox } : {}),
+    ...(labelSmoothing ? { labelSmoothing } : {}),
+    ...(clipNorm === undefined ? {} : { clipNorm }),
+    ...(schedule ? { scheduled: true } : {}),
+    ...(undecayed ? { undecayed } : {}),
+  };
+}
+
 interface StepCount {
   readonly perEpoch: number;
   readonly total: number;
@@ -78,6 +88,9 @@ class Run {
   readonly #y: ort.Tensor;
   readonly #start: ReadonlyMap<string, ort.Tensor>;
   readonly #weights: Map<string, ort.Tensor>;
+  readonly #slots = new Map<string, ort.Tensor>();
+  readonly #rule: UpdateRule;
+  readonly #schedule: Schedule;
   readonly #count: StepCount;
   readonly #throttle: number;
   readonly #onProgress: (progress: TrainProgress) => void;
@@ -90,21 +103,19 @@ class Run {
     data: Dataset,
     weights: readonly WeightTensor[],
     count: StepCount,
-    throttle: number,
+    request: TrainRequest,
     onProgress: (progress: TrainProgress) => void,
   ) {
-    const dims = [data.samples, ...data.sample];
-    this.#x =
-      data.type === 'uint8'
-        ? new ort.Tensor('uint8', data.x as Uint8Array, dims)
-        : new ort.Tensor('float32', data.x as Float32Array, dims);
-    this.#y = new ort.Tensor('int32', data.y, [data.samples]);
+    this.#x = dataTensor(data.x, [data.samples, ...data.sample]);
+    this.#y = dataTensor(data.y, [data.samples, ...data.labels]);
+    this.#rule = updateRule(request.optimizer);
+    this.#schedule = request.schedule ?? { name: 'constant' };
     this.#start = new Map(
       weights.map((weight) => [weight.name, new ort.Tensor('float32', weight.data, weight.dims)]),
     );
     this.#weights = new Map(this.#start);
     this.#count = count;
-    this.#throttle = throttle;
+    this.#throttle = request.throttle ?? 1;
     this.#onProgress = onProgress;
   }
 
@@ -123,6 +134,7 @@ class Run {
       const losses = floats(results[plan.names.losses]);
       this.#refuseNotFinite(losses);
       for (const { name, after } of plan.weights) this.#weights.set(name, results[after] as ort.Tensor);
+      for (const { name, after } of plan.slots) this.#slots.set(name, results[after] as ort.Tensor);
 
       const sum = losses.reduce((all, loss) => all + loss, 0);
       total += sum * batch;
@@ -156,12 +168,26 @@ class Run {
       [before, this.#weights.get(name) as ort.Tensor] as const,
       ...(anchor === undefined ? [] : [[anchor, this.#start.get(name) as ort.Tensor] as const]),
     ]);
+    const steps = order.length / batch;
     return {
       ...Object.fromEntries(weights),
+      ...Object.fromEntries(
+        plan.slots.map(({ name, before, shape }) => [before, this.#slots.get(name) ?? zeros(shape)]),
+      ),
+      ...(names.rates ? { [names.rates]: this.#rates(steps) } : {}),
       [names.data]: this.#x,
       [names.labels]: this.#y,
-      [names.order]: new ort.Tensor('int32', order, [order.length / batch, batch]),
+      [names.order]: new ort.Tensor('int32', order, [steps, batch]),
     };
+  }
+
+  /** Learning rates and the like of the next steps. */
+  #rates(steps: number): ort.Tensor {
+    const rows = Array.from({ length: steps }, (_, i) => {
+      const step = this.#step + i + 1;
+      return this.#rule.rates(step, scheduleFactor(this.#schedule, step, this.#count.total));
+    });
+    return new ort.Tensor('float32', Float32Array.from(rows.flat()), [steps, rows[0]?.length ?? 0]);
   }
 
   #refuseNotFinite(losses: Float32Array): void {
@@ -178,6 +204,17 @@ class Run {
       { details: { step, epoch, batch } },
     );
   }
+}
+
+export function dataTensor(values: Dataset['x'], dims: readonly number[]): ort.Tensor {
+  if (values instanceof Uint8Array) return new ort.Tensor('uint8', values, dims);
+  if (values instanceof Float32Array) return new ort.Tensor('float32', values, dims);
+  if (values instanceof Int32Array) return new ort.Tensor('int32', values, dims);
+  return new ort.Tensor('int64', values, dims);
+}
+
+function zeros(shape: readonly number[]): ort.Tensor {
+  return new ort.Tensor('float32', new Float32Array(elementCount(shape)), shape);
 }
 
 function floats(tensor: ort.Tensor | undefined): Float32Array {

@@ -2,8 +2,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { RoundtableError } from '#core/errors.js';
+import type { CheckRequest, CheckResult } from '../check/check.js';
 import type {
   ChildAnswer,
+  ChildResult,
   ChildRequest,
   EvaluateRequest,
   EvaluateResult,
@@ -65,6 +67,11 @@ export class TrainingProcess {
     return (await this.#request({ kind: 'evaluate', request }, options)) as EvaluateResult;
   }
 
+  /** Compares the trainer with a reference. @throws as check */
+  async check(request: CheckRequest, options: { signal?: AbortSignal } = {}): Promise<CheckResult> {
+    return (await this.#request({ kind: 'check', request }, options)) as CheckResult;
+  }
+
   /** Ends the child. Requests that were not answered fail with TRAINING_ABORTED. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -72,16 +79,13 @@ export class TrainingProcess {
     await this.#queue;
   }
 
-  #request(message: ChildRequest, options: RequestOptions): Promise<TrainResult | EvaluateResult> {
+  #request(message: ChildRequest, options: RequestOptions): Promise<ChildResult> {
     const served = this.#queue.then(() => this.#serve(message, options));
     this.#queue = served.catch(() => undefined);
     return served;
   }
 
-  async #serve(
-    message: ChildRequest,
-    { onProgress, signal }: RequestOptions,
-  ): Promise<TrainResult | EvaluateResult> {
+  async #serve(message: ChildRequest, { onProgress, signal }: RequestOptions): Promise<ChildResult> {
     if (this.#closed || signal?.aborted) throw aborted();
     const child = (this.#child ??= this.#start());
     const abort = () => void this.#kill();
@@ -133,7 +137,7 @@ function converse(
   message: ChildRequest,
   onProgress: RequestOptions['onProgress'],
   wasAborted: () => boolean,
-): Promise<TrainResult | EvaluateResult> {
+): Promise<ChildResult> {
   return new Promise((resolve, reject) => {
     let lastWords = '';
     const onStderr = (chunk: Buffer) => {

@@ -1,0 +1,147 @@
+import {
+  CfnOutput,
+  Duration,
+  RemovalPolicy,
+  Stack,
+  Validations,
+  aws_ec2 as ec2,
+  aws_ecs as ecs,
+  aws_logs as logs,
+  aws_rds as rds,
+} from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import type { NetworkStack } from './network.js';
+import type { StageProps } from './plane.js';
+
+/** One version for server and schema tools; upgrades go through every minor version, the schema first. */
+export const temporalVersion = '1.29.1';
+
+/**
+ * Temporal's state in Aurora PostgreSQL Serverless v2, and the task that makes its schema. Apart from the servers,
+ * which cannot start before the schema is there.
+ */
+export class DatabaseStack extends Stack {
+  readonly cluster: ecs.Cluster;
+  /** Of Temporal's servers; whoever may call the frontend is let in here. */
+  readonly security: ec2.SecurityGroup;
+  readonly log: logs.LogGroup;
+  private readonly database: rds.DatabaseCluster;
+
+  constructor(scope: Construct, id: string, props: StageProps & { network: NetworkStack }) {
+    super(scope, id, props);
+    const { rules, network } = props;
+    const { vpc } = network;
+    const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+    this.security = new ec2.SecurityGroup(this, 'Temporal', { vpc, description: 'Temporal servers' });
+    this.database = this.createDatabase(vpc, rules.kind === 'production', removalPolicy);
+    this.database.connections.allowFrom(this.security, ec2.Port.tcp(databasePort), 'Temporal');
+    this.cluster = new ecs.Cluster(this, 'Cluster', {
+      vpc,
+      containerInsightsV2: ecs.ContainerInsights.ENABLED,
+    });
+    this.log = new logs.LogGroup(this, 'Log', { retention: rules.logDays, removalPolicy });
+    this.createSchemaTask(this.database, this.log);
+  }
+
+  /** How Temporal's image is told of its database. */
+  connection() {
+    return {
+      environment: {
+        DB: 'postgres12',
+        DB_PORT: String(databasePort),
+        POSTGRES_SEEDS: this.database.clusterEndpoint.hostname,
+        POSTGRES_USER: databaseUser,
+        SQL_TLS_ENABLED: 'true',
+        // Aurora's certificate is signed by Amazon's own authority, which the image does not carry.
+        SQL_TLS_DISABLE_HOST_VERIFICATION: 'true',
+      },
+      secrets: { POSTGRES_PWD: passwordOf(this.database) },
+    };
+  }
+
+  private createDatabase(vpc: ec2.Vpc, production: boolean, removalPolicy: RemovalPolicy) {
+    const database = new rds.DatabaseCluster(this, 'Database', {
+      engine: rds.DatabaseClusterEngine.auroraPostgres({ version: rds.AuroraPostgresEngineVersion.VER_16_6 }),
+      vpc,
+      vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_ISOLATED },
+      port: databasePort,
+      credentials: rds.Credentials.fromGeneratedSecret(databaseUser),
+      storageEncrypted: true,
+      serverlessV2MinCapacity: 0.5,
+      serverlessV2MaxCapacity: production ? 8 : 2,
+      writer: rds.ClusterInstance.serverlessV2('Writer', { enablePerformanceInsights: true }),
+      readers: production ? [rds.ClusterInstance.serverlessV2('Standby', { scaleWithWriter: true })] : [],
+      backup: { retention: Duration.days(production ? 14 : 1) },
+      deletionProtection: production,
+      cloudwatchLogsExports: ['postgresql'],
+      parameters: { 'rds.force_ssl': '1' },
+      removalPolicy,
+    });
+    Validations.of(database).acknowledge(
+      {
+        id: 'AwsSolutions-RDS6',
+        reason: 'Temporal connects by password; it does not speak IAM tokens, which expire after 15 minutes.',
+      },
+      {
+        id: 'AwsSolutions-SMG4',
+        reason: 'Rotation restarts Temporal; docs/operations.md says how it is done by a person.',
+      },
+    );
+    if (!production)
+      Validations.of(database).acknowledge({
+        id: 'AwsSolutions-RDS10',
+        reason: 'A stage that is not production is removed whole.',
+      });
+    return database;
+  }
+
+  /** Run once before the servers start, and again at every upgrade: `aws ecs run-task`, see docs/operations.md. */
+  private createSchemaTask(database: rds.DatabaseCluster, logGroup: logs.LogGroup): void {
+    const task = new ecs.FargateTaskDefinition(this, 'SchemaTask', { cpu: 256, memoryLimitMiB: 512 });
+    const steps = ['temporal', 'temporal_visibility'].flatMap((name) => {
+      const tool = `temporal-sql-tool --db ${name}`;
+      const versions = `/etc/temporal/schema/postgresql/v12/${name === 'temporal' ? 'temporal' : 'visibility'}/versioned`;
+      return [
+        `${tool} create-database`,
+        // Fails when the tables are there already, which is what a second run finds.
+        `${tool} setup-schema -v 0.0 || true`,
+        `${tool} update-schema -d ${versions}`,
+      ];
+    });
+    task.addContainer('schema', {
+      image: ecs.ContainerImage.fromRegistry(`temporalio/admin-tools:${temporalVersion}`),
+      logging: ecs.LogDrivers.awsLogs({ logGroup, streamPrefix: 'schema' }),
+      entryPoint: ['sh', '-ec'],
+      command: [steps.join('\n')],
+      environment: {
+        SQL_PLUGIN: 'postgres12',
+        SQL_HOST: database.clusterEndpoint.hostname,
+        SQL_PORT: String(databasePort),
+        SQL_USER: databaseUser,
+        SQL_TLS: 'true',
+        SQL_TLS_DISABLE_HOST_VERIFICATION: 'true',
+      },
+      secrets: { SQL_PASSWORD: passwordOf(database) },
+    });
+    noSecretsIn(task);
+    new CfnOutput(this, 'SchemaTaskDefinition', { value: task.taskDefinitionArn });
+    new CfnOutput(this, 'SchemaTaskCluster', { value: this.cluster.clusterName });
+    new CfnOutput(this, 'SchemaTaskSecurityGroup', { value: this.security.securityGroupId });
+  }
+}
+
+const databasePort = 5433;
+const databaseUser = 'temporal';
+
+function passwordOf(database: rds.DatabaseCluster): ecs.Secret {
+  if (!database.secret) throw new Error('The database has generated credentials.');
+  return ecs.Secret.fromSecretsManager(database.secret, 'password');
+}
+
+/** For the rule that wants every variable from a store: what is secret is, names and addresses need not be. */
+export function noSecretsIn(task: ecs.FargateTaskDefinition): void {
+  Validations.of(task).acknowledge({
+    id: 'AwsSolutions-ECS2',
+    reason: 'Names, addresses and switches; everything secret comes from Secrets Manager.',
+  });
+}

@@ -1,0 +1,106 @@
+import { aws_ec2 as ec2, type aws_secretsmanager as secrets } from 'aws-cdk-lib';
+import type { Settings } from '../settings.js';
+import { temporalNamespace } from './temporal.js';
+
+/** What a runner's machine does at its first start. */
+export function runnerUserData(of: {
+  runner: string;
+  stage: string;
+  settings: Settings;
+  volume: ec2.Volume;
+  key: secrets.Secret;
+  temporal: string;
+  api: string;
+  bucket: string;
+}): ec2.UserData {
+  const { runner, settings, volume, key, temporal, api, bucket } = of;
+  const { region, coordinator, deployment } = settings;
+  const data = ec2.UserData.forLinux();
+  data.addCommands(
+    'set -euo pipefail',
+    'dnf install -y nodejs22',
+    'id roundtable || useradd --system --home-dir /srv/runner --shell /sbin/nologin roundtable',
+
+    '# The home of this runner, on its own volume. A machine that is ending may still hold it: wait for it.',
+    'token=$(curl -sf -X PUT http://169.254.169.254/latest/api/token -H "X-aws-ec2-metadata-token-ttl-seconds: 300")',
+    'instance=$(curl -sf -H "X-aws-ec2-metadata-token: $token" http://169.254.169.254/latest/meta-data/instance-id)',
+    `until aws ec2 attach-volume --region ${region} --volume-id ${volume.volumeId} --instance-id "$instance" --device /dev/sdf; do sleep 5; done`,
+    `disk=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_$(echo ${volume.volumeId} | tr -d -)`,
+    'until [ -e "$disk" ]; do sleep 1; done',
+    'blkid "$disk" || mkfs.xfs "$disk"',
+    'mkdir -p /srv/runner && mount "$disk" /srv/runner',
+
+    '# Who it is, from its secret and its stack; what it may and its data, from its owner.',
+    'umask 077',
+    `aws s3 sync --region ${region} s3://${bucket}/runners/${runner}/ /srv/runner/`,
+    `aws secretsmanager get-secret-value --region ${region} --secret-id ${key.secretArn} --query SecretString --output text > /srv/runner/key`,
+    "cat > /srv/runner/runner.yaml <<'END'",
+    `name: ${runner}`,
+    `member: '${coordinator}'`,
+    'stack:',
+    `  api: ${api}`,
+    `  temporal: ${temporal}`,
+    `  namespace: ${temporalNamespace}`,
+    `  coordinator: '${coordinator}'`,
+    'chain:',
+    `  chainId: ${deployment.chainId}`,
+    `  jobs: '${deployment.jobs}'`,
+    'END',
+    'chown -R roundtable: /srv/runner',
+
+    '# The runner as it was packed by its owner.',
+    'umask 022',
+    'mkdir -p /opt/roundtable && cd /opt/roundtable',
+    `aws s3 cp --region ${region} s3://${bucket}/runner/roundtable-runner.tgz .`,
+    'npm install --omit=dev --no-audit --no-fund ./roundtable-runner.tgz',
+    "cat > /etc/systemd/system/roundtable-runner.service <<'END'",
+    ...runnerService,
+    'END',
+    "cat > /usr/local/bin/roundtable-interruption <<'END'",
+    ...interruptionWatch,
+    'END',
+    'chmod 755 /usr/local/bin/roundtable-interruption',
+    "cat > /etc/systemd/system/roundtable-interruption.service <<'END'",
+    '[Service]',
+    'ExecStart=/usr/local/bin/roundtable-interruption',
+    'Restart=always',
+    '[Install]',
+    'WantedBy=multi-user.target',
+    'END',
+    'systemctl enable --now roundtable-runner roundtable-interruption',
+  );
+  return data;
+}
+
+const runnerService = [
+  '[Unit]',
+  'After=network-online.target',
+  '[Service]',
+  'User=roundtable',
+  'Environment=RUNNER_HOME=/srv/runner',
+  'ExecStart=/usr/bin/env node /opt/roundtable/node_modules/roundtable-runner/runner.js',
+  'Restart=always',
+  'RestartSec=5',
+  'TimeoutStopSec=60',
+  'NoNewPrivileges=yes',
+  'PrivateTmp=yes',
+  'ProtectSystem=strict',
+  'ProtectHome=yes',
+  'ReadWritePaths=/srv/runner',
+  '[Install]',
+  'WantedBy=multi-user.target',
+];
+
+/** AWS says two minutes ahead that it takes a spot machine back: the runner ends in order, its volume is freed. */
+const interruptionWatch = [
+  '#!/bin/sh',
+  'base=http://169.254.169.254/latest',
+  'while sleep 5; do',
+  '  token=$(curl -sf -X PUT $base/api/token -H "X-aws-ec2-metadata-token-ttl-seconds: 60") || continue',
+  '  if curl -sf -H "X-aws-ec2-metadata-token: $token" $base/meta-data/spot/instance-action; then',
+  '    systemctl stop roundtable-runner',
+  '    umount /srv/runner',
+  '    exec sleep infinity',
+  '  fi',
+  'done',
+];

@@ -1,0 +1,90 @@
+import {
+  RemovalPolicy,
+  Stack,
+  Validations,
+  aws_ec2 as ec2,
+  aws_ecr as ecr,
+  aws_logs as logs,
+  aws_secretsmanager as secrets,
+} from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import type { StageRules } from '../settings.js';
+import { give } from './contract.js';
+import type { StageProps } from './plane.js';
+
+/** The network that Temporal, the worker, the fleet and three functions stand in; and the worker's image repository. */
+export class NetworkStack extends Stack {
+  readonly vpc: ec2.Vpc;
+  /** Of the functions that talk to Temporal. */
+  readonly functions: ec2.SecurityGroup;
+  readonly images: ecr.Repository;
+  /** Of the worker; here, so that a person has put the values before it starts. */
+  readonly secrets: Record<'COORDINATOR_KEY' | 'ARWEAVE_KEY' | 'CHAIN_RPC_URLS', secrets.Secret>;
+
+  constructor(scope: Construct, id: string, props: StageProps) {
+    super(scope, id, props);
+    const { stage, settings, rules } = props;
+
+    this.vpc = new ec2.Vpc(this, 'Vpc', {
+      // Named, not looked up: synthesis needs no account.
+      availabilityZones: ['a', 'b'].map((zone) => `${settings.region}${zone}`),
+      natGateways: rules.kind === 'production' ? 2 : 1,
+      restrictDefaultSecurityGroup: false,
+      subnetConfiguration: [
+        { name: 'public', subnetType: ec2.SubnetType.PUBLIC, cidrMask: 24, mapPublicIpOnLaunch: false },
+        { name: 'private', subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS, cidrMask: 20 },
+        { name: 'data', subnetType: ec2.SubnetType.PRIVATE_ISOLATED, cidrMask: 24 },
+      ],
+      // Models and rows do not go through the NAT gateway, which charges by the gigabyte.
+      gatewayEndpoints: {
+        S3: { service: ec2.GatewayVpcEndpointAwsService.S3 },
+        DynamoDB: { service: ec2.GatewayVpcEndpointAwsService.DYNAMODB },
+      },
+      flowLogs: {
+        Rejected: {
+          trafficType: ec2.FlowLogTrafficType.REJECT,
+          destination: ec2.FlowLogDestination.toCloudWatchLogs(
+            new logs.LogGroup(this, 'FlowLog', {
+              retention: rules.logDays,
+              removalPolicy: rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+            }),
+          ),
+        },
+      },
+    });
+    this.functions = new ec2.SecurityGroup(this, 'Functions', {
+      vpc: this.vpc,
+      description: 'Functions that talk to Temporal',
+    });
+    this.images = new ecr.Repository(this, 'WorkerImages', {
+      repositoryName: `roundtable-${stage}-worker`,
+      imageScanOnPush: true,
+      imageTagMutability: ecr.TagMutability.IMMUTABLE,
+      encryption: ecr.RepositoryEncryption.AES_256,
+      emptyOnDelete: !rules.retain,
+      removalPolicy: rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      lifecycleRules: [{ maxImageCount: 20 }],
+    });
+
+    this.secrets = {
+      COORDINATOR_KEY: this.createSecret('CoordinatorKey', `roundtable/${stage}/coordinator-key`, rules),
+      ARWEAVE_KEY: this.createSecret('ArweaveKey', `roundtable/${stage}/arweave-key`, rules),
+      CHAIN_RPC_URLS: this.createSecret('ChainRpcUrls', `roundtable/${stage}/chain-rpc-urls`, rules),
+    };
+
+    give(this, stage, 'network/private-subnets', this.vpc.privateSubnets.map((it) => it.subnetId).join(','));
+    give(this, stage, 'network/function-security-group', this.functions.securityGroupId);
+  }
+
+  /** Made with a random value that works for nothing. */
+  private createSecret(id: string, secretName: string, rules: StageRules): secrets.Secret {
+    const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+    const secret = new secrets.Secret(this, id, { secretName, removalPolicy });
+    Validations.of(secret).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason:
+        'A signing key is an identity on a chain and access to a node is given by others: people rotate them.',
+    });
+    return secret;
+  }
+}

@@ -1,0 +1,153 @@
+import {
+  CfnOutput,
+  CfnParameter,
+  Duration,
+  RemovalPolicy,
+  Stack,
+  aws_ec2 as ec2,
+  aws_ecs as ecs,
+  aws_iam as iam,
+  aws_logs as logs,
+} from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { taskSizes } from '../tasks.js';
+import { acknowledgeWildcards } from './acknowledge.js';
+import { take } from './contract.js';
+import { noSecretsIn, type DatabaseStack } from './database.js';
+import type { NetworkStack } from './network.js';
+import type { StageProps } from './plane.js';
+import { frontendPort, temporalNamespace, type TemporalStack } from './temporal.js';
+
+/**
+ * The workflow worker. There is one at a time, also during a deployment: it is the only sender of transactions for
+ * its key, and Temporal's histories carry its work over the minute without it.
+ */
+export class WorkerStack extends Stack {
+  constructor(
+    scope: Construct,
+    id: string,
+    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
+  ) {
+    super(scope, id, props);
+    const { stage, settings, rules, network, database, temporal } = props;
+    const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+
+    const image = new CfnParameter(this, 'ImageTag', {
+      type: 'String',
+      description: "Tag of the worker's image in the repository; tags are never moved",
+      default: 'latest-not-set',
+      allowedPattern: '^[A-Za-z0-9_.-]+$',
+    });
+    const size = taskSizes(rules.kind).worker;
+    const task = new ecs.FargateTaskDefinition(this, 'Task', {
+      cpu: 1024 * size.vcpu,
+      memoryLimitMiB: 1024 * size.memory,
+      ephemeralStorageGiB: 60,
+      // The image is built for this; evaluation repeats to the bit only on like hardware.
+      runtimePlatform: { cpuArchitecture: ecs.CpuArchitecture.X86_64 },
+    });
+    const paths = { scratch: '/scratch', keys: '/keys' };
+    const container = task.addContainer('worker', {
+      image: ecs.ContainerImage.fromEcrRepository(network.images, image.valueAsString),
+      logging: ecs.LogDrivers.awsLogs({
+        logGroup: new logs.LogGroup(this, 'Log', { retention: rules.logDays, removalPolicy }),
+        streamPrefix: 'worker',
+      }),
+      // The worker reads keys from files only it can read; ECS hands secrets over as variables.
+      entryPoint: ['sh', '-ec'],
+      command: [
+        'umask 077; ' +
+          'printf %s "$COORDINATOR_KEY" > "$COORDINATOR_KEY_FILE"; ' +
+          'printf %s "$ARWEAVE_KEY" > "$ARWEAVE_KEY_FILE"; ' +
+          'unset COORDINATOR_KEY ARWEAVE_KEY; exec node --enable-source-maps dist/workflows.js',
+      ],
+      readonlyRootFilesystem: true,
+      stopTimeout: Duration.seconds(60),
+      environment: {
+        AWS_REGION: settings.region,
+        TABLE_NAME: take(this, stage, 'table/name'),
+        BUCKET_NAME: take(this, stage, 'bucket/name'),
+        CREDITS_QUEUE_URL: take(this, stage, 'credits-queue/url'),
+        TEMPORAL_ADDRESS: temporal.address,
+        TEMPORAL_NAMESPACE: temporalNamespace,
+        CHAIN_DEPLOYMENT: JSON.stringify(settings.deployment),
+        ARWEAVE_GATEWAYS: settings.arweaveGateways.join(','),
+        ARWEAVE_KEY_FILE: `${paths.keys}/arweave.json`,
+        COORDINATOR_ADDRESS: settings.coordinator,
+        COORDINATOR_KEY_FILE: `${paths.keys}/coordinator`,
+        DISPUTE_WINDOW_SECONDS: String(settings.disputeWindowSeconds),
+        WORKER_SCRATCH: paths.scratch,
+        WORKFLOW_BUNDLE: 'dist/workflow-bundle.js',
+        TMPDIR: paths.scratch,
+      },
+      secrets: {
+        COORDINATOR_KEY: ecs.Secret.fromSecretsManager(network.secrets.COORDINATOR_KEY),
+        ARWEAVE_KEY: ecs.Secret.fromSecretsManager(network.secrets.ARWEAVE_KEY),
+        CHAIN_RPC_URLS: ecs.Secret.fromSecretsManager(network.secrets.CHAIN_RPC_URLS),
+      },
+    });
+    for (const [name, containerPath] of Object.entries(paths)) {
+      task.addVolume({ name });
+      container.addMountPoints({ sourceVolume: name, containerPath, readOnly: false });
+    }
+    noSecretsIn(task);
+    acknowledgeWildcards(
+      task.obtainExecutionRole(),
+      ['*'],
+      'ecr:GetAuthorizationToken knows no resources; pulling is allowed from one repository.',
+    );
+    this.allow(task.taskRole, stage);
+
+    const security = new ec2.SecurityGroup(this, 'Security', {
+      vpc: network.vpc,
+      description: 'The workflow worker',
+    });
+    new ec2.CfnSecurityGroupIngress(this, 'CallsTemporal', {
+      groupId: database.security.securityGroupId,
+      sourceSecurityGroupId: security.securityGroupId,
+      ipProtocol: 'tcp',
+      fromPort: frontendPort,
+      toPort: frontendPort,
+      description: 'The workflow worker',
+    });
+    new ecs.FargateService(this, 'Service', {
+      cluster: database.cluster,
+      taskDefinition: task,
+      desiredCount: size.count,
+      minHealthyPercent: 0,
+      maxHealthyPercent: 100,
+      securityGroups: [security],
+      circuitBreaker: { rollback: true },
+    });
+    new CfnOutput(this, 'Images', { value: network.images.repositoryUri });
+  }
+
+  private allow(role: iam.IRole, stage: string): void {
+    const bucket = take(this, stage, 'bucket/arn');
+    const table = take(this, stage, 'table/arn');
+    const policy = new iam.Policy(this, 'May', {
+      roles: [role],
+      statements: [
+        new iam.PolicyStatement({
+          actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
+          resources: [table],
+        }),
+        new iam.PolicyStatement({ actions: ['dynamodb:Query'], resources: [`${table}/index/*`] }),
+        new iam.PolicyStatement({
+          actions: ['s3:GetObject', 's3:PutObject'],
+          resources: [`${bucket}/sha256/*`],
+        }),
+        new iam.PolicyStatement({ actions: ['s3:ListBucket'], resources: [bucket] }),
+        new iam.PolicyStatement({
+          actions: ['sqs:SendMessage'],
+          resources: [take(this, stage, 'credits-queue/arn')],
+        }),
+      ],
+    });
+    acknowledgeWildcards(
+      policy,
+      [`${table}/index/*`, `${bucket}/sha256/*`],
+      "The table's indexes, and objects under their content hashes: each is one set.",
+    );
+  }
+}

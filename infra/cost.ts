@@ -1,0 +1,131 @@
+import { seenEverySeconds } from '#core/messages.js';
+import { functions } from './functions.js';
+import { hoursOfMonth, prices } from './prices.js';
+import type { StageRules } from './settings.js';
+import { taskSizes, temporalServices, type TaskSize } from './tasks.js';
+
+export interface Load {
+  runners: number;
+  /** A month. */
+  rounds: number;
+  /** Of the model; an update and a version take four bytes each. */
+  parameters: number;
+  kind: StageRules['kind'];
+}
+
+export interface CostLine {
+  service: string;
+  /** What is counted, in words. */
+  what: string;
+  /** US dollars a month. */
+  dollars: number;
+}
+
+/** What no price list of AWS has. */
+export const notIncluded = [
+  'the archive on Arweave and gas on the chain',
+  'runners on EC2, which are paid by the hour they train',
+  'support, taxes, and discounts of any kind',
+];
+
+/** The month of one stage, by service. Every runner is outside AWS, takes part in every round and is always on. */
+export function monthlyCost(load: Load): CostLine[] {
+  const { runners, rounds, parameters, kind } = load;
+  const production = kind === 'production';
+  const gigabytes = (4 * parameters) / 1e9;
+  const shares = runners * rounds;
+
+  // A runner's requests: signs of life all month; in each round one for the model's address and one to upload.
+  const seen = (runners * hoursOfMonth * 3600) / seenEverySeconds;
+  const requests = seen + 2 * shares;
+  const sweeps = hoursOfMonth * 60;
+  const settlements = hoursOfMonth;
+  const credits = shares / creditsOfOneBatch;
+  const busy: Record<keyof typeof functions, number> = {
+    webhook: 0,
+    api: requests,
+    dispatch: rounds / roundsOfOneJob,
+    reward: credits,
+    settle: settlements,
+    sweep: sweeps,
+  };
+  const gigabyteSeconds = Object.entries(busy).reduce(
+    (sum, [name, calls]) =>
+      sum + (calls * secondsOfOneCall * functions[name as keyof typeof functions].memory) / 1024,
+    0,
+  );
+  const calls = Object.values(busy).reduce((sum, each) => sum + each, 0);
+
+  const { temporal, worker } = taskSizes(kind);
+  const gateways = production ? 2 : 1;
+  const alarms = 4 + 2 * Object.keys(functions).length + 3;
+
+  return [
+    { service: 'ECS', what: 'Temporal', dollars: temporalServices(kind).length * fargate(temporal) },
+    { service: 'ECS', what: 'workflow worker', dollars: fargate(worker) },
+    {
+      service: 'Aurora',
+      what: `${production ? 2 : 1} x 0.5 ACU, 10 GB`,
+      dollars:
+        (production ? 2 : 1) * 0.5 * hoursOfMonth * prices.auroraAcuHour +
+        10 * prices.auroraStorageGigabyteMonth,
+    },
+    {
+      service: 'VPC',
+      what: `${gateways} NAT gateway${gateways > 1 ? 's' : ''}`,
+      dollars:
+        gateways * hoursOfMonth * (prices.natGatewayHour + prices.publicAddressHour) +
+        rounds * gigabytes * prices.natGatewayGigabyte,
+    },
+    {
+      service: 'Lambda',
+      what: 'functions',
+      dollars: calls * prices.lambdaRequest + gigabyteSeconds * prices.lambdaArmGigabyteSecond,
+    },
+    { service: 'API Gateway', what: 'requests of runners', dollars: requests * prices.httpApiRequest },
+    {
+      service: 'DynamoDB',
+      what: 'signs of life, rounds, credits',
+      dollars:
+        (seen + rounds * writesOfOneRound + shares) * prices.dynamoWrite +
+        (requests + shares) * prices.dynamoRead,
+    },
+    {
+      service: 'SQS',
+      what: 'credits, and asking for messages',
+      // Lambda asks each of two queues with five pollers that wait 20 seconds each.
+      dollars: (3 * shares + (2 * 5 * hoursOfMonth * 3600) / 20) * prices.sqsRequest,
+    },
+    {
+      service: 'S3',
+      what: 'updates and versions of this month, half of it',
+      dollars:
+        ((runners + 1) * rounds * gigabytes * prices.s3GigabyteMonth) / 2 +
+        (runners + 1) * rounds * prices.s3Put +
+        2 * shares * prices.s3Get,
+    },
+    { service: 'Transfer', what: 'models to runners', dollars: shares * gigabytes * prices.internetGigabyte },
+    {
+      service: 'CloudWatch',
+      what: 'alarms, logs',
+      dollars: alarms * prices.alarmMonth + ((calls * bytesOfOneLog) / 1e9) * prices.logsGigabyte,
+    },
+    { service: 'Secrets', what: 'four secrets, one key', dollars: 4 * prices.secretMonth + prices.keyMonth },
+  ];
+}
+
+/** What each month adds to every month after it: nothing that a manifest names is ever deleted. */
+export function growingCost({ runners, rounds, parameters }: Load): number {
+  return (((runners + 1) * rounds * 4 * parameters) / 1e9) * prices.s3GigabyteMonth;
+}
+
+const fargate = ({ vcpu, memory, count }: TaskSize): number =>
+  count * hoursOfMonth * (vcpu * prices.fargateVcpuHour + memory * prices.fargateGigabyteHour);
+
+/** Assumptions; docs/operations.md names them. */
+const secondsOfOneCall = 0.05;
+const creditsOfOneBatch = 10;
+const roundsOfOneJob = 10;
+const writesOfOneRound = 12;
+/** Start, end and report of a call and the gateway's line. */
+const bytesOfOneLog = 900;

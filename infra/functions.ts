@@ -1,0 +1,104 @@
+/**
+ * The functions as they are deployed: how large, what they are told, and what they may do. The app plane makes
+ * them from this table; nothing else grants anything.
+ */
+
+/** What a function can be told, and what it can be allowed to touch. */
+export type Variable =
+  | 'TABLE_NAME'
+  | 'BUCKET_NAME'
+  | 'JOBS_QUEUE_URL'
+  | 'TEMPORAL_ADDRESS'
+  | 'TEMPORAL_NAMESPACE'
+  | 'COORDINATOR_ADDRESS'
+  | 'CHAIN_RPC_URLS'
+  | 'CHAIN_DEPLOYMENT';
+
+export interface FunctionShape {
+  /** MB; the processor's share grows with it (1,769 MB are one core). */
+  memory: number;
+  /** Seconds; a queue's visibility time-out is six times that of its function. */
+  timeout: number;
+  variables: readonly Variable[];
+  may: {
+    table: readonly TableAction[];
+    /** Secondary indexes are queried, never written. */
+    indexes?: true;
+    bucket?: readonly ('s3:GetObject' | 's3:PutObject' | 's3:ListBucket')[];
+    /** Ring for jobs. */
+    jobs?: readonly 'sqs:SendMessage'[];
+    /** Taken from by this function's event source mapping. */
+    takes?: 'jobs' | 'credits';
+  };
+}
+
+export type TableAction = 'dynamodb:GetItem' | 'dynamodb:PutItem' | 'dynamodb:UpdateItem' | 'dynamodb:Query';
+
+export const functions = {
+  webhook: {
+    memory: 512,
+    timeout: 10,
+    variables: ['TABLE_NAME', 'JOBS_QUEUE_URL', 'COORDINATOR_ADDRESS'],
+    may: { table: ['dynamodb:GetItem', 'dynamodb:PutItem'], jobs: ['sqs:SendMessage'] },
+  },
+  api: {
+    memory: 1024,
+    timeout: 29,
+    variables: [
+      'TABLE_NAME',
+      'BUCKET_NAME',
+      'JOBS_QUEUE_URL',
+      'TEMPORAL_ADDRESS',
+      'TEMPORAL_NAMESPACE',
+      'COORDINATOR_ADDRESS',
+      'CHAIN_RPC_URLS',
+      'CHAIN_DEPLOYMENT',
+    ],
+    may: {
+      table: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
+      indexes: true,
+      // Without ListBucket S3 answers 403, not 404, for an object that is not there.
+      bucket: ['s3:GetObject', 's3:PutObject', 's3:ListBucket'],
+      jobs: ['sqs:SendMessage'],
+    },
+  },
+  dispatch: {
+    memory: 1024,
+    timeout: 30,
+    variables: ['TABLE_NAME', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE'],
+    may: { table: ['dynamodb:GetItem', 'dynamodb:UpdateItem'], takes: 'jobs' },
+  },
+  reward: {
+    memory: 512,
+    timeout: 30,
+    variables: ['TABLE_NAME'],
+    may: { table: ['dynamodb:GetItem', 'dynamodb:PutItem'], takes: 'credits' },
+  },
+  settle: {
+    memory: 1024,
+    timeout: 30,
+    variables: ['TABLE_NAME', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE', 'COORDINATOR_ADDRESS'],
+    may: { table: ['dynamodb:GetItem', 'dynamodb:Query'], indexes: true },
+  },
+  sweep: {
+    memory: 512,
+    timeout: 60,
+    variables: ['TABLE_NAME', 'JOBS_QUEUE_URL'],
+    may: {
+      table: ['dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      indexes: true,
+      jobs: ['sqs:SendMessage'],
+    },
+  },
+} as const satisfies Record<string, FunctionShape>;
+
+export type FunctionName = keyof typeof functions;
+
+/** Those that talk to Temporal stand in its network; the others need none. */
+export const isInNetwork = (shape: FunctionShape): boolean => shape.variables.includes('TEMPORAL_ADDRESS');
+
+/** Deliveries of one message before it lies in the dead-letter queue. */
+export const maxReceiveCount = 5;
+
+/** Schedules of the cloud; a minute is the shortest that EventBridge Scheduler has. */
+export const schedules = { sweep: 'rate(1 minute)', settle: 'rate(1 hour)' } as const;

@@ -1,0 +1,215 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { appGives, computeGives, parameterName } from '#infra/contract.js';
+
+interface Template {
+  Resources: Record<string, { Type: string; Properties: Record<string, unknown>; DeletionPolicy?: string }>;
+  Parameters?: Record<string, { Type: string; Default?: string }>;
+}
+type Plane = Record<string, Template>;
+
+/** Runs the program as the CDK's command line does; it fails when a rule of AwsSolutions or of CDK is broken. */
+async function synthesise(stage: string): Promise<Plane> {
+  const folder = mkdtempSync(join(tmpdir(), 'roundtable-cdk-'));
+  try {
+    writeFileSync(join(folder, `${stage}.json`), readFileSync('infra/stages/example.json'));
+    await promisify(execFile)(process.execPath, ['dist/infra/cdk.js'], {
+      env: {
+        ...process.env,
+        ROUNDTABLE_STAGES: folder,
+        CDK_OUTDIR: join(folder, 'out'),
+        CDK_CONTEXT_JSON: JSON.stringify({ stage }),
+      },
+    });
+    const files = readdirSync(join(folder, 'out')).filter((file) => file.endsWith('.template.json'));
+    return Object.fromEntries(
+      files.map((file) => [
+        file.replace(/^Roundtable-\w+-(\w+)\.template\.json$/, '$1'),
+        JSON.parse(readFileSync(join(folder, 'out', file), 'utf8')) as Template,
+      ]),
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+let personal: Plane;
+let production: Plane;
+beforeAll(async () => {
+  personal = await synthesise('ada');
+  production = await synthesise('production');
+}, 240_000);
+
+function resources(plane: Plane, type: string) {
+  return Object.values(plane)
+    .flatMap((template) => Object.values(template.Resources))
+    .filter((resource) => resource.Type === type);
+}
+
+/** The inputs of the one resource of a type. */
+function one(plane: Plane, type: string): Record<string, unknown> {
+  const found = resources(plane, type);
+  const [only] = found;
+  if (!only || found.length > 1) throw new Error(`There are ${found.length} of ${type}, not one.`);
+  return only.Properties;
+}
+
+test('every stack of every stage passes the strict validation and AwsSolutions', () => {
+  expect(Object.keys(production).sort()).toEqual(['Database', 'Fleet', 'Network', 'Temporal', 'Worker']);
+  expect(Object.keys(personal).sort()).toEqual(['Database', 'Fleet', 'Network', 'Temporal', 'Worker']);
+});
+
+test('the compute plane gives and takes exactly what the contract names', () => {
+  const given = resources(production, 'AWS::SSM::Parameter').map(({ Properties }) =>
+    String(Properties['Name']),
+  );
+  expect(given.sort()).toEqual(computeGives.map((name) => parameterName('production', name)).sort());
+  const taken = Object.values(production)
+    .flatMap(({ Parameters }) => Object.values(Parameters ?? {}))
+    .map((parameter) => String(parameter.Default))
+    .filter((name) => name.startsWith('/roundtable/'));
+  expect([...new Set(taken)].sort()).toEqual(
+    appGives.map((name) => parameterName('production', name)).sort(),
+  );
+});
+
+test('what must be deployed before the app plane takes nothing from it', () => {
+  for (const name of ['Network', 'Database', 'Temporal'])
+    expect(JSON.stringify(production[name]?.Parameters ?? {})).not.toContain('/roundtable/');
+});
+
+describe('the network', () => {
+  test('no security group lets anybody in but other groups', () => {
+    for (const { Properties } of resources(production, 'AWS::EC2::SecurityGroup'))
+      for (const rule of (Properties['SecurityGroupIngress'] ?? []) as Record<string, unknown>[])
+        expect(rule['CidrIp']).toBeUndefined();
+    for (const { Properties } of resources(production, 'AWS::EC2::SecurityGroupIngress')) {
+      expect(Properties['CidrIp']).toBeUndefined();
+      expect(Properties['SourceSecurityGroupId']).toBeDefined();
+    }
+  });
+
+  test('nothing is given a public address', () => {
+    for (const { Properties } of resources(production, 'AWS::EC2::Subnet'))
+      expect(Properties['MapPublicIpOnLaunch']).toBe(false);
+    for (const { Properties } of resources(production, 'AWS::ECS::Service'))
+      expect(JSON.stringify(Properties['NetworkConfiguration'])).toContain('"AssignPublicIp":"DISABLED"');
+  });
+});
+
+describe('Temporal', () => {
+  test('its database is encrypted, speaks TLS only, and outlives a production stack', () => {
+    expect(one(production, 'AWS::RDS::DBCluster')).toMatchObject({
+      StorageEncrypted: true,
+      DeletionProtection: true,
+      BackupRetentionPeriod: 14,
+    });
+    expect(JSON.stringify(one(production, 'AWS::RDS::DBClusterParameterGroup'))).toContain(
+      '"rds.force_ssl":"1"',
+    );
+    expect([databasePolicy(production), databasePolicy(personal)]).toEqual(['Retain', 'Delete']);
+  });
+
+  test('production runs each role twice, a personal stage all in one task', () => {
+    expect(services(production)).toEqual([2, 2, 2, 2]);
+    expect(services(personal)).toEqual([1]);
+  });
+});
+
+describe('the worker', () => {
+  test('runs once, and is stopped before the next is started, since it is the only sender of its key', () => {
+    const service = one(part('Worker'), 'AWS::ECS::Service');
+    expect(service['DesiredCount']).toBe(1);
+    expect(service['DeploymentConfiguration']).toMatchObject({
+      MaximumPercent: 100,
+      MinimumHealthyPercent: 0,
+    });
+  });
+
+  test('is told every variable that it reads, and its keys as secrets only', () => {
+    const names = (list: string) =>
+      (container()[list] as { Name: string }[])
+        .map(({ Name }) => Name)
+        .filter((name) => name !== 'AWS_REGION');
+    const source = readFileSync('workflows/environment.ts', 'utf8');
+    const read = [...source.matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => String(name));
+    const told = new Set([...names('Environment'), ...names('Secrets')]);
+    expect(read.filter((name) => name !== 'LOG_LEVEL' && !told.has(name))).toEqual([]);
+    expect(names('Secrets').sort()).toEqual(['ARWEAVE_KEY', 'CHAIN_RPC_URLS', 'COORDINATOR_KEY']);
+    expect(container()['ReadonlyRootFilesystem']).toBe(true);
+  });
+});
+
+describe('the GPU fleet', () => {
+  test('is none or one machine for each runner, on spot, and none without jobs', () => {
+    const group = one(part('Fleet'), 'AWS::AutoScaling::AutoScalingGroup');
+    expect(group).toMatchObject({ MinSize: '0', MaxSize: '1' });
+    expect(group['DesiredCapacity']).toBeUndefined();
+    expect(JSON.stringify(group['MixedInstancesPolicy'])).toContain(
+      '"OnDemandPercentageAboveBaseCapacity":0',
+    );
+    const steps = resources(part('Fleet'), 'AWS::AutoScaling::ScalingPolicy').map(
+      ({ Properties }) =>
+        (Properties['StepAdjustments'] as { ScalingAdjustment: number }[])[0]?.ScalingAdjustment,
+    );
+    expect(steps.sort()).toEqual([0, 1]);
+  });
+
+  test('asks for IMDSv2, lets nobody in, and keeps its home on an encrypted volume', () => {
+    const template = one(part('Fleet'), 'AWS::EC2::LaunchTemplate')['LaunchTemplateData'] as Record<
+      string,
+      unknown
+    >;
+    expect(template['MetadataOptions']).toMatchObject({ HttpTokens: 'required', HttpPutResponseHopLimit: 1 });
+    expect(template['KeyName']).toBeUndefined();
+    expect(one(part('Fleet'), 'AWS::EC2::SecurityGroup')['SecurityGroupIngress']).toBeUndefined();
+    expect(one(part('Fleet'), 'AWS::EC2::Volume')['Encrypted']).toBe(true);
+  });
+
+  test('its machines start with a script that a shell reads, and a unit for the interruption notice', async () => {
+    const template = one(part('Fleet'), 'AWS::EC2::LaunchTemplate')['LaunchTemplateData'] as {
+      UserData: { 'Fn::Base64': { 'Fn::Join': [string, unknown[]] } };
+    };
+    const [separator, parts] = template.UserData['Fn::Base64']['Fn::Join'];
+    const script = parts.map((part) => (typeof part === 'string' ? part : 'token')).join(separator);
+    await promisify(execFile)('bash', ['-n', '-c', script]);
+    expect(script).toContain('spot/instance-action');
+    expect(script).toContain('systemctl enable --now roundtable-runner roundtable-interruption');
+  });
+});
+
+test('every log group of the compute plane forgets after the days of its stage', () => {
+  for (const [plane, days] of [
+    [personal, 7],
+    [production, 365],
+  ] as const)
+    for (const { Properties } of resources(plane, 'AWS::Logs::LogGroup'))
+      expect(Properties['RetentionInDays']).toBe(days);
+});
+
+/** One stack of production, alone. */
+function part(name: string): Plane {
+  const template = production[name];
+  if (!template) throw new Error(`There is no stack ${name}.`);
+  return { [name]: template };
+}
+
+const services = ({ Temporal: template }: Plane) =>
+  resources(template ? { template } : {}, 'AWS::ECS::Service').map(
+    ({ Properties }) => Properties['DesiredCount'],
+  );
+
+function container(): Record<string, unknown> {
+  const [only] = one(part('Worker'), 'AWS::ECS::TaskDefinition')['ContainerDefinitions'] as Record<
+    string,
+    unknown
+  >[];
+  if (!only) throw new Error('The task has no container.');
+  return only;
+}
+
+const databasePolicy = (plane: Plane) => resources(plane, 'AWS::RDS::DBCluster')[0]?.DeletionPolicy;

@@ -1,0 +1,286 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { openApi, type Api } from '#cli/api.js';
+import { specOf } from '#cli/job/submit.js';
+import { jobFile } from '#core/jobSpec.js';
+import { finalJobStates, type JobView, type VersionView } from '#core/views.js';
+import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
+import { startStack, type LocalStack } from '#local/stack.js';
+import { axeViolations, findChromium, openBrowser } from './browser.js';
+
+const chromium = findChromium();
+const withBrowser = chromium === null ? describe.skip : describe;
+
+let state: string;
+let stack: LocalStack;
+let api: Api;
+let browser: Browser;
+let job: JobView;
+let version: VersionView;
+let absent: string;
+/** What any page complained of: violations of the policy, exceptions, requests to strangers. */
+const complaints: string[] = [];
+
+withBrowser('the page on a real stack', () => {
+  beforeAll(async () => {
+    state = mkdtempSync(join(tmpdir(), 'roundtable-page-'));
+    const { train, heldOut } = mnistDigits();
+    const few = (samples: number, of = train) => ({
+      ...of,
+      x: of.x.slice(0, samples * 784),
+      y: of.y.slice(0, samples),
+    });
+    stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(800) }] });
+    browser = await openBrowser(chromium ?? '');
+    const { coordinator, keys, members } = stack.file;
+    api = openApi({ url: stack.file.api, audience: coordinator, keyFile: keys.coordinator });
+    await until(async () => (await api.runners()).length === 4);
+    absent = stack.runners.at(-1)?.name ?? '';
+    await stack.stopRunner(absent);
+    const written = jobFile.parse({
+      version: 1,
+      name: 'looked-at',
+      model: 'cnn.onnx',
+      data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
+      rounds: 4,
+      participants: { quorum: 3 },
+      rewards: { budget: '4000' },
+    });
+    const evaluation = encodeDataset(few(200, heldOut));
+    const model = readFileSync('examples/mnist/cnn.onnx');
+    const spec = await specOf(api, { job: written, model, evaluation, folder: '.' }, members);
+    const submitted = await api.submit({ key: 'the-job-that-is-looked-at', spec });
+    await until(async () => (await api.job(submitted.job)).state === 'running');
+    job = await api.job(submitted.job);
+  }, 150_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await stack?.stop();
+    rmSync(state, { recursive: true, force: true });
+  }, 60_000);
+
+  test('shows a job while it runs, and each round as it comes', async () => {
+    const page = await open('');
+    await page.waitForSelector('.badge.running');
+    await page.goto(`${stack.file.api}/#/jobs/${job.job}`);
+    await page.waitForSelector('h2:has-text("Round")');
+    await until(async () => finalJobStates.includes((await api.job(job.job)).state));
+    await page.waitForSelector('.badge.done', { timeout: 5_000 });
+    expect(await page.locator('tbody tr', { has: page.locator('.seats') }).count()).toBe(4);
+    job = await api.job(job.job);
+    const newest = (await api.versions('looked-at')).at(-1);
+    if (!newest) throw new Error('the job made no version');
+    version = newest;
+    await page.close();
+  }, 120_000);
+
+  test('who was missing in round 3, and why, is two clicks from the start', async () => {
+    const page = await open('');
+    await page.click('h1 a');
+    await page.click('.missing-summary >> text=round 3');
+    const receipt = await page.waitForSelector('.receipt');
+    const text = await receipt.innerText();
+    expect(text).toContain('Receipt of round 3');
+    const why = (await api.rounds(job.job))[2]?.missing[0]?.reason ?? 'nobody was missing';
+    expect(text).toContain(absent);
+    expect(text).toContain(why);
+    await page.close();
+  });
+
+  test('every round is compared with the chain unasked', async () => {
+    const page = await open(`jobs/${job.job}`);
+    await page.waitForSelector('text=4 of 4 rounds checked by this browser');
+    await page.close();
+  });
+
+  test('a version is true, and false with one bit flipped, naming what differs', async () => {
+    const page = await open(`versions/${version.model.versionId}`);
+    await page.click('text=Check this version');
+    expect(await verdict(page)).toMatch(/^True\. \d+ comparisons agree with the chain/);
+    await page.click('text=one bit flipped');
+    await page.waitForSelector('.verdict.false');
+    const said = await verdict(page);
+    expect(said).toContain('The flipped bit was noticed');
+    for (const field of ['file', 'parameter tree', 'version id']) expect(said).toContain(`model, ${field}`);
+    await page.close();
+  });
+
+  test('rewards are recomputed and agree with the root on chain', async () => {
+    await until(async () => (await api.job(job.job)).settledEpoch !== null);
+    const page = await open('rewards');
+    await page.click('text=Recompute all rewards here');
+    expect(await verdict(page)).toMatch(/^True\./);
+    await page.close();
+  }, 90_000);
+
+  const lies: [field: string, lie: (view: VersionView) => void][] = [
+    ['job', (view) => (view.job = flipped(view.job))],
+    ['round', (view) => (view.round = 2)],
+    ['parent', (view) => (view.parent = flipped(view.parent ?? '0x00'))],
+    ['graph', (view) => (view.model.graph = flipped(view.model.graph))],
+    ['file hash', (view) => (view.model.params = flipped(view.model.params))],
+    ['parameter root', (view) => (view.model.paramsRoot = flipped(view.model.paramsRoot))],
+    ['steps', (view) => (view.model.stepsHash = flipped(view.model.stepsHash))],
+    ['state root', (view) => (view.model.stateRoot = flipped(view.model.stateRoot))],
+    ['manifest hash', (view) => (view.archive.manifestHash = flipped(view.archive.manifestHash))],
+    ['manifest id', (view) => (view.archive.manifest = view.archive.model)],
+    ['model id', (view) => (view.archive.model = view.archive.manifest)],
+    ['accuracy', (view) => (view.accuracy = 0.999)],
+  ];
+
+  test('an API that lies in any one field is found out, and the field is named', async () => {
+    const page = await open('models');
+    let lie = lies[0]?.[1];
+    await page.route('**/v1/versions', async (route) => {
+      const response = await route.fetch({ headers: {} });
+      const answer = (await response.json()) as { items: VersionView[] };
+      const told = answer.items.find(({ model }) => model.versionId === version.model.versionId);
+      if (told) lie?.(told);
+      await route.fulfill({ json: answer });
+    });
+    for (const [field, next] of lies) {
+      lie = next;
+      await page.goto('about:blank');
+      await page.goto(`${stack.file.api}/#/versions/${version.model.versionId}`);
+      await page.waitForSelector('dl');
+      await page.click('text=Check this version');
+      expect(await verdict(page)).toContain(`the api's word, ${field}`);
+    }
+    await page.close();
+  }, 60_000);
+
+  test('a gateway that turns over one bit, and a node of another chain, are found out', async () => {
+    const page = await open(`versions/${version.model.versionId}`);
+    await page.route(`${stack.file.gateway}/${version.archive.model}`, async (route) => {
+      const body = await (await route.fetch()).body();
+      body[2_000] = (body[2_000] ?? 0) ^ 4;
+      await route.fulfill({ body, headers: { 'access-control-allow-origin': '*' } });
+    });
+    await page.click('text=Check this version');
+    expect(await verdict(page)).toContain('model, file');
+    await page.route(`${stack.file.chain.rpcUrl}/`, async (route) => {
+      const { id, method } = route.request().postDataJSON() as { id: number; method: string };
+      if (method !== 'eth_chainId') return route.continue();
+      await route.fulfill({
+        json: { jsonrpc: '2.0', id, result: '0x1' },
+        headers: { 'access-control-allow-origin': '*' },
+      });
+    });
+    await page.click('text=Check this version');
+    await page.waitForSelector('.verdict:has-text("chain id")');
+    await page.close();
+  });
+
+  test('with the API dead it says so, and versions are still checked from chain and archive', async () => {
+    const page = await open('models');
+    await page.waitForSelector('.lineage');
+    await page.route('**/v1/**', (route) => route.abort());
+    await page.goto(`${stack.file.api}/#/versions/${version.model.versionId}`);
+    await page.reload();
+    await page.waitForSelector('.stale');
+    await page.click('text=Check this version');
+    expect(await verdict(page)).toMatch(/^True\./);
+    await page.close();
+  });
+
+  test('names are text, whatever is in them', async () => {
+    const page = await open('');
+    const hostile = '<img src=x onerror="document.title=1"><script>document.title=1</script>';
+    await page.route('**/v1/runners', async (route) => {
+      const answer = (await (await route.fetch({ headers: {} })).json()) as { items: { name: string }[] };
+      for (const runner of answer.items) runner.name = hostile;
+      await route.fulfill({ json: answer });
+    });
+    await page.goto(`${stack.file.api}/#/runners`);
+    await page.reload();
+    await page.waitForSelector('td strong');
+    expect(await page.locator('td strong').first().innerText()).toBe(hostile);
+    expect(await page.locator('main img, main script').count()).toBe(0);
+    await page.close();
+  });
+
+  const looks: [string, BrowserContextOptions][] = [
+    ['in light', { colorScheme: 'light', viewport: { width: 1280, height: 900 } }],
+    ['in dark', { colorScheme: 'dark', viewport: { width: 1280, height: 900 } }],
+    ['on a phone', { colorScheme: 'light', viewport: { width: 320, height: 640 } }],
+  ];
+  test.each(looks)(
+    'axe finds nothing on any screen %s, and nothing is wider than the window',
+    async (_, options) => {
+      const page = await open('', options);
+      const views = ['', 'jobs', `jobs/${job.job}`, `jobs/${job.job}/rounds/3`, 'models', 'runners'].concat(
+        `versions/${version.model.versionId}`,
+        'rewards',
+        'stack',
+        'nowhere',
+        `jobs/${flipped(job.job)}`,
+        `versions/${flipped(version.model.versionId)}`,
+      );
+      for (const view of views) {
+        await page.goto(`${stack.file.api}/#/${view}`);
+        await page.waitForSelector('main h1');
+        const buttons = page.locator('main button.primary');
+        if ((await buttons.count()) > 0) {
+          await buttons.first().click();
+          await page.waitForSelector('.verdict.true, .verdict.false');
+        }
+        expect([view, await axeViolations(page)]).toEqual([view, []]);
+        const beyond = await page.evaluate(
+          'Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)',
+        );
+        expect([view, beyond]).toEqual([view, 0]);
+      }
+      await page.close();
+    },
+    120_000,
+  );
+
+  test('no page ran against its policy, threw, or asked a stranger', () => {
+    expect(complaints).toEqual([]);
+  });
+});
+
+async function open(view: string, options: BrowserContextOptions = {}): Promise<Page> {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const friends = [stack.file.api, stack.file.gateway, stack.file.chain.rpcUrl];
+  page.on('pageerror', (error) => void complaints.push(`threw: ${error.message}`));
+  page.on('console', (message) => {
+    if (/Content.Security.Policy/i.test(message.text())) complaints.push(message.text());
+  });
+  page.on('request', (request) => {
+    const url = request.url();
+    if (
+      !url.startsWith('blob:') &&
+      !friends.some((friend) => url.startsWith(friend)) &&
+      url !== 'about:blank'
+    )
+      complaints.push(`asked ${url}`);
+  });
+  await page.goto(`${stack.file.api}/#/${view}`);
+  return page;
+}
+
+/** The words of the outcome, once there is one. */
+async function verdict(page: Page): Promise<string> {
+  const found = page.locator('.verdict.true, .verdict.false');
+  await found.waitFor();
+  return found.innerText();
+}
+
+function flipped<T extends string>(hex: T): T {
+  return `${hex.slice(0, -1)}${hex.endsWith('0') ? '1' : '0'}` as T;
+}
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 90_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error('it did not come to that within 90 s');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,123 @@
+import { describe, expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
+import { Interface } from 'ethers';
+import { jobsAbi } from '#contracts/generated/Jobs.js';
+import { rewardsAbi } from '#contracts/generated/Rewards.js';
+import type { RoundView, VersionView } from '#core/views.js';
+import { archiveIdToBytes32 } from '#services/archiveId.js';
+import { sha256 as nodeSha256 } from '#services/sha256.js';
+import { lineageRows } from '#web/lineage.js';
+import { href, parseRoute } from '#web/state/route.js';
+import { mergeRounds, settledRounds } from '#web/state/stack.js';
+import { csv } from '#web/text/csv.js';
+import { tokens } from '#web/text/format.js';
+import { archiveIdOf, signatures } from '#web/verify/contracts.js';
+import { id } from '#web/verify/keccak.js';
+import { sha256 } from '#web/verify/sha256.js';
+
+describe('the fragment that names a view', () => {
+  test('leads back to the path that it was made of, whatever is in it', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ minLength: 1 })), (path) => {
+        expect(parseRoute(href(...path)).path).toEqual(path);
+      }),
+    );
+  });
+
+  test('is read as it is when it cannot be decoded', () => {
+    expect(parseRoute('#/jobs/%E0%A4%A').path).toEqual(['jobs', '%E0%A4%A']);
+  });
+});
+
+describe('lineage in lanes', () => {
+  test('a line without forks has one lane', () => {
+    const rows = lineageRows([version(0, 'a', null), version(1, 'b', 'a'), version(2, 'c', 'b')]);
+    expect(rows.map(({ version, lane, tip, down }) => [version.model.versionId, lane, tip, down])).toEqual([
+      ['c', 0, true, true],
+      ['b', 0, false, true],
+      ['a', 0, false, false],
+    ]);
+  });
+
+  test('a fork has a lane of its own, which ends where it forked off', () => {
+    const versions = [
+      version(0, 'a', null),
+      version(1, 'b', 'a'),
+      version(2, 'c', 'b'),
+      version(1, 'x', 'a'),
+    ];
+    expect(lanes(versions)).toEqual({ c: 0, b: 0, a: 0, x: 1 });
+    const fork = lineageRows(versions).find(({ version }) => String(version.model.versionId) === 'x');
+    expect(fork).toMatchObject({ tip: true, forkTo: 0 });
+  });
+
+  test('two thousand versions with a hundred forks take well under a second', () => {
+    const versions = Array.from({ length: 2_000 }, (_, i) =>
+      version(i, `v${i}`, i === 0 ? null : i % 20 === 0 ? `v${i - 7}` : `v${i - 1}`),
+    );
+    const begun = performance.now();
+    expect(lineageRows(versions)).toHaveLength(2_000);
+    expect(performance.now() - begun).toBeLessThan(500);
+  });
+});
+
+describe('rounds that come in pieces', () => {
+  test('only what follows the last settled round is asked for', () => {
+    expect(settledRounds([])).toBe(0);
+    expect(settledRounds([round(1, 'done'), round(2, 'done'), round(3, 'collecting')])).toBe(2);
+    expect(settledRounds([round(1, 'done'), round(3, 'done')])).toBe(1);
+  });
+
+  test('a newer state replaces an older one and never the other way round', () => {
+    const held = { items: [round(1, 'done', 9), round(2, 'archiving', 5)] };
+    const merged = mergeRounds(held, { items: [round(2, 'collecting', 3), round(3, 'selecting')] });
+    expect(merged.items.map(({ round, phase }) => [round, phase])).toEqual([
+      [1, 'done'],
+      [2, 'archiving'],
+      [3, 'selecting'],
+    ]);
+  });
+});
+
+describe('files and figures', () => {
+  test('CSV quotes what needs it, and no cell is a formula', () => {
+    expect(csv([['a,b', 'say "x"', '=1+1', null, 2]])).toBe(`"a,b","say ""x""",'=1+1,,2\r\n`);
+  });
+
+  test('token amounts are cut, never rounded up', () => {
+    expect(tokens('2166666666666666666666')).toMatch(/^2.?166[.,]6666$/);
+    expect(tokens('1999999999999999999')).toMatch(/^1[.,]9999$/);
+  });
+});
+
+describe('what the page knows of the contracts', () => {
+  test('every event and view is one that was compiled', () => {
+    const faces = [jobsAbi, rewardsAbi].map((abi) => new Interface(abi as unknown as string[]));
+    for (const [name, signature] of Object.entries(signatures)) {
+      const found = faces.flatMap((face) => face.getEvent(name) ?? face.getFunction(name) ?? []);
+      expect(found.map((fragment) => fragment.format('sighash'))).toEqual([signature]);
+    }
+    expect(id(signatures.RoundClosed)).toBe(faces[0]?.getEvent('RoundClosed')?.topicHash);
+  });
+
+  test('archive ids are those of the services', () => {
+    const text = 'frkGPuTzi4t7sEIhBqHsULKzn0oMkjYbvXMdwsjcbbg';
+    expect(archiveIdOf(archiveIdToBytes32(text))).toBe(text);
+  });
+
+  test('its SHA-256 is SHA-256', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(sha256(bytes)).toEqual(nodeSha256(bytes));
+      }),
+    );
+  });
+});
+
+const version = (number: number, name: string, parent: string | null) =>
+  ({ number, parent, round: number, updatedAt: '', model: { versionId: name } }) as unknown as VersionView;
+const lanes = (versions: VersionView[]) =>
+  Object.fromEntries(lineageRows(versions).map(({ version, lane }) => [version.model.versionId, lane]));
+
+const round = (number: number, phase: string, seq = 1) =>
+  ({ round: number, phase, seq }) as unknown as RoundView;

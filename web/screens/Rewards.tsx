@@ -1,0 +1,154 @@
+import { signal } from '@preact/signals';
+import { Badge, Command, Hash, Note, Section } from '../parts/basics.js';
+import { Outcome, SourceFields } from '../parts/Verify.js';
+import { Table } from '../parts/Table.js';
+import { config, sourcesOf } from '../state/config.js';
+import { useResource } from '../state/resource.js';
+import { credits, epochs, runners } from '../state/stack.js';
+import { verify, type Verification } from '../state/verification.js';
+import { count, tokens } from '../text/format.js';
+import { strings } from '../text/strings.js';
+import type { Standing } from '../verify/rewards.js';
+import { namesOf } from './Job.js';
+
+/** Kept between visits of the screen. */
+const outcome = signal<Verification | null>(null);
+
+export function Rewards() {
+  const paid = useResource(epochs()).data.value?.items;
+  const credited = useResource(credits()).data.value?.items ?? [];
+  const names = namesOf(useResource(runners()).data.value?.items ?? []);
+  const settings = config.value;
+  if (!paid || !settings) return <Note>{strings.loading}</Note>;
+  const result = outcome.value;
+  const earned = new Map<string, bigint>();
+  for (const { runner, amount } of credited) earned.set(runner, (earned.get(runner) ?? 0n) + BigInt(amount));
+  const standings = new Map<string, Standing>(
+    result?.standings.map((standing) => [standing.account, standing]),
+  );
+  return (
+    <>
+      <h1>{strings.nav.rewards}</h1>
+      <Section title="Earned and paid">
+        {earned.size === 0 ? (
+          <Note>{strings.rewards.none}</Note>
+        ) : (
+          <Table
+            name="rewards"
+            caption="Earned and paid"
+            rows={[...earned].map(([account, amount]) => ({ account, amount: String(amount) }))}
+            keyOf={({ account }) => account}
+            columns={[
+              {
+                title: 'Runner',
+                show: ({ account }) => <strong>{names(account)}</strong>,
+                value: ({ account }) => names(account),
+              },
+              {
+                title: 'Account',
+                wide: true,
+                show: ({ account }) => <Hash value={account} />,
+                value: ({ account }) => account,
+              },
+              {
+                title: 'Credited',
+                right: true,
+                show: ({ amount }) => tokens(amount),
+                value: ({ amount }) => amount,
+              },
+              {
+                title: 'On chain, checked here',
+                right: true,
+                show: ({ account, amount }) => (
+                  <OnChain standing={standings.get(account)} credited={BigInt(amount)} />
+                ),
+              },
+              {
+                title: 'Claimed',
+                right: true,
+                show: ({ account }) => {
+                  const standing = standings.get(account);
+                  return standing ? tokens(standing.paid) : <span class="quiet">–</span>;
+                },
+              },
+            ]}
+          />
+        )}
+        <p class="explain">{strings.rewards.explain}</p>
+        <SourceFields />
+        <div class="buttons">
+          <button
+            type="button"
+            class="primary"
+            onClick={() => verify(sourcesOf(settings), { kind: 'rewards', payer: settings.stack }, outcome)}
+          >
+            {strings.rewards.recompute}
+          </button>
+        </div>
+        <Outcome outcome={outcome} trueWords={strings.rewards.isTrue} />
+      </Section>
+      <Section title="Epochs">
+        {paid.length === 0 ? (
+          <Note>{strings.rewards.none}</Note>
+        ) : (
+          <Table
+            name="epochs"
+            caption="Epochs"
+            rows={paid.toReversed()}
+            keyOf={({ epoch }) => String(epoch)}
+            columns={[
+              { title: 'Epoch', show: ({ epoch }) => epoch, value: ({ epoch }) => epoch },
+              {
+                title: 'State',
+                show: ({ state }) => <Badge kind={state}>{state}</Badge>,
+                value: ({ state }) => state,
+              },
+              {
+                title: 'Total',
+                right: true,
+                show: ({ total }) => tokens(total),
+                value: ({ total }) => total,
+              },
+              {
+                title: 'Accounts',
+                right: true,
+                show: ({ leaves }) => count(leaves),
+                value: ({ leaves }) => leaves,
+              },
+              { title: 'Root', show: ({ root }) => <Hash value={root} />, value: ({ root }) => root },
+              {
+                title: 'Transaction',
+                wide: true,
+                show: ({ transaction }) => (transaction ? <Hash value={transaction.hash} /> : '–'),
+                value: ({ transaction }) => transaction?.hash ?? null,
+              },
+              {
+                title: 'Gas',
+                right: true,
+                wide: true,
+                show: ({ transaction }) => count(transaction?.gas ?? null),
+                value: ({ transaction }) => transaction?.gas ?? null,
+              },
+            ]}
+          />
+        )}
+        <Command line="npx roundtable rewards show" />
+      </Section>
+    </>
+  );
+}
+
+/** What was credited since the last epoch is not on chain yet; more on chain than was credited is never right. */
+function OnChain({ standing, credited }: { standing: Standing | undefined; credited: bigint }) {
+  if (!standing) return <span class="quiet">–</span>;
+  const earned = BigInt(standing.earned);
+  if (earned > credited) return <span class="false">{tokens(standing.earned)}</span>;
+  return (
+    <>
+      <span class="true">{tokens(standing.earned)}</span>
+      {earned < credited && (
+        <small class="quiet"> {strings.rewards.unsettled(tokens(String(credited - earned)))}</small>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,115 @@
+import { useEffect, useState } from 'preact/hooks';
+import { Age, Command, Facts, Hash, Note, Section } from '../parts/basics.js';
+import { Table } from '../parts/Table.js';
+import { config } from '../state/config.js';
+import { now, useResource } from '../state/resource.js';
+import { jobs, triggers } from '../state/stack.js';
+import { age, count } from '../text/format.js';
+import { strings } from '../text/strings.js';
+
+/** Where everything of this stack is, and whether it answers this browser. */
+export function Stack() {
+  const settings = config.value;
+  const table = useResource(jobs());
+  const set = useResource(triggers()).data.value?.items ?? [];
+  const head = useProbe(settings?.rpcUrls[0], chainHead);
+  const archive = useProbe(settings?.gateways[0], archiveHead);
+  if (!settings) return <Note>{strings.loading}</Note>;
+  const { deployment, rpcUrls, gateways, temporalUi, stack } = settings;
+  return (
+    <>
+      <Section title={strings.nav.stack} top>
+        <Facts
+          facts={[
+            ['Member', <Hash value={stack} />],
+            [strings.stack.chain, `${rpcUrls[0] ?? '–'}: ${head}`],
+            [strings.stack.archive, `${gateways[0] ?? '–'}: ${archive}`],
+            [
+              strings.stack.table,
+              table.error.value ??
+                (table.readAt.value === 0 ? '–' : `read ${age(now.value - table.readAt.value)}`),
+            ],
+            temporalUi === null
+              ? null
+              : [
+                  strings.stack.workflows,
+                  <a href={temporalUi} rel="noreferrer">
+                    Temporal
+                  </a>,
+                ],
+          ]}
+        />
+      </Section>
+      <Section title={strings.stack.contracts}>
+        <Facts
+          facts={[
+            ['Chain id', String(deployment.chainId)],
+            ['Consortium', <Hash value={deployment.consortium} />],
+            ['Jobs', <Hash value={deployment.jobs} />],
+            ['Rewards', <Hash value={deployment.rewards} />],
+            ['Token', <Hash value={deployment.token} />],
+            ['From block', count(deployment.block)],
+          ]}
+        />
+      </Section>
+      <Section title="Triggers">
+        {set.length === 0 ? (
+          <Note>No trigger is set up.</Note>
+        ) : (
+          <Table
+            name="triggers"
+            caption="Triggers"
+            rows={set}
+            keyOf={({ name }) => name}
+            columns={[
+              { title: 'Trigger', show: ({ name }) => <strong>{name}</strong>, value: ({ name }) => name },
+              { title: 'Kind', show: ({ kind }) => kind, value: ({ kind }) => kind },
+              { title: 'Starts', show: ({ spec }) => spec.name, value: ({ spec }) => spec.name },
+              {
+                title: 'Refs',
+                wide: true,
+                show: ({ refs }) => refs.join(', ') || 'any',
+                value: ({ refs }) => refs.join(' '),
+              },
+              {
+                title: 'Made',
+                show: ({ createdAt }) => <Age of={createdAt} />,
+                value: ({ createdAt }) => createdAt,
+              },
+            ]}
+          />
+        )}
+      </Section>
+      <Command line="npx roundtable status" />
+    </>
+  );
+}
+
+function useProbe(url: string | undefined, probe: (url: string) => Promise<string>): string {
+  const [said, setSaid] = useState('asking …');
+  useEffect(() => {
+    if (url === undefined) return setSaid('not configured');
+    let current = true;
+    probe(url)
+      .catch(() => 'does not answer this browser')
+      .then((text) => current && setSaid(text));
+    return () => void (current = false);
+  }, [url, probe]);
+  return said;
+}
+
+async function chainHead(url: string): Promise<string> {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_blockNumber', params: [] });
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
+  const { result } = (await response.json()) as { result: string };
+  return `block ${count(Number(result))}`;
+}
+
+async function archiveHead(url: string): Promise<string> {
+  const { height } = (await (await fetch(`${url}/info`)).json()) as { height: number };
+  return `height ${count(height)}`;
+}

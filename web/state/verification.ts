@@ -1,0 +1,60 @@
+import { signal, type Signal } from '@preact/signals';
+import type { Check } from '../verify/checks.js';
+import type { Answer, Question, Sources } from '../verify/messages.js';
+import type { Standing } from '../verify/rewards.js';
+
+declare const WORKER_FILE: string;
+
+export interface Verification {
+  state: 'running' | 'done' | 'stopped';
+  checks: Check[];
+  standings: Standing[];
+  ms: number;
+  /** Why it stopped before it knew. */
+  reason: string | null;
+  flipped: boolean;
+}
+
+export const isTrue = ({ state, checks }: Verification): boolean =>
+  state === 'done' && checks.length > 0 && checks.every(({ ok }) => ok !== false);
+export const isFalse = ({ checks }: Verification): boolean => checks.some(({ ok }) => ok === false);
+
+type Asked = Question extends infer Q ? (Q extends Question ? Omit<Q, keyof Sources> : never) : never;
+
+/** Puts a question to a worker of its own; the signal follows its answers, a screenful at a time. */
+export function verify(
+  sources: Sources,
+  question: Asked,
+  into: Signal<Verification | null> = signal(null),
+): Signal<Verification | null> {
+  const checks: Check[] = [];
+  const flipped = question.kind === 'version' && question.flip;
+  const running: Verification = { state: 'running', checks: [], standings: [], ms: 0, reason: null, flipped };
+  into.value = running;
+  const worker = new Worker(new URL(WORKER_FILE, document.baseURI), { type: 'module' });
+  const end = (result: Partial<Verification>) => {
+    into.value = { ...running, checks, ...result };
+    worker.terminate();
+  };
+  worker.addEventListener('message', ({ data }: MessageEvent<Answer>) => {
+    if (data.kind === 'check') checks.push(data.check);
+    else if (data.kind === 'done') end({ state: 'done', ms: data.ms, standings: data.standings });
+    else end({ state: 'stopped', reason: data.reason });
+  });
+  worker.addEventListener('error', (event) =>
+    end({ state: 'stopped', reason: event.message || 'the worker did not start' }),
+  );
+  worker.postMessage({ ...sources, ...question });
+  return into;
+}
+
+/** Resolves when it has ended. */
+export function finished(verification: Signal<Verification | null>): Promise<Verification> {
+  return new Promise((resolve) => {
+    const stop = verification.subscribe((value) => {
+      if (value === null || value.state === 'running') return;
+      resolve(value);
+      queueMicrotask(() => stop());
+    });
+  });
+}

@@ -1,0 +1,201 @@
+import { id, keccak256 } from './keccak.js';
+import { ZERO_HASH, type Hex } from '#core/hex.js';
+import { addressOf, addressWord, join, word, words, type Log, type Rpc } from './rpc.js';
+
+/** The events and views that verification reads; test/web compares them with the ABIs that were compiled. */
+export const signatures = {
+  JobCreated: 'JobCreated(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256)',
+  RoundOpened: 'RoundOpened(bytes32,uint32,bytes32)',
+  RoundClosed: 'RoundClosed(bytes32,uint32,bytes32,bytes32,bytes32,bytes32,bytes32)',
+  EpochPublished: 'EpochPublished(address,uint32,bytes32,uint32,uint128,bytes32,uint256)',
+  openings: 'openings(bytes32,uint32)',
+  closings: 'closings(bytes32,uint32)',
+  epochInEffect: 'epochInEffect(address)',
+  claimed: 'claimed(address,address)',
+} as const;
+
+export interface Contracts {
+  chainId: number;
+  jobs: Hex;
+  rewards: Hex;
+  block: number;
+}
+
+export interface CreatedJob {
+  job: Hex;
+  coordinator: Hex;
+  genesisVersion: Hex;
+  specHash: Hex;
+  parentVersion: Hex;
+  manifestHash: Hex;
+  archive: string;
+  rounds: number;
+  budget: bigint;
+}
+
+export interface ClosedRound {
+  job: Hex;
+  round: number;
+  versionId: Hex;
+  rootHeader: Hex;
+  paramsRoot: Hex;
+  manifestHash: Hex;
+  archive: string;
+  block: number;
+  transaction: Hex;
+}
+
+export interface PublishedEpoch {
+  epoch: number;
+  root: Hex;
+  leaves: number;
+  total: bigint;
+  manifestHash: Hex;
+  effectiveAt: number;
+}
+
+/** What the contracts say, asked of one node. */
+export class ChainView {
+  constructor(
+    readonly rpc: Rpc,
+    readonly contracts: Contracts,
+  ) {}
+
+  async closedVersion(version: Hex): Promise<ClosedRound | null> {
+    const [log] = await this.#logs(this.contracts.jobs, 'RoundClosed', [null, null, version]);
+    return log ? closedRound(log) : null;
+  }
+
+  async createdJob(by: { job: Hex } | { genesisVersion: Hex }): Promise<CreatedJob | null> {
+    const topics = 'job' in by ? [by.job, null, null] : [null, null, by.genesisVersion];
+    const [log] = await this.#logs(this.contracts.jobs, 'JobCreated', topics);
+    return log ? createdJob(log) : null;
+  }
+
+  async openHash(job: Hex, round: number): Promise<Hex | null> {
+    const [log] = await this.#logs(this.contracts.jobs, 'RoundOpened', [job, word(round)]);
+    return log?.data ?? null;
+  }
+
+  /** Every closed round of a job, by its number. */
+  async closedRounds(job: Hex): Promise<ClosedRound[]> {
+    return (await this.#logs(this.contracts.jobs, 'RoundClosed', [job])).map(closedRound);
+  }
+
+  /** What storage holds of a round; a node that invents events would have to invent this as well. */
+  async commitments(job: Hex, round: number): Promise<{ opening: Hex; closing: Hex }> {
+    const [opening, closing] = await Promise.all([
+      this.#view(this.contracts.jobs, 'openings', job, word(round)),
+      this.#view(this.contracts.jobs, 'closings', job, word(round)),
+    ]);
+    return { opening, closing };
+  }
+
+  async epochs(payer: Hex): Promise<PublishedEpoch[]> {
+    const logs = await this.#logs(this.contracts.rewards, 'EpochPublished', [addressWord(payer)]);
+    return logs.map(({ topics, data }) => {
+      const [root = ZERO_HASH, leaves = '0x0', total = '0x0', manifestHash = ZERO_HASH, effectiveAt = '0x0'] =
+        words(data);
+      return {
+        epoch: Number(topics[2] ?? 0),
+        root,
+        leaves: Number(leaves),
+        total: BigInt(total),
+        manifestHash,
+        effectiveAt: Number(effectiveAt),
+      };
+    });
+  }
+
+  async epochInEffect(payer: Hex): Promise<number> {
+    return Number(await this.#view(this.contracts.rewards, 'epochInEffect', addressWord(payer)));
+  }
+
+  async claimed(payer: Hex, account: Hex): Promise<bigint> {
+    return BigInt(
+      await this.#view(this.contracts.rewards, 'claimed', addressWord(payer), addressWord(account)),
+    );
+  }
+
+  #logs(address: Hex, name: keyof typeof signatures, indexed: (Hex | null)[]): Promise<Log[]> {
+    return this.rpc.logs({
+      address,
+      fromBlock: this.contracts.block,
+      topics: [id(signatures[name]), ...indexed],
+    });
+  }
+
+  async #view(to: Hex, name: keyof typeof signatures, ...inputs: Hex[]): Promise<Hex> {
+    const selector: Hex = `0x${id(signatures[name]).slice(2, 10)}`;
+    return (await this.rpc.call(to, join(selector, ...inputs)))[0] ?? ZERO_HASH;
+  }
+}
+
+/** contracts/Jobs.sol hashes what it is told, so that one word of storage stands for an event. */
+export function genesisCommitment(job: CreatedJob): Hex {
+  return keccak256(
+    join(
+      job.job,
+      addressWord(job.coordinator),
+      job.specHash,
+      job.parentVersion,
+      job.genesisVersion,
+      job.manifestHash,
+      archiveWord(job.archive),
+      word(job.rounds),
+      word(job.budget),
+    ),
+  );
+}
+
+export function openingCommitment(previousClosing: Hex, job: Hex, round: number, openHash: Hex): Hex {
+  return keccak256(join(previousClosing, job, word(round), openHash));
+}
+
+export function closingCommitment(opening: Hex, closed: ClosedRound): Hex {
+  const { rootHeader, paramsRoot, versionId, manifestHash, archive } = closed;
+  return keccak256(join(opening, rootHeader, paramsRoot, versionId, manifestHash, archiveWord(archive)));
+}
+
+/** An Arweave id is 32 bytes in base64url. */
+export function archiveIdOf(bytes32: Hex): string {
+  const binary = String.fromCharCode(
+    ...(bytes32.slice(2).match(/../g) ?? []).map((pair) => parseInt(pair, 16)),
+  );
+  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+}
+
+function archiveWord(id: string): Hex {
+  const binary = atob(id.replaceAll('-', '+').replaceAll('_', '/'));
+  return `0x${[...binary].map((char) => char.charCodeAt(0).toString(16).padStart(2, '0')).join('')}`;
+}
+
+function createdJob({ topics, data }: Log): CreatedJob {
+  const [specHash, parentVersion, manifestHash, archive, rounds, budget] = words(data);
+  return {
+    job: topics[1] ?? ZERO_HASH,
+    coordinator: addressOf(topics[2] ?? ZERO_HASH),
+    genesisVersion: topics[3] ?? ZERO_HASH,
+    specHash: specHash ?? ZERO_HASH,
+    parentVersion: parentVersion ?? ZERO_HASH,
+    manifestHash: manifestHash ?? ZERO_HASH,
+    archive: archiveIdOf(archive ?? ZERO_HASH),
+    rounds: Number(rounds ?? 0),
+    budget: BigInt(budget ?? 0),
+  };
+}
+
+function closedRound({ topics, data, blockNumber, transactionHash }: Log): ClosedRound {
+  const [rootHeader, paramsRoot, manifestHash, archive] = words(data);
+  return {
+    job: topics[1] ?? ZERO_HASH,
+    round: Number(topics[2] ?? 0),
+    versionId: topics[3] ?? ZERO_HASH,
+    rootHeader: rootHeader ?? ZERO_HASH,
+    paramsRoot: paramsRoot ?? ZERO_HASH,
+    manifestHash: manifestHash ?? ZERO_HASH,
+    archive: archiveIdOf(archive ?? ZERO_HASH),
+    block: Number(blockNumber),
+    transaction: transactionHash,
+  };
+}
