@@ -2,13 +2,12 @@
  * What the chain holds of a job. Events carry the fields and storage one commitment for each opening and closing;
  * recomputing every commitment from the fields shows that a node did not invent events.
  */
-import { AbiCoder, keccak256 } from 'ethers';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { typedContract } from '#contracts/typed.js';
-import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
-import { archiveIdToBytes32 } from '#services/archiveId.js';
+import { ZERO_HASH, type Hex } from '#core/hex.js';
 import { logReader } from '#services/chain/logs.js';
-import type { Chain, ChainClosing, ChainJob, ChainRound } from '#services/chain.js';
+import { closingFields, creationFields, openingFields, wordHolds } from '#services/chain/words.js';
+import type { Chain, ChainJob, ChainRound } from '#services/chain.js';
 import type { Checklist } from './checklist.js';
 import { same, Wrong } from './checklist.js';
 
@@ -28,24 +27,26 @@ export async function checkChainRecord(list: Checklist, chain: Chain, job: Hex):
   });
   return list.check(subject, 'commitments', 'keccak256 over the events, against storage', async (say) => {
     const rounds = (await chain.rounds(job)).sort((a, b) => a.round - b.round);
-    let closing: Hex = genesisCommitment(found);
-    same('the commitment of the creation', (await chain.commitments(job, 0)).closing, closing);
+    let closing = recorded('the creation', (await chain.commitments(job, 0)).closing, creationFields(found));
     for (const [index, entry] of rounds.entries()) {
       same('the number of the next round', entry.round, index + 1);
       const stored = await chain.commitments(job, entry.round);
-      const opening = commitment(
-        ['bytes32', 'bytes32', 'uint32', 'bytes32'],
-        [closing, job, entry.round, entry.openHash],
+      const opening = recorded(
+        `the opening of round ${entry.round}`,
+        stored.opening,
+        openingFields(closing, job, entry.round, entry.openHash),
       );
-      same(`the opening of round ${entry.round}`, stored.opening, opening);
       if (!entry.closing) {
         if (index !== rounds.length - 1)
           throw new Wrong(`round ${entry.round} was never closed, but round ${entry.round + 1} was opened`);
         same(`the closing of round ${entry.round}`, stored.closing, null);
         break;
       }
-      closing = closingCommitment(opening, entry.closing);
-      same(`the closing of round ${entry.round}`, stored.closing, closing);
+      closing = recorded(
+        `the closing of round ${entry.round}`,
+        stored.closing,
+        closingFields(opening, entry.closing),
+      );
     }
     say(`${rounds.filter((round) => round.closing).length} closed rounds`);
     return { job: found, rounds };
@@ -74,37 +75,9 @@ async function createdJobs(
   return created.map(({ args }) => args.job);
 }
 
-function genesisCommitment(job: ChainJob): Hex {
-  return commitment(
-    ['bytes32', 'address', 'bytes32', 'bytes32', 'bytes32', 'bytes32', 'bytes32', 'uint32', 'uint256'],
-    [
-      job.job,
-      job.coordinator,
-      job.specHash,
-      job.parentVersion ?? ZERO_HASH,
-      job.genesisVersion,
-      job.manifestHash,
-      archiveIdToBytes32(job.archiveId),
-      job.rounds,
-      job.budget,
-    ],
-  );
-}
-
-function closingCommitment(opening: Hex, closing: ChainClosing): Hex {
-  return commitment(
-    ['bytes32', 'bytes32', 'bytes32', 'bytes32', 'bytes32', 'bytes32'],
-    [
-      opening,
-      closing.rootHeader,
-      closing.paramsRoot,
-      closing.versionId,
-      closing.manifestHash,
-      archiveIdToBytes32(closing.archiveId),
-    ],
-  );
-}
-
-function commitment(types: string[], values: unknown[]): Hex {
-  return toHex(fromHex(keccak256(AbiCoder.defaultAbiCoder().encode(types, values))));
+/** The word in storage, once it is shown to be that of the fields. */
+function recorded(what: string, word: Hex | null, fields: Hex): Hex {
+  if (word === null || !wordHolds(word, fields))
+    throw new Wrong(`${what} is recorded as ${word ?? ZERO_HASH}, which its event does not lead to`);
+  return word;
 }

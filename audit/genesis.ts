@@ -4,12 +4,14 @@ import { createLayout, dequantiseModel, quantiseModel, valuesOf } from '#core/la
 import { genesisManifest, type GenesisManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { readGraph } from '#trainer/graph.js';
+import { termsOf } from '#services/chain/terms.js';
 import type { JobRecord } from './chainRecord.js';
 import { same, Wrong, type Checklist } from './checklist.js';
 import {
   checkManifest,
   checkModelFile,
   checkVersionId,
+  sameJson,
   type ModelFiles,
   type OpenedModel,
 } from './documents.js';
@@ -46,6 +48,7 @@ export async function checkGenesis(
     same('the spec hash on chain', job.specHash, hashed.specHash);
     same('the number of rounds', job.rounds, hashed.spec.rounds);
     same('the budget', job.budget, BigInt(hashed.spec.rewards.budget));
+    sameJson(sources, 'the terms on chain', job.terms, termsOf(hashed.spec, job.terms.dimension));
     same('the parent version', hashed.parent, job.parentVersion);
     same('the version', hashed.version.versionId, job.genesisVersion);
   });
@@ -58,6 +61,10 @@ export async function checkGenesis(
   });
   const files = { sealed: hashed.spec.archive.recipients !== null, model: hashed.model, state: null };
   const model = await checkModelFile(list, sources, subject, hashed.version, files);
+  if (model)
+    await list.check(subject, 'dimension', 'model file against the chain', () =>
+      same('the number of parameters', model.layout.dimension, job.terms.dimension),
+    );
   if (parent !== undefined) await checkDescent(list, sources, parent, model, hashed.version.paramsRoot);
   return { manifest: hashed, files, model };
 }

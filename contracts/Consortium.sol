@@ -6,7 +6,8 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ExactTransfer} from "./lib/ExactTransfer.sol";
 
 /// @title Who takes part: the members of a consortium and their runners with their stakes.
-/// @notice The founder admits members. A runner registers itself, once for ever: an address never stands for
+/// @notice Members admit and remove members, by more than half of their votes; the founder's key admits them only until
+///         the first vote has passed. A runner registers itself, once for ever: an address never stands for
 ///         two runners. Names and URLs are in the events; storage holds what other contracts must check.
 ///         Amounts are in the token's smallest unit, times in seconds.
 contract Consortium {
@@ -24,14 +25,21 @@ contract Consortium {
     }
 
     event MemberAdded(address indexed member, string name, string url);
+    event MemberRemoved(address indexed member);
+    event Voted(address indexed voter, bytes32 indexed ballot, address indexed member, uint256 votes);
+    event SealingKeyChanged(address indexed member, bytes32 key);
+    event RunnerServes(address indexed runner, bytes32 tlsFingerprint, string[] data);
     event MemberChanged(address indexed member, string name, string url);
     event RunnerRegistered(address indexed runner, address indexed member, uint256 stake);
     event RunnerLeft(address indexed runner, address indexed member);
+    event RunnerSlashed(address indexed runner, address indexed reporter, uint256 stake);
     event StakeWithdrawn(address indexed runner, uint256 stake);
 
     error NotFounder(address caller);
+    error NotSlasher(address caller);
     error NotMember(address account);
     error AlreadyMember(address member);
+    error VotedBefore(address voter, bytes32 ballot);
     error NotRegistered(address runner);
     error AlreadyRegistered(address runner);
     error StakeTooSmall(uint256 given, uint256 minimum);
@@ -45,25 +53,72 @@ contract Consortium {
     /// @notice Seconds between a runner's exit and its stake's return.
     uint256 public immutable unbondingSeconds;
 
+    /// @notice The judge that may slash runners; it holds no key.
+    address public immutable slasher;
+
     /// @notice keccak256 of a member's name and URL; 0 for whoever is no member.
     mapping(address member => bytes32) public profiles;
+    /// @notice X25519 key that archives are sealed for.
+    mapping(address member => bytes32) public sealingKeys;
+    /// @notice SHA-256 of the TLS certificate that a runner enrols with.
+    mapping(address runner => bytes32) public tlsFingerprints;
+    /// @notice How many members there are.
+    uint32 public members;
+    /// @notice Changes of the membership so far: a ballot counts until the next.
+    uint32 public changes;
+    /// @notice A vote has passed: the founder's key admits nobody any more.
+    bool public voted;
+    mapping(bytes32 ballot => uint256) private _votes;
+    mapping(bytes32 ballot => mapping(address voter => bool)) private _hasVoted;
     mapping(address runner => Runner) private _runners;
 
-    constructor(IERC20 token_, uint256 minStake_, uint256 unbondingSeconds_) {
+    constructor(IERC20 token_, uint256 minStake_, uint256 unbondingSeconds_, address slasher_) {
         founder = msg.sender;
+        slasher = slasher_;
         token = token_;
         minStake = minStake_;
         unbondingSeconds = unbondingSeconds_;
     }
 
-    /// @notice Admits a member. The identical call again does nothing.
+    /// @notice Admits a member, by the founder's key. The identical call again does nothing.
     function addMember(address member, string calldata name, string calldata url) external {
-        if (msg.sender != founder) revert NotFounder(msg.sender);
-        bytes32 profile = _profile(name, url);
-        if (profiles[member] == profile) return;
+        if (msg.sender != founder || voted) revert NotFounder(msg.sender);
+        if (profiles[member] == _profile(name, url)) return;
         if (isMember(member)) revert AlreadyMember(member);
-        profiles[member] = profile;
-        emit MemberAdded(member, name, url);
+        _add(member, name, url);
+    }
+
+    /// @notice Votes for a new member, which is admitted when more than half of the members have voted for exactly this.
+    function voteMember(address member, string calldata name, string calldata url) external {
+        if (profiles[member] == _profile(name, url)) return;
+        if (isMember(member)) revert AlreadyMember(member);
+        if (_vote(member, keccak256(abi.encode(changes, member, _profile(name, url)))))
+            _add(member, name, url);
+    }
+
+    /// @notice Votes for the removal of a member. Its running jobs go on; it creates no new ones.
+    function voteRemoval(address member) external {
+        if (!isMember(member)) revert NotMember(member);
+        if (!_vote(member, keccak256(abi.encode(changes, member)))) return;
+        delete profiles[member];
+        --members;
+        ++changes;
+        emit MemberRemoved(member);
+    }
+
+    /// @notice A member states the X25519 key that archives are sealed for it with.
+    function announceKey(bytes32 sealingKey) external {
+        if (!isMember(msg.sender)) revert NotMember(msg.sender);
+        sealingKeys[msg.sender] = sealingKey;
+        emit SealingKeyChanged(msg.sender, sealingKey);
+    }
+
+    /// @notice A runner states its TLS certificate and the data it serves, by the names of data contracts.
+    function serve(bytes32 tlsFingerprint, string[] calldata data) external {
+        Runner storage runner = _runners[msg.sender];
+        if (runner.registeredAt == 0 || runner.leftAt != 0) revert NotRegistered(msg.sender);
+        tlsFingerprints[msg.sender] = tlsFingerprint;
+        emit RunnerServes(msg.sender, tlsFingerprint, data);
     }
 
     /// @notice A member states its name and the URL of its stack anew.
@@ -114,6 +169,20 @@ contract Consortium {
         token.safeTransfer(msg.sender, stake);
     }
 
+    /// @notice Takes the stake of a runner that signed two different things. Only by the judge that has checked both
+    ///         signatures. Three tenths go to the reporter; the rest stays here for ever, so that reporting oneself is
+    ///         no way out of the unbonding period.
+    function slash(address account, address reporter) external {
+        if (msg.sender != slasher) revert NotSlasher(msg.sender);
+        Runner storage runner = _runners[account];
+        if (runner.registeredAt == 0) revert NotRegistered(account);
+        uint256 stake = runner.stake;
+        runner.stake = 0;
+        if (runner.leftAt == 0) runner.leftAt = uint48(block.timestamp);
+        emit RunnerSlashed(account, reporter, stake);
+        if (stake != 0) token.safeTransfer(reporter, (stake * 30) / 100);
+    }
+
     function isMember(address account) public view returns (bool) {
         return profiles[account] != 0;
     }
@@ -123,6 +192,24 @@ contract Consortium {
     ) external view returns (address member, uint256 stake, uint256 registeredAt, uint256 leftAt) {
         Runner storage entry = _runners[runner];
         return (entry.member, entry.stake, entry.registeredAt, entry.leftAt);
+    }
+
+    function _add(address member, string calldata name, string calldata url) private {
+        profiles[member] = _profile(name, url);
+        ++members;
+        ++changes;
+        emit MemberAdded(member, name, url);
+    }
+
+    /// @return passed whether this vote made it more than half.
+    function _vote(address member, bytes32 ballot) private returns (bool passed) {
+        if (!isMember(msg.sender)) revert NotMember(msg.sender);
+        if (_hasVoted[ballot][msg.sender]) revert VotedBefore(msg.sender, ballot);
+        _hasVoted[ballot][msg.sender] = true;
+        uint256 votes = ++_votes[ballot];
+        emit Voted(msg.sender, ballot, member, votes);
+        passed = 2 * votes > members;
+        if (passed && !voted) voted = true;
     }
 
     function _profile(string calldata name, string calldata url) private pure returns (bytes32) {

@@ -49,8 +49,21 @@ contract Rewards {
         bytes32 manifestHash,
         uint256 effectiveAt
     );
+    event BondRaised(address indexed payer, uint256 amount);
+    event BondReturned(address indexed payer, uint256 amount);
+    event EpochsRevoked(
+        address indexed payer,
+        uint32 indexed from,
+        uint32 to,
+        address indexed reporter,
+        uint256 bond,
+        uint256 reward
+    );
     event Claimed(address indexed payer, address indexed account, uint32 indexed epoch, uint256 amount);
 
+    error NotJudge(address caller);
+    error BondTooSmall(uint256 needed, uint256 given);
+    error EpochInEffect(uint32 epoch, uint256 since);
     error EpochOutOfOrder(uint32 expected, uint32 given);
     error EpochDiffers(uint32 epoch);
     error EpochUnknown(address payer, uint32 epoch);
@@ -72,14 +85,57 @@ contract Rewards {
     /// @notice Seconds between the publication of a root and its effect.
     uint256 public immutable window;
 
+    /// @notice The contract that may revoke epochs: it recomputes what it is shown and holds no key.
+    address public immutable judge;
+    /// @notice What a payer stands to lose whenever it publishes, token units.
+    uint256 public immutable minBond;
+
     mapping(address payer => Purse) public purses;
+    mapping(address payer => uint256) public bonds;
     /// @notice Token units that an account has been paid from a payer's purse.
     mapping(address payer => mapping(address account => uint256)) public claimed;
     mapping(address payer => Epoch[KEPT]) private _epochs;
 
-    constructor(IERC20 token_, uint256 window_) {
+    constructor(IERC20 token_, uint256 window_, uint256 minBond_, address judge_) {
         token = token_;
         window = window_;
+        minBond = minBond_;
+        judge = judge_;
+    }
+
+    /// @notice Adds to the caller's bond, without which it publishes nothing.
+    function raiseBond(uint256 amount) external {
+        bonds[msg.sender] += amount;
+        emit BondRaised(msg.sender, amount);
+        ExactTransfer.pull(token, msg.sender, amount);
+    }
+
+    /// @notice Returns the caller's bond when its newest epoch is in effect, so nothing of it can be disputed.
+    function returnBond() external {
+        uint32 latest = purses[msg.sender].latest;
+        uint256 effectiveAt = _epochs[msg.sender][latest % KEPT].effectiveAt;
+        if (latest != 0 && block.timestamp < effectiveAt) revert NotInEffect(latest, effectiveAt);
+        uint256 amount = bonds[msg.sender];
+        if (amount == 0) return;
+        bonds[msg.sender] = 0;
+        emit BondReturned(msg.sender, amount);
+        token.safeTransfer(msg.sender, amount);
+    }
+
+    /// @notice Makes an epoch that is not in effect yet void, with all that follow it, and slashes the payer's bond: three
+    ///         tenths to the reporter, the rest into the purse, where it can only ever pay runners.
+    function revoke(address payer, uint32 epoch, address reporter) external {
+        if (msg.sender != judge) revert NotJudge(msg.sender);
+        uint256 effectiveAt = epochOf(payer, epoch).effectiveAt;
+        if (block.timestamp >= effectiveAt) revert EpochInEffect(epoch, effectiveAt);
+        Purse storage purse = purses[payer];
+        uint256 bond = bonds[payer];
+        uint256 reward = (bond * 30) / 100;
+        emit EpochsRevoked(payer, epoch, purse.latest, reporter, bond, reward);
+        purse.latest = epoch - 1;
+        purse.funded = (purse.funded + bond - reward).toUint112();
+        bonds[payer] = 0;
+        if (reward != 0) token.safeTransfer(reporter, reward);
     }
 
     /// @notice Puts the caller's tokens into the purse of `payer`.
@@ -116,12 +172,15 @@ contract Rewards {
         }
         if (epoch != latest + 1) revert EpochOutOfOrder(latest + 1, epoch);
         if (leaves == 0) revert EpochEmpty();
-        uint128 previous = kept[latest % KEPT].total;
+        if (bonds[msg.sender] < minBond) revert BondTooSmall(minBond, bonds[msg.sender]);
+        // Before the first epoch the slot may hold one that was revoked.
+        uint128 previous = latest == 0 ? 0 : kept[latest % KEPT].total;
         if (total < previous) revert TotalFalls(previous, total);
         if (total > purse.funded) revert NotFunded(purse.funded, total);
         // The entry that is overwritten may still be the one in effect: then its successor has to take effect first.
         uint256 until = kept[(epoch + 1) % KEPT].effectiveAt;
-        if (entry.number != 0 && block.timestamp < until) revert QueueFull(until);
+        // An entry of this number or a later one was revoked, and nothing of it is in effect.
+        if (entry.number != 0 && entry.number < epoch && block.timestamp < until) revert QueueFull(until);
 
         uint256 effectiveAt = block.timestamp + window;
         kept[epoch % KEPT] = Epoch(root, manifestHash, total, leaves, epoch, effectiveAt.toUint48());
@@ -155,7 +214,8 @@ contract Rewards {
     /// @notice A published epoch, as long as it is kept: the one in effect and those that wait for theirs, at least.
     function epochOf(address payer, uint32 epoch) public view returns (Epoch memory) {
         Epoch memory entry = _epochs[payer][epoch % KEPT];
-        if (epoch == 0 || entry.number != epoch) revert EpochUnknown(payer, epoch);
+        if (epoch == 0 || entry.number != epoch || epoch > purses[payer].latest)
+            revert EpochUnknown(payer, epoch);
         return entry;
     }
 
@@ -168,10 +228,11 @@ contract Rewards {
 
     function _inEffect(address payer, uint32 epoch) private view returns (Epoch storage entry) {
         entry = _epochs[payer][epoch % KEPT];
-        if (epoch == 0 || entry.number != epoch) revert EpochUnknown(payer, epoch);
+        uint32 latest = purses[payer].latest;
+        if (epoch == 0 || entry.number != epoch || epoch > latest) revert EpochUnknown(payer, epoch);
         if (block.timestamp < entry.effectiveAt) revert NotInEffect(epoch, entry.effectiveAt);
         uint32 next = epoch + 1;
-        if (next <= purses[payer].latest && block.timestamp >= _epochs[payer][next % KEPT].effectiveAt)
+        if (next <= latest && block.timestamp >= _epochs[payer][next % KEPT].effectiveAt)
             revert Superseded(epoch, next);
     }
 

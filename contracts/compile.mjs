@@ -9,7 +9,16 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 /** The EVM's rules that the bytecode needs (mcopy). Base, Arbitrum and OP have them; foundry.toml names the same. */
 const evmVersion = 'cancun';
-export const contractNames = ['Token', 'Consortium', 'Jobs', 'Rewards'];
+export const contractNames = [
+  'Token',
+  'Consortium',
+  'Jobs',
+  'Rewards',
+  'SumJudge',
+  'LeafJudge',
+  'DataJudge',
+  'RewardJudge',
+];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);

@@ -1,39 +1,87 @@
-import { ContractFactory, type Signer, type TransactionReceipt } from 'ethers';
+import { ContractFactory, getCreateAddress, type Signer, type TransactionReceipt } from 'ethers';
 import type { Deployment, Address } from './deployment.js';
 import { consortiumAbi, consortiumBytecode } from './generated/Consortium.js';
+import { dataJudgeAbi, dataJudgeBytecode } from './generated/DataJudge.js';
 import { jobsAbi, jobsBytecode } from './generated/Jobs.js';
+import { leafJudgeAbi, leafJudgeBytecode } from './generated/LeafJudge.js';
+import { rewardJudgeAbi, rewardJudgeBytecode } from './generated/RewardJudge.js';
 import { rewardsAbi, rewardsBytecode } from './generated/Rewards.js';
+import { sumJudgeAbi, sumJudgeBytecode } from './generated/SumJudge.js';
 import { tokenAbi, tokenBytecode } from './generated/Token.js';
 
 /** A thousand million tokens of 10^18 units, all the deployer's. */
 const supply = 10n ** 27n;
 
+/** Rules of a consortium, fixed for ever in its contracts. Amounts in token units, times in seconds. */
+export interface Rules {
+  /** Smallest stake of a runner. */
+  minStake: bigint;
+  /** From a runner's exit to its stake's return. */
+  unbondingSeconds: number;
+  /** In which a closed round, and then an epoch of rewards, can be disputed. */
+  windowSeconds: number;
+  /** After which another member may take over a job that does not move. */
+  patienceSeconds: number;
+  /** What a payer stands to lose when it publishes an epoch. */
+  payerBond: bigint;
+  /** Wei that a question to the coordinator costs whoever asked in vain. */
+  questionBond: bigint;
+}
+
 /**
- * Deploys a consortium's contracts; the signer becomes its founder and owns all tokens.
+ * Deploys a consortium's contracts; the signer becomes its founder and owns all tokens. Contracts and judges know each
+ * other from the start, by the addresses that the signer's next transactions will give them, so none has a setter.
  *
- * @param options minStake in token units; unbondingSeconds from a runner's exit to its stake's return;
- *   windowSeconds from the publication of an epoch's root to its effect.
  * @throws whatever the signer's provider throws; what was deployed by then is harmless
  */
-export async function deployContracts(
-  signer: Signer,
-  options: { minStake: bigint; unbondingSeconds: number; windowSeconds: number },
-): Promise<Deployment> {
+export async function deployContracts(signer: Signer, rules: Rules): Promise<Deployment> {
   const { chainId } = await providerOf(signer).getNetwork();
+  const from = await signer.getAddress();
+  const first = await signer.getNonce();
+  const coming = (after: number) => getCreateAddress({ from, nonce: first + after }).toLowerCase() as Address;
+  const { windowSeconds: window } = rules;
+  const judges = { sums: coming(4), leaves: coming(5), data: coming(6), rewards: coming(7) };
   const token = await deploy(signer, tokenAbi, tokenBytecode, [supply]);
   const consortium = await deploy(signer, consortiumAbi, consortiumBytecode, [
     token.address,
-    options.minStake,
-    options.unbondingSeconds,
+    rules.minStake,
+    rules.unbondingSeconds,
+    judges.leaves,
   ]);
-  const rewards = await deploy(signer, rewardsAbi, rewardsBytecode, [token.address, options.windowSeconds]);
-  const jobs = await deploy(signer, jobsAbi, jobsBytecode, [consortium.address, rewards.address]);
+  const rewards = await deploy(signer, rewardsAbi, rewardsBytecode, [
+    token.address,
+    window,
+    rules.payerBond,
+    judges.rewards,
+  ]);
+  const jobs = await deploy(signer, jobsAbi, jobsBytecode, [
+    consortium.address,
+    rewards.address,
+    window,
+    rules.patienceSeconds,
+    [judges.sums, judges.leaves, judges.data],
+  ]);
+  const sums = await deploy(signer, sumJudgeAbi, sumJudgeBytecode, [jobs.address]);
+  const leaves = await deploy(signer, leafJudgeAbi, leafJudgeBytecode, [jobs.address]);
+  const data = await deploy(signer, dataJudgeAbi, dataJudgeBytecode, [
+    jobs.address,
+    sums.address,
+    rules.questionBond,
+  ]);
+  const ofRewards = await deploy(signer, rewardJudgeAbi, rewardJudgeBytecode, [
+    jobs.address,
+    rewards.address,
+  ]);
+  const made = [sums, leaves, data, ofRewards].map(({ address }) => address);
+  if (made.join() !== Object.values(judges).join())
+    throw new Error('The judges got other addresses than foretold: another program sends with this key.');
   return {
     chainId: Number(chainId),
     token: token.address,
     consortium: consortium.address,
     jobs: jobs.address,
     rewards: rewards.address,
+    judges,
     block: token.block,
   };
 }

@@ -1,16 +1,22 @@
 import type { Address, Deployment } from '#contracts/deployment.js';
 import { consortiumAbi } from '#contracts/generated/Consortium.js';
+import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
+import { leafJudgeAbi } from '#contracts/generated/LeafJudge.js';
+import { rewardJudgeAbi } from '#contracts/generated/RewardJudge.js';
 import { rewardsAbi } from '#contracts/generated/Rewards.js';
+import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
 import { toHex, ZERO_HASH, type JobId, type Sha256Hex, type VersionId } from '#core/hex.js';
 import type { ProvenRewardLeaf, RewardLeaf } from '#core/rewards.js';
 import { archiveIdToBytes32 } from './archiveId.js';
+import type { JobTerms } from './chain/terms.js';
 
-/** budget in token units; archiveId is the genesis manifest's; parentVersion null for a new model. */
+/** budget and bond in token units; archiveId is the genesis manifest's; parentVersion null for a new model. */
 export interface JobCreation {
   job: JobId;
+  coordinator: Address;
   specHash: Sha256Hex;
   parentVersion: VersionId | null;
   genesisVersion: VersionId;
@@ -18,6 +24,8 @@ export interface JobCreation {
   archiveId: string;
   rounds: number;
   budget: bigint;
+  terms: JobTerms;
+  bond: bigint;
 }
 
 /** archiveId is the round's manifest's. */
@@ -40,6 +48,12 @@ export function chainCalls(deployment: Deployment) {
   const consortium = typedContract(consortiumAbi, deployment.consortium).call;
   const jobs = typedContract(jobsAbi, deployment.jobs).call;
   const rewards = typedContract(rewardsAbi, deployment.rewards).call;
+  const judges = {
+    sums: typedContract(sumJudgeAbi, deployment.judges.sums).call,
+    leaves: typedContract(leafJudgeAbi, deployment.judges.leaves).call,
+    data: typedContract(dataJudgeAbi, deployment.judges.data).call,
+    rewards: typedContract(rewardJudgeAbi, deployment.judges.rewards).call,
+  };
 
   return {
     token: {
@@ -49,36 +63,39 @@ export function chainCalls(deployment: Deployment) {
     consortium: {
       /** By the founder. */
       addMember: (member: Address, name: string, url: string) => consortium.addMember(member, name, url),
+      /** By members, until more than half of them have voted for the same. */
+      voteMember: (member: Address, name: string, url: string) => consortium.voteMember(member, name, url),
+      voteRemoval: (member: Address) => consortium.voteRemoval(member),
       /** By a member, about itself. */
       describe: (name: string, url: string) => consortium.describe(name, url),
       /** By the runner; the consortium needs its allowance of the stake first. */
       register: (member: Address, stake: bigint) => consortium.register(member, stake),
+      /** By the runner, about itself: its certificate and the data contracts it serves. */
+      serve: (tlsFingerprint: Sha256Hex, data: readonly string[]) => consortium.serve(tlsFingerprint, data),
       exit: () => consortium.exit(),
       withdraw: () => consortium.withdraw(),
     },
     jobs: {
-      /** By the coordinator; Jobs needs its allowance of the budget first. */
-      create: (creation: JobCreation) =>
-        jobs.create(
-          creation.job,
-          creation.specHash,
-          creation.parentVersion ?? ZERO_HASH,
-          creation.genesisVersion,
-          creation.manifestHash,
-          archiveIdToBytes32(creation.archiveId),
-          BigInt(creation.rounds),
-          creation.budget,
-        ),
+      /** By the coordinator; Jobs needs its allowance of budget and bond first. */
+      create: (creation: JobCreation) => jobs.create(creationInput(creation), creation.bond),
       open: (job: JobId, round: number, openHash: Sha256Hex) => jobs.open(job, BigInt(round), openHash),
       close: (closing: RoundClosing) => jobs.close(...closingInputs(closing)),
       /** Closes a round and opens the next with `nextOpenHash`. */
       closeAndOpen: (closing: RoundClosing, nextOpenHash: Sha256Hex) =>
         jobs.closeAndOpen(...closingInputs(closing), nextOpenHash),
       finish: (job: JobId) => jobs.finish(job),
+      /** By anyone: budgets of final rounds up to this one go into their coordinator's purse. */
+      release: (job: JobId, round: number) => jobs.release(job, BigInt(round)),
+      /** By anyone, when a finished job's rounds are all final: ends its accounts. */
+      refund: (job: JobId) => jobs.refund(job),
+      /** By another member; Jobs needs its allowance of the bond first. */
+      takeOver: (job: JobId, bond: bigint) => jobs.takeOver(job, bond),
     },
     rewards: {
       /** By anyone; Rewards needs its allowance of the amount first. */
       fund: (payer: Address, amount: bigint) => rewards.fund(payer, amount),
+      /** By the payer; Rewards needs its allowance of the amount first. */
+      raiseBond: (amount: bigint) => rewards.raiseBond(amount),
       /** By the payer. */
       publish: (epoch: number, root: Sha256Hex, leaves: number, total: bigint, manifestHash: Sha256Hex) =>
         rewards.publish(BigInt(epoch), root, BigInt(leaves), total, manifestHash),
@@ -92,6 +109,31 @@ export function chainCalls(deployment: Deployment) {
           leaves.map(leafInput),
           leaves.map(({ proof }) => proof.map(toHex)),
         ),
+    },
+    judges,
+  };
+}
+
+/** A job's creation as the contract takes it and commits to it. */
+export function creationInput(creation: Omit<JobCreation, 'bond'>) {
+  const { job, coordinator, specHash, parentVersion, genesisVersion, manifestHash, terms } = creation;
+  return {
+    job,
+    coordinator,
+    specHash,
+    parentVersion: parentVersion ?? ZERO_HASH,
+    genesisVersion,
+    manifestHash,
+    arweaveId: archiveIdToBytes32(creation.archiveId),
+    rounds: BigInt(creation.rounds),
+    budget: creation.budget,
+    terms: {
+      dimension: BigInt(terms.dimension),
+      rule: BigInt(terms.rule),
+      rateNumerator: BigInt(terms.rate.numerator),
+      rateDenominator: BigInt(terms.rate.denominator),
+      momentumNumerator: BigInt(terms.momentum.numerator),
+      momentumDenominator: BigInt(terms.momentum.denominator),
     },
   };
 }

@@ -12,6 +12,7 @@ library Protocol {
     bytes1 internal constant UPDATE = 0x00;
     bytes1 internal constant SUM = 0x01;
     bytes1 internal constant PARAMS = 0x02;
+    bytes1 internal constant STATE = 0x06;
 
     /// @notice One account's line in an epoch of rewards; amounts in the token's smallest unit.
     /// @param index position in the tree; accounts ascend.
@@ -29,14 +30,19 @@ library Protocol {
         bytes32 deltaRoot;
     }
 
-    /// @notice One runner's committed update: samples are training samples, weight is max(1, samples >> shift).
-    struct RunnerHeader {
-        uint32 index;
-        address runner;
-        bytes32 updateRoot;
-        uint64 samples;
-        uint32 weight;
-        bytes signature;
+    /// @notice What an account earned in one round, token units.
+    struct Delta {
+        bytes32 job;
+        uint32 round;
+        uint128 amount;
+    }
+
+    /// @notice What a model version's id commits to; stateRoot is 0 when the rule keeps no state.
+    struct Version {
+        bytes32 graphHash;
+        bytes32 paramsRoot;
+        bytes32 stepsHash;
+        bytes32 stateRoot;
     }
 
     /// @notice What a round was opened with; openHash commits to it.
@@ -69,7 +75,6 @@ library Protocol {
     error LeafOutOfRange(uint256 index, uint256 count);
     /// @param expected siblings that a proof in this tree has. @param given siblings in the proof.
     error ProofLength(uint256 expected, uint256 given);
-    error SignatureLength(uint256 given);
 
     // Trees (PROTOCOL 5)
 
@@ -111,6 +116,26 @@ library Protocol {
         return sha256(abi.encodePacked(kind, values));
     }
 
+    /// @notice Whether padded values are leaf `index` of the `count` under `root`.
+    function holdsValues(
+        bytes32 root,
+        bytes1 kind,
+        bytes calldata values,
+        uint256 index,
+        uint256 count,
+        bytes32[] calldata proof
+    ) internal view returns (bool) {
+        return rootOf(valuesLeaf(kind, values), index, count, proof) == root;
+    }
+
+    /// @notice H(graphHash ‖ paramsRoot ‖ stepsHash ‖ stateRoot).
+    function versionId(Version calldata version) internal pure returns (bytes32) {
+        return
+            sha256(
+                abi.encodePacked(version.graphHash, version.paramsRoot, version.stepsHash, version.stateRoot)
+            );
+    }
+
     /// @notice H(0x05 ‖ index ‖ account ‖ cumulative ‖ previous ‖ totalPrefix ‖ deltaRoot).
     function rewardLeaf(RewardLeaf calldata leaf) internal pure returns (bytes32) {
         return
@@ -127,21 +152,57 @@ library Protocol {
             );
     }
 
+    /// @notice H(0x09 ‖ job ‖ round ‖ amount).
+    function deltaLeaf(Delta calldata delta) internal pure returns (bytes32) {
+        return sha256(abi.encodePacked(bytes1(0x09), delta.job, le32(delta.round), le128(delta.amount)));
+    }
+
+    /// @notice Root of a whole list, where nothing commits to its length; 0 for an empty one.
+    function deltaRoot(Delta[] calldata deltas) internal view returns (bytes32) {
+        uint256 count = deltas.length;
+        if (count == 0) return 0;
+        bytes32[] memory level = new bytes32[](count);
+        for (uint256 i = 0; i < count; ++i) level[i] = deltaLeaf(deltas[i]);
+        return subtree(level, Math.log2(count, Math.Rounding.Ceil), 0);
+    }
+
+    /// @notice The node `levels` above a row of at least one node, of which the last may be missing on the right.
+    /// @param height of the row above the leaves, on which depends what a missing node counts as.
+    function subtree(bytes32[] memory row, uint256 levels, uint256 height) internal view returns (bytes32) {
+        bytes32 missing = 0;
+        for (uint256 i = 0; i < height; ++i) missing = node(missing, missing);
+        uint256 count = row.length;
+        for (; levels != 0; --levels) {
+            uint256 parents = (count + 1) / 2;
+            for (uint256 i = 0; i < parents; ++i)
+                row[i] = node(row[2 * i], 2 * i + 1 < count ? row[2 * i + 1] : missing);
+            missing = node(missing, missing);
+            count = parents;
+        }
+        return row[0];
+    }
+
     // Commitments (PROTOCOL 5)
 
     /// @notice H(0x03 ‖ index ‖ runner ‖ updateRoot ‖ samples ‖ weight ‖ H(signature)), signature r ‖ s ‖ v.
-    function runnerHeader(RunnerHeader memory header) internal pure returns (bytes32) {
-        if (header.signature.length != 65) revert SignatureLength(header.signature.length);
+    function runnerHeader(
+        uint32 index,
+        address runner,
+        bytes32 updateRoot,
+        uint64 samples,
+        uint32 weight,
+        bytes32 signatureHash
+    ) internal pure returns (bytes32) {
         return
             sha256(
                 abi.encodePacked(
                     bytes1(0x03),
-                    le32(header.index),
-                    header.runner,
-                    header.updateRoot,
-                    le64(header.samples),
-                    le32(header.weight),
-                    sha256(header.signature)
+                    le32(index),
+                    runner,
+                    updateRoot,
+                    le64(samples),
+                    le32(weight),
+                    signatureHash
                 )
             );
     }

@@ -13,6 +13,9 @@ export const localTerms = {
   unbondingSeconds: 60,
   /** Dispute window of a round, and time from an epoch's root to its effect. */
   windowSeconds: 1,
+  patienceSeconds: 86_400,
+  payerBond: 1_000n * 10n ** 18n,
+  questionBond: 10n ** 16n,
 };
 
 /** A provider that asks often enough for a chain which mines at once. */

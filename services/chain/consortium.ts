@@ -30,6 +30,8 @@ export interface ConsortiumReads {
   runners(at?: Confirmed): Promise<ChainRunner[]>;
   /** Smallest stake that a runner may register with, token units. */
   minStake(): Promise<bigint>;
+  /** Seconds between a runner's exit and its stake's return. */
+  unbondingSeconds(): Promise<number>;
 }
 
 export function consortiumReads(provider: JsonRpcProvider, deployment: Deployment): ConsortiumReads {
@@ -55,7 +57,9 @@ export function consortiumReads(provider: JsonRpcProvider, deployment: Deploymen
       const members = new Map<Address, ChainMember>();
       for (const { args } of [...added, ...changed])
         members.set(args.member, { member: lowerCase(args.member), name: args.name, url: args.url });
-      return [...members.values()];
+      const found = [...members.values()];
+      const still = await Promise.all(found.map(({ member }) => consortium.read.isMember(member)));
+      return found.filter((_, i) => still[i]);
     },
     runner,
     runners: async (at) => {
@@ -64,5 +68,6 @@ export function consortiumReads(provider: JsonRpcProvider, deployment: Deploymen
       return found.filter((entry) => entry !== null);
     },
     minStake: () => consortium.read.minStake(),
+    unbondingSeconds: async () => Number(await consortium.read.unbondingSeconds()),
   };
 }

@@ -1,13 +1,26 @@
 import { Interface, isCallException, isError } from 'ethers';
 import { consortiumAbi } from '#contracts/generated/Consortium.js';
+import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
+import { leafJudgeAbi } from '#contracts/generated/LeafJudge.js';
+import { rewardJudgeAbi } from '#contracts/generated/RewardJudge.js';
 import { rewardsAbi } from '#contracts/generated/Rewards.js';
+import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { RoundtableError } from '#core/errors.js';
 
 /** Errors of all contracts: a revert may come from a contract that the called one called. */
 const errors = new Interface(
-  [...jobsAbi, ...rewardsAbi, ...consortiumAbi, ...tokenAbi].filter((entry) => entry.type === 'error'),
+  [
+    ...jobsAbi,
+    ...rewardsAbi,
+    ...consortiumAbi,
+    ...tokenAbi,
+    ...sumJudgeAbi,
+    ...leafJudgeAbi,
+    ...dataJudgeAbi,
+    ...rewardJudgeAbi,
+  ].filter((entry) => entry.type === 'error'),
 );
 
 /**

@@ -2,8 +2,10 @@ import type { JsonRpcProvider } from 'ethers';
 import type { Address, Deployment } from '#contracts/deployment.js';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { typedContract } from '#contracts/typed.js';
+import type { Fraction } from '#core/step.js';
 import type { Hex, JobId, Sha256Hex, VersionId } from '#core/hex.js';
 import { bytes32ToArchiveId } from '../archiveId.js';
+import type { JobTerms } from './terms.js';
 import { lastBlock, logReader, type Anchor, type Confirmed } from './logs.js';
 import { lowerCase } from './lowerCase.js';
 
@@ -18,9 +20,10 @@ export interface ChainJob extends Anchor {
   archiveId: string;
   rounds: number;
   budget: bigint;
+  terms: JobTerms;
   /** Newest opened round, 0 before the first. */
   latest: number;
-  phase: 'idle' | 'open' | 'finished';
+  phase: 'idle' | 'open' | 'convicted' | 'finished';
 }
 
 /** archiveId is the round's manifest's. */
@@ -40,6 +43,17 @@ export interface ChainRound extends Anchor {
   closing: ChainClosing | null;
 }
 
+/** Where a job's money is: token units; released is the newest round whose budget is in its coordinator's purse. */
+export interface ChainEscrow {
+  coordinator: Address;
+  budget: bigint;
+  bond: bigint;
+  released: number;
+  /** Newest round that stands closed, 0 before the first. */
+  closed: number;
+  phase: 'running' | 'convicted' | 'finished' | 'refunded';
+}
+
 export interface JobReads {
   job(job: JobId, at?: Confirmed): Promise<ChainJob | null>;
   /** Jobs that this member coordinates. */
@@ -48,7 +62,10 @@ export interface JobReads {
   rounds(job: JobId, at?: Confirmed): Promise<ChainRound[]>;
   /** The round that closed with this version; null if none did (the version that a job starts from is in its job). */
   closedVersion(version: VersionId, at?: Confirmed): Promise<ChainClosing | null>;
-  /** Commitments in storage, null while there is none; round 0 closes with the job's creation. */
+  escrow(job: JobId): Promise<ChainEscrow>;
+  /** Seconds after its closing in which a round can be disputed. */
+  disputeWindow(): Promise<number>;
+  /** Words in storage (words.ts), null while there is none; round 0 closes with the job's creation. */
   commitments(job: JobId, round: number): Promise<{ opening: Hex | null; closing: Hex | null }>;
 }
 
@@ -81,9 +98,10 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         provider,
         call: (request) => provider.call({ ...request, blockTag: block }),
       });
-      const [, , latest, finished] = await then.read.jobs(job);
+      const [, , latest, state] = await then.read.jobs(job);
       const closed = BigInt(await then.read.closings(job, latest)) !== 0n;
-      const { args, ...anchor } = created;
+      const { args: event, ...anchor } = created;
+      const args = event.creation;
       return {
         job,
         coordinator: lowerCase(args.coordinator),
@@ -95,7 +113,13 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         rounds: Number(args.rounds),
         budget: args.budget,
         latest: Number(latest),
-        phase: finished ? 'finished' : closed ? 'idle' : 'open',
+        terms: {
+          dimension: Number(args.terms.dimension),
+          rule: Number(args.terms.rule),
+          rate: fraction(args.terms.rateNumerator, args.terms.rateDenominator),
+          momentum: fraction(args.terms.momentumNumerator, args.terms.momentumDenominator),
+        },
+        phase: phaseOf(Number(state), closed),
         ...anchor,
       };
     },
@@ -112,11 +136,35 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
       }));
     },
     closedVersion: async (versionId, at) => (await closings({ versionId }, at))[0] ?? null,
+    disputeWindow: async () => Number(await jobs.read.window()),
+    escrow: async (job) => {
+      const [coordinator, , , state, , , budget, bond, released] = await jobs.read.jobs(job);
+      const closed = await jobs.read.lastClosed(job);
+      const phase = (['running', 'convicted', 'finished', 'refunded'] as const)[Number(state)] ?? 'running';
+      return {
+        coordinator: lowerCase(coordinator),
+        budget,
+        bond,
+        released: Number(released),
+        closed: Number(closed),
+        phase,
+      };
+    },
     commitments: async (job, round) => ({
       opening: orNull(await jobs.read.openings(job, BigInt(round))),
       closing: orNull(await jobs.read.closings(job, BigInt(round))),
     }),
   };
+}
+
+function phaseOf(state: number, closed: boolean): ChainJob['phase'] {
+  if (state === 1) return 'convicted';
+  if (state > 1) return 'finished';
+  return closed ? 'idle' : 'open';
+}
+
+function fraction(numerator: bigint, denominator: bigint): Fraction {
+  return { numerator: Number(numerator), denominator: Number(denominator) };
 }
 
 function orNull(bytes32: Hex): Hex | null {

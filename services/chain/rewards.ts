@@ -7,10 +7,11 @@ import type { Sha256Hex } from '#core/hex.js';
 import { logReader, type Anchor, type Confirmed } from './logs.js';
 import { lowerCase } from './lowerCase.js';
 
-/** Token units. latest: newest published epoch; inEffect: the one that is claimed against; 0 for none. */
+/** Token units. bond: what it loses for a wrong epoch; latest: newest published epoch; inEffect: the one that is claimed against; 0 for none. */
 export interface ChainPurse {
   funded: bigint;
   paid: bigint;
+  bond: bigint;
   latest: number;
   inEffect: number;
 }
@@ -37,6 +38,8 @@ export interface ChainClaim extends Anchor {
 export interface RewardReads {
   purse(payer: Address): Promise<ChainPurse>;
   epochs(payer: Address, at?: Confirmed): Promise<ChainEpoch[]>;
+  /** What a payer's bond must be to publish, token units. */
+  payerBond(): Promise<bigint>;
   claims(payer: Address, at?: Confirmed): Promise<ChainClaim[]>;
   /** Token units that the account was ever paid from the payer's purse. */
   claimed(payer: Address, account: Address): Promise<bigint>;
@@ -54,7 +57,8 @@ export function rewardReads(provider: JsonRpcProvider, deployment: Deployment): 
     purse: async (payer) => {
       const [funded, paid, latest] = await rewards.read.purses(payer);
       const inEffect = await rewards.read.epochInEffect(payer);
-      return { funded, paid, latest: Number(latest), inEffect: Number(inEffect) };
+      const bond = await rewards.read.bonds(payer);
+      return { funded, paid, bond, latest: Number(latest), inEffect: Number(inEffect) };
     },
     epochs: async (payer, at) => {
       const published = await logs(rewards, 'EpochPublished', { payer }, at);
@@ -69,6 +73,7 @@ export function rewardReads(provider: JsonRpcProvider, deployment: Deployment): 
         ...anchor,
       }));
     },
+    payerBond: () => rewards.read.minBond(),
     claims: async (payer, at) => {
       const claims = await logs(rewards, 'Claimed', { payer }, at);
       return claims.map(({ args, ...anchor }) => ({

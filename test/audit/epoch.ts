@@ -23,6 +23,14 @@ export async function publishEpoch(
 ): Promise<void> {
   const { payer, archive, paid, epoch } = facts;
   if (epoch !== 1) return;
+  // Budgets reach the purse when the rounds can no longer be disputed.
+  await stack.anvil.provider.send('evm_increaseTime', [60]);
+  await stack.anvil.provider.send('evm_mine', []);
+  const last = new Map(paid.map(({ job, round }) => [job, round]));
+  for (const [job, round] of last)
+    await stack
+      .sender(stack.member)
+      .send(`${facts.name} release ${job}`, stack.calls.jobs.release(job, round));
   const accounts = runnerWallets.map((wallet) => {
     const deltas = paid.flatMap(({ job, round, shares }) =>
       shares.flatMap(({ runner, amount }) =>

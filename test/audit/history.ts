@@ -1,8 +1,7 @@
 /** A small honest history on a real chain: one job, three runners, rounds closed and paid; and ways to falsify it. */
 import { id, type Wallet } from 'ethers';
 import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
-import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
-import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import { createLayout, quantiseModel, stepsHash } from '#core/layout.js';
 import { manifestHash, type EpochManifest, type ManifestHeader, type RoundManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
@@ -14,9 +13,11 @@ import { ExactSum } from '#core/sum.js';
 import { encodeUpdateFile } from '#core/updateFile.js';
 import { encodeVersion } from '#core/versionFile.js';
 import { weightOf, weightShift } from '#core/weights.js';
+import { termsOf } from '#services/chain/terms.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
-import { addressOf, type ChainStack } from '#test/services/chainStack.js';
+import { Evidence } from '#audit/evidence.js';
+import { addressOf, archiveId, type ChainStack } from '#test/services/chainStack.js';
 import { publishEpoch } from './epoch.js';
 import { archiveOf, type MemoryArchive } from './memoryArchive.js';
 import { rounds, specOf } from './spec.js';
@@ -29,6 +30,14 @@ type Round = RoundManifest['hashed'];
 export interface Falsification {
   /** The new parameters, before they are committed to. */
   params?: (params: Int32Array) => void;
+  /** The weighted sum, from which the step is made then. */
+  sum?: (sum: Float64Array) => void;
+  /** What the round is opened with. */
+  opening?: (opening: {
+    baseVersion: Hex;
+    shift: number;
+    selection: { runner: Hex; maxSamples: number }[];
+  }) => void;
   /** The server's momentum, likewise. */
   velocity?: (velocity: Int32Array) => void;
   /** The headers, before the tree over them is built. */
@@ -121,6 +130,7 @@ export async function writeHistory(
     `${name} create`,
     calls.jobs.create({
       job,
+      coordinator: payer,
       specHash,
       parentVersion: null,
       genesisVersion: version.versionId,
@@ -128,6 +138,8 @@ export async function writeHistory(
       archiveId: keep('manifest 0', canonicalBytes(genesis)),
       rounds,
       budget: BigInt(spec.rewards.budget),
+      terms: termsOf(spec, layout.dimension),
+      bond: BigInt(spec.rewards.budget),
     }),
   );
 
@@ -146,6 +158,7 @@ export async function writeHistory(
         maxSamples: samples[i] ?? 1,
       })),
     };
+    wrong.opening?.(fields);
     const opening = { ...fields, openHash: openHash(sha256, fields) };
     await sender.send(`${name} open ${round}`, calls.jobs.open(job, round, opening.openHash));
     const sign: Sign = (runner, statement) =>
@@ -181,6 +194,7 @@ export async function writeHistory(
       deltas,
       headers.map(({ weight }) => weight),
     );
+    wrong.sum?.(sum.values);
     if (spec.aggregation.rule === 'fedavg')
       params = fedAvg(params, sum.values, sum.weight, spec.aggregation.rate);
     else {
@@ -266,19 +280,21 @@ export async function writeHistory(
   return { job, payer, versions, archive, archived, updates, runners: runnerWallets };
 }
 
-/** The root header over whatever headers there are; a list that no tree can be built over keeps any root. */
+/** The root header over whatever headers there are, in whatever order. */
 function rootOf(headers: readonly ManifestHeader[], sumRoots: readonly (readonly Hex[])[]): Hex {
-  try {
-    aggregationTree(headers.length);
-    const levels = aggregationHeaders(
-      sha256,
-      headers,
-      sumRoots.map((level) => level.map((root) => fromHex(root, 32))),
-    );
-    return toHex(levels.at(-1)?.[0] ?? new Uint8Array(32));
-  } catch {
-    return ZERO_HASH;
-  }
+  const zero: Hex = ZERO_HASH;
+  const closing = {
+    job: zero,
+    round: 0,
+    rootHeader: ZERO_HASH,
+    paramsRoot: ZERO_HASH,
+    versionId: zero,
+    manifestHash: ZERO_HASH,
+    archiveId,
+    block: 0,
+    transaction: ZERO_HASH,
+  };
+  return new Evidence(sha256, { closing, opening: ZERO_HASH, headers, sumRoots }).root;
 }
 
 /** Takes a unit from the first share and gives it to the second. */

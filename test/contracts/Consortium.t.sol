@@ -29,6 +29,94 @@ contract ConsortiumTest is Stack {
         consortium.addMember(alice, "Alice's clinic", "https://evil.example");
     }
 
+    function test_members_admit_and_remove_members_by_more_than_half_of_their_votes() public {
+        vm.prank(alice);
+        consortium.voteMember(stranger, "Stranger", "https://stranger.example");
+        vm.assertFalse(consortium.isMember(stranger));
+        bytes32 ballot = keccak256(
+            abi.encode(
+                consortium.changes(),
+                stranger,
+                keccak256(abi.encode("Stranger", "https://stranger.example"))
+            )
+        );
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.VotedBefore.selector, alice, ballot));
+        consortium.voteMember(stranger, "Stranger", "https://stranger.example");
+        vm.prank(bob);
+        consortium.voteMember(stranger, "Stranger", "https://stranger.example");
+        vm.assertTrue(consortium.isMember(stranger));
+        vm.assertEq(consortium.members(), 3);
+
+        vm.prank(bob);
+        consortium.voteRemoval(alice);
+        vm.assertTrue(consortium.isMember(alice));
+        vm.prank(stranger);
+        consortium.voteRemoval(alice);
+        vm.assertFalse(consortium.isMember(alice));
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotMember.selector, alice));
+        consortium.voteRemoval(bob);
+    }
+
+    function test_the_founder_admits_nobody_after_the_first_vote() public {
+        vm.prank(alice);
+        consortium.voteRemoval(bob);
+        vm.prank(bob);
+        consortium.voteRemoval(bob);
+        vm.assertTrue(consortium.voted());
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotFounder.selector, address(this)));
+        consortium.addMember(stranger, "Stranger", "https://stranger.example");
+    }
+
+    function test_votes_for_different_things_do_not_add_up_and_end_with_the_next_change() public {
+        vm.prank(alice);
+        consortium.voteMember(stranger, "Stranger", "https://stranger.example");
+        vm.prank(bob);
+        consortium.voteMember(stranger, "Stranger", "https://evil.example");
+        vm.assertFalse(consortium.isMember(stranger));
+        consortium.addMember(address(0xCA401), "Carol's lab", "https://carol.example");
+        vm.prank(bob);
+        consortium.voteMember(stranger, "Stranger", "https://stranger.example");
+        vm.assertFalse(consortium.isMember(stranger));
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotMember.selector, stranger));
+        consortium.voteMember(stranger, "Stranger", "https://stranger.example");
+    }
+
+    function test_keys_and_fingerprints_are_stated_by_those_they_belong_to() public {
+        vm.prank(alice);
+        consortium.announceKey("key");
+        vm.assertEq(consortium.sealingKeys(alice), "key");
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotMember.selector, stranger));
+        consortium.announceKey("key");
+        string[] memory data = new string[](1);
+        data[0] = "digits";
+        vm.prank(runner);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotRegistered.selector, runner));
+        consortium.serve("certificate", data);
+        vm.prank(runner);
+        consortium.register(alice, 100);
+        vm.prank(runner);
+        consortium.serve("certificate", data);
+        vm.assertEq(consortium.tlsFingerprints(runner), "certificate");
+    }
+
+    function test_only_the_judge_slashes_and_what_is_slashed_never_returns() public {
+        vm.prank(runner);
+        consortium.register(alice, 1_000);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotSlasher.selector, address(this)));
+        consortium.slash(runner, stranger);
+        vm.prank(address(leaves_));
+        consortium.slash(runner, stranger);
+        vm.assertEq(token.balanceOf(stranger), 300);
+        vm.warp(block.timestamp + UNBONDING);
+        vm.prank(runner);
+        consortium.withdraw();
+        vm.assertEq(token.balanceOf(runner), 0);
+    }
+
     function test_a_member_moves_its_stack_and_nobody_else_does() public {
         vm.prank(alice);
         consortium.describe("Alice's clinic", "https://new.example");
@@ -127,7 +215,7 @@ contract ConsortiumTest is Stack {
 
     function test_a_token_that_takes_a_fee_is_refused() public {
         FeeToken fee = new FeeToken();
-        Consortium other = new Consortium(fee, MIN_STAKE, UNBONDING);
+        Consortium other = new Consortium(fee, MIN_STAKE, UNBONDING, address(0));
         other.addMember(alice, "Alice", "https://alice.example");
         fee.transfer(runner, 1_000);
         vm.prank(runner);

@@ -16,6 +16,9 @@ contract RewardsTest is Stack {
         deploy();
         token.approve(address(rewards), type(uint256).max);
         rewards.fund(alice, FUNDS);
+        give(alice, address(rewards), PAYER_BOND);
+        vm.prank(alice);
+        rewards.raiseBond(PAYER_BOND);
     }
 
     function testFuzz_every_account_is_paid_exactly_what_it_earned(uint256 seed, uint256 count) public {
@@ -111,7 +114,10 @@ contract RewardsTest is Stack {
         vm.warp(block.timestamp + WINDOW);
         for (uint32 i = 0; i < 3; ++i) claim(1, i);
         claim(1, 3, abi.encodeWithSelector(Rewards.MoreThanTotal.selector, total - 1, total));
-        vm.assertEq(token.balanceOf(address(rewards)), 2 * FUNDS - (total - leaves[3].cumulative));
+        vm.assertEq(
+            token.balanceOf(address(rewards)),
+            2 * FUNDS + PAYER_BOND - (total - leaves[3].cumulative)
+        );
     }
 
     function test_a_root_of_one_payer_is_worth_nothing_with_another() public {

@@ -19,7 +19,7 @@ contract RewardsInvariantTest is Test {
     function setUp() public {
         vm.warp(1_800_000_000);
         token = new Token(1e27);
-        rewards = new Rewards(token, 1 hours);
+        rewards = new Rewards(token, 1 hours, 0, address(0));
         payers = new Payers(token, rewards);
         token.transfer(address(payers), 1e27);
     }

@@ -2,9 +2,14 @@
 pragma solidity 0.8.37;
 
 import {Consortium} from "../../contracts/Consortium.sol";
+import {DataJudge} from "../../contracts/DataJudge.sol";
 import {Jobs} from "../../contracts/Jobs.sol";
+import {LeafJudge} from "../../contracts/LeafJudge.sol";
+import {RewardJudge} from "../../contracts/RewardJudge.sol";
 import {Rewards} from "../../contracts/Rewards.sol";
+import {SumJudge} from "../../contracts/SumJudge.sol";
 import {Token} from "../../contracts/Token.sol";
+import {Records} from "../../contracts/lib/Records.sol";
 import {Test} from "./Vm.sol";
 
 /// @dev The deployed contracts with two members, as most tests start.
@@ -12,6 +17,9 @@ abstract contract Stack is Test {
     uint256 internal constant MIN_STAKE = 100;
     uint256 internal constant UNBONDING = 1 days;
     uint256 internal constant WINDOW = 1 hours;
+    uint256 internal constant PATIENCE = 1 days;
+    uint256 internal constant PAYER_BOND = 500;
+    uint256 internal constant QUESTION_BOND = 1e16;
     uint256 internal constant SUPPLY = 1e27;
 
     address internal constant alice = address(0xA11CE);
@@ -22,13 +30,25 @@ abstract contract Stack is Test {
     Consortium internal consortium;
     Rewards internal rewards;
     Jobs internal jobs;
+    SumJudge internal sums;
+    LeafJudge internal leaves_;
+    DataJudge internal data_;
+    RewardJudge internal ofRewards;
 
     function deploy() internal {
         vm.warp(1_800_000_000);
+        vm.roll(100);
+        uint64 nonce = vm.getNonce(address(this));
+        address[] memory judges = new address[](3);
+        for (uint256 i = 0; i < 3; ++i) judges[i] = vm.computeCreateAddress(address(this), nonce + 4 + i);
         token = new Token(SUPPLY);
-        consortium = new Consortium(token, MIN_STAKE, UNBONDING);
-        rewards = new Rewards(token, WINDOW);
-        jobs = new Jobs(consortium, rewards);
+        consortium = new Consortium(token, MIN_STAKE, UNBONDING, judges[1]);
+        rewards = new Rewards(token, WINDOW, PAYER_BOND, vm.computeCreateAddress(address(this), nonce + 7));
+        jobs = new Jobs(consortium, rewards, WINDOW, PATIENCE, judges);
+        sums = new SumJudge(jobs);
+        leaves_ = new LeafJudge(jobs);
+        data_ = new DataJudge(jobs, sums, QUESTION_BOND);
+        ofRewards = new RewardJudge(jobs, rewards);
         consortium.addMember(alice, "Alice's clinic", "https://alice.example");
         consortium.addMember(bob, "Bob's bank", "https://bob.example");
     }
@@ -38,5 +58,26 @@ abstract contract Stack is Test {
         token.transfer(account, amount);
         vm.prank(account);
         token.approve(spender, amount);
+    }
+
+    function creationOf(
+        bytes32 job,
+        address coordinator,
+        uint32 rounds,
+        uint256 budget
+    ) internal pure returns (Records.Creation memory) {
+        return
+            Records.Creation({
+                job: job,
+                coordinator: coordinator,
+                specHash: "spec",
+                parentVersion: 0,
+                genesisVersion: "genesis",
+                manifestHash: "manifest",
+                arweaveId: "archive",
+                rounds: rounds,
+                budget: budget,
+                terms: Records.Terms(100, Records.FEDAVG, 1, 1, 0, 1)
+            });
     }
 }

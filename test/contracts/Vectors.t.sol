@@ -30,14 +30,12 @@ contract VectorsTest is Test {
             string memory at = item(".runners", i);
             vm.assertEq(
                 Protocol.runnerHeader(
-                    Protocol.RunnerHeader({
-                        index: uint32(number(at, ".index")),
-                        runner: account(at, ".runner"),
-                        updateRoot: word(at, ".updateRoot"),
-                        samples: uint64(number(at, ".samples")),
-                        weight: uint32(number(at, ".weight")),
-                        signature: data(at, ".signature")
-                    })
+                    uint32(number(at, ".index")),
+                    account(at, ".runner"),
+                    word(at, ".updateRoot"),
+                    uint64(number(at, ".samples")),
+                    uint32(number(at, ".weight")),
+                    sha256(data(at, ".signature"))
                 ),
                 word(at, ".hash")
             );

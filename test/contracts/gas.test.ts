@@ -2,8 +2,13 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { id, Wallet } from 'ethers';
 import type { Address } from '#contracts/deployment.js';
+import { chunkOf, sumChunks, updateChunks } from '#audit/evidence.js';
+import { fileAccusation } from '#audit/report.js';
+import type { ChainCall } from '#contracts/typed.js';
 import { toHex } from '#core/hex.js';
+import { LEAF } from '#core/merkle.js';
 import { epochTree } from '#core/rewards.js';
+import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
 import type { TransactionRequest } from '#services/chain/transactions.js';
 import {
@@ -15,6 +20,7 @@ import {
   startChainStack,
   type ChainStack,
 } from '#test/services/chainStack.js';
+import { closeRandomRound } from './randomRound.js';
 
 /** Gas of whole transactions (calldata and the base of 21,000 included) under the rules of this hardfork. */
 const hardfork = 'prague';
@@ -36,6 +42,10 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
     return hash;
   };
   let steps = 0;
+  const passWindow = async () => {
+    await anvil.provider.send('evm_increaseTime', [60]);
+    await anvil.provider.send('evm_mine', []);
+  };
 
   // Consortium
   await send(
@@ -51,8 +61,8 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
 
   // Jobs
   const budget = 10n ** 21n;
-  await send(founder, calls.token.transfer(payer, 2n * budget));
-  await send(member, calls.token.approve(deployment.jobs, 2n * budget));
+  await send(founder, calls.token.transfer(payer, 4n * budget));
+  await send(member, calls.token.approve(deployment.jobs, 4n * budget));
   const job = hash('job');
   const creation = {
     job,
@@ -63,6 +73,14 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
     archiveId,
     rounds: 100,
     budget,
+    coordinator: payer,
+    terms: {
+      dimension: 1_663_370,
+      rule: 1,
+      rate: { numerator: 1, denominator: 1 },
+      momentum: { numerator: 0, denominator: 1 },
+    },
+    bond: budget,
   };
   await send(member, calls.jobs.create(creation), 'create, first job of a coordinator');
   await send(member, calls.jobs.create({ ...creation, job: hash('second') }), 'create, later job');
@@ -71,7 +89,15 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
   await send(member, calls.jobs.close(closing(job, 1)), 'close, repeated');
   await send(member, calls.jobs.open(job, 2, hash('open 2')));
   await send(member, calls.jobs.closeAndOpen(closing(job, 2), hash('open 3')), 'closeAndOpen');
+  await send(member, calls.jobs.close(closing(job, 3)));
   await send(member, calls.jobs.finish(job), 'finish');
+  await passWindow();
+  await send(member, calls.jobs.release(job, 1), 'release, first of a coordinator');
+  await send(member, calls.jobs.release(job, 2), 'release, later');
+  await send(member, calls.jobs.refund(job), 'refund');
+  // What the epochs below pay.
+  await send(founder, calls.token.approve(deployment.rewards, 10n * budget));
+  await send(founder, calls.rewards.fund(payer, 10n * budget));
 
   // Rewards: 1,000 accounts that earn something in every epoch
   let epoch = 0;
@@ -91,8 +117,7 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
       calls.rewards.publish(epoch, toHex(tree.root), count, total, hash(`epoch ${epoch}`)),
       name,
     );
-    await anvil.provider.send('evm_increaseTime', [60]);
-    await anvil.provider.send('evm_mine', []);
+    await passWindow();
     return tree.leaves;
   };
   const claim = async (leaf: Parameters<typeof calls.rewards.claim>[2] | undefined, name: string) => {
@@ -114,8 +139,74 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
   for (let published = epoch; published < 8; published += 1) await settle(1_000);
   await settle(1_000, 'publish, from the ninth epoch on');
 
-  expect(measured).toEqual(committed);
+  expectCommitted(measured);
 });
+
+test('every dispute costs what contracts/gas.json says, for a model of a million parameters', async () => {
+  const measured: Record<string, number> = {};
+  const { deployment, member, founder, calls, chain, anvil } = stack;
+  // Calldata has words that say when: a zero byte more or less in them would be another figure.
+  await anvil.provider.send('evm_setNextBlockTimestamp', [2_000_000_000]);
+  await anvil.provider.send('anvil_setBlockTimestampInterval', [1]);
+  const { judges } = chainCalls(deployment);
+  await stack.sender(founder).send('disputes', calls.token.transfer(addressOf(member), 10n ** 6n));
+  await stack.sender(member).send('allowance', calls.token.approve(deployment.jobs, 10n ** 6n));
+  // One chunk more than 2^14: proofs have 15 hashes.
+  const dimension = 2 ** 20 + 1;
+  const chunk = 12_345;
+  const off = (values: Float64Array | Int32Array | undefined) => {
+    // Towards zero: a sum beyond what its weights allow would be refused before the chain sees it.
+    const value = values?.[chunk * 64 + 1] ?? 0;
+    if (values) values[chunk * 64 + 1] = value > 0 ? value - 1 : value + 1;
+  };
+  const report = async (name: string, call: ChainCall) => {
+    const accusation = { what: '', kind: 'report', call } as const;
+    const { gasUsed } = await fileAccusation(chain, stack.sender(founder), accusation);
+    measured[name] = Number(gasUsed);
+  };
+  const wide = { runners: 16, dimension, seed: 1, same: true };
+  const sum = await closeRandomRound(stack, 'gas', wide, { sums: (sums) => off(sums[0]?.[0]) });
+  await report(
+    'wrongSum, 16 runners, depth 15',
+    judges.sums.wrongSum(
+      sum.evidence.place({ level: 0, index: 0 }),
+      chunkOf(sha256, LEAF.sum, sum.sums[0]?.[0] ?? new Float64Array(), chunk),
+      updateChunks(sha256, sum.evidence, 0, sum.updates, chunk),
+    ),
+  );
+  const step = await closeRandomRound(stack, 'gas', { ...wide, seed: 2 }, { params: off });
+  await report('wrongStep, FedAvg, depth 15', judges.sums.wrongStep(...step.stepEvidence(chunk)));
+  const momentum = { numerator: 9, denominator: 10 };
+  const m = await closeRandomRound(stack, 'gas', { ...wide, momentum, seed: 3 }, { velocity: off });
+  await report('wrongStep, FedAvgM, depth 15', judges.sums.wrongStep(...m.stepEvidence(chunk)));
+  const upper = await closeRandomRound(
+    stack,
+    'gas',
+    { runners: 128, dimension, seed: 4, same: true },
+    { sums: (sums) => off(sums[1]?.[0]) },
+  );
+  const root = { level: 1, index: 0 };
+  await report(
+    'wrongUpperSum, 8 nodes, depth 15',
+    judges.sums.wrongUpperSum(
+      upper.evidence.place(root),
+      chunkOf(sha256, LEAF.sum, upper.sums[1]?.[0] ?? new Float64Array(), chunk),
+      sumChunks(sha256, upper.evidence, root, upper.sums[0] ?? [], chunk),
+    ),
+  );
+  expectCommitted(measured);
+}, 180_000);
+
+const seen = new Set<string>();
+afterAll(() => {
+  expect([...seen].sort()).toEqual(Object.keys(committed).sort());
+});
+
+function expectCommitted(measured: Record<string, number>): void {
+  const names = Object.keys(measured);
+  for (const name of names) seen.add(name);
+  expect(measured).toEqual(Object.fromEntries(names.map((name) => [name, committed[name]])));
+}
 
 /** Like real addresses, without zero bytes, which would cost less. */
 function account(index: number): Address {

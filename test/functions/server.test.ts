@@ -36,6 +36,12 @@ beforeAll(async () => {
       consortium: addressOf('consortium'),
       jobs: addressOf('jobs'),
       rewards: addressOf('rewards'),
+      judges: {
+        sums: addressOf('sums'),
+        leaves: addressOf('leaves'),
+        data: addressOf('data'),
+        rewards: addressOf('reward judge'),
+      },
       block: 1,
     }),
     PORT: '0',

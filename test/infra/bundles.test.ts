@@ -22,6 +22,7 @@ const values: Record<Variable, string> = {
     consortium: address,
     jobs: address,
     rewards: address,
+    judges: { sums: address, leaves: address, data: address, rewards: address },
     block: 1,
   }),
 };

@@ -1,10 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { AbiCoder, keccak256, Wallet, id } from 'ethers';
-import type { Hex } from '#core/hex.js';
+import { Wallet, id } from 'ethers';
 import { openChain } from '#services/chain.js';
-import { archiveIdToBytes32 } from '#services/archiveId.js';
+import { closingFields, creationFields, openingFields, wordHolds, wordTime } from '#services/chain/words.js';
 import {
   addressOf,
   archiveId,
@@ -31,8 +30,8 @@ beforeAll(async () => {
   await asRunner.send('runner/approve', calls.token.approve(deployment.consortium, 100n));
   await asRunner.send('runner/register', calls.consortium.register(addressOf(member), 100n));
   const asMember = stack.sender(member);
-  await asMember.send('approve', calls.token.approve(deployment.jobs, 1_000n));
-  await asMember.send('job/create', calls.jobs.create(creation));
+  await asMember.send('approve', calls.token.approve(deployment.jobs, 2_000n));
+  await asMember.send('job/create', calls.jobs.create({ ...creation, ...byMember() }));
 });
 afterAll(() => stack.stop());
 
@@ -45,7 +44,14 @@ const creation = {
   archiveId,
   rounds: 3,
   budget: 1_000n,
+  terms: {
+    dimension: 100,
+    rule: 1,
+    rate: { numerator: 1, denominator: 2 },
+    momentum: { numerator: 0, denominator: 1 },
+  },
 };
+const byMember = () => ({ coordinator: addressOf(stack.member), bond: 1_000n });
 
 describe('members and runners', () => {
   test('are listed as they described themselves last', async () => {
@@ -84,7 +90,7 @@ describe('a job', () => {
       latest: 0,
       phase: 'idle',
     });
-    expect((await chain.purse(addressOf(member))).funded).toBe(1_000n);
+    expect((await chain.purse(addressOf(member))).funded).toBe(0n);
     await coordinator.send('open 1', calls.jobs.open(job, 1, hash('open 1')));
     expect(await chain.job(job)).toMatchObject({ latest: 1, phase: 'open' });
     await coordinator.send('close 1', calls.jobs.closeAndOpen(closing(job, 1), hash('open 2')));
@@ -106,29 +112,20 @@ describe('a job', () => {
   });
 
   test('has commitments in storage that its events lead to', async () => {
-    const { chain, member } = stack;
-    const created = keccak(
-      ['bytes32', 'address', 'bytes32', 'bytes32', 'bytes32', 'bytes32', 'bytes32', 'uint32', 'uint256'],
-      [
-        job,
-        member.address,
-        creation.specHash,
-        `0x${'00'.repeat(32)}`,
-        creation.genesisVersion,
-        creation.manifestHash,
-        archiveIdToBytes32(archiveId),
-        3,
-        1_000n,
-      ],
-    );
-    expect((await chain.commitments(job, 0)).closing).toBe(created);
-    const opening = keccak(['bytes32', 'bytes32', 'uint32', 'bytes32'], [created, job, 1, hash('open 1')]);
-    const { rootHeader, paramsRoot, versionId, manifestHash } = closing(job, 1);
-    const fields = [opening, rootHeader, paramsRoot, versionId, manifestHash, archiveIdToBytes32(archiveId)];
-    expect(await chain.commitments(job, 1)).toEqual({
-      opening,
-      closing: keccak(Array(6).fill('bytes32'), fields),
-    });
+    const { chain } = stack;
+    const found = await chain.job(job);
+    const genesis = (await chain.commitments(job, 0)).closing;
+    if (!found || !genesis) throw new Error('The job is not there.');
+    expect(wordHolds(genesis, creationFields(found))).toBe(true);
+    expect(wordHolds(genesis, creationFields({ ...found, budget: 999n }))).toBe(false);
+    const { opening, closing: closed } = await chain.commitments(job, 1);
+    if (!opening || !closed) throw new Error('Round 1 is not there.');
+    expect(wordHolds(opening, openingFields(genesis, job, 1, hash('open 1')))).toBe(true);
+    expect(wordHolds(opening, openingFields(genesis, job, 1, hash('open 2')))).toBe(false);
+    expect(wordHolds(closed, closingFields(opening, closing(job, 1)))).toBe(true);
+    expect(wordHolds(closed, closingFields(opening, closing(job, 2)))).toBe(false);
+    const block = await stack.anvil.provider.getBlock((await chain.rounds(job))[0]?.closing?.block ?? 0);
+    expect(wordTime(closed)).toBe(block?.timestamp);
     expect(await chain.commitments(job, 3)).toEqual({ opening: null, closing: null });
   });
 
@@ -184,10 +181,6 @@ describe('trouble', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 });
-
-function keccak(types: string[], values: unknown[]): Hex {
-  return keccak256(AbiCoder.defaultAbiCoder().encode(types, values)) as Hex;
-}
 
 /** Passes everything on to anvil, except questions for events of more than `most` blocks. */
 async function limitedEndpoint(

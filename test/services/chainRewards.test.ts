@@ -26,7 +26,7 @@ test('an epoch computed in TypeScript is published, takes effect after its windo
   const published = await stack
     .sender(member)
     .send('epoch 1', calls.rewards.publish(1, toHex(tree.root), 3, 303n, hash('m')));
-  expect(await chain.purse(payer)).toEqual({ funded: 1_000n, paid: 0n, latest: 1, inEffect: 0 });
+  expect(await chain.purse(payer)).toEqual({ funded: 1_000n, paid: 0n, bond: 0n, latest: 1, inEffect: 0 });
 
   const [first] = tree.leaves;
   if (first === undefined) throw new Error('no leaves');
@@ -45,7 +45,7 @@ test('an epoch computed in TypeScript is published, takes effect after its windo
     expect(await chain.balance(account)).toBe(cumulative);
     expect(await chain.claimed(payer, account)).toBe(cumulative);
   }
-  expect(await chain.purse(payer)).toEqual({ funded: 1_000n, paid: 303n, latest: 1, inEffect: 1 });
+  expect(await chain.purse(payer)).toEqual({ funded: 1_000n, paid: 303n, bond: 0n, latest: 1, inEffect: 1 });
   expect(await chain.epochs(payer)).toMatchObject([
     {
       payer,

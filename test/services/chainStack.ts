@@ -24,7 +24,9 @@ export interface ChainStack {
   stop(): Promise<void>;
 }
 
-export async function startChainStack(options: { hardfork?: string } = {}): Promise<ChainStack> {
+export async function startChainStack(
+  options: { hardfork?: string; payerBond?: bigint } = {},
+): Promise<ChainStack> {
   const anvil = await startAnvil(options);
   const [founder, member] = [new Wallet(id('founder')), new Wallet(id('member'))];
   for (const wallet of [founder, member]) await giveEther(anvil, wallet);
@@ -32,6 +34,9 @@ export async function startChainStack(options: { hardfork?: string } = {}): Prom
     minStake: 100n,
     unbondingSeconds: 3_600,
     windowSeconds: 60,
+    patienceSeconds: 3_600,
+    payerBond: options.payerBond ?? 0n,
+    questionBond: 10n ** 16n,
   });
   const chain = openChain({ rpcUrls: [anvil.url], deployment });
   const intents = new MemoryIntents();

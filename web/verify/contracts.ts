@@ -4,7 +4,8 @@ import { addressOf, addressWord, join, word, words, type Log, type Rpc } from '.
 
 /** The events and views that verification reads; test/web compares them with the ABIs that were compiled. */
 export const signatures = {
-  JobCreated: 'JobCreated(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256)',
+  JobCreated:
+    'JobCreated(bytes32,address,bytes32,(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256,(uint64,uint8,uint32,uint32,uint32,uint32)))',
   RoundOpened: 'RoundOpened(bytes32,uint32,bytes32)',
   RoundClosed: 'RoundClosed(bytes32,uint32,bytes32,bytes32,bytes32,bytes32,bytes32)',
   EpochPublished: 'EpochPublished(address,uint32,bytes32,uint32,uint128,bytes32,uint256)',
@@ -31,6 +32,8 @@ export interface CreatedJob {
   archive: string;
   rounds: number;
   budget: bigint;
+  /** All of them as the contract hashes them. */
+  fields: Hex;
 }
 
 export interface ClosedRound {
@@ -131,30 +134,30 @@ export class ChainView {
   }
 }
 
-/** contracts/Jobs.sol hashes what it is told, so that one word of storage stands for an event. */
+/**
+ * contracts/lib/Records.sol hashes what it is told, so that one word of storage stands for an event: the time, and
+ * the last 224 bits of the hash, which are what these functions give.
+ */
 export function genesisCommitment(job: CreatedJob): Hex {
-  return keccak256(
-    join(
-      job.job,
-      addressWord(job.coordinator),
-      job.specHash,
-      job.parentVersion,
-      job.genesisVersion,
-      job.manifestHash,
-      archiveWord(job.archive),
-      word(job.rounds),
-      word(job.budget),
-    ),
-  );
+  return committed(job.fields);
 }
 
 export function openingCommitment(previousClosing: Hex, job: Hex, round: number, openHash: Hex): Hex {
-  return keccak256(join(previousClosing, job, word(round), openHash));
+  return committed(join(previousClosing, job, word(round), openHash));
 }
 
 export function closingCommitment(opening: Hex, closed: ClosedRound): Hex {
   const { rootHeader, paramsRoot, versionId, manifestHash, archive } = closed;
-  return keccak256(join(opening, rootHeader, paramsRoot, versionId, manifestHash, archiveWord(archive)));
+  return committed(join(opening, rootHeader, paramsRoot, versionId, manifestHash, archiveWord(archive)));
+}
+
+/** What a word in storage says about the fields, without the time in front. */
+export function commitmentOf(storageWord: Hex): Hex {
+  return `0x${storageWord.slice(-56)}`;
+}
+
+function committed(fields: Hex): Hex {
+  return commitmentOf(keccak256(fields));
 }
 
 /** An Arweave id is 32 bytes in base64url. */
@@ -171,7 +174,7 @@ function archiveWord(id: string): Hex {
 }
 
 function createdJob({ topics, data }: Log): CreatedJob {
-  const [specHash, parentVersion, manifestHash, archive, rounds, budget] = words(data);
+  const [, , specHash, parentVersion, , manifestHash, archive, rounds, budget] = words(data);
   return {
     job: topics[1] ?? ZERO_HASH,
     coordinator: addressOf(topics[2] ?? ZERO_HASH),
@@ -182,6 +185,7 @@ function createdJob({ topics, data }: Log): CreatedJob {
     archive: archiveIdOf(archive ?? ZERO_HASH),
     rounds: Number(rounds ?? 0),
     budget: BigInt(budget ?? 0),
+    fields: data,
   };
 }
 

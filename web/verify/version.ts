@@ -14,6 +14,7 @@ import type { Gateways } from './archive.js';
 import type { Checks } from './checks.js';
 import {
   closingCommitment,
+  commitmentOf,
   genesisCommitment,
   openingCommitment,
   type ChainView,
@@ -98,7 +99,7 @@ async function checkAnchor(checks: Checks, chain: ChainView, version: Hex): Prom
       'Chain',
       "commitment of the job's creation",
       'storage | keccak256 over the event',
-      closing,
+      commitmentOf(closing),
       genesisCommitment(job),
     );
     return { job, closed };
@@ -113,15 +114,15 @@ async function checkAnchor(checks: Checks, chain: ChainView, version: Hex): Prom
     'Chain',
     'commitment of the opening',
     'storage | keccak256 over the event',
-    stored.opening,
+    commitmentOf(stored.opening),
     opening,
   );
   checks.same(
     'Chain',
     'commitment of the closing',
     'storage | keccak256 over the event',
-    stored.closing,
-    closingCommitment(opening, closed),
+    commitmentOf(stored.closing),
+    closingCommitment(stored.opening, closed),
   );
   return { job, closed };
 }

@@ -1,7 +1,11 @@
 import { MaxUint256 } from 'ethers';
-import type { TransactionRecord } from '#core/messages.js';
+import type { Address } from '#contracts/deployment.js';
 import type { ChainCall } from '#contracts/typed.js';
+import type { Hex } from '#core/hex.js';
+import type { TransactionRecord } from '#core/messages.js';
 import type { Chain } from '#services/chain.js';
+import { termsOf } from '#services/chain/terms.js';
+import { wordTime } from '#services/chain/words.js';
 import { chainCalls } from '#services/chainCalls.js';
 import type { Sender } from '#services/chainSender.js';
 import type { ChainActivities } from '../types.js';
@@ -12,19 +16,49 @@ import type { ChainActivities } from '../types.js';
  */
 export function createChainActivities({ chain, sender }: { chain: Chain; sender: Sender }): ChainActivities {
   const calls = chainCalls(chain.deployment);
-  const { jobs } = chain.deployment;
-  // Once for the key, not once for a job: Jobs pulls from its caller alone, and jobs must not race for an allowance.
-  const approval = calls.token.approve(jobs, MaxUint256);
+  const { jobs, rewards } = chain.deployment;
   const send = async (purpose: string, intent: string, call: ChainCall): Promise<TransactionRecord> => {
     const { hash, gasUsed, block } = await sender.send(intent, call);
     return { purpose, hash, gas: Number(gasUsed), block };
   };
+  // Once for the key, not once for a job: contracts pull from their caller alone, and jobs must not race for an allowance.
+  const approve = (contract: Address) =>
+    send('approve', `approve/${contract}`, calls.token.approve(contract, MaxUint256));
+
+  /** Budgets of rounds that can no longer be disputed go into the payer's purse; finished jobs end their accounts. */
+  async function settleAccounts(payer: Hex): Promise<void> {
+    const window = await chain.disputeWindow();
+    for (const job of await chain.jobsOf(payer)) {
+      const { coordinator, phase, closed, released } = await chain.escrow(job);
+      if (phase === 'refunded' || coordinator !== payer) continue;
+      const final = await finalRound(job, { released, closed, before: Date.now() / 1000 - window });
+      // Refunding releases too.
+      if (phase === 'finished' && final === closed)
+        await send('refund', `${job}/refund`, calls.jobs.refund(job));
+      else if (final > released)
+        await send('release', `${job}/release/${final}`, calls.jobs.release(job, final));
+    }
+  }
+
+  /** The newest round that closed before, by the clock: an idle chain answers views with an old time. */
+  async function finalRound(
+    job: Hex,
+    { released, closed, before }: { released: number; closed: number; before: number },
+  ): Promise<number> {
+    for (let round = closed; round > released; round--) {
+      const { closing } = await chain.commitments(job, round);
+      if (closing && wordTime(closing) <= before) return round;
+    }
+    return released;
+  }
+
   return {
     async createJob({ prepared }) {
-      const { job, spec, specHash, parent, base, archive } = prepared;
+      const { job, spec, specHash, parent, base, archive, coordinator, dimension } = prepared;
       const budget = BigInt(spec.rewards.budget);
       const creation = calls.jobs.create({
         job,
+        coordinator,
         specHash,
         parentVersion: parent,
         genesisVersion: base.versionId,
@@ -32,8 +66,11 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
         archiveId: archive.manifest,
         rounds: spec.rounds,
         budget,
+        terms: termsOf(spec, dimension),
+        // Rounds are paid out when the job is settled: until then any of them may turn out wrong.
+        bond: budget,
       });
-      const approved = budget > 0n ? [await send('approve', `approve/${jobs}`, approval)] : [];
+      const approved = budget > 0n ? [await approve(jobs)] : [];
       return [...approved, await send('create', `${job}/create`, creation)];
     },
 
@@ -49,11 +86,18 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
 
     finishJob: ({ job }) => send('finish', `${job}/finish`, calls.jobs.finish(job)),
 
-    publishEpoch: ({ plan: { payer, epoch, root, leaves, total, manifestHash } }) =>
-      send(
+    async publishEpoch({ plan: { payer, epoch, root, leaves, total, manifestHash } }) {
+      await settleAccounts(payer);
+      const [{ bond }, needed] = await Promise.all([chain.purse(payer), chain.payerBond()]);
+      if (bond < needed) {
+        await approve(rewards);
+        await send('bond', `bond/${payer}/${epoch}`, calls.rewards.raiseBond(needed - bond));
+      }
+      return send(
         'publish',
         `epoch/${payer}/${epoch}`,
         calls.rewards.publish(epoch, root, leaves, BigInt(total), manifestHash),
-      ),
+      );
+    },
   };
 }

@@ -1,0 +1,56 @@
+/** The words in which Jobs remembers openings and closings (contracts/lib/Records.sol). */
+import { AbiCoder, keccak256 } from 'ethers';
+import type { Hex } from '#core/hex.js';
+import { archiveIdToBytes32 } from '../archiveId.js';
+import { creationInput } from '../chainCalls.js';
+import type { ChainClosing, ChainJob } from './jobs.js';
+
+const abi = AbiCoder.defaultAbiCoder();
+const terms = 'tuple(uint64,uint8,uint32,uint32,uint32,uint32)';
+const creation = `tuple(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256,${terms})`;
+const closing = 'tuple(bytes32,bytes32,bytes32,bytes32,bytes32,bytes32)';
+
+/** Whether a word in storage is that of these fields: its last 224 bits are those of their keccak256. */
+export function wordHolds(word: Hex | null, fields: Hex): boolean {
+  return word !== null && word.slice(-56) === keccak256(fields).slice(-56);
+}
+
+/** Seconds since 1970 at which what a word stands for happened. */
+export function wordTime(word: Hex): number {
+  return Number.parseInt(word.slice(2, 10), 16);
+}
+
+/** The fields of a job's creation as they are hashed. */
+export function creationFields(job: Omit<ChainJob, 'latest' | 'phase' | 'block' | 'transaction'>): Hex {
+  const { terms: declared, ...fields } = creationInput(job);
+  return abi.encode([creation], [[...Object.values(fields), Object.values(declared)]]) as Hex;
+}
+
+/** @param previous word of the closing before */
+export function openingFields(previous: Hex, job: Hex, round: number, openHash: Hex): Hex {
+  return abi.encode(['bytes32', 'bytes32', 'uint32', 'bytes32'], [previous, job, round, openHash]) as Hex;
+}
+
+/** @param opening word of the opening that it closes */
+export function closingFields(
+  opening: Hex,
+  fields: Pick<ChainClosing, 'rootHeader' | 'paramsRoot' | 'versionId' | 'manifestHash' | 'archiveId'>,
+): Hex {
+  return abi.encode([closing], [Object.values(closingInput(opening, fields))]) as Hex;
+}
+
+/** A closing as judges take it. */
+export function closingInput(
+  opening: Hex,
+  fields: Pick<ChainClosing, 'rootHeader' | 'paramsRoot' | 'versionId' | 'manifestHash' | 'archiveId'>,
+) {
+  const { rootHeader, paramsRoot, versionId, manifestHash, archiveId } = fields;
+  return {
+    opening,
+    rootHeader,
+    paramsRoot,
+    versionId,
+    manifestHash,
+    arweaveId: archiveIdToBytes32(archiveId),
+  };
+}
