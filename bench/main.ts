@@ -17,6 +17,8 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   train,
 };
 
+// On Node 20 the SDK of AWS tells everybody that it will want 22 some day.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in benches));
 if (unknown.length > 0) {
