@@ -232,7 +232,7 @@ async function recordHistories(): Promise<void> {
       { maxBuffer: 2 ** 26 },
     );
     const name = `${workflowId.replace(/0x(..)[0-9a-f]*/g, 'job-$1').replaceAll('/', '-')}-${status.name}.json`;
-    writeFileSync(`${folder}/${name.toLowerCase()}`, stdout);
+    writeFileSync(`${folder}/${name.toLowerCase()}`, stdout.replaceAll(`${process.cwd()}/`, ''));
   }
 }
 
