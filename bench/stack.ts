@@ -26,12 +26,11 @@ export async function specFor(
   api: Api,
   model: Uint8Array,
   written: Record<string, unknown>,
-  heldOut: Uint8Array | null = null,
 ): Promise<JobSpec> {
   const file = jobFile.parse({ version: 1, model: 'model.onnx', start: 'model', ...written });
   return toJobSpec(file, {
     model: { sha256: await api.putArtifact(model) },
-    evaluation: heldOut ? { sha256: await api.putArtifact(heldOut) } : null,
+    evaluation: null,
     recipients: null,
   });
 }

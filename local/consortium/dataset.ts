@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { bytesOf } from '#core/bytes.js';
 import { RoundtableError } from '#core/errors.js';
 import { decodeSafetensors, encodeSafetensors } from '#core/safetensors.js';
 
@@ -101,10 +102,6 @@ export function decodeDataset(bytes: Uint8Array, what: string): Dataset {
   for (const label of labels) most = Math.max(most, label);
   const classes = Number(metadata['classes'] ?? most + 1);
   return { shape, classes, x: values, y: labels };
-}
-
-function bytesOf(values: Float32Array | Int32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 function aligned(bytes: Uint8Array): ArrayBuffer {

@@ -8,6 +8,7 @@ import { bytes32ToArchiveId } from '../archiveId.js';
 import type { JobTerms } from './terms.js';
 import { lastBlock, logReader, type Anchor, type Confirmed } from './logs.js';
 import { lowerCase } from './lowerCase.js';
+import type { RoundClosing } from '../chainCalls.js';
 
 /** archiveId is the genesis manifest's; parentVersion is null for a new model; budget in token units. */
 export interface ChainJob extends Anchor {
@@ -26,16 +27,8 @@ export interface ChainJob extends Anchor {
   phase: 'idle' | 'open' | 'convicted' | 'finished';
 }
 
-/** archiveId is the round's manifest's. */
-export interface ChainClosing extends Anchor {
-  job: JobId;
-  round: number;
-  rootHeader: Sha256Hex;
-  paramsRoot: Sha256Hex;
-  versionId: VersionId;
-  manifestHash: Sha256Hex;
-  archiveId: string;
-}
+/** A round's closing, with where it is on the chain. */
+export interface ChainClosing extends RoundClosing, Anchor {}
 
 export interface ChainRound extends Anchor {
   round: number;
