@@ -10,6 +10,21 @@ export interface AuditSources {
   hash: Hash;
   /** Opens what was sealed for a member; `context` is the hash of the plain bytes. Without it, sealed models stay shut. */
   unseal?: (envelope: Uint8Array, context: Hex) => Uint8Array;
-  /** An update file by the root that its runner signed, from whoever holds it; null when it is not at hand. */
-  update?: (updateRoot: Hex) => Promise<Uint8Array | null>;
+  /** Without it, sums are not recomputed. */
+  updateSource?: UpdateSource;
 }
+
+/** Which update is wanted, as the manifest of its round names it. */
+export interface WantedUpdate {
+  job: Hex;
+  round: number;
+  runner: Hex;
+  /** What the runner signed. */
+  updateRoot: Hex;
+}
+
+/**
+ * The plain bytes of an update file from whoever holds it (a folder, a URL, envelopes that an auditor's key opens);
+ * null when it is not at hand. Need not be believed: the file must lead to the signed root.
+ */
+export type UpdateSource = (wanted: WantedUpdate) => Promise<Uint8Array | null>;

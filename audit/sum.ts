@@ -59,10 +59,11 @@ async function readUpdates(
   sources: AuditSources,
   { headers, opening }: Round,
 ): Promise<Int32Array[] | string> {
-  if (!sources.update) return 'no updates are at hand';
+  if (!sources.updateSource) return 'no updates are at hand';
   const updates: Int32Array[] = [];
   for (const { runner, updateRoot } of headers) {
-    const file = await sources.update(updateRoot);
+    const { job, round } = opening;
+    const file = await sources.updateSource({ job, round, runner, updateRoot });
     if (!file) return `the update of runner ${runner} is not at hand`;
     const { header, delta } = decodeUpdateFile(file);
     if (header.job !== opening.job || header.round !== opening.round || header.runner !== runner)

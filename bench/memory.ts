@@ -26,7 +26,7 @@ export async function run(emit: Emit): Promise<void> {
       total = Math.max(total, sum);
     };
     const timer = setInterval(sample, 250);
-    const spec = await specOf(api, { ...source, evaluation: data.heldOut }, stack.file.members);
+    const spec = await specOf(api, { ...source, evaluation: data.heldOut }, stack.file);
     const { job } = await api.submit({ key: 'bench-memory', spec });
     await untilDone(api, job);
     clearInterval(timer);

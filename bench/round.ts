@@ -52,7 +52,7 @@ export async function run(emit: Emit): Promise<void> {
     ];
     for (const { parameters, contract, input, model } of models)
       for (const runners of [4, most]) {
-        const spec = await specFor(api, model, {
+        const spec = await specFor(api, stack.members, model, {
           name: `overhead-${parameters}-${runners}`,
           data: { contract, input, classes: 10 },
           rounds,

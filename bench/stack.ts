@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { openApi, type Api } from '#cli/api.js';
 import { jobFile, toJobSpec, type JobSpec } from '#core/jobSpec.js';
 import { finalJobStates, type JobView } from '#core/views.js';
+import { recipientOf } from '#local/consortium/keys.js';
 import { startStack, type LocalStack, type StackOptions } from '#local/stack.js';
 
 /** A stack of its own in a temporary folder, for the time of one bench. */
@@ -24,6 +25,7 @@ export async function withStack<T>(
 
 export async function specFor(
   api: Api,
+  members: LocalStack['members'],
   model: Uint8Array,
   written: Record<string, unknown>,
 ): Promise<JobSpec> {
@@ -32,6 +34,7 @@ export async function specFor(
     model: { sha256: await api.putArtifact(model) },
     evaluation: null,
     recipients: null,
+    readers: members.slice(0, 1).map(recipientOf),
   });
 }
 

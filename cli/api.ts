@@ -5,7 +5,7 @@ import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { RoundtableError } from '#core/errors.js';
 import {
   creditMessage,
-  uploadAnswer,
+  storedUpdates,
   type CreditMessage,
   type SubmitRequest,
   type TriggerRequest,
@@ -26,6 +26,7 @@ import {
   type TriggerView,
   type VersionView,
 } from '#core/views.js';
+import { upload } from '#gpu-runner/upload.js';
 import { sha256Hex } from '#services/sha256.js';
 
 /** A stack's HTTP API. Requests that change something are signed with the member's key. */
@@ -43,6 +44,8 @@ export interface Api {
   versions(lineage?: string): Promise<VersionView[]>;
   epochs(): Promise<EpochView[]>;
   credits(): Promise<CreditMessage[]>;
+  /** A round's updates, sealed, until its dispute window has passed. */
+  updates(job: string, round: number): Promise<z.output<typeof storedUpdates>['items']>;
   /** Stores bytes under their SHA-256 unless they are there already. @returns the hash */
   putArtifact(data: Uint8Array): Promise<`0x${string}`>;
   /** @throws ARTIFACT_CORRUPT when the bytes are not those of the hash */
@@ -72,20 +75,20 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
       list(`/v1/versions${lineage === undefined ? '' : `?lineage=${lineage}`}`, versionView),
     epochs: () => list('/v1/epochs', epochView),
     credits: () => list('/v1/credits', creditMessage),
+    updates: async (job, round) =>
+      parseMessage(
+        storedUpdates,
+        await (await send(options, 'GET', `/v1/jobs/${job}/rounds/${round}/updates`, undefined, true)).json(),
+        'The updates of a round',
+      ).items,
     async putArtifact(data) {
       const sha256 = sha256Hex(data);
-      const answer = await call(uploadAnswer, 'POST', '/v1/uploads', { sha256, size: data.length });
-      if (answer.url === null) return sha256;
-      const response = await reach(answer.url, {
-        method: 'PUT',
-        headers: answer.headers,
-        body: Buffer.from(data),
-      });
-      if (!response.ok)
-        throw new RoundtableError(
-          'UNAVAILABLE',
-          `The artifact store refused an upload with ${response.status}. Try again.`,
-        );
+      await upload(
+        (path, body, answer) => call(answer, 'POST', path, body),
+        data,
+        { sha256, size: data.length },
+        { signal: new AbortController().signal },
+      );
       return sha256;
     },
     async getArtifact(sha256) {
@@ -137,7 +140,7 @@ function caller(target: Target) {
   ): Promise<z.output<T>> => {
     const response = await send(target, method, path, body, method !== 'GET');
     const text = await response.text();
-    return parseMessage(schema, text === '' ? {} : JSON.parse(text), `The answer to ${method} ${path}`);
+    return parseMessage(schema, text === '' ? null : JSON.parse(text), `The answer to ${method} ${path}`);
   };
 }
 

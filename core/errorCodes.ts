@@ -196,6 +196,11 @@ export const errorCodes = {
     meaning:
       'The runner has signed an update for this round of the job under other conditions, and signs only once.',
   },
+  READERS_REFUSED: {
+    status: 403,
+    meaning:
+      "A task's updates could not be read by its coordinator, or by a key that its member has not announced.",
+  },
   DATA_NOT_SERVED: { status: 409, meaning: 'The runner has no data set of the name that the job asks for.' },
   SAMPLES_EXCEEDED: {
     status: 409,

@@ -83,6 +83,10 @@ const common = {
     .describe('`latest` goes on from the newest version of this name, `model` starts anew.'),
 };
 
+/** A member that something is sealed for, and its X25519 public key. */
+const recipient = z.strictObject({ member: address, publicKey: hash32 });
+export type Recipient = z.output<typeof recipient>;
+
 /**
  * A job as it is hashed, signed for and run: files have become content hashes.
  * Canonical JSON of it under SHA-256 is the spec hash.
@@ -97,12 +101,10 @@ export const jobSpec = z.strictObject({
   rewards,
   /** Null: archived in the clear. Else the members that can open the models, with their X25519 public keys. */
   archive: z.strictObject({
-    recipients: z
-      .array(z.strictObject({ member: address, publicKey: hash32 }))
-      .min(1)
-      .max(1_000)
-      .nullable(),
+    recipients: z.array(recipient).min(1).max(1_000).nullable(),
   }),
+  /** Who can read the runners' updates: the coordinator and the job's auditors. */
+  updates: z.strictObject({ recipients: z.array(recipient).min(1).max(64) }),
 });
 export type JobSpec = z.output<typeof jobSpec>;
 
@@ -120,6 +122,11 @@ export const jobFile = z.strictObject({
   aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
   participants: participants.prefault({ quorum: 'all' }),
   rewards: rewards.prefault({ budget: '0' }),
+  auditors: z
+    .array(address)
+    .max(63)
+    .default([])
+    .describe("Members that can read the runners' updates besides the coordinator, to recompute rounds."),
   archive: z
     .strictObject({
       encrypt: z.boolean().default(false).describe('Archive models encrypted for the members only.'),
@@ -134,15 +141,19 @@ export function toJobSpec(
   resolved: {
     model: JobSpec['model'];
     evaluation: JobSpec['evaluation'];
+    /** Whom the archive is sealed for. */
     recipients: JobSpec['archive']['recipients'];
+    /** Coordinator and auditors. */
+    readers: Recipient[];
   },
 ): JobSpec {
-  const { archive: _archive, ...rest } = file;
+  const { archive: _archive, auditors: _auditors, ...rest } = file;
   return jobSpec.parse({
     ...rest,
     model: resolved.model,
     evaluation: resolved.evaluation,
     archive: { recipients: resolved.recipients },
+    updates: { recipients: resolved.readers },
   });
 }
 

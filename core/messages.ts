@@ -105,7 +105,7 @@ export const trainAnswer = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('update'),
     runner: address,
-    /** SHA-256 and bytes of the encoded update file. */
+    /** SHA-256 and bytes of the update file as it is uploaded: sealed for those that the spec names. */
     file: hash32,
     bytes: count,
     updateRoot: hash32,
@@ -168,7 +168,10 @@ export type SeenRequest = z.output<typeof seenRequest>;
 export const seenEverySeconds = 2;
 export const offlineAfterSeconds = 7;
 
-/** A runner or member wants to store bytes: the URL it gets is bound to exactly these. */
+/** Bytes of every part of an upload but the last; what is not larger goes in one piece. */
+export const uploadPartBytes = 8 * 1024 ** 2;
+
+/** A runner or member wants to store bytes: the URLs it gets are bound to exactly these. */
 export const uploadRequest = z.strictObject({
   sha256: hash32,
   size: z
@@ -176,14 +179,54 @@ export const uploadRequest = z.strictObject({
     .int()
     .min(0)
     .max(5 * 1024 ** 3),
+  /** For a runner's update of a round; other bytes are artifacts. */
+  update: z.strictObject({ job: jobId, round }).optional(),
 });
 export type UploadRequest = z.output<typeof uploadRequest>;
+
+/** S3's name of an upload in parts. */
+const uploadId = z.string().regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,1023}$/, 'the name of an upload');
+const partNumber = z.number().int().min(1).max(10_000);
+
+/** `upload` names one that was begun before and is to go on. */
+export const beginUpload = uploadRequest.extend({ upload: uploadId.optional() });
+export type BeginUpload = z.output<typeof beginUpload>;
 export const uploadAnswer = z.strictObject({
-  /** Null when the bytes are stored already. */
+  /** For bytes in one piece. When `upload` is null too, they are stored already. */
   url: z.string().nullable(),
   headers: z.record(z.string(), z.string()),
+  /** For bytes in parts, with those that have arrived. */
+  upload: z
+    .strictObject({
+      id: uploadId,
+      parts: z.array(z.strictObject({ number: partNumber, sha256: hash32.nullable() })),
+    })
+    .nullable(),
 });
 export type UploadAnswer = z.output<typeof uploadAnswer>;
+
+export const partsRequest = uploadRequest.extend({
+  upload: uploadId,
+  parts: z
+    .array(z.strictObject({ number: partNumber, sha256: hash32 }))
+    .min(1)
+    .max(16),
+});
+export type PartsRequest = z.output<typeof partsRequest>;
+export const signedParts = z.strictObject({
+  parts: z.array(
+    z.strictObject({ number: partNumber, url: z.string(), headers: z.record(z.string(), z.string()) }),
+  ),
+});
+export type SignedParts = z.output<typeof signedParts>;
+
+export const completeUpload = uploadRequest.extend({ upload: uploadId });
+export type CompleteUpload = z.output<typeof completeUpload>;
+
+/** A round's updates for a member: sealed, each with a URL that serves it for a quarter of an hour. */
+export const storedUpdates = z.strictObject({
+  items: z.array(z.strictObject({ runner: address, file: hash32, size: count, url: z.string() })),
+});
 
 /** A trigger as a member sets it up. The body of a webhook never carries any of this. */
 export const triggerRequest = z.strictObject({

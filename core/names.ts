@@ -28,6 +28,7 @@ export const runnerQueue = (runner: string): string => `runner/${runner.toLowerC
 /** A job's workflow has the job's id, so that starting it twice is harmless. */
 export const jobWorkflowId = (job: string): string => job;
 export const roundWorkflowId = (job: string, round: number): string => `${job}/round/${round}`;
+export const retentionWorkflowId = (job: string): string => `${job}/updates`;
 export const settlementWorkflowId = (payer: string, epoch: number): string =>
   `settlement/${payer.toLowerCase()}/${epoch}`;
 

@@ -53,7 +53,10 @@ export async function queueJob(
  * A spec is accepted only when it can be run: the files it names must be stored here.
  * @throws JOB_INVALID with every mistake and its path
  */
-export async function checkSpec(artifacts: Pick<Artifacts, 'has'>, spec: JobSpec): Promise<void> {
+export async function checkSpec(
+  { artifacts, coordinator }: { artifacts: Pick<Artifacts, 'has'>; coordinator: Hex },
+  spec: JobSpec,
+): Promise<void> {
   const mistakes: { path: string; message: string }[] = [];
   const files = [
     { path: 'model.sha256', sha256: spec.model.sha256 },
@@ -63,6 +66,11 @@ export async function checkSpec(artifacts: Pick<Artifacts, 'has'>, spec: JobSpec
   for (const [index, { path, sha256 }] of files.entries())
     if (!stored[index])
       mistakes.push({ path, message: `no artifact ${sha256} is stored here; upload it first` });
+  if (!spec.updates.recipients.some(({ member }) => member === coordinator))
+    mistakes.push({
+      path: 'updates.recipients',
+      message: `the coordinator ${coordinator} is not among those that can read the updates`,
+    });
   const { quorum, most } = spec.participants;
   if (quorum !== 'all' && quorum > most)
     mistakes.push({

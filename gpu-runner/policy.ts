@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { TrainTask } from '#core/messages.js';
 import { address, slug } from '#core/schema.js';
+import { bandwidthSchema } from './bandwidth.js';
 import { refuse } from './refusal.js';
 
 /** A job's name, in which `*` stands for any characters. */
@@ -27,6 +28,9 @@ export const policySchema = z.strictObject({
     .max(1_000)
     .default(1)
     .describe('1 trains at full speed; 4 computes a quarter of the time and rests the rest.'),
+  bandwidth: bandwidthSchema
+    .prefault({})
+    .describe('Bytes per second that all transfers together may send (up) and receive (down).'),
 });
 export type Policy = z.output<typeof policySchema>;
 export type WrittenPolicy = z.input<typeof policySchema>;

@@ -1,5 +1,6 @@
 import { arch, cpus, platform, totalmem } from 'node:os';
 import type { EnrolRequest, SeenRequest, TrainAnswer } from '#core/messages.js';
+import { Bandwidth } from './bandwidth.js';
 import { DataSets } from './dataSets.js';
 import { lockHome } from './homeLock.js';
 import type { Log } from './log.js';
@@ -11,7 +12,7 @@ import { sayFarewell, signsOfLife } from './signsOfLife.js';
 import { StackClient } from './stackClient.js';
 import { pollTasks } from './taskWorker.js';
 import type { Trainer } from './trainer.js';
-import { trainUpdate } from './trainUpdate.js';
+import { trainUpdate, type Transfer } from './trainUpdate.js';
 
 export interface Runner {
   /** The runner's address. */
@@ -36,6 +37,7 @@ export async function createRunner(options: {
   const release = await lockHome(home.paths.lock);
   const stack = new StackClient(home.config.stack, key);
   const dataSets = new DataSets(home.paths.data, (mistake) => log.warn({}, mistake));
+  const bandwidth = new Bandwidth();
   const parts = {
     home,
     key,
@@ -43,10 +45,13 @@ export async function createRunner(options: {
     dataSets,
     trainer,
     log,
-    models: new ModelCache(home.paths.models, stack),
+    bandwidth,
+    announcedKey: null,
+    models: new ModelCache(home.paths.models, stack, { throttle: bandwidth.down }),
     work: new SignedWork(home.paths.work),
   };
   let seen: SeenRequest = idle;
+  let transfer: Transfer | null = null;
 
   // One task at a time, also when Temporal gives one again whose last attempt has not noticed its end yet.
   let last = { control: new AbortController(), done: Promise.resolve<unknown>(null) };
@@ -60,8 +65,12 @@ export async function createRunner(options: {
       onProgress: ({ opening: { job, round } }, { step, steps, loss }) => {
         seen = { state: 'training', progress: { job, round, step, steps, loss } };
       },
+      onTransfer: (now) => {
+        transfer = now;
+      },
     }).finally(() => {
       seen = idle;
+      transfer = null;
     });
     last = { control, done: answer.catch(() => null) };
     return answer;
@@ -74,7 +83,14 @@ export async function createRunner(options: {
       try {
         await Promise.all([
           pollTasks(
-            { temporal, namespace, runner: key.address, train, progress: () => seen.progress, log },
+            {
+              temporal,
+              namespace,
+              runner: key.address,
+              train,
+              progress: () => transfer ?? seen.progress,
+              log,
+            },
             signal,
           ),
           signsOfLife(

@@ -8,6 +8,7 @@ import { hash32, parseMessage } from '#core/schema.js';
 import { sha256Hex } from '#services/sha256.js';
 import { errorNumber } from './failures.js';
 import { writeDurably } from './files.js';
+import type { UploadMemo } from './upload.js';
 
 /** What the runner signed for one round of one job. Its file is the only thing that lets a signature leave. */
 const signedRecord = z.strictObject({
@@ -20,7 +21,7 @@ export type SignedRecord = z.output<typeof signedRecord>;
 const KEPT_UPDATES = 8;
 
 /**
- * work/JOB/ROUND: the update as it was encoded, and the answer with its signature. Both are on the disk before
+ * work/JOB/ROUND: the update as it was sealed, and the answer with its signature. Both are on the disk before
  * anything is sent, and no second answer is ever written for a round (PROTOCOL section 2).
  */
 export class SignedWork {
@@ -57,10 +58,12 @@ export class SignedWork {
   }
 
   /**
-   * Keeps an update and its answer. When the same was signed before, only the file comes back.
+   * Keeps an update and its answer. When the same was signed before, the answer stays but for the file it names:
+   * sealing made anew gives other bytes.
+   * @returns the answer that stands
    * @throws CONFLICT if another answer is there
    */
-  async keep(job: JobId, round: number, record: SignedRecord, update: Uint8Array): Promise<void> {
+  async keep(job: JobId, round: number, record: SignedRecord, update: Uint8Array): Promise<TrainUpdate> {
     const folder = await this.open(job, round);
     const before = await this.find(job, round);
     if (before && !sameStatement(before, record))
@@ -71,10 +74,25 @@ export class SignedWork {
     const path = join(folder, 'update.bin');
     await writeDurably(path, update);
     if (this.#updates) this.#updates = [...this.#updates.filter((other) => other !== path), path];
-    if (!before) await writeDurably(join(folder, 'answer.json'), JSON.stringify(record, null, 2));
+    const { file, bytes } = record.answer;
+    const kept = before ? { ...before, answer: { ...before.answer, file, bytes } } : record;
+    await writeDurably(join(folder, 'answer.json'), JSON.stringify(kept, null, 2));
+    return kept.answer;
   }
 
-  /** The encoded update of a kept answer; null when its file is gone or damaged and must be made again. */
+  /** Which upload of a file was begun, for whoever goes on with it after a kill. */
+  memo(job: JobId, round: number, file: Sha256Hex): UploadMemo {
+    const path = join(this.#path(job, round), 'upload');
+    return {
+      read: async () => {
+        const [of, id] = (await readFile(path, 'utf8').catch(() => '')).split('\n');
+        return of === file && id !== undefined && id !== '' ? id : null;
+      },
+      write: (id) => writeDurably(path, `${file}\n${id}\n`),
+    };
+  }
+
+  /** The sealed update of a kept answer; null when its file is gone or damaged and must be made again. */
   async update(job: JobId, round: number, answer: TrainUpdate): Promise<Uint8Array | null> {
     try {
       const bytes = await readFile(join(this.#path(job, round), 'update.bin'));

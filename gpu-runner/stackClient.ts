@@ -1,20 +1,15 @@
-import http from 'node:http';
-import https from 'node:https';
-import { text as readText } from 'node:stream/consumers';
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
-import { uploadAnswer, type EnrolRequest, type SeenRequest, type UploadRequest } from '#core/messages.js';
+import type { EnrolRequest, SeenRequest } from '#core/messages.js';
 import { address, parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import { sha256Hex } from '#services/sha256.js';
-import { causeOf, errorNumber, messageOf, nameOf } from './failures.js';
+import { unreachable } from './failures.js';
 import type { RunnerKey } from './runnerKey.js';
 
 const ANSWER_SECONDS = 10;
-/** An upload or download may take as long as it likes, but not stand still for longer. */
-const UPLOAD_SECONDS = 600;
 
 /** A runner's requests to its stack, each signed. Every call throws UNAVAILABLE while the stack does not answer. */
 export class StackClient {
@@ -53,22 +48,18 @@ export class StackClient {
     return new URL(location, this.#api).href;
   }
 
-  /** Stores bytes under their hash; harmless when they are stored already. */
-  async upload(bytes: Uint8Array, sha256: Sha256Hex, signal: AbortSignal): Promise<void> {
-    const request: UploadRequest = { sha256, size: bytes.length };
-    const response = await this.#request('POST', '/v1/uploads', request, signal);
-    const { url, headers } = parseMessage(
-      uploadAnswer,
-      await response.json(),
-      'The answer to an upload request',
-    );
-    if (url === null) return;
-    const stored = await put(url, headers, bytes, signal);
-    if (stored.status < 200 || stored.status > 299)
-      throw new RoundtableError(
-        'UNAVAILABLE',
-        `The store refused an upload with ${stored.status}: ${stored.text.slice(0, 300)}`,
-      );
+  /** A signed POST, as upload.ts makes its own. */
+  async ask<T extends z.ZodType>(
+    path: string,
+    body: unknown,
+    answer: T,
+    signal: AbortSignal,
+  ): Promise<z.output<T>> {
+    const response = await this.#request('POST', path, body, signal);
+    const text = await response.text().catch((error: unknown) => {
+      throw unreachable(this.#api, error, signal);
+    });
+    return parseMessage(answer, text === '' ? null : JSON.parse(text), `The answer to POST ${path}`);
   }
 
   async #request(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
@@ -97,25 +88,6 @@ export class StackClient {
   }
 }
 
-/** Sends the bytes as they lie in memory; fetch would copy them twice. @throws as reach */
-async function put(
-  url: string,
-  headers: Record<string, string>,
-  bytes: Uint8Array,
-  outer: AbortSignal,
-): Promise<{ status: number; text: string }> {
-  const signal = AbortSignal.any([outer, AbortSignal.timeout(UPLOAD_SECONDS * 1_000)]);
-  const { request } = url.startsWith('https:') ? https : http;
-  try {
-    const answer = await new Promise<http.IncomingMessage>((resolve, reject) =>
-      request(url, { method: 'PUT', headers, signal }, resolve).once('error', reject).end(bytes),
-    );
-    return { status: answer.statusCode ?? 0, text: await readText(answer) };
-  } catch (error) {
-    throw unreachable(url, error, signal);
-  }
-}
-
 /** fetch, whose failures say what could not be reached. @throws UNAVAILABLE; the abort's reason when aborted */
 export async function reach(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
   try {
@@ -125,20 +97,6 @@ export async function reach(url: string, init: RequestInit & { signal: AbortSign
   }
 }
 
-/** What a failed transfer means. */
-export function unreachable(url: string, error: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted && nameOf(signal.reason) !== 'TimeoutError') return signal.reason;
-  const cause = causeOf(error);
-  const because = cause === undefined ? '' : ` (${errorNumber(cause) ?? messageOf(cause)})`;
-  return new RoundtableError(
-    'UNAVAILABLE',
-    `${new URL(url).host} does not answer: ${messageOf(error)}${because}.`,
-    {
-      cause: error,
-    },
-  );
-}
-
 const problemDetails = z.object({
   code: z.string(),
   detail: z.string().optional(),
@@ -146,7 +104,7 @@ const problemDetails = z.object({
 });
 
 async function problemOf(response: Response): Promise<RoundtableError> {
-  const text = await response.text();
+  const text = await response.text().catch(() => '');
   const problem = problemDetails.safeParse(jsonOrNull(text)).data;
   const known = problem !== undefined && Object.hasOwn(errorCodes, problem.code);
   // A failure inside the stack is none of this request's doing: it may pass.

@@ -4,31 +4,39 @@ import { isRoundtableError } from '#core/errors.js';
 import { toHex, type Sha256Hex } from '#core/hex.js';
 import { encodeUpdate, stepsHash, type Layout } from '#core/layout.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
+import type { Recipient } from '#core/jobSpec.js';
 import { trainTask, type TrainAnswer, type TrainTask, type TrainUpdate } from '#core/messages.js';
 import { parseMessage } from '#core/schema.js';
 import { trainingSeed } from '#core/seed.js';
 import { emptyUpdateFile } from '#core/updateFile.js';
 import { decodeVersion } from '#core/versionFile.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
+import { sealUpdate } from '#services/updateSealing.js';
 import type { TrainProgress, TrainResult } from '#trainer/run/messages.js';
+import type { Bandwidth } from './bandwidth.js';
 import { checkData, checkTask } from './checkTask.js';
 import type { DataSets } from './dataSets.js';
 import type { Log } from './log.js';
 import type { ModelCache } from './modelCache.js';
 import { checkPolicy } from './policy.js';
+import { checkReaders, type AnnouncedKey } from './readers.js';
 import { refuse, TaskRefusal } from './refusal.js';
 import { readPolicy, type RunnerHome } from './runnerHome.js';
 import type { RunnerKey } from './runnerKey.js';
 import type { SignedWork } from './signedWork.js';
 import type { StackClient } from './stackClient.js';
 import type { Trainer } from './trainer.js';
+import { upload } from './upload.js';
 import { readWeights, writeWeights } from './weightFiles.js';
 
 /** What training a task needs; everything is handed in. */
 export interface TrainParts {
   home: RunnerHome;
   key: RunnerKey;
-  stack: Pick<StackClient, 'upload'>;
+  stack: Pick<StackClient, 'ask'>;
+  bandwidth: Bandwidth;
+  /** Null for a runner that does not read the chain. */
+  announcedKey: AnnouncedKey | null;
   models: Pick<ModelCache, 'get' | 'trim'>;
   dataSets: Pick<DataSets, 'find'>;
   work: SignedWork;
@@ -39,6 +47,13 @@ export interface TrainParts {
 export interface TrainControl {
   signal: AbortSignal;
   onProgress(task: TrainTask, progress: TrainProgress): void;
+  /** Bytes of a file that have gone up to the stack or come down from it; null when the transfer has ended. */
+  onTransfer?(transfer: Transfer | null): void;
+}
+
+export interface Transfer {
+  direction: 'up' | 'down';
+  bytes: number;
 }
 
 /** A killed training process is started again so often before the attempt counts as failed. */
@@ -46,7 +61,7 @@ const TRAINING_ATTEMPTS = 3;
 const ATTEMPT = 'attempt-';
 
 /**
- * One round for one runner: check, fetch, train, encode, sign, keep, upload. What is kept is the first and only
+ * One round for one runner: check, fetch, train, encode, sign, seal, keep, upload. What is kept is the first and only
  * answer for its round: repeated, by the coordinator or after a kill, the task gives the same one.
  * @throws UPDATE_NOT_FINITE, UNAVAILABLE, TRAINING_CHILD_DIED, DISK_FULL and others; the signal's reason when aborted
  */
@@ -67,11 +82,13 @@ export async function trainUpdate(
 }
 
 async function answerTask(parts: TrainParts, task: TrainTask, control: TrainControl): Promise<TrainUpdate> {
-  const { home, key, work, stack, log } = parts;
+  const { home, key, work, stack, bandwidth, log } = parts;
   const { job, round } = task.opening;
   checkTask(task, key.address, home.config);
   const policy = await ownersPolicy(parts);
   checkPolicy(policy, task);
+  const readers = await checkReaders(task, parts.announcedKey);
+  bandwidth.limit(policy.bandwidth);
 
   const signed = await work.find(job, round);
   if (signed && signed.openHash !== task.opening.openHash)
@@ -82,12 +99,27 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
   let update = signed ? await work.update(job, round, signed.answer) : null;
   let answer = signed?.answer;
   if (!update || !answer) {
-    const made = await makeUpdate(parts, task, policy.throttle, control);
-    await work.keep(job, round, { openHash: task.opening.openHash, answer: made.answer }, made.update);
+    const made = await makeUpdate(parts, task, { throttle: policy.throttle, readers }, control);
+    answer = await work.keep(
+      job,
+      round,
+      { openHash: task.opening.openHash, answer: made.answer },
+      made.update,
+    );
     update = made.update;
-    answer ??= made.answer;
   } else log.info({ job, round }, 'the update of this round was signed before; sending the same again');
-  await stack.upload(update, answer.file, control.signal);
+  await upload(
+    (...question) => stack.ask(...question),
+    update,
+    { sha256: answer.file, size: update.length, update: { job, round } },
+    {
+      signal: control.signal,
+      throttle: bandwidth.up,
+      memo: work.memo(job, round, answer.file),
+      onProgress: (bytes) => control.onTransfer?.({ direction: 'up', bytes }),
+    },
+  );
+  control.onTransfer?.(null);
   await work.trim();
   return answer;
 }
@@ -95,7 +127,7 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
 async function makeUpdate(
   parts: TrainParts,
   task: TrainTask,
-  throttle: number,
+  { throttle, readers }: { throttle: number; readers: readonly Recipient[] },
   control: TrainControl,
 ): Promise<{ answer: TrainUpdate; update: Uint8Array }> {
   const { key, work, models, dataSets } = parts;
@@ -103,8 +135,11 @@ async function makeUpdate(
   const data = checkData(task, await dataSets.find(task.spec.data.contract));
   const [graph, params] = await Promise.all([
     models.get(task.model.graph, control.signal),
-    models.get(task.model.params, control.signal),
+    models.get(task.model.params, control.signal, (bytes) =>
+      control.onTransfer?.({ direction: 'down', bytes }),
+    ),
   ]);
+  control.onTransfer?.(null);
   const base = decodeVersion(params.bytes);
   checkBase(task, base.layout, base.params);
 
@@ -123,7 +158,7 @@ async function makeUpdate(
   );
   const local = await readWeights(files.out, base.layout);
   const { dimension } = base.layout;
-  const { file: update, delta } = emptyUpdateFile({
+  const { file: plain, delta } = emptyUpdateFile({
     job,
     round,
     runner: key.address,
@@ -147,6 +182,7 @@ async function makeUpdate(
     steps: result.steps,
   };
   await Promise.all([removeAttempts(folder), models.trim()]);
+  const update = sealUpdate(plain, readers, { job, round, runner: key.address });
   const answer: TrainUpdate = {
     kind: 'update',
     runner: key.address,

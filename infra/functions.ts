@@ -24,7 +24,7 @@ export interface FunctionShape {
     table: readonly TableAction[];
     /** Secondary indexes are queried, never written. */
     indexes?: true;
-    bucket?: readonly ('s3:GetObject' | 's3:PutObject' | 's3:ListBucket')[];
+    bucket?: readonly ('s3:GetObject' | 's3:PutObject' | 's3:ListMultipartUploadParts' | 's3:ListBucket')[];
     /** Ring for jobs. */
     jobs?: readonly 'sqs:SendMessage'[];
     /** Taken from by this function's event source mapping. */
@@ -58,7 +58,7 @@ export const functions = {
       table: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
       indexes: true,
       // Without ListBucket S3 answers 403, not 404, for an object that is not there.
-      bucket: ['s3:GetObject', 's3:PutObject', 's3:ListBucket'],
+      bucket: ['s3:GetObject', 's3:PutObject', 's3:ListMultipartUploadParts', 's3:ListBucket'],
       jobs: ['sqs:SendMessage'],
     },
   },

@@ -13,7 +13,7 @@ export interface StackAddresses {
   ports: Record<'dynamodb' | 's3' | 'sqs' | 'chain' | 'gateway' | 'temporal' | 'temporalUi' | 'api', number>;
   deployment: Deployment;
   coordinator: `0x${string}`;
-  keyFiles: { coordinator: string; arweave: string };
+  keyFiles: { coordinator: string; sealing: string; arweave: string };
 }
 
 export const namespace = 'default';
@@ -94,6 +94,7 @@ export function workerPart(addresses: StackAddresses): Part {
       ...stackEnvironment(addresses),
       ARWEAVE_KEY_FILE: addresses.keyFiles.arweave,
       COORDINATOR_KEY_FILE: addresses.keyFiles.coordinator,
+      COORDINATOR_SEALING_KEY_FILE: addresses.keyFiles.sealing,
       DISPUTE_WINDOW_SECONDS: String(localTerms.windowSeconds),
       WORKER_SCRATCH: join(addresses.stateDir, 'scratch'),
       WORKFLOW_BUNDLE: distFile('workflow-bundle.js'),

@@ -149,7 +149,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
       ports,
       deployment,
       coordinator: coordinator.address,
-      keyFiles: { coordinator: coordinator.path, arweave },
+      keyFiles: { coordinator: coordinator.path, sealing: coordinator.sealing, arweave },
     };
     const runnerParts = new Map(
       runners.map(({ name }) => [name, runnerPart({ name, home: runnerHome(stateDir, name) })]),

@@ -1,74 +1,71 @@
-import { Readable } from 'node:stream';
-import {
-  CreateBucketCommand,
-  GetObjectCommand,
-  type GetObjectCommandOutput,
-  HeadObjectCommand,
-  PutObjectCommand,
-  S3Client,
-} from '@aws-sdk/client-s3';
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { RoundtableError } from '#core/errors.js';
-import { fromHex, type Sha256Hex } from '#core/hex.js';
-import type { UploadAnswer, UploadRequest } from '#core/messages.js';
-import { awsDefaults, reportUnavailable } from './aws.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import type { Hex, Sha256Hex } from '#core/hex.js';
+import { openBucket, type BucketOptions } from './s3.js';
 import { sha256Hex } from './sha256.js';
 
-/** Content-addressed bytes in S3, under `sha256/` and 64 hexadecimal digits. Whoever knows a hash may read. */
+export { ensureBucket, presignedSeconds } from './s3.js';
+
+/**
+ * Content-addressed bytes in S3: `sha256/HASH`. Whoever knows a hash may read.
+ *
+ * Only what the store has compared with its hash lies there. It can compare what comes in one piece; of what came
+ * in parts it has seen only the parts' hashes. That lies under `incoming/HASH/UPLOADER` until the coordinator reads
+ * it for the first time, checks it, and stores it under its hash. So nobody can put wrong bytes under a hash, and
+ * what one uploader sends stands in nobody else's way.
+ */
 export interface Artifacts {
   /** Stores the bytes unless they are there already. */
   put(data: Uint8Array): Promise<Sha256Hex>;
   /**
    * @param most bytes that the reader is ready to hold, for what others have stored
-   * @throws NOT_FOUND, ARTIFACT_CORRUPT when what is stored are other bytes, PAYLOAD_TOO_LARGE
+   * @throws NOT_FOUND; ARTIFACT_CORRUPT when what is stored are other bytes; PAYLOAD_TOO_LARGE
    */
   get(sha256: Sha256Hex, most?: number): Promise<Uint8Array>;
+  /** Whether they are there, compared with their hash or not yet. */
   has(sha256: Sha256Hex): Promise<boolean>;
-  /** A URL for exactly these bytes, to be used with the answer's headers within 15 minutes. */
-  presignPut(request: UploadRequest): Promise<UploadAnswer>;
-  /** A URL to read them, for 15 minutes, whether they are there or not. */
-  presignGet(sha256: Sha256Hex): Promise<string>;
+  /** A URL to read them, for 15 minutes; null unless they are there and have been compared with their hash. */
+  presignGet(sha256: Sha256Hex): Promise<string | null>;
 }
 
-export const presignedSeconds = 900;
+export function openArtifacts(options: BucketOptions): Artifacts {
+  const bucket = openBucket(options);
 
-export function openArtifacts(options: { bucket: string; client?: S3Client }): Artifacts {
-  const client = options.client ?? createClient();
-  const at = (sha256: Sha256Hex) => ({ Bucket: options.bucket, Key: artifactKey(sha256) });
-
-  async function storedSize(sha256: Sha256Hex): Promise<number | null> {
-    try {
-      return (await client.send(new HeadObjectCommand(at(sha256)))).ContentLength ?? 0;
-    } catch (error) {
-      if (isMissing(error)) return null;
-      throw error;
+  /** Uploads that turn out wrong are removed, so that the same uploader can send the right ones. */
+  async function admit(sha256: Sha256Hex, most?: number): Promise<Uint8Array> {
+    let wrong = 0;
+    for (const { key } of await bucket.list(incomingKey(sha256, ''))) {
+      const bytes = await bucket.read(key, most).catch((error: unknown) => {
+        if (isRoundtableError(error, 'NOT_FOUND')) return null;
+        throw error;
+      });
+      if (!bytes) continue;
+      const right = sha256Hex(bytes) === sha256;
+      // Not copied within the store: its uploader might put something else there in the meantime.
+      if (right) await bucket.write(artifactKey(sha256), bytes, sha256);
+      await bucket.remove(key);
+      if (right) return bytes;
+      wrong++;
     }
+    if (wrong === 0) throw new RoundtableError('NOT_FOUND', `There is no artifact ${sha256}.`);
+    throw new RoundtableError(
+      'ARTIFACT_CORRUPT',
+      `What was uploaded as ${sha256} has another hash and was thrown away. Upload it again.`,
+    );
   }
 
   return {
     async put(data) {
       const sha256 = sha256Hex(data);
-      if ((await storedSize(sha256)) === data.length) return sha256;
-      await client.send(
-        new PutObjectCommand({
-          ...at(sha256),
-          Body: data,
-          ContentLength: data.length,
-          ChecksumSHA256: base64(sha256),
-        }),
-      );
+      const key = artifactKey(sha256);
+      if ((await bucket.size(key)) !== data.length) await bucket.write(key, data, sha256);
       return sha256;
     },
 
-    async get(sha256, most = Infinity) {
-      const bytes = await client
-        .send(new GetObjectCommand(at(sha256)))
-        .then((answer) => bodyOf(answer, most))
-        .catch((error: unknown) => {
-          throw isMissing(error)
-            ? new RoundtableError('NOT_FOUND', `There is no artifact ${sha256}.`, { cause: error })
-            : error;
-        });
+    async get(sha256, most) {
+      const bytes = await bucket.read(artifactKey(sha256), most).catch((error: unknown) => {
+        if (isRoundtableError(error, 'NOT_FOUND')) return admit(sha256, most);
+        throw error;
+      });
       const found = sha256Hex(bytes);
       if (found !== sha256)
         throw new RoundtableError(
@@ -79,85 +76,19 @@ export function openArtifacts(options: { bucket: string; client?: S3Client }): A
     },
 
     async has(sha256) {
-      return (await storedSize(sha256)) !== null;
+      if ((await bucket.size(artifactKey(sha256))) !== null) return true;
+      return (await bucket.list(incomingKey(sha256, ''))).length > 0;
     },
 
-    async presignPut({ sha256, size }) {
-      if ((await storedSize(sha256)) === size) return { url: null, headers: {} };
-      const headers = { 'content-length': String(size), 'x-amz-checksum-sha256': base64(sha256) };
-      const command = new PutObjectCommand({
-        ...at(sha256),
-        ContentLength: size,
-        ChecksumSHA256: headers['x-amz-checksum-sha256'],
-      });
-      const bound = new Set(Object.keys(headers));
-      // In the query S3 does not enforce the checksum, and an unsigned length would let anybody store 5 GiB.
-      const url = await getSignedUrl(client, command, {
-        expiresIn: presignedSeconds,
-        unhoistableHeaders: bound,
-        signableHeaders: new Set([...bound, 'host']),
-      });
-      return { url, headers };
+    async presignGet(sha256) {
+      const key = artifactKey(sha256);
+      return (await bucket.size(key)) === null ? null : bucket.presignGet(key);
     },
-
-    presignGet: (sha256) =>
-      getSignedUrl(client, new GetObjectCommand(at(sha256)), { expiresIn: presignedSeconds }),
   };
 }
 
 export const artifactKey = (sha256: Sha256Hex): string => `sha256/${sha256.slice(2)}`;
 
-/** Creates the bucket if it is not there; for the local stack (in the cloud, infra does). */
-export async function ensureBucket(options: { bucket: string; client?: S3Client }): Promise<void> {
-  const client = options.client ?? createClient();
-  try {
-    await client.send(new CreateBucketCommand({ Bucket: options.bucket }));
-  } catch (error) {
-    if (!(error instanceof Error && /^BucketAlready(OwnedByYou|Exists)$/.test(error.name))) throw error;
-  }
-}
-
-function createClient(): S3Client {
-  const client = new S3Client({
-    ...awsDefaults,
-    // Transfers take as long as they take; only silence ends them.
-    requestHandler: { connectionTimeout: 2_000, socketTimeout: 60_000 },
-    forcePathStyle: true,
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-  });
-  client.middlewareStack.add(reportUnavailable('The artifact store (S3)'), { step: 'initialize' });
-  return client;
-}
-
-/** Into one array from the start: the SDK's own collector gathers the chunks first and then copies them. */
-async function bodyOf(
-  { Body, ContentLength = 0 }: GetObjectCommandOutput,
-  most: number,
-): Promise<Uint8Array> {
-  if (ContentLength > most) {
-    if (Body instanceof Readable) Body.destroy();
-    throw new RoundtableError(
-      'PAYLOAD_TOO_LARGE',
-      `The artifact has ${ContentLength} bytes, and at most ${most} were expected.`,
-    );
-  }
-  const bytes = new Uint8Array(ContentLength);
-  let length = 0;
-  for await (const chunk of (Body ?? []) as AsyncIterable<Uint8Array>) {
-    if (length + chunk.length <= bytes.length) bytes.set(chunk, length);
-    length += chunk.length;
-  }
-  if (length !== bytes.length)
-    throw new RoundtableError(
-      'UNAVAILABLE',
-      `The artifact store announced ${bytes.length} bytes and sent ${length}.`,
-    );
-  return bytes;
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'NotFound' || error.name === 'NoSuchKey');
-}
-
-const base64 = (sha256: Sha256Hex): string => Buffer.from(fromHex(sha256)).toString('base64');
+/** @param uploader empty for the prefix of all uploaders */
+export const incomingKey = (sha256: Sha256Hex, uploader: Hex | ''): string =>
+  `incoming/${sha256.slice(2)}/${uploader.slice(2)}`;

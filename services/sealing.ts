@@ -39,13 +39,19 @@ export function seal(plain: Uint8Array, recipients: readonly SealRecipient[], co
     const shared = agreeX25519(ephemeral.privateKey, publicKey);
     return [
       encodeId(id),
-      encrypt(wrappingKey(shared, ephemeral.publicKey, publicKey, id), WRAP_NONCE, NOTHING, content),
+      ...encrypt(wrappingKey(shared, ephemeral.publicKey, publicKey, id), WRAP_NONCE, NOTHING, content),
     ];
   });
   const { key, commitment } = contentKeys(content);
   const nonce = randomBytes(NONCE);
   const header = Buffer.concat([MAGIC, count, ...slots, ephemeral.publicKey, commitment, nonce]);
-  return Buffer.concat([header, encrypt(key, nonce, additionalData(header, context), plain)]);
+  return Buffer.concat([header, ...encrypt(key, nonce, additionalData(header, context), plain)]);
+}
+
+/** Bytes by which an envelope is longer than what it holds. */
+export function sealedOverhead(ids: readonly string[]): number {
+  const slots = ids.reduce((sum, id) => sum + 1 + Buffer.byteLength(id, 'utf8') + WRAPPED, 0);
+  return MAGIC.length + 2 + slots + KEY + KEY + NONCE + TAG;
 }
 
 /**
@@ -161,10 +167,16 @@ function additionalData(header: Uint8Array, context: string): Uint8Array {
   return Buffer.concat([header, Buffer.from(context, 'utf8')]);
 }
 
-function encrypt(key: Uint8Array, nonce: Uint8Array, additional: Uint8Array, plain: Uint8Array): Uint8Array {
+/** Ciphertext and tag in pieces: the caller joins them once. */
+function encrypt(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  additional: Uint8Array,
+  plain: Uint8Array,
+): Uint8Array[] {
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG });
   cipher.setAAD(additional);
-  return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+  return [cipher.update(plain), cipher.final(), cipher.getAuthTag()];
 }
 
 /** Undefined if the tag does not match. */

@@ -1,34 +1,48 @@
-import type { Hex } from '#core/hex.js';
 import type { Artifacts } from '#services/artifacts.js';
 
-/**
- * Keeps the artifacts read last in memory, up to `capacity` bytes: an update is read when it is admitted and
- * again when it is added. Contents never change under a hash, so nothing can be stale.
- */
-export function cachedArtifacts(artifacts: Artifacts, capacity: number): Artifacts {
-  const kept = new Map<Hex, Uint8Array>();
-  let size = 0;
-  const keep = (sha: Hex, bytes: Uint8Array) => {
-    if (bytes.length > capacity / 4) return;
-    if (kept.delete(sha)) size -= bytes.length;
-    kept.set(sha, bytes);
-    size += bytes.length;
-    for (const [oldest, { length }] of kept) {
-      if (size <= capacity) break;
-      kept.delete(oldest);
-      size -= length;
+/** Bytes read last, up to a capacity. What stands under a name never changes, so nothing can be stale. */
+export class ByteCache {
+  readonly #kept = new Map<string, Uint8Array>();
+  readonly #capacity: number;
+  #size = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  get(name: string): Uint8Array | undefined {
+    const bytes = this.#kept.get(name);
+    if (bytes) this.keep(name, bytes);
+    return bytes;
+  }
+
+  keep(name: string, bytes: Uint8Array): void {
+    if (bytes.length > this.#capacity / 4) return;
+    if (this.#kept.delete(name)) this.#size -= bytes.length;
+    this.#kept.set(name, bytes);
+    this.#size += bytes.length;
+    for (const [oldest, { length }] of this.#kept) {
+      if (this.#size <= this.#capacity) break;
+      this.#kept.delete(oldest);
+      this.#size -= length;
     }
-  };
+  }
+}
+
+/** Keeps the artifacts read and written last in memory. */
+export function cachedArtifacts(artifacts: Artifacts, cache: ByteCache): Artifacts {
   return {
     ...artifacts,
     async put(data) {
       const sha = await artifacts.put(data);
-      keep(sha, data);
+      cache.keep(sha, data);
       return sha;
     },
     async get(sha, most) {
-      const bytes = kept.get(sha) ?? (await artifacts.get(sha, most));
-      keep(sha, bytes);
+      const kept = cache.get(sha);
+      if (kept) return kept;
+      const bytes = await artifacts.get(sha, most);
+      cache.keep(sha, bytes);
       return bytes;
     },
   };

@@ -7,12 +7,15 @@ import {
   executeChild,
   isCancellation,
   setHandler,
+  startChild,
   workflowInfo,
 } from '@temporalio/workflow';
-import { roundWorkflowId, signalNames } from '#core/names.js';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { retentionWorkflowId, roundWorkflowId, signalNames } from '#core/names.js';
 import type { JobState, JobView, Problem } from '#core/views.js';
 import { problemOf } from './problem.workflow.js';
 import { chain, coordinator, quick } from './proxies.workflow.js';
+import { retention } from './retention.workflow.js';
 import { trainingRound } from './round.workflow.js';
 import type { JobInput, JobProgress } from './types.js';
 
@@ -46,6 +49,8 @@ export async function trainingJob(input: JobInput): Promise<void> {
   const { prepared } = progress;
   const project = (state: JobState, problem: Problem | null = null) =>
     quick.projectJob(jobView({ ...progress, seq: ++progress.seq }, state, problem));
+
+  if (!input.progress) await startRetention(input.job);
 
   try {
     await rounds.run(async () => {
@@ -94,6 +99,20 @@ async function begin(job: JobInput['job']): Promise<JobProgress> {
   const transactions = await chain(prepared.coordinator).createJob({ prepared });
   const { base: version, accuracy, loss, archive } = prepared;
   return { seq: 0, prepared, round: 0, version, accuracy, loss, archive, transactions, paused: false };
+}
+
+/** It goes on when the job has ended, however it ended. */
+async function startRetention(job: JobInput['job']): Promise<void> {
+  try {
+    await startChild(retention, {
+      workflowId: retentionWorkflowId(job),
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      args: [job],
+    });
+  } catch (error) {
+    // Of an earlier run of this job.
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
 }
 
 function jobView(progress: JobProgress, state: JobState, problem: Problem | null): JobView {

@@ -3,6 +3,7 @@ import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporal
 import { Wallet } from 'ethers';
 import { pino } from 'pino';
 import { deployment as deploymentSchema } from '#contracts/deployment.js';
+import { fromHex, toHex } from '#core/hex.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
 import { parseMessage } from '#core/schema.js';
 import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
@@ -11,12 +12,15 @@ import { openChain } from '#services/chain.js';
 import { createSender } from '#services/chainSender.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
+import { openUpdates } from '#services/updates.js';
+import { x25519PublicKey } from '#services/x25519.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { createActivities } from './activities/index.js';
 import { createChainActivities } from './activities/transactions.js';
-import { cachedArtifacts } from './artifactCache.js';
+import { ByteCache, cachedArtifacts } from './artifactCache.js';
 import { readEnvironment } from './environment.js';
 import { failureInterceptor } from './failures.js';
+import { updateReader } from './updateReader.js';
 
 /** The workflow worker of one member's stack: workflows, coordinator activities, and the only sender of its key. */
 const environment = readEnvironment();
@@ -26,6 +30,14 @@ const wallet = new Wallet(readFileSync(environment.COORDINATOR_KEY_FILE, 'utf8')
 
 const archiveKey = JSON.parse(readFileSync(environment.ARWEAVE_KEY_FILE, 'utf8')) as JWKInterface;
 
+const sealing = {
+  id: environment.COORDINATOR_ADDRESS,
+  privateKey: fromHex(readFileSync(environment.COORDINATOR_SEALING_KEY_FILE, 'utf8').trim(), 32),
+};
+const bucket = { bucket: environment.BUCKET_NAME };
+const updates = openUpdates(bucket);
+const cache = new ByteCache(256 * 1024 * 1024);
+
 const table = openTable({ table: environment.TABLE_NAME });
 const chain = openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment });
 const evaluator = new TrainingProcess({ threads: 1 });
@@ -34,7 +46,10 @@ const activities = createActivities({
   domain: { chainId: deployment.chainId, jobs: deployment.jobs },
   windowSeconds: environment.DISPUTE_WINDOW_SECONDS,
   table,
-  artifacts: cachedArtifacts(openArtifacts({ bucket: environment.BUCKET_NAME }), 256 * 1024 * 1024),
+  artifacts: cachedArtifacts(openArtifacts(bucket), cache),
+  updates,
+  readUpdate: updateReader(updates, sealing, cache),
+  sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,
     key: archiveKey,

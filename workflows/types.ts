@@ -155,6 +155,7 @@ export interface CoordinatorActivities {
   projectJob(view: JobView): Promise<void>;
   projectRound(view: RoundView): Promise<void>;
   failQueuedJob(input: { job: Hex; code: string; message: string }): Promise<void>;
+  forgetUpdates(input: { job: Hex }): Promise<Retention>;
   planEpoch(input: { payer: Hex; epoch: number }): Promise<EpochPlan | null>;
   finishEpoch(input: { plan: EpochPlan; transaction: TransactionRecord; effective: boolean }): Promise<void>;
 }
@@ -166,6 +167,13 @@ export interface ChainActivities {
   closeRound(input: CloseInput): Promise<TransactionRecord>;
   finishJob(input: { job: Hex }): Promise<TransactionRecord>;
   publishEpoch(input: { plan: EpochPlan }): Promise<TransactionRecord>;
+}
+
+/** How it stands with the updates that a job has left. */
+export interface Retention {
+  /** Nothing is stored any more, and nothing can come. */
+  over: boolean;
+  waitSeconds: number;
 }
 
 export interface SettlementInput {

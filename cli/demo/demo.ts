@@ -121,7 +121,7 @@ async function startByWebhook(
   { source, data, emit }: { source: JobSource; data: DemoData; emit: Emit },
 ): Promise<string> {
   const withData = source.evaluation === null ? { ...source, evaluation: data.heldOut } : source;
-  const spec = await specOf(api, withData, context.stack().members);
+  const spec = await specOf(api, withData, context.stack());
   const { trigger, secret } = await demoTrigger(api, context.state, spec);
   const sent = await sendWebhook({ api: context.stack().api, trigger, secret });
   emit({

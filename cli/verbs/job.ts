@@ -24,7 +24,7 @@ export const jobVerbs: Verb = (program, does) => {
       does<{ watch?: boolean; key?: string }>(async (context, { watch, key }, file = '') => {
         const source = readJobFile(resolve(context.folder, file));
         const api = context.api();
-        const spec = await specOf(api, source, context.stack().members);
+        const spec = await specOf(api, source, context.stack());
         const answer = await api.submit({ key: key ?? randomUUID(), spec });
         if (watch !== true || !context.json)
           context.print(answer, () => [

@@ -6,7 +6,14 @@ import type { VersionView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
 import { addVerb, CheckFailed, resolveId, UsageError, type Context } from '../command.js';
 import { pullOnnx, pullParameters } from '../model/pull.js';
-import { memberUnseal, openPublicRecord, updatesIn } from '../model/sources.js';
+import {
+  eitherOf,
+  memberKeys,
+  memberUnseal,
+  openPublicRecord,
+  updatesIn,
+  updatesOfStack,
+} from '../model/sources.js';
 import { auditLines } from '../model/verification.js';
 import { openRegion } from '../progress/progress.js';
 import { lineageLines } from '../report/lineage.js';
@@ -102,10 +109,11 @@ export const modelVerbs: Verb = (program, does) => {
           ...(updates === undefined ? [] : [resolve(context.folder, updates)]),
         ];
         const unseal = memberUnseal(stack);
+        const keys = memberKeys(stack);
         const sources = {
           ...record,
           hash: sha256,
-          update: updatesIn(folders),
+          updateSource: eitherOf(updatesIn(folders, keys), updatesOfStack(context.api(), keys)),
           ...(unseal ? { unseal } : {}),
         };
         const region = liveLine(context);

@@ -35,7 +35,7 @@ export const triggerVerbs: Verb = (program, does) => {
         async (context, options, name = '') => {
           const source = readJobFile(resolve(context.folder, options.job));
           const api = context.api();
-          const spec = await specOf(api, source, context.stack().members);
+          const spec = await specOf(api, source, context.stack());
           const request = parseMessage(
             triggerRequest,
             { name, kind: options.kind, events: options.event, refs: options.ref ?? [], spec },

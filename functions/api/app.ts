@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { deployment, type Deployment } from '#contracts/deployment.js';
 import { address } from '#core/schema.js';
 import type { Artifacts } from '#services/artifacts.js';
+import type { Updates } from '#services/updates.js';
+import type { Uploads } from '#services/uploads.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
 import type { Logger } from '../log.js';
@@ -20,6 +22,8 @@ import { addTriggers } from './triggers.js';
 export interface ApiParts {
   table: Table;
   artifacts: Artifacts;
+  uploads: Uploads;
+  updates: Pick<Updates, 'list'>;
   queue: Queue;
   temporal: Pick<Temporal, 'signalJob'>;
   membership: Membership;

@@ -44,7 +44,7 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
       answer: z.object({ job: jobId, repeated: z.boolean() }),
     },
     async ({ body, signer }) => {
-      await checkSpec(artifacts, body.spec);
+      await checkSpec(parts, body.spec);
       const job = deriveJobId('submit', signer.address, body.key);
       const { existing, repeated } = await queueJob(parts, {
         job,

@@ -2,6 +2,8 @@ import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
+import { openUpdates } from '#services/updates.js';
+import { openUploads } from '#services/uploads.js';
 import { readEnvironment } from '../environment.js';
 import type { Logger } from '../log.js';
 import { openTemporal, type Temporal } from '../temporal.js';
@@ -21,9 +23,12 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'CHAIN_DEPLOYMENT',
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
+  const bucket = { bucket: environment.BUCKET_NAME };
   return {
     table: openTable({ table: environment.TABLE_NAME }),
-    artifacts: openArtifacts({ bucket: environment.BUCKET_NAME }),
+    artifacts: openArtifacts(bucket),
+    uploads: openUploads(bucket),
+    updates: openUpdates(bucket),
     queue: openQueue({ url: environment.JOBS_QUEUE_URL }),
     temporal: openTemporal({
       address: environment.TEMPORAL_ADDRESS,

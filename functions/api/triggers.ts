@@ -42,7 +42,7 @@ export function addTriggers(app: OpenAPIHono, parts: ApiParts): void {
       answer: withSecret,
     },
     async ({ body }) => {
-      await checkSpec(artifacts, body.spec);
+      await checkSpec(parts, body.spec);
       const now = new Date().toISOString();
       const secret = newSecret(body.kind);
       const trigger: TriggerView = { ...body, seq: 0, updatedAt: now, createdAt: now, secrets: 1 };

@@ -1,6 +1,6 @@
 import type { StageRules } from '../settings.js';
 
-/** Artifacts by content hash: versioned, encrypted, closed to the public, TLS only. */
+/** Artifacts by content hash, uploads not yet checked, and updates: versioned, encrypted, closed to the public, TLS only. */
 export function createBucket(rules: StageRules) {
   const bucket = new sst.aws.Bucket('Artifacts', {
     versioning: true,
@@ -29,8 +29,24 @@ export function createBucket(rules: StageRules) {
         id: 'cool-down',
         status: 'Enabled',
         filter: { prefix: 'sha256/' },
-        // Updates are read in their round and by auditors soon after; S3 charges nothing to move them by use.
+        // Versions are read in their round and seldom later; S3 charges nothing to move them by use.
         transitions: [{ days: 30, storageClass: 'INTELLIGENT_TIERING' }],
+      },
+      {
+        // The worker deletes them when their window has passed; no version of them stays behind.
+        id: 'forget-updates',
+        status: 'Enabled',
+        filter: { prefix: 'updates/' },
+        noncurrentVersionExpiration: { noncurrentDays: 1 },
+        expiration: { expiredObjectDeleteMarker: true },
+      },
+      {
+        // What nobody has read since it was uploaded belongs to no job.
+        id: 'forget-unused-uploads',
+        status: 'Enabled',
+        filter: { prefix: 'incoming/' },
+        expiration: { days: 2 },
+        noncurrentVersionExpiration: { noncurrentDays: 1 },
       },
     ],
   });

@@ -20,7 +20,9 @@ export function permissionsOf(
   return [
     allow(may.table, table.arn),
     ...(may.indexes ? [allow(['dynamodb:Query'], $interpolate`${table.arn}/index/*`)] : []),
-    allow(onObjects, $interpolate`${bucket.arn}/sha256/*`),
+    ...['sha256', 'incoming', 'updates'].map((folder) =>
+      allow(onObjects, $interpolate`${bucket.arn}/${folder}/*`),
+    ),
     ...(may.bucket?.includes('s3:ListBucket') ? [allow(['s3:ListBucket'], bucket.arn)] : []),
     allow(may.jobs ?? [], queues.jobs.queue.arn),
     ...(may.takes ? [allow(taking, queues[may.takes].queue.arn)] : []),

@@ -19,7 +19,10 @@ export class NetworkStack extends Stack {
   readonly functions: ec2.SecurityGroup;
   readonly images: ecr.Repository;
   /** Of the worker; here, so that a person has put the values before it starts. */
-  readonly secrets: Record<'COORDINATOR_KEY' | 'ARWEAVE_KEY' | 'CHAIN_RPC_URLS', secrets.Secret>;
+  readonly secrets: Record<
+    'COORDINATOR_KEY' | 'COORDINATOR_SEALING_KEY' | 'ARWEAVE_KEY' | 'CHAIN_RPC_URLS',
+    secrets.Secret
+  >;
 
   constructor(scope: Construct, id: string, props: StageProps) {
     super(scope, id, props);
@@ -68,6 +71,11 @@ export class NetworkStack extends Stack {
 
     this.secrets = {
       COORDINATOR_KEY: this.createSecret('CoordinatorKey', `roundtable/${stage}/coordinator-key`, rules),
+      COORDINATOR_SEALING_KEY: this.createSecret(
+        'CoordinatorSealingKey',
+        `roundtable/${stage}/coordinator-sealing-key`,
+        rules,
+      ),
       ARWEAVE_KEY: this.createSecret('ArweaveKey', `roundtable/${stage}/arweave-key`, rules),
       CHAIN_RPC_URLS: this.createSecret('ChainRpcUrls', `roundtable/${stage}/chain-rpc-urls`, rules),
     };

@@ -1,9 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Wallet } from 'ethers';
-import { toHex } from '#core/hex.js';
+import { fromHex, toHex, type Hex } from '#core/hex.js';
+import type { Recipient } from '#core/jobSpec.js';
 import { generateArchiveKey } from '#services/archive.js';
-import { generateX25519Key } from '#services/x25519.js';
+import { generateX25519Key, x25519PublicKey } from '#services/x25519.js';
 
 /** Keys of the local consortium: files in STATE/keys that only their owner can read, made once. */
 export interface WalletFile {
@@ -26,11 +27,17 @@ export async function archiveKeyFile(stateDir: string): Promise<string> {
   return path;
 }
 
-/** A member's X25519 key, which opens archives encrypted for it: hex of the 32-byte private key. */
+/** A member's X25519 key, which opens archives and updates sealed for it: hex of the 32-byte private key. */
 export function sealingKeyFile(stateDir: string, name: string): string {
   const path = keyPath(stateDir, `${name}.x25519`);
   if (!existsSync(path)) writeSecret(path, `${toHex(generateX25519Key().privateKey)}\n`);
   return path;
+}
+
+/** A member with the public half of its sealing key, as jobs name it. */
+export function recipientOf({ address, sealing }: { address: Hex; sealing: string }): Recipient {
+  const privateKey = fromHex(readFileSync(sealing, 'utf8').trim(), 32);
+  return { member: address, publicKey: toHex(x25519PublicKey(privateKey)) };
 }
 
 function keyPath(stateDir: string, name: string): string {

@@ -3,7 +3,7 @@ import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
 import { giveEther, localProvider, localTerms, sendCall } from './contracts.js';
-import { sealingKeyFile, walletFile, type WalletFile } from './keys.js';
+import { recipientOf, sealingKeyFile, walletFile, type WalletFile } from './keys.js';
 
 /** A member of the demo consortium. The first one's stack is the one that runs here. */
 export interface LocalMember extends WalletFile {
@@ -55,7 +55,7 @@ export function localRunners(
 }
 
 /**
- * Brings chain and plan together: members admitted, the coordinator funded for its jobs' budgets, runners
+ * Brings chain and plan together: members admitted, their sealing keys announced, the coordinator funded for its jobs' budgets, runners
  * registered with their stake. What is there already is left alone.
  */
 export async function enterConsortium(options: {
@@ -77,6 +77,11 @@ export async function enterConsortium(options: {
     for (const [index, { name, address }] of members.entries())
       if (!(await consortium.read.isMember(address)))
         await asFounder(consortium.call.addMember(address, name, index === 0 ? stackUrl : ''));
+    for (const { address, sealing, wallet } of members) {
+      const { publicKey } = recipientOf({ address, sealing });
+      if ((await consortium.read.sealingKeys(address)) !== publicKey)
+        await sendCall(wallet, provider, consortium.call.announceKey(publicKey));
+    }
     const [coordinator] = members;
     if (coordinator && (await token.read.balanceOf(coordinator.address)) < purse)
       await asFounder(token.call.transfer(coordinator.address, purse));

@@ -2,7 +2,7 @@ import type { JsonRpcProvider } from 'ethers';
 import type { Address, Deployment } from '#contracts/deployment.js';
 import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { typedContract } from '#contracts/typed.js';
-import type { RunnerId } from '#core/hex.js';
+import type { Hex, RunnerId } from '#core/hex.js';
 import { lowerCase } from './lowerCase.js';
 import { logReader, type Confirmed } from './logs.js';
 
@@ -28,6 +28,8 @@ export interface ConsortiumReads {
   runner(runner: RunnerId): Promise<ChainRunner | null>;
   /** All that ever registered, with what is known of them now. */
   runners(at?: Confirmed): Promise<ChainRunner[]>;
+  /** X25519 public key for which its models and updates are sealed; null when it has announced none. */
+  sealingKey(member: Address): Promise<Hex | null>;
   /** Smallest stake that a runner may register with, token units. */
   minStake(): Promise<bigint>;
   /** Seconds between a runner's exit and its stake's return. */
@@ -66,6 +68,10 @@ export function consortiumReads(provider: JsonRpcProvider, deployment: Deploymen
       const registered = await logs(consortium, 'RunnerRegistered', {}, at);
       const found = await Promise.all(registered.map(({ args }) => runner(args.runner)));
       return found.filter((entry) => entry !== null);
+    },
+    sealingKey: async (member) => {
+      const key = await consortium.read.sealingKeys(member);
+      return BigInt(key) === 0n ? null : key;
     },
     minStake: () => consortium.read.minStake(),
     unbondingSeconds: async () => Number(await consortium.read.unbondingSeconds()),

@@ -58,6 +58,8 @@ export interface JobReads {
   escrow(job: JobId): Promise<ChainEscrow>;
   /** Seconds after its closing in which a round can be disputed. */
   disputeWindow(): Promise<number>;
+  /** Whether nothing can be brought against a round any more: closed, its window over, no question about the job open. */
+  isFinal(job: JobId, round: number): Promise<boolean>;
   /** Words in storage (words.ts), null while there is none; round 0 closes with the job's creation. */
   commitments(job: JobId, round: number): Promise<{ opening: Hex | null; closing: Hex | null }>;
 }
@@ -143,6 +145,7 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         phase,
       };
     },
+    isFinal: (job, round) => jobs.read.isFinal(job, BigInt(round)),
     commitments: async (job, round) => ({
       opening: orNull(await jobs.read.openings(job, BigInt(round))),
       closing: orNull(await jobs.read.closings(job, BigInt(round))),

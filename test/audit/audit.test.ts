@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { auditVersion, type Audit } from '#audit/audit.js';
+import type { WantedUpdate } from '#audit/sources.js';
 import type { Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
 import { startChainStack, type ChainStack } from '#test/services/chainStack.js';
@@ -18,12 +19,12 @@ beforeAll(async () => {
 afterAll(() => stack.stop());
 
 function audit(history: History, options: { updates?: boolean; version?: number } = {}): Promise<Audit> {
-  const updates = (root: Hex) => Promise.resolve(history.updates.get(root) ?? null);
+  const updates = ({ updateRoot }: WantedUpdate) => Promise.resolve(history.updates.get(updateRoot) ?? null);
   const sources = {
     chain: stack.chain,
     archive: history.archive,
     hash: sha256,
-    ...(options.updates === false ? {} : { update: updates }),
+    ...(options.updates === false ? {} : { updateSource: updates }),
   };
   return auditVersion(sources, history.versions[options.version ?? 2] ?? '0x');
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Wallet } from 'ethers';
 import { auditVersion } from '#audit/audit.js';
+import type { WantedUpdate } from '#audit/sources.js';
 import { fromHex, toHex, type Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, startChainStack, type ChainStack } from '#test/services/chainStack.js';
@@ -205,9 +206,10 @@ describe('a coordinator that cheats in round 2 and anchors it as if it were true
 });
 
 function audit(history: History) {
-  const update = (root: Hex) => Promise.resolve(history.updates.get(root) ?? null);
+  const updateSource = ({ updateRoot }: WantedUpdate) =>
+    Promise.resolve(history.updates.get(updateRoot) ?? null);
   return auditVersion(
-    { chain: stack.chain, archive: history.archive, hash: sha256, update },
+    { chain: stack.chain, archive: history.archive, hash: sha256, updateSource },
     history.versions[2] ?? '0x',
   );
 }

@@ -386,7 +386,7 @@ function sourcesOf({ archive, updates }: History): AuditSources {
     chain: stack.chain,
     archive,
     hash: sha256,
-    update: (root) => Promise.resolve(updates.get(root) ?? null),
+    updateSource: ({ updateRoot }) => Promise.resolve(updates.get(updateRoot) ?? null),
   };
 }
 

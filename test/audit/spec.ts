@@ -20,5 +20,6 @@ export function specOf(model: Hex, rule: 'fedavg' | 'fedavgm'): JobSpec {
     participants: { quorum: 2 },
     rewards: { budget: '1001' },
     archive: { recipients: null },
+    updates: { recipients: [{ member: `0x${'c'.repeat(40)}`, publicKey: `0x${'5e'.repeat(32)}` }] },
   });
 }

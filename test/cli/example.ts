@@ -28,6 +28,7 @@ export const spec: JobSpec = {
   participants: { quorum: 3, most: 64, graceFactor: 2, deadlineSeconds: 120, allowSaturated: 0 },
   rewards: { budget: '3000000000000000000', rule: 'samples' },
   archive: { recipients: null },
+  updates: { recipients: [{ member: `0x${'c'.repeat(40)}`, publicKey: `0x${'5e'.repeat(32)}` }] },
 };
 
 export const runners: RunnerView[] = ['north-1', 'north-2', 'harbour-1', 'meadow-1'].map((name, i) => ({

@@ -63,7 +63,7 @@ async function specOfJob(
     ...written,
   });
   const evaluation = encodeDataset(few(200, heldOut));
-  return specOf(api, { job, model, evaluation, folder: '.' }, stack.file.members);
+  return specOf(api, { job, model, evaluation, folder: '.' }, stack.file);
 }
 
 async function run(spec: JobSpec): Promise<JobView> {

@@ -10,6 +10,7 @@ import { parseMessage } from '#core/schema.js';
 import { finalJobStates, type JobView, type RoundPhase, type RoundView } from '#core/views.js';
 import { localProvider, sendCall } from '#local/consortium/contracts.js';
 import { encodeDataset, mnistDigits, type Dataset } from '#local/consortium/dataset.js';
+import { recipientOf } from '#local/consortium/keys.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { openArchive } from '#services/archive.js';
 import { openChain } from '#services/chain.js';
@@ -129,6 +130,7 @@ async function submit(stack: LocalStack, api: Api): Promise<`0x${string}`> {
     model: { sha256: model },
     evaluation: { sha256: evaluation },
     recipients: null,
+    readers: stack.members.slice(0, 1).map(recipientOf),
   });
   return (await api.submit({ key: 'fault-laboratory', spec })).job;
 }

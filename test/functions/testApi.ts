@@ -97,6 +97,7 @@ export async function startApi(): Promise<TestApi> {
   const spec = exampleSpec({
     model: { sha256: await parts.artifacts.put(Buffer.from('model')) },
     evaluation: { sha256: await parts.artifacts.put(Buffer.from('evaluation')) },
+    updates: { recipients: [{ member: stack, publicKey: `0x${'5e'.repeat(32)}` }] },
   });
 
   return {

@@ -3,25 +3,35 @@ import { pino } from 'pino';
 import { afterAll } from '@jest/globals';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
-import type { Hex } from '#core/hex.js';
+import { toHex, type Hex } from '#core/hex.js';
 import { apiApp } from '#functions/api/app.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';
 import { s3Part } from '#local/emulators/s3.js';
 import { ensureBucket, openArtifacts, type Artifacts } from '#services/artifacts.js';
+import { openUpdates, type Updates } from '#services/updates.js';
+import { openUploads } from '#services/uploads.js';
+import { generateX25519Key } from '#services/x25519.js';
 import { ensureTable, openTable, type Table } from '#services/table.js';
 import { temporaryFolder } from './folder.js';
 import { freePort, startPart } from './parts.js';
 
 export const coordinator = `0x${'c0'.repeat(20)}` as const;
 export const member = `0x${'a1'.repeat(20)}` as const;
+/** The coordinator's key, for which updates are sealed. */
+export const sealing = generateX25519Key();
+export const readers = [{ member: coordinator, publicKey: toHex(sealing.publicKey) }];
 export const chain = { chainId: 31337, jobs: `0x${'bb'.repeat(20)}` } as const;
 
-/** The stack's API on real stores; only the chain is played: `registered` says which runners it knows. */
+/** The stack's API on real stores; only the chain and the jobs are played: `registered` says which runners it knows. */
 export interface TestApi {
   url: string;
+  s3: S3Client;
   artifacts: Artifacts;
+  updates: Updates;
   table: Table;
   registered: Set<Hex>;
+  /** Jobs that have ended; any other is known, and in its first round. */
+  ended: Set<Hex>;
   /** Requests as they came, `METHOD path`. */
   requests: string[];
   /** Answers instead of the API while set; null lets a request through. */
@@ -35,7 +45,10 @@ afterAll(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-export async function startApi(): Promise<TestApi> {
+/** @param options between: the port at which the store is reached, of something that stands in front of it */
+export async function startApi(
+  options: { between?: (port: number) => Promise<number> } = {},
+): Promise<TestApi> {
   const stateDir = await temporaryFolder();
   const [dynamoPort, s3Port, port] = await Promise.all([freePort(), freePort(), freePort()]);
   await Promise.all([
@@ -43,24 +56,40 @@ export async function startApi(): Promise<TestApi> {
     startPart(s3Part({ port: s3Port, stateDir })),
   ]);
   const aws = { region: 'us-east-1', credentials: { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' } };
+  const reached = (await options.between?.(s3Port)) ?? s3Port;
   const dynamo = new DynamoDBClient({ ...aws, endpoint: `http://127.0.0.1:${dynamoPort}` });
-  const s3 = new S3Client({
-    ...aws,
-    endpoint: `http://127.0.0.1:${s3Port}`,
-    forcePathStyle: true,
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-  });
+  const [s3, farS3] = [s3Port, reached].map(
+    (s3At) =>
+      new S3Client({
+        ...aws,
+        endpoint: `http://127.0.0.1:${s3At}`,
+        forcePathStyle: true,
+        requestChecksumCalculation: 'WHEN_REQUIRED',
+        responseChecksumValidation: 'WHEN_REQUIRED',
+      }),
+  );
+  if (!s3 || !farS3) throw new Error('no clients');
   await Promise.all([
     ensureTable({ table: 'roundtable', client: dynamo }),
     ensureBucket({ bucket: 'artifacts', client: s3 }),
   ]);
   const registered = new Set<Hex>();
   const table = openTable({ table: 'roundtable', client: dynamo });
-  const artifacts = openArtifacts({ bucket: 'artifacts', client: s3 });
+  const bucket = { bucket: 'artifacts', client: s3 };
+  const asReached = { bucket: 'artifacts', client: farS3 };
+  const artifacts = openArtifacts(bucket);
+  const updates = openUpdates(bucket);
+  const ended = new Set<Hex>();
+  const jobs = {
+    ...table,
+    getJob: (job: Hex) =>
+      Promise.resolve({ job, state: ended.has(job) ? 'done' : 'running', round: 0 } as never),
+  };
   const app = apiApp({
-    table,
-    artifacts,
+    table: jobs,
+    artifacts: openArtifacts(asReached),
+    uploads: openUploads(asReached),
+    updates: openUpdates(asReached),
     queue: { send: unused } as never,
     temporal: { signalJob: unused },
     membership: {
@@ -80,9 +109,12 @@ export async function startApi(): Promise<TestApi> {
   };
   const api: TestApi = {
     url: `http://127.0.0.1:${port}`,
+    s3,
     artifacts,
+    updates,
     table,
     registered,
+    ended,
     requests: [],
     fault: null,
     async start() {
@@ -104,6 +136,7 @@ export async function startApi(): Promise<TestApi> {
     await api.stop();
     dynamo.destroy();
     s3.destroy();
+    farS3.destroy();
   });
   return api;
 }

@@ -143,7 +143,7 @@ describe('it fails with a code', () => {
 
 test('beyond its cap the cache drops what was not used for longest', async () => {
   const folder = await temporaryFolder();
-  const cache = new ModelCache(folder, stack, 700_000);
+  const cache = new ModelCache(folder, stack, { cap: 700_000 });
   const hashes: string[] = [];
   for (let i = 0; i < 3; i++) {
     served = content.map((byte) => byte ^ i);

@@ -13,7 +13,7 @@ import { sha256 } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
 import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
 import { floatTensor } from '#trainer/onnx/tensor.js';
-import { chain, coordinator } from './api.js';
+import { chain, coordinator, readers } from './api.js';
 
 /** Four features, eight hidden units, two classes; big `scale`s make coarse grids. */
 export function smallModel(scale = 0.5): Uint8Array {
@@ -84,6 +84,7 @@ export function smallSpec(change: { training?: Partial<JobSpec['training']>; nam
     participants: { quorum: 1, most: 64, graceFactor: 2, deadlineSeconds: 60, allowSaturated: 0 },
     rewards: { budget: '0', rule: 'samples' },
     archive: { recipients: null },
+    updates: { recipients: readers },
   };
 }
 

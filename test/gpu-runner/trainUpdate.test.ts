@@ -10,9 +10,11 @@ import { LEAF, valuesRoot } from '#core/merkle.js';
 import type { ModelRef, TrainAnswer, TrainTask, TrainUpdate } from '#core/messages.js';
 import { trainAnswer } from '#core/messages.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
+import { Bandwidth } from '#gpu-runner/bandwidth.js';
 import { DataSets } from '#gpu-runner/dataSets.js';
 import type { Log } from '#gpu-runner/log.js';
 import { ModelCache } from '#gpu-runner/modelCache.js';
+import type { AnnouncedKey } from '#gpu-runner/readers.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
 import { readRunnerKey } from '#gpu-runner/runnerKey.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
@@ -45,7 +47,7 @@ const silent: Log = {
 };
 
 /** A runner without Temporal: tasks go straight to its activity. */
-async function makeRunner(change: Parameters<typeof makeHome>[1] = {}) {
+async function makeRunner(change: Parameters<typeof makeHome>[1] & { announcedKey?: AnnouncedKey } = {}) {
   const made = await makeHome(api, change);
   const trainer = new LightTrainer();
   const control = new AbortController();
@@ -61,6 +63,8 @@ async function makeRunner(change: Parameters<typeof makeHome>[1] = {}) {
       key,
       stack,
       models,
+      bandwidth: new Bandwidth(),
+      announcedKey: change.announcedKey ?? null,
       dataSets,
       work: new SignedWork(home.paths.work),
       trainer,

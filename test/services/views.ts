@@ -27,6 +27,7 @@ export function exampleSpec(changes: Partial<JobSpec> = {}): JobSpec {
     participants: { quorum: 3 },
     rewards: { budget: '1000' },
     archive: { recipients: null },
+    updates: { recipients: [{ member: `0x${'c'.repeat(40)}`, publicKey: `0x${'5e'.repeat(32)}` }] },
     ...changes,
   });
 }

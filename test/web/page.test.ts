@@ -36,7 +36,7 @@ withBrowser('the page on a real stack', () => {
     });
     stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(800) }] });
     browser = await openBrowser(chromium ?? '');
-    const { coordinator, keys, members } = stack.file;
+    const { coordinator, keys } = stack.file;
     api = openApi({ url: stack.file.api, audience: coordinator, keyFile: keys.coordinator });
     await until(async () => (await api.runners()).length === 4);
     absent = stack.runners.at(-1)?.name ?? '';
@@ -52,7 +52,7 @@ withBrowser('the page on a real stack', () => {
     });
     const evaluation = encodeDataset(few(200, heldOut));
     const model = readFileSync('examples/mnist/cnn.onnx');
-    const spec = await specOf(api, { job: written, model, evaluation, folder: '.' }, members);
+    const spec = await specOf(api, { job: written, model, evaluation, folder: '.' }, stack.file);
     const submitted = await api.submit({ key: 'the-job-that-is-looked-at', spec });
     await until(async () => (await api.job(submitted.job)).state === 'running');
     job = await api.job(submitted.job);

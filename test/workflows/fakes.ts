@@ -41,6 +41,7 @@ export function fakeSpec(change: Partial<JobSpec['participants']> & { rounds?: n
     },
     rewards: { budget: '1000', rule: 'samples' },
     archive: { recipients: null },
+    updates: { recipients: [{ member: `0x${'c'.repeat(40)}`, publicKey: `0x${'5e'.repeat(32)}` }] },
   };
 }
 
@@ -140,6 +141,7 @@ export async function fakeStack(
     projectJob: async (view) => void seen.jobs.push(structuredClone(view)),
     projectRound: async (view) => void seen.rounds.push(structuredClone(view)),
     failQueuedJob: async ({ code }) => void seen.calls.push(`failed before it began: ${code}`),
+    forgetUpdates: async () => ({ over: true, waitSeconds: 0 }),
     planEpoch: async ({ payer, epoch }) => ({
       payer,
       epoch,

@@ -14,6 +14,7 @@ import { fedAvg, fedAvgM } from '#core/step.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { weightOf } from '#core/weights.js';
 import { sha256 } from '#services/sha256.js';
+import { updateOverhead } from '#services/updateSealing.js';
 import type { Aggregate, AggregateInput, PreparedJob } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 import { loadVersion, storeVersion } from './versions.js';
@@ -40,7 +41,7 @@ export async function admitUpdate(
   const { dimension } = prepared;
   if (update.dimension !== dimension)
     refuse(`it has ${update.dimension} values, and the model has ${dimension}`);
-  const delta = await readDelta(deps, opening, update).catch((error: unknown) => {
+  const delta = await readDelta(deps, prepared.spec, opening, update).catch((error: unknown) => {
     if (!isRoundtableError(error) || !unreadable.includes(error.code)) throw error;
     return refuse(`its file cannot be read: ${error.message}`);
   });
@@ -60,7 +61,14 @@ function wellFormed(answer: unknown): TrainUpdate {
 }
 
 /** What is wrong with a file for good; anything else may be gone at the next attempt. */
-const unreadable: readonly ErrorCode[] = ['NOT_FOUND', 'FORMAT_INVALID', 'PAYLOAD_TOO_LARGE'];
+const unreadable: readonly ErrorCode[] = [
+  'NOT_FOUND',
+  'FORMAT_INVALID',
+  'PAYLOAD_TOO_LARGE',
+  'ARTIFACT_CORRUPT',
+  'SEAL_NOT_FOR_YOU',
+  'SEAL_BROKEN',
+];
 
 /**
  * The exact sum over the aggregation tree, the step and the new version. Four updates and one partial sum a level
@@ -80,7 +88,9 @@ export async function aggregate(deps: Dependencies, input: AggregateInput): Prom
     else
       for (let from = first; from < end; from += UPDATES_PER_PASS) {
         const to = Math.min(from + UPDATES_PER_PASS, end);
-        const deltas = updates.slice(from, to).map((update) => readDelta(deps, opening, update));
+        const deltas = updates
+          .slice(from, to)
+          .map((update) => readDelta(deps, prepared.spec, opening, update));
         sum.addAll(await Promise.all(deltas), weights.slice(from, to));
       }
     const roots = sumRoots[height];
@@ -127,11 +137,14 @@ const mostHeaderBytes = 65_536;
 
 async function readDelta(
   deps: Dependencies,
+  spec: JobSpec,
   opening: RoundOpening,
   update: TrainUpdate,
 ): Promise<Int32Array> {
+  const { job, round } = opening;
+  const most = 4 * update.dimension + mostHeaderBytes + updateOverhead(spec.updates.recipients);
   const { header, delta } = decodeUpdateFile(
-    await deps.artifacts.get(update.file, 4 * update.dimension + mostHeaderBytes),
+    await deps.readUpdate({ job, round, runner: update.runner, file: update.file }, most),
   );
   if (header.job !== opening.job || header.round !== opening.round || header.runner !== update.runner)
     refuse(`its file is for job ${header.job}, round ${header.round}, runner ${header.runner}`);

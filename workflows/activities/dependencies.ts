@@ -4,7 +4,9 @@ import type { Artifacts } from '#services/artifacts.js';
 import type { Chain } from '#services/chain.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
+import type { Updates } from '#services/updates.js';
 import type { EvaluateRequest, EvaluateResult } from '#trainer/run/trainingProcess.js';
+import type { ReadUpdate } from '../updateReader.js';
 
 /** What activities need, handed in by the worker's main file or by a test. */
 export interface Dependencies {
@@ -14,6 +16,10 @@ export interface Dependencies {
   windowSeconds: number;
   table: Table;
   artifacts: Artifacts;
+  updates: Pick<Updates, 'rounds' | 'forget'>;
+  readUpdate: ReadUpdate;
+  /** X25519 public key for which updates must be sealed, as this member announced it. */
+  sealingKey: Hex;
   archive: Archive;
   /** Arweave address of the key that archives. */
   archiveOwner: string;

@@ -6,6 +6,7 @@ import { evaluateVersion } from './evaluate.js';
 import { finishRound } from './finish.js';
 import { prepareJob } from './prepare.js';
 import { failQueuedJob, projectJob, projectRound } from './project.js';
+import { forgetUpdates } from './retention.js';
 import { selectRunners } from './select.js';
 import { finishEpoch, planEpoch } from './settle.js';
 
@@ -25,6 +26,7 @@ export function createActivities(deps: Dependencies): CoordinatorActivities {
     projectJob: (view) => projectJob(deps, view),
     projectRound: (view) => projectRound(deps, view),
     failQueuedJob: (input) => failQueuedJob(deps, input),
+    forgetUpdates: ({ job }) => forgetUpdates(deps, job),
     planEpoch: ({ payer, epoch }) => planEpoch(deps, payer, epoch),
     finishEpoch: (input) => finishEpoch(deps, input),
   };

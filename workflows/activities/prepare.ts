@@ -24,6 +24,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
   const row = await deps.table.getJob(job);
   if (!row) throw new RoundtableError('NOT_FOUND', `There is no row for job ${job}; submit it again.`);
   const { spec } = row;
+  checkReaders(deps, spec);
   const model = readModel(await deps.artifacts.get(spec.model.sha256));
   checkModelData(model, { input: spec.data.input, classes: spec.data.classes });
   const latest = spec.start === 'latest' ? await deps.table.latestVersion(spec.name) : null;
@@ -102,6 +103,16 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
     archive,
     ...evaluation,
   };
+}
+
+/** Updates that this stack could not open would cost every round. */
+function checkReaders({ coordinator, sealingKey }: Dependencies, { updates }: JobSpec): void {
+  const own = updates.recipients.find(({ member }) => member === coordinator);
+  if (own?.publicKey !== sealingKey)
+    throw new RoundtableError(
+      'JOB_INVALID',
+      `The job has updates sealed for ${own ? `the key ${own.publicKey}` : 'no key'} of coordinator ${coordinator}, whose key is ${sealingKey}. Submit it again.`,
+    );
 }
 
 /** The newest version of the lineage, if the job's model is the same network. */

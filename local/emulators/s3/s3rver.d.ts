@@ -1,14 +1,28 @@
 declare module '@20minutes/s3rver' {
-  interface Context {
+  import type { IncomingMessage } from 'node:http';
+  import type { Readable } from 'node:stream';
+
+  export interface Context {
+    method: string;
     path: string;
+    query: Record<string, string | undefined>;
     mountPath: string;
     state: { vhost: boolean };
+    status: number;
+    type: string;
+    body: unknown;
   }
 
-  /** A Koa application. Only what local/emulators/s3/main.ts uses; the package has no types of its own. */
+  interface Store {
+    /** Bytes written and their MD5. */
+    putContent(path: string, content: Readable | IncomingMessage): Promise<[number, string]>;
+  }
+
+  /** A Koa application. Only what local/emulators/s3 uses; the package has no types of its own. */
   export default class S3rver {
     constructor(options: { address: string; port: number; directory: string; silent: boolean });
     readonly middleware: ((context: Context, next: () => Promise<void>) => Promise<void>)[];
+    readonly store: Store;
     run(): Promise<{ address: string; port: number }>;
   }
 }
