@@ -56,66 +56,65 @@ export async function upload(
   request: UploadRequest,
   options: UploadOptions,
 ): Promise<void> {
-  const arrived = new Set<number>();
+  // Of one process alone where nobody remembers for the next one.
+  let begun: string | null = null;
+  const memo: UploadMemo = options.memo ?? {
+    read: () => Promise.resolve(begun),
+    write: (id) => Promise.resolve(void (begun = id)),
+  };
+  const progress = { parts: 0 };
   for (let attempt = 1; ; attempt++) {
-    const before = arrived.size;
+    const before = progress.parts;
     try {
-      await uploadOnce(ask, bytes, request, options, arrived);
+      await uploadOnce(ask, bytes, request, { ...options, memo }, progress);
       options.onProgress?.(bytes.length);
       return;
     } catch (error) {
       // NOT_FOUND: the store has given up the upload; it is begun anew.
       const passes = isRoundtableError(error, 'UNAVAILABLE') || isRoundtableError(error, 'NOT_FOUND');
       if (!passes) throw error;
-      if (arrived.size > before) attempt = 0;
+      if (progress.parts > before) attempt = 0;
       else if (attempt >= ATTEMPTS) throw error;
       await delay(100 * 2 ** attempt, undefined, { signal: options.signal });
     }
   }
 }
 
+/** @param progress counts the parts that were sent, also by an attempt that fails */
 async function uploadOnce(
   ask: Ask,
   bytes: Uint8Array,
   request: UploadRequest,
-  options: UploadOptions,
-  arrived: Set<number>,
+  options: UploadOptions & { memo: UploadMemo },
+  progress: { parts: number },
 ): Promise<void> {
   const { signal, memo, onProgress } = options;
-  const begun = await memo?.read();
+  const begun = await memo.read();
   const answer = await ask(
     '/v1/uploads',
-    begun === null || begun === undefined ? request : { ...request, upload: begun },
+    begun === null ? request : { ...request, upload: begun },
     uploadAnswer,
     signal,
   );
   if (answer.url !== null) return put(answer.url, answer.headers, bytes, options);
   if (!answer.upload) return;
   const { id } = answer.upload;
-  if (id !== begun) await memo?.write(id);
+  if (id !== begun) await memo.write(id);
 
   const missing = missingParts(bytes, answer.upload);
-  const parts = Math.ceil(bytes.length / uploadPartBytes);
-  const report = () => onProgress?.(Math.min(bytes.length, arrived.size * uploadPartBytes));
-  arrived.clear();
-  const absent = new Set(missing.map(({ number }) => number));
-  for (let number = 1; number <= parts; number++) if (!absent.has(number)) arrived.add(number);
-  report();
+  let arrived = bytes.length - missing.reduce((sum, part) => sum + part.bytes.length, 0);
+  onProgress?.(arrived);
   for (let from = 0; from < missing.length; from += PARTS_AT_ONCE) {
     const batch = missing.slice(from, from + PARTS_AT_ONCE);
-    const asked = batch.map(({ number, sha256 }) => ({ number, sha256 }));
-    const signed = await ask(
-      '/v1/uploads/parts',
-      { ...request, upload: id, parts: asked },
-      signedParts,
-      signal,
-    );
+    const parts = batch.map(({ number, sha256 }) => ({ number, sha256 }));
+    const signed = await ask('/v1/uploads/parts', { ...request, upload: id, parts }, signedParts, signal);
     for (const { number, url, headers } of signed.parts) {
       const part = batch.find((candidate) => candidate.number === number);
       if (!part) throw new RoundtableError('UNAVAILABLE', `The stack answered for part ${number}, unasked.`);
       await put(url, headers, part.bytes, options);
-      arrived.add(number);
-      report();
+      progress.parts++;
+      arrived += part.bytes.length;
+      onProgress?.(arrived);
     }
   }
   await ask('/v1/uploads/complete', { ...request, upload: id }, z.null(), signal);

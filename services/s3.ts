@@ -55,8 +55,8 @@ export interface Bucket {
   ): Promise<SignedPut>;
   /** Ascending; null when there is no such upload (any more). */
   parts(key: string, upload: string): Promise<StoredPart[] | null>;
-  /** Makes the object of all parts that have arrived. @throws NOT_FOUND when there is no such upload (any more) */
-  completeUpload(key: string, upload: string): Promise<void>;
+  /** Makes the object of all parts that have arrived. @returns false when there is no such upload (any more) */
+  completeUpload(key: string, upload: string): Promise<boolean>;
 }
 
 export const presignedSeconds = 900;
@@ -166,7 +166,7 @@ export function openBucket({ bucket, client = createClient() }: BucketOptions): 
             }),
           ),
         ));
-      if (!done) throw new RoundtableError('NOT_FOUND', 'There is no such upload any more; begin it anew.');
+      return Boolean(done);
     },
   };
 }

@@ -74,8 +74,10 @@ export function openUploads(options: BucketOptions): Uploads {
             'CONFLICT',
             `${arrived.length} of the upload's ${expected} parts have arrived; send the others first.`,
           );
-        await bucket.completeUpload(inParts, request.upload);
-      } else if ((await bucket.size(inParts)) !== request.size)
+        if (await bucket.completeUpload(inParts, request.upload)) return;
+      }
+      // Joined before, by a request whose answer was lost.
+      if ((await bucket.size(inParts)) !== request.size)
         throw new RoundtableError('NOT_FOUND', 'There is no such upload any more; begin it anew.');
     },
   };

@@ -27,6 +27,7 @@ import { exampleSpec } from '../services/views.js';
 export const coordinator = Wallet.createRandom();
 export const member = Wallet.createRandom();
 export const runner = Wallet.createRandom();
+export const secondRunner = Wallet.createRandom();
 export const stranger = Wallet.createRandom();
 export const stack = coordinator.address.toLowerCase() as Hex;
 
@@ -62,6 +63,8 @@ export interface Signing {
 export interface TestApi {
   app: ReturnType<typeof apiApp>;
   parts: ApiParts;
+  /** Where the stores keep their files. */
+  folder: string;
   /** A job that can be run: its files are stored. */
   spec: JobSpec;
   /** What would have reached Temporal, which has its tests in queues.test.ts. */
@@ -103,6 +106,7 @@ export async function startApi(): Promise<TestApi> {
   return {
     app,
     parts,
+    folder: stores.folder,
     spec,
     signals,
     async post(path, message, how = {}) {
@@ -142,22 +146,23 @@ export async function signedHeaders(
   return { authorization: authorizationHeader(how.as ?? by.address, timestamp, signature) };
 }
 
-/** The coordinator and a member are admitted; a runner of the member registers with its stake. */
+/** The coordinator and a member are admitted; two runners of the member register with their stakes. */
 async function enterChain(rpcUrl: string, deployment: Deployment): Promise<void> {
   const provider = localProvider(rpcUrl);
   const consortium = typedContract(consortiumAbi, deployment.consortium, provider);
   const token = typedContract(tokenAbi, deployment.token, provider);
   const send = (wallet: { privateKey: string }, call: ChainCall) =>
     sendCall(new Wallet(wallet.privateKey), provider, call);
-  const runnerAddress = runner.address as Hex;
-  await giveEther(provider, runner.address);
   await send(
     coordinator,
     consortium.call.addMember(coordinator.address as Hex, 'north', 'http://stack.example'),
   );
   await send(coordinator, consortium.call.addMember(member.address as Hex, 'harbour', ''));
-  await send(coordinator, token.call.transfer(runnerAddress, localTerms.minStake));
-  await send(runner, token.call.approve(deployment.consortium, localTerms.minStake));
-  await send(runner, consortium.call.register(member.address as Hex, localTerms.minStake));
+  for (const wallet of [runner, secondRunner]) {
+    await giveEther(provider, wallet.address);
+    await send(coordinator, token.call.transfer(wallet.address as Hex, localTerms.minStake));
+    await send(wallet, token.call.approve(deployment.consortium, localTerms.minStake));
+    await send(wallet, consortium.call.register(member.address as Hex, localTerms.minStake));
+  }
   provider.destroy();
 }

@@ -5,7 +5,7 @@ import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { verifyTypedData } from 'ethers/hash';
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
-import { toHex } from '#core/hex.js';
+import { toHex, type Hex } from '#core/hex.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import type { ModelRef, TrainAnswer, TrainTask, TrainUpdate } from '#core/messages.js';
 import { trainAnswer } from '#core/messages.js';
@@ -21,7 +21,9 @@ import { SignedWork } from '#gpu-runner/signedWork.js';
 import { StackClient } from '#gpu-runner/stackClient.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
-import { chain, startApi, type TestApi } from './api.js';
+import { openUpdate } from '#services/updateSealing.js';
+import { generateX25519Key } from '#services/x25519.js';
+import { chain, coordinator, sealing, startApi, type TestApi } from './api.js';
 import { writeData } from './data.js';
 import { allowed, makeHome } from './home.js';
 import { LightTrainer } from './lightTrainer.js';
@@ -82,6 +84,9 @@ async function updateOf(answer: Promise<TrainAnswer>): Promise<TrainUpdate> {
   return given;
 }
 
+const storedUpdate = ({ opening: { job, round } }: TrainTask, { runner, file, bytes }: TrainUpdate) =>
+  api.updates.get({ job, round, runner, file }, bytes);
+
 const roundFolder = (work: string, { opening }: TrainTask): string =>
   join(work, opening.job.slice(2), String(opening.round));
 
@@ -90,9 +95,12 @@ describe('an update', () => {
     const runner = await makeRunner();
     const task = makeTask(runner.key.address, model);
     const answer = await updateOf(runner.train(task));
-    const file = await api.artifacts.get(answer.file);
+    const sealed = await storedUpdate(task, answer);
+    const { job, round } = task.opening;
+    const reader = { id: coordinator, privateKey: sealing.privateKey };
+    const file = openUpdate(sealed, reader, { job, round, runner: runner.key.address });
     expect(answer).toMatchObject({
-      bytes: file.length,
+      bytes: sealed.length,
       samples: 40,
       steps: 10,
       saturated: 0,
@@ -175,7 +183,7 @@ describe('a runner signs once for a round', () => {
     api.fault = null;
     runner.trainer.change = (value) => value + 1;
     const answer = await updateOf(runner.train(task));
-    expect(sha256Hex(await api.artifacts.get(answer.file))).toBe(answer.file);
+    expect(sha256Hex(await storedUpdate(task, answer))).toBe(answer.file);
     expect(runner.trainer.requests).toHaveLength(1);
   });
 
@@ -195,7 +203,10 @@ describe('a runner signs once for a round', () => {
     const task = makeTask(runner.key.address, model);
     const first = await updateOf(runner.train(task));
     await rm(join(roundFolder(runner.work, task), 'update.bin'));
-    expect(await updateOf(runner.train(task))).toEqual(first);
+    const { file, ...second } = await updateOf(runner.train(task));
+    // Sealed anew, it is another file of the same update.
+    expect({ ...second, file: first.file }).toEqual(first);
+    expect(sha256Hex(await storedUpdate(task, { ...first, file }))).toBe(file);
     expect(runner.trainer.requests).toHaveLength(2);
     await rm(join(roundFolder(runner.work, task), 'update.bin'));
     runner.trainer.change = (value) => value + 0.001;
@@ -303,6 +314,28 @@ describe('a refusal is an answer with code and reason', () => {
     const { readFile } = await import('node:fs/promises');
     await writeFile(path, await readFile(join(home.folder, 'policy.yaml')));
     await updateOf(runner.train(task));
+  });
+
+  test('readers without the coordinator, one twice, or with keys that their members have not announced', async () => {
+    const auditor = `0x${'a7'.repeat(20)}` as const;
+    const publicKey = toHex(generateX25519Key().publicKey);
+    const [own] = smallSpec().updates.recipients;
+    if (!own) throw new Error('no reader');
+    const announced = new Map([own, { member: auditor, publicKey }].map((r) => [r.member, r.publicKey]));
+    const runner = await makeRunner({
+      announcedKey: (member) => Promise.resolve(announced.get(member) ?? null),
+    });
+    const train = (recipients: { member: Hex; publicKey: Hex }[]) => {
+      const spec = { ...smallSpec(), updates: { recipients } };
+      return runner.train(makeTask(runner.key.address, model, { spec }));
+    };
+    const refused = { kind: 'refused', code: 'READERS_REFUSED' };
+    expect(await train([{ member: auditor, publicKey }])).toMatchObject(refused);
+    expect(await train([own, own])).toMatchObject(refused);
+    expect(await train([own, { member: auditor, publicKey: own.publicKey }])).toMatchObject(refused);
+    expect(await train([own, { member: `0x${'a8'.repeat(20)}`, publicKey }])).toMatchObject(refused);
+    expect(runner.trainer.requests).toHaveLength(0);
+    expect(await train([own, { member: auditor, publicKey }])).toMatchObject({ kind: 'update' });
   });
 
   test('data that is not there, has another shape or too many classes, or has grown', async () => {

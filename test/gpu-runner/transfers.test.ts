@@ -67,11 +67,11 @@ function noise(bytes: number, seed: string): Uint8Array {
 }
 
 describe('over a link that breaks every second', () => {
-  const size = 128 * MIB + 12_345;
+  const size = 64 * MIB + 12_345;
   const data = noise(size, 'large');
   const file = sha256Hex(data);
 
-  test('128 MiB arrive whole, in parts of which none that arrived is sent again', async () => {
+  test('64 MiB arrive whole', async () => {
     const before = link.breaks();
     let last = 0;
     await upload(
@@ -90,7 +90,7 @@ describe('over a link that breaks every second', () => {
     const stored = await far.updates.get({ job, round: 1, runner: key.address, file }, size);
     expect(sha256Hex(stored)).toBe(file);
     expect(link.breaks() - before).toBeGreaterThan(3);
-  }, 90_000);
+  }, 60_000);
 
   test('and come back whole', async () => {
     await far.artifacts.put(data);
@@ -99,7 +99,7 @@ describe('over a link that breaks every second', () => {
     const bytes = await download(file, part, (signal) => distant().locate(file, signal), { signal: never });
     expect(sha256Hex(bytes)).toBe(file);
     expect(link.breaks() - before).toBeGreaterThan(3);
-  }, 90_000);
+  }, 60_000);
 });
 
 describe('an upload', () => {

@@ -139,7 +139,12 @@ describe('the worker', () => {
     const read = [...source.matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => String(name));
     const told = new Set([...names('Environment'), ...names('Secrets')]);
     expect(read.filter((name) => name !== 'LOG_LEVEL' && !told.has(name))).toEqual([]);
-    expect(names('Secrets').sort()).toEqual(['ARWEAVE_KEY', 'CHAIN_RPC_URLS', 'COORDINATOR_KEY']);
+    expect(names('Secrets').sort()).toEqual([
+      'ARWEAVE_KEY',
+      'CHAIN_RPC_URLS',
+      'COORDINATOR_KEY',
+      'COORDINATOR_SEALING_KEY',
+    ]);
     expect(container()['ReadonlyRootFilesystem']).toBe(true);
   });
 });

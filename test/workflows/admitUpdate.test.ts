@@ -9,11 +9,15 @@ import { openHash } from '#core/openHash.js';
 import { encodeUpdateFile } from '#core/updateFile.js';
 import { layoutOf } from '#core/layout.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
+import { sealUpdate, type UpdateIds } from '#services/updateSealing.js';
+import { generateX25519Key } from '#services/x25519.js';
 import { admitUpdate, aggregate } from '#workflows/activities/aggregate.js';
 import { storeVersion } from '#workflows/activities/versions.js';
 import type { Dependencies } from '#workflows/activities/dependencies.js';
 import type { PreparedJob } from '#workflows/types.js';
-import { fakePrepared, fakeSpec, hash } from './fakes.js';
+import { ByteCache } from '#workflows/artifactCache.js';
+import { updateReader } from '#workflows/updateReader.js';
+import { coordinatorAddress, fakePrepared, fakeSpec, hash } from './fakes.js';
 
 /** Hostile and clumsy runners: what is not exactly what it should be does not enter a sum. */
 const dimension = 130;
@@ -38,8 +42,16 @@ const artifacts = {
     return bytes;
   },
 };
-const deps = { artifacts } as unknown as Dependencies;
-const prepared: PreparedJob = { ...fakePrepared(job, fakeSpec()), dimension };
+const keys = generateX25519Key();
+const readers = [{ member: coordinatorAddress, publicKey: toHex(keys.publicKey) }];
+const reader = { id: coordinatorAddress, privateKey: keys.privateKey };
+const deps = {
+  artifacts,
+  readUpdate: (name, most) =>
+    updateReader({ get: ({ file }) => artifacts.get(file, most) }, reader, new ByteCache(0))(name, most),
+} as Pick<Dependencies, 'artifacts' | 'readUpdate'> as Dependencies;
+const spec = { ...fakeSpec(), updates: { recipients: readers } };
+const prepared: PreparedJob = { ...fakePrepared(job, spec), dimension };
 
 function openingOf(round: number): RoundOpening {
   const fields = {
@@ -62,12 +74,15 @@ async function updateOf(
     signed?: Partial<{ round: number; samples: number; openHash: `0x${string}`; dimension: number }>;
     domain?: ReturnType<typeof updateDomain>;
     file?: Uint8Array;
+    /** How the file is sealed, if not for the coordinator and this round. */
+    sealed?: (file: Uint8Array) => Uint8Array;
     sent?: Partial<TrainUpdate>;
   } = {},
 ): Promise<TrainUpdate> {
   const delta = change.delta ?? Int32Array.from({ length: dimension }, (_, index) => index * 7 - 300);
   const file =
     change.file ?? encodeUpdateFile({ job, round: 3, runner: by.runner, ring: 'i32', sections: { delta } });
+  const sealed = (change.sealed ?? sealedAs({ job, round: 3, runner: by.runner }))(file);
   const statement = {
     job,
     round: 3,
@@ -87,8 +102,8 @@ async function updateOf(
   return {
     kind: 'update',
     runner: by.runner,
-    file: await artifacts.put(file),
-    bytes: file.length,
+    file: await artifacts.put(sealed),
+    bytes: sealed.length,
     updateRoot: statement.updateRoot,
     dimension: statement.dimension,
     samples: statement.samples,
@@ -101,6 +116,11 @@ async function updateOf(
     ...change.sent,
   };
 }
+
+const sealedAs =
+  (of: UpdateIds, by = readers) =>
+  (file: Uint8Array) =>
+    sealUpdate(file, by, of);
 
 const admit = async (update: Promise<TrainUpdate>) =>
   admitUpdate(deps, { prepared, opening, update: await update });
@@ -189,6 +209,27 @@ describe('an update is refused', () => {
       'whose file is huge',
       /cannot be read: too large/,
       () => updateOf(first, { file: new Uint8Array(100_000) }),
+    ],
+    ['that is in the clear', /cannot be read: .*envelope/, () => updateOf(first, { sealed: (file) => file })],
+    [
+      'sealed for somebody else',
+      /cannot be read: .*sealed for others/,
+      () =>
+        updateOf(first, {
+          sealed: sealedAs({ job, round: 3, runner: first.runner }, [
+            { member: coordinatorAddress, publicKey: toHex(generateX25519Key().publicKey) },
+          ]),
+        }),
+    ],
+    [
+      'sealed for another round',
+      /cannot be read: .*another purpose/,
+      () => updateOf(first, { sealed: sealedAs({ job, round: 2, runner: first.runner }) }),
+    ],
+    [
+      'taken from another runner',
+      /cannot be read: .*another purpose/,
+      () => updateOf(first, { sealed: sealedAs({ job, round: 3, runner: second.runner }) }),
     ],
     ['whose file was never stored', /cannot be read/, () => updateOf(first, { sent: { file: hash('9') } })],
     [

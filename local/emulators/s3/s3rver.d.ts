@@ -5,6 +5,7 @@ declare module '@20minutes/s3rver' {
   export interface Context {
     method: string;
     path: string;
+    headers: Record<string, string | undefined>;
     query: Record<string, string | undefined>;
     mountPath: string;
     state: { vhost: boolean };
@@ -16,6 +17,7 @@ declare module '@20minutes/s3rver' {
   interface Store {
     /** Bytes written and their MD5. */
     putContent(path: string, content: Readable | IncomingMessage): Promise<[number, string]>;
+    putObjectMultipart(bucket: string, upload: string, parts: unknown): Promise<unknown>;
   }
 
   /** A Koa application. Only what local/emulators/s3 uses; the package has no types of its own. */

@@ -1,5 +1,5 @@
 /**
- * What s3rver lacks of S3 and the stack needs: bytes are compared with their SHA-256 before they count, objects and
+ * What s3rver lacks of S3 and the stack needs: nothing is open to the public, bytes are compared with their SHA-256 before they count, objects and
  * parts appear as a whole or not at all, and uploads in parts can be listed and given up.
  */
 import { createHash, randomUUID } from 'node:crypto';
@@ -15,8 +15,12 @@ const abandonedAfterMs = 2 * 86_400_000;
 
 export function completeUploads(server: S3rver, folder: string): void {
   storeWhole(server);
+  joinOnce(server);
   const routes = server.middleware.length - 1;
   server.middleware.splice(routes, 0, async (context, next) => {
+    // s3rver lets everybody read who does not say who he is; in the cloud the bucket is closed to the public.
+    if (!context.headers['authorization'] && !context.query['X-Amz-Signature'])
+      return answer(context, 403, error('AccessDenied'));
     const id = context.query['uploadId'];
     if (id === undefined) return next();
     const upload = uploadFolder(folder, context.path, id);
@@ -66,6 +70,19 @@ function storeWhole({ store }: S3rver): void {
       await rm(unfinished, { force: true });
       throw failure;
     }
+  };
+}
+
+/** Whoever asks again while an upload's parts are being joined waits for the one answer. */
+function joinOnce({ store }: S3rver): void {
+  const join = store.putObjectMultipart.bind(store);
+  const joining = new Map<string, ReturnType<typeof join>>();
+  store.putObjectMultipart = (bucket, upload, parts) => {
+    const result = joining.get(upload) ?? join(bucket, upload, parts);
+    joining.set(upload, result);
+    const ended = () => void joining.delete(upload);
+    result.then(ended, ended);
+    return result;
   };
 }
 
