@@ -3,6 +3,7 @@ import { run as memory } from './memory.js';
 import { run as round } from './round.js';
 import { run as sum } from './sum.js';
 import { run as train } from './train.js';
+import { run as transfer } from './transfer.js';
 import { run as webhook } from './webhook.js';
 
 /** `npm run bench [-- NAME…]`: every figure is one JSON line; nothing here fails a build. */
@@ -15,6 +16,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   webhook,
   memory,
   train,
+  transfer,
 };
 
 // On Node 20 the SDK of AWS tells everybody that it will want 22 some day.

@@ -14,7 +14,7 @@ import { runnerKey } from '#gpu-runner/runnerKey.js';
 import { artifactKey } from '#services/artifacts.js';
 import { openBucket } from '#services/s3.js';
 import { sha256Hex } from '#services/sha256.js';
-import { breakingLink, type BreakingLink } from '#test/support/breakingLink.js';
+import { breakingLink, type BreakingLink } from '../../bench/breakingLink.js';
 import { coordinator, startApi, type TestApi } from './api.js';
 import { temporaryFolder } from './folder.js';
 
