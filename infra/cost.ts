@@ -110,7 +110,7 @@ export function monthlyCost(load: Load): CostLine[] {
       what: 'alarms, logs',
       dollars: alarms * prices.alarmMonth + ((calls * bytesOfOneLog) / 1e9) * prices.logsGigabyte,
     },
-    { service: 'Secrets', what: 'four secrets, one key', dollars: 4 * prices.secretMonth + prices.keyMonth },
+    { service: 'Secrets', what: 'five secrets, one key', dollars: 5 * prices.secretMonth + prices.keyMonth },
   ];
 }
 

@@ -122,7 +122,12 @@ describe('what is kept', () => {
     expect(rules.some((rule) => rule['abortIncompleteMultipartUpload'])).toBe(true);
     expect(rules.some((rule) => rule['noncurrentVersionExpiration'])).toBe(true);
     // Content that is named by a manifest must never expire.
-    expect(rules.some((rule) => rule['expiration'])).toBe(false);
+    const expiring = rules.filter((rule) => rule['expiration']);
+    expect(expiring.map(({ filter, expiration }) => [filter, expiration])).toEqual([
+      // Only what a deletion leaves behind: the worker alone knows when a round's updates may go.
+      [{ prefix: 'updates/' }, { expiredObjectDeleteMarker: true }],
+      [{ prefix: 'incoming/' }, { days: 2 }],
+    ]);
   });
 
   test('the table is the one that the code defines, with backups and an expiry', () => {

@@ -144,6 +144,13 @@ describe('what others can do to it', () => {
   });
 });
 
+test('a job whose updates its coordinator could not read is not taken', async () => {
+  const [, other] = readers;
+  const spec = { ...api.spec, updates: { recipients: [other] } };
+  const { body } = await api.post('/v1/jobs', { key: 'unreadable-job', spec });
+  expect([body.code, body.mistakes.map(({ path }) => path)]).toEqual(['JOB_INVALID', ['updates.recipients']]);
+});
+
 test('a key that agrees on zero with everybody is refused before anything is sealed for it', () => {
   const zero = { member: address(Wallet.createRandom()), publicKey: `0x${'00'.repeat(32)}` as const };
   expect(() => sealUpdate(file, [...readers, zero], ids)).toThrow(/unsafe/);
