@@ -63,7 +63,6 @@ export function openDeadLetters(urls: QueueUrls, client = createQueueClient()): 
 
   return {
     async bury({ body, deliveries }, { code, reason }) {
-      const text = (StringValue: string) => ({ DataType: 'String', StringValue });
       await client.send(
         new SendMessageCommand({
           QueueUrl: urls.dead,
@@ -125,6 +124,8 @@ function letterOf({ MessageId = '', Body = '', Attributes, MessageAttributes }: 
     ).slice(0, shown),
   };
 }
+
+const text = (StringValue: string) => ({ DataType: 'String', StringValue });
 
 function printable(text: string): string {
   return text

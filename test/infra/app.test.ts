@@ -84,13 +84,6 @@ describe('access', () => {
   });
 
   test('besides the worker only the API sends credits, to put dead letters back', () => {
-    const senders = (queue: string) =>
-      names.filter((name) =>
-        policiesOf(production, `${title(name)}Role`).some(
-          ({ actions, resources }) =>
-            actions.includes('sqs:SendMessage') && resources.some((arn) => arn.endsWith(`${queue}Queue`)),
-        ),
-      );
     expect(senders('Credits')).toEqual(['api']);
     expect(senders('CreditsDead')).toEqual(['reward']);
     expect(senders('JobsDead')).toEqual(['dispatch']);
@@ -159,6 +152,16 @@ describe('what is kept', () => {
     expect(flags(personal)).toEqual([false, true]);
   });
 });
+
+/** Functions that may send to a queue. */
+function senders(queue: string): FunctionName[] {
+  return names.filter((name) =>
+    policiesOf(production, `${title(name)}Role`).some(
+      ({ actions, resources }) =>
+        actions.includes('sqs:SendMessage') && resources.some((arn) => arn.endsWith(`${queue}Queue`)),
+    ),
+  );
+}
 
 describe('events', () => {
   test('every queue is encrypted, TLS only, and has a dead-letter queue after five deliveries', () => {
