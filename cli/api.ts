@@ -14,6 +14,7 @@ import { jobId, parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import {
   epochView,
+  queueView,
   jobView,
   roundView,
   runnerView,
@@ -21,6 +22,7 @@ import {
   versionView,
   type EpochView,
   type JobView,
+  type QueueView,
   type RoundView,
   type RunnerView,
   type TriggerView,
@@ -46,6 +48,9 @@ export interface Api {
   credits(): Promise<CreditMessage[]>;
   /** A round's updates, sealed, until its dispute window has passed. */
   updates(job: string, round: number): Promise<z.output<typeof storedUpdates>['items']>;
+  queues(): Promise<QueueView[]>;
+  /** @returns how many messages were put back */
+  redrive(queue: QueueView['queue']): Promise<number>;
   /** Stores bytes under their SHA-256 unless they are there already. @returns the hash */
   putArtifact(data: Uint8Array): Promise<`0x${string}`>;
   /** @throws ARTIFACT_CORRUPT when the bytes are not those of the hash */
@@ -81,6 +86,9 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
         await (await send(options, 'GET', `/v1/jobs/${job}/rounds/${round}/updates`, undefined, true)).json(),
         'The updates of a round',
       ).items,
+    queues: () => list('/v1/queues', queueView),
+    redrive: async (queue) =>
+      (await call(z.object({ moved: z.number() }), 'POST', `/v1/queues/${queue}/redrive`, {})).moved,
     async putArtifact(data) {
       const sha256 = sha256Hex(data);
       await upload(

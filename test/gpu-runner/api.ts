@@ -91,6 +91,7 @@ export async function startApi(
     uploads: openUploads(asReached),
     updates: openUpdates(asReached),
     queue: { send: unused } as never,
+    queues: {} as never,
     temporal: { signalJob: unused },
     membership: {
       isMember: () => Promise.resolve(false),
