@@ -3,7 +3,7 @@ import type { Hex, Sha256Hex } from '#core/hex.js';
 import { openBucket, type BucketOptions } from './s3.js';
 import { sha256Hex } from './sha256.js';
 
-export { ensureBucket, presignedSeconds } from './s3.js';
+export { ensureBucket } from './s3.js';
 
 /**
  * Content-addressed bytes in S3: `sha256/HASH`. Whoever knows a hash may read.

@@ -14,7 +14,7 @@ import { addEndpoint, itemsOf } from './endpoint.js';
 const params = { job: jobId };
 
 export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
-  const { table, artifacts, coordinator, temporal } = parts;
+  const { table, coordinator, temporal } = parts;
 
   addEndpoint(
     app,

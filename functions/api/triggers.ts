@@ -13,7 +13,7 @@ import { addEndpoint, itemsOf } from './endpoint.js';
 const withSecret = z.object({ trigger: triggerView, secret: z.string().describe('Shown this once.') });
 
 export function addTriggers(app: OpenAPIHono, parts: ApiParts): void {
-  const { table, artifacts } = parts;
+  const { table } = parts;
 
   addEndpoint(
     app,

@@ -164,27 +164,6 @@ describe('an upload in parts', () => {
     return { data, sha256: sha256Hex(data), size };
   };
 
-  /** Sends parts of `data` under what the request claims. */
-  async function send(by: Hex, request: { sha256: Hex; size: number }, data: Buffer, numbers = [1, 2, 3]) {
-    const { upload } = await uploads.begin(by, request);
-    const id = String(upload?.id);
-    const parts = numbers.map((number) => {
-      const bytes = data.subarray((number - 1) * uploadPartBytes, number * uploadPartBytes);
-      return { number, sha256: sha256Hex(bytes), bytes };
-    });
-    const signed = await uploads.parts(by, {
-      ...request,
-      upload: id,
-      parts: parts.map(({ number, sha256 }) => ({ number, sha256 })),
-    });
-    for (const { number, url, headers } of signed.parts) {
-      const body = parts.find((part) => part.number === number)?.bytes ?? Buffer.alloc(0);
-      const answer = await fetch(url, { method: 'PUT', headers, body });
-      if (!answer.ok) throw new Error(`${answer.status}: ${await answer.text()}`);
-    }
-    return id;
-  }
-
   test('is joined and read under the hash of the whole, and then known for good', async () => {
     const { data, ...request } = large();
     const id = await send(uploader, request, data);
@@ -281,3 +260,24 @@ test('an outage is UNAVAILABLE', async () => {
   const unreachable = openArtifacts({ bucket: bucketName });
   await expect(unreachable.has(fresh().sha256)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
 });
+
+/** Sends parts of `data` under what the request claims. */
+async function send(by: Hex, request: { sha256: Hex; size: number }, data: Buffer, numbers = [1, 2, 3]) {
+  const { upload } = await uploads.begin(by, request);
+  const id = String(upload?.id);
+  const parts = numbers.map((number) => {
+    const bytes = data.subarray((number - 1) * uploadPartBytes, number * uploadPartBytes);
+    return { number, sha256: sha256Hex(bytes), bytes };
+  });
+  const signed = await uploads.parts(by, {
+    ...request,
+    upload: id,
+    parts: parts.map(({ number, sha256 }) => ({ number, sha256 })),
+  });
+  for (const { number, url, headers } of signed.parts) {
+    const body = parts.find((part) => part.number === number)?.bytes ?? Buffer.alloc(0);
+    const answer = await fetch(url, { method: 'PUT', headers, body });
+    if (!answer.ok) throw new Error(`${answer.status}: ${await answer.text()}`);
+  }
+  return id;
+}
