@@ -53,6 +53,10 @@ const asker =
   (...question) =>
     stack.ask(...question);
 
+/** A stack whose store is away. */
+const toNobody: Ask = (_path, _body, answer) =>
+  Promise.resolve(answer.parse({ url: 'http://127.0.0.1:9/', headers: {}, upload: null }));
+
 /** Bytes that no two places of are alike. */
 function noise(bytes: number, seed: string): Uint8Array {
   const data = new Uint8Array(bytes);
@@ -153,10 +157,8 @@ describe('an upload', () => {
   });
 
   test('is given up with UNAVAILABLE when nothing arrives', async () => {
-    const ask: Ask = (_path, _body, answer) =>
-      Promise.resolve(answer.parse({ url: 'http://127.0.0.1:9/', headers: {}, upload: null }));
     const request = { sha256: `0x${'00'.repeat(32)}` as Sha256Hex, size: 3 };
-    await expect(upload(ask, new Uint8Array(3), request, { signal: never })).rejects.toMatchObject({
+    await expect(upload(toNobody, new Uint8Array(3), request, { signal: never })).rejects.toMatchObject({
       code: 'UNAVAILABLE',
     });
   }, 30_000);
