@@ -1,8 +1,9 @@
+import type { Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
 import { addVerb, UsageError, type Context } from '../command.js';
 import { openPublicRecord } from '../model/sources.js';
-import { accountsHere } from '../rewards/accounts.js';
-import { claimRewards } from '../rewards/claim.js';
+import { accountsHere, accountsIn, intentsHere } from '../rewards/accounts.js';
+import { claimRewards, type Claimed } from '../rewards/claim.js';
 import { rewardStandings, roundRanges, type Standing } from '../rewards/standing.js';
 import type { Verb } from '../run.js';
 import { count, tokens } from '../terminal/format.js';
@@ -44,30 +45,56 @@ export const rewardVerbs: Verb = (program, does) => {
     'rewards claim --account 0x8f3a…',
   )
     .option('--account <address...>', 'only these accounts, or the names of their runners (default: all)')
+    .option('--key <file...>', 'key files of more accounts of yours')
     .action(
-      does<{ account?: string[] }>(async (context, { account: wanted }) => {
-        const stack = context.stack();
-        const accounts = accountsHere(stack).filter(
-          ({ account, name }) =>
-            wanted === undefined || wanted.some((given) => given.toLowerCase() === account || given === name),
-        );
-        if (accounts.length === 0) throw new UsageError('No key of such an account is on this machine.');
-        const claims = await withSources(context, (sources) =>
-          claimRewards(sources, stack.coordinator, accounts),
-        );
-        const theme = context.terminal.theme();
-        context.print(
-          claims.map((claim) => ({ ...claim, amount: String(claim.amount) })),
-          () =>
-            claims.map(({ account, amount, transaction, gas }) => {
-              const name = accounts.find((entry) => entry.account === account)?.name ?? short(theme, account);
-              if (transaction === null) return `${name}: nothing to claim`;
-              return `${glyphs(theme).ok} ${name} claimed ${tokens(amount)}, transaction ${transaction}, gas ${count(gas ?? 0)}`;
-            }),
-        );
-      }),
+      does<{ account?: string[]; key?: string[] }>(
+        async (context, { account: wanted, key: keyFiles = [] }) => {
+          const stack = context.stack();
+          const here = new Map(
+            [...accountsHere(stack), ...accountsIn(keyFiles)].map((entry) => [entry.account, entry]),
+          );
+          const accounts = [...here.values()].filter(
+            ({ account, name }) =>
+              wanted === undefined ||
+              wanted.some((given) => given.toLowerCase() === account || given === name),
+          );
+          if (accounts.length === 0) throw new UsageError('No key of such an account is on this machine.');
+          const claims = await withSources(context, (sources) =>
+            claimRewards(sources, stack.coordinator, accounts, intentsHere(context.state)),
+          );
+          const theme = context.terminal.theme();
+          const nameOf = (of: Hex) => here.get(of)?.name ?? short(theme, of);
+          context.print(
+            claims.map((claim) => ({ ...claim, amount: String(claim.amount) })),
+            () => claimLines(context, claims, nameOf),
+          );
+        },
+      ),
     );
 };
+
+/** One line an account, then one for each transaction that paid several. */
+function claimLines(
+  context: Context,
+  claims: readonly Claimed[],
+  nameOf: (account: Hex) => string,
+): string[] {
+  const { ok } = glyphs(context.terminal.theme());
+  const lines = claims.map(({ account, amount, transaction }) =>
+    transaction === null
+      ? `${nameOf(account)}: nothing to claim`
+      : `${ok} ${nameOf(account)} claimed ${tokens(amount)}`,
+  );
+  for (const transaction of new Set(claims.map((claim) => claim.transaction))) {
+    if (transaction === null) continue;
+    const paid = claims.filter((claim) => claim.transaction === transaction);
+    const each = paid[0]?.gas ?? 0;
+    lines.push(
+      `${paid.length === 1 ? 'one account' : `${paid.length} accounts`} in transaction ${transaction}, gas ${count(each * paid.length)}${paid.length === 1 ? '' : `, ${count(each)} an account`}`,
+    );
+  }
+  return lines;
+}
 
 async function withSources<T>(
   context: Context,
