@@ -38,7 +38,6 @@ export class ChainRpc extends JsonRpcProvider {
 
   override async _send(payload: JsonRpcPayload | JsonRpcPayload[]): Promise<JsonRpcResult[]> {
     const failures: string[] = [];
-    let refusal: JsonRpcResult[] | null = null;
     const first = this.#preferred;
     for (let offset = 0; offset < this.#urls.length; offset += 1) {
       const index = (first + offset) % this.#urls.length;
@@ -46,10 +45,8 @@ export class ChainRpc extends JsonRpcProvider {
       try {
         await this.#check(url);
         const answer = (await post(url, payload)) as JsonRpcResult[];
-        if (answer.some(isOwnTrouble)) {
-          refusal ??= answer;
-          continue;
-        }
+        const trouble = answer.find(isOwnTrouble);
+        if (trouble) throw new Error(messageOf(trouble));
         this.#preferred = index;
         return answer;
       } catch (error) {
@@ -57,7 +54,6 @@ export class ChainRpc extends JsonRpcProvider {
         failures.push(`${hostOf(url)}: ${reasonOf(error)}`);
       }
     }
-    if (refusal) return refusal;
     throw this.#unreachable(failures);
   }
 
@@ -122,10 +118,18 @@ export class ChainRpc extends JsonRpcProvider {
 }
 
 /** An error that says something about the endpoint and nothing about the request: another one may do better. */
-function isOwnTrouble(answer: JsonRpcResult | { error?: { code?: unknown } }): boolean {
-  const code = 'error' in answer ? answer.error?.code : undefined;
+function isOwnTrouble(answer: object): boolean {
+  const { code, data, message } = errorIn(answer);
+  // Some nodes call a revert an internal error; it carries the revert's data, or says so.
+  if (data !== undefined || /revert/i.test(String(message))) return false;
   // Internal error, limit exceeded, method not supported (EIP-1474), too many requests.
   return code === -32603 || code === -32005 || code === -32004 || code === -32601 || code === 429;
+}
+
+const messageOf = (answer: object) => String(errorIn(answer).message);
+
+function errorIn(answer: object): { code?: unknown; data?: unknown; message?: unknown } {
+  return 'error' in answer && typeof answer.error === 'object' && answer.error !== null ? answer.error : {};
 }
 
 async function ask(url: string, method: string, params: unknown[]): Promise<unknown> {
