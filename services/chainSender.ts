@@ -1,6 +1,6 @@
 import { Transaction, type Wallet } from 'ethers';
 import type { Address } from '#contracts/deployment.js';
-import { RoundtableError } from '#core/errors.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import type { Chain } from './chain.js';
 import { costOf, feesAt, tooExpensive } from './chain/fees.js';
@@ -40,8 +40,8 @@ export interface Sender {
    * of their nonces; ids that were never stored, or whose call the contract refused, are left out.
    */
   reconcile(intentIds: readonly string[]): Promise<(Sent & { intentId: string })[]>;
-  /** Sends again whatever of this key a reorganisation has undone. */
-  heal(): Promise<void>;
+  /** Sends again whatever of this key a reorganisation has undone. @returns whether there was anything */
+  heal(): Promise<boolean>;
 }
 
 /**
@@ -130,7 +130,7 @@ export function createSender(options: {
     request: TransactionRequest,
     of: { attempts: readonly number[]; nonce: number | null; stranger?: boolean },
   ): Promise<void> {
-    const gasLimit = await transactions.estimate(id, request);
+    const gasLimit = await estimate(id, request);
     const fees = await affordable(id, gasLimit, await spentOn(of.attempts));
     const work = turn.then(async () => {
       const nonce =
@@ -146,6 +146,17 @@ export function createSender(options: {
     // One after the other, so that what is sent together does not compete for one nonce.
     turn = work.catch(() => {});
     return work;
+  }
+
+  /** Where the contract would refuse, a reorganisation may just have undone what the request builds on. */
+  async function estimate(id: string, request: TransactionRequest): Promise<bigint> {
+    for (let tries = 1; ; tries += 1)
+      try {
+        return await transactions.estimate(id, request);
+      } catch (error) {
+        if (!isRoundtableError(error, 'CHAIN_REVERTED') || tries === 5) throw error;
+        if (!(await nonces.heal()) && tries > 1) throw error;
+      }
   }
 
   async function affordable(id: string, gasLimit: bigint, spent: bigint): Promise<Fees> {

@@ -29,8 +29,8 @@ export interface Nonces {
    * @throws CHAIN_NOT_MINED, CHAIN_TOO_EXPENSIVE, CHAIN_INSUFFICIENT_FUNDS, CHAIN_UNREACHABLE
    */
   pursue(nonce: number, what: string, spent: bigint): Promise<Outcome>;
-  /** Pursues whatever is in the book and not in the chain. */
-  heal(): Promise<void>;
+  /** Pursues whatever is in the book and not in the chain. @returns whether there was anything */
+  heal(): Promise<boolean>;
   /**
    * The next nonce that nothing was signed for. Only before the first one, and when another program was proved to
    * use the key (`stranger`), nodes are asked. @throws CHAIN_DISAGREES
@@ -53,9 +53,9 @@ export function createNonces(options: {
   const { transactions, book, network, address, timing } = options;
   return { pursue, heal, next };
 
-  async function heal(): Promise<void> {
+  async function heal(): Promise<boolean> {
     const last = await book.lastNonce();
-    if (last !== null) await restore(last);
+    return last !== null && (await restore(last));
   }
 
   async function next({ stranger }: { stranger: boolean }): Promise<number> {
@@ -112,7 +112,7 @@ export function createNonces(options: {
   }
 
   /** Brings back what a reorganisation undid from this nonce down. Nonces are mined without gaps, so one that is there ends it. */
-  async function restore(from: number): Promise<void> {
+  async function restore(from: number): Promise<boolean> {
     const missing: number[] = [];
     for (let nonce = from; nonce >= 0 && missing.length < mostMissing; nonce -= 1) {
       const candidates = await book.candidates(nonce);
@@ -125,6 +125,7 @@ export function createNonces(options: {
       missing.unshift(nonce);
     }
     for (const nonce of missing) await pursue(nonce, `nonce ${nonce}`, 0n);
+    return missing.length > 0;
   }
 
   /** The newest of the candidates that is in the chain. */
