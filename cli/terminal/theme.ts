@@ -36,6 +36,8 @@ export interface Glyphs {
   line: string;
   branch: string;
   last: string;
+  /** Where a line from above ends in one to the left. */
+  merge: string;
   rule: string;
   ellipsis: string;
   separator: string;
@@ -76,6 +78,7 @@ const unicode: Glyphs = {
   line: '│',
   branch: '├─',
   last: '╰─',
+  merge: '╯',
   rule: '─',
   ellipsis: '…',
   separator: ' · ',
@@ -93,6 +96,7 @@ const ascii: Glyphs = {
   line: '|',
   branch: '|-',
   last: '`-',
+  merge: "'",
   rule: '-',
   ellipsis: '..',
   separator: ', ',

@@ -17,6 +17,7 @@ import { termsOf } from '#services/chain/terms.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
 import { Evidence } from '#audit/evidence.js';
+import type { UpdateSource } from '#audit/sources.js';
 import { addressOf, archiveId, type ChainStack } from '#test/services/chainStack.js';
 import { publishEpoch } from './epoch.js';
 import { archiveOf, type MemoryArchive } from './memoryArchive.js';
@@ -295,6 +296,11 @@ function rootOf(headers: readonly ManifestHeader[], sumRoots: readonly (readonly
     transaction: ZERO_HASH,
   };
   return new Evidence(sha256, { closing, opening: ZERO_HASH, headers, sumRoots }).root;
+}
+
+/** The updates of a history, as whoever holds them has them. */
+export function updatesOf({ updates }: History): UpdateSource {
+  return ({ updateRoot }) => Promise.resolve(updates.get(updateRoot) ?? null);
 }
 
 /** Takes a unit from the first share and gives it to the second. */

@@ -71,7 +71,7 @@ describe('a payer that cheats in its epoch', () => {
       'changes a share',
       { epoch: (manifest) => moveUnit(manifest.rounds[0]?.shares ?? []) },
       'rounds',
-      /the shares of round 1/,
+      /^the share of 0x\w+ in round 1 is 249, expected 250$/,
     ],
   ];
   test.each(cases)('%s', async (name, falsify, check, detail) => {
