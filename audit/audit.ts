@@ -7,7 +7,7 @@ import { checkChainRecord, type JobRecord } from './chainRecord.js';
 import { AuditStopped, Checklist, type Check } from './checklist.js';
 import { checkGenesis, type Genesis } from './genesis.js';
 import { findParent, findPlace, nameOf, type VersionPlace } from './place.js';
-import { checkRound, type RoundState } from './round.js';
+import { checkRound, type AuditedRound, type RoundState } from './round.js';
 import { checkSettlements } from './settlement.js';
 import type { AuditChain, AuditSources } from './sources.js';
 import { checkModelFile, type OpenedModel } from './version.js';
@@ -69,7 +69,7 @@ async function audit(
     list.unchecked('chain', 'record', 'no node was asked', sources.chainRecord);
   try {
     await work(walk);
-    await checkSettlements(list, sources, [...walk.coordinators]);
+    await checkSettlements(list, sources, [...walk.coordinators], walk.shares);
   } catch (error) {
     if (!(error instanceof AuditStopped)) throw error;
   }
@@ -82,6 +82,7 @@ class Walk {
   readonly rounds: AuditedRoundSummary[] = [];
   /** Of all that was walked: they owe the rewards. */
   readonly coordinators = new Set<Hex>();
+  readonly shares = new Map<string, { manifestHash: Hex; shares: AuditedRound['shares'] }>();
   readonly #jobs = new Map<Hex, WalkedJob>();
 
   constructor(
@@ -113,13 +114,14 @@ class Walk {
       const base = states.at(-1);
       if (!closing || !base || round.round > last) break;
       const place = { job, round: round.round };
-      const { recomputed, ...state } = await checkRound(list.at(place), sources, genesis, base, {
+      const { recomputed, shares, ...state } = await checkRound(list.at(place), sources, genesis, base, {
         ...round,
         closing,
       });
       const { versionId } = state.record.version;
       this.rounds.push({ ...place, version: versionId, recomputed, coordinator: round.coordinator });
       this.coordinators.add(round.coordinator);
+      this.shares.set(`${job}/${round.round}`, { manifestHash: closing.manifestHash, shares });
       // Parameters are needed for one step only; a long job must not keep them all.
       base.model = null;
       states.push(state);

@@ -1,6 +1,6 @@
 import { hashJson } from '#core/canonicalJson.js';
 import { toHex, type Hex } from '#core/hex.js';
-import { createLayout, dequantiseModel, quantiseModel, valuesOf } from '#core/layout.js';
+import { createLayout, floatTensors, quantiseModel } from '#core/layout.js';
 import { genesisManifest, type GenesisManifest } from '#core/manifest.js';
 import { readGraph } from '#trainer/graph.js';
 import { termsOf } from '#services/chain/terms.js';
@@ -92,12 +92,7 @@ async function checkDescent(list: Checklist, parent: OpenedModel, model: OpenedM
     return;
   }
   await list.check('start', 'descent', how, () => {
-    const floats = dequantiseModel(parent.layout, parent.params);
-    const weights = parent.layout.tensors.map((tensor) => ({
-      name: tensor.name,
-      dims: tensor.shape,
-      data: valuesOf(floats, tensor),
-    }));
+    const weights = floatTensors(parent.layout, parent.params);
     const layout = createLayout(weights);
     const namesOf = ({ tensors }: typeof layout) =>
       tensors.map(({ name, shape, exponent }) => `${name} [${shape.join(', ')}] 2^${exponent}`).join('; ');

@@ -22,6 +22,7 @@ export interface RoundState {
 export interface AuditedRound extends RoundState {
   /** The sum and the step were recomputed from the updates themselves. */
   recomputed: boolean;
+  shares: RoundManifest['hashed']['rewards']['shares'];
 }
 
 /** One closed round, from what the chain says of it and the version before. */
@@ -66,7 +67,13 @@ export async function checkRound(
   const sum = await checkSum(list, sources, subject, hashed, models);
   const recomputed = sum !== null && (await checkStep(list, subject, hashed, models, sum));
   await checkShares(list, subject, hashed, round);
-  return { record: hashed, model, manifestHash: closing.manifestHash, recomputed };
+  return {
+    record: hashed,
+    model,
+    manifestHash: closing.manifestHash,
+    recomputed,
+    shares: hashed.rewards.shares,
+  };
 }
 
 /** Rewards to the last unit: the round's budget over the weights (PROTOCOL section 10). */

@@ -1,6 +1,12 @@
 /** What a payer's epochs owe and what was claimed, recomputed from the rounds that the chain knows. */
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
-import { epochManifest, manifestHash, roundManifest, type EpochManifest } from '#core/manifest.js';
+import {
+  epochManifest,
+  manifestHash,
+  roundManifest,
+  type EpochManifest,
+  type RoundManifest,
+} from '#core/manifest.js';
 import { epochTree, type AccountRewards } from '#core/rewards.js';
 import type { ChainClosing, ChainEpoch, ChainRound } from '#services/chain.js';
 import { same, Wrong, type Checklist } from './checklist.js';
@@ -8,6 +14,10 @@ import { parseJson, readManifest, sameJson } from './documents.js';
 import type { AuditChain, AuditSources } from './sources.js';
 
 type Epoch = EpochManifest['hashed'];
+
+/** Shares of rounds that were verified before, by `JOB/ROUND`: their manifests need not be fetched again. */
+export type VerifiedShares = ReadonlyMap<string, { manifestHash: Hex; shares: Shares }>;
+type Shares = RoundManifest['hashed']['rewards']['shares'];
 
 /**
  * What each payer's epochs owe, and what was claimed of it. No round is paid twice, by whomever.
@@ -17,8 +27,9 @@ export async function checkSettlements(
   list: Checklist,
   sources: AuditSources<AuditChain>,
   payers: readonly Hex[],
+  verified: VerifiedShares,
 ): Promise<void> {
-  const rounds = new PaidRounds(sources);
+  const rounds = new PaidRounds(sources, verified);
   for (const payer of payers) {
     const published = (await sources.chain.epochs(payer)).sort((a, b) => a.epoch - b.epoch);
     const epochs: Epoch[] = [];
@@ -101,7 +112,10 @@ class PaidRounds {
   readonly #paid = new Set<string>();
   readonly #rounds = new Map<Hex, ChainRound[]>();
 
-  constructor(private readonly sources: AuditSources<AuditChain>) {}
+  constructor(
+    private readonly sources: AuditSources<AuditChain>,
+    private readonly verified: VerifiedShares,
+  ) {}
 
   /** @throws Wrong unless the round stands, was not paid before, and is paid as its manifest says */
   async pay(payer: Hex, entry: Epoch['rounds'][number]): Promise<void> {
@@ -112,12 +126,18 @@ class PaidRounds {
     this.#paid.add(key);
     const closing = await this.#closing(payer, job, round);
     same(`the manifest of round ${round}`, entry.manifestHash, closing.manifestHash, place);
-    const { archiveId, manifestHash: hash } = closing;
-    const { hashed } = await readManifest(this.sources, { schema: roundManifest, archiveId, hash });
-    const due = new Map(hashed.rewards.shares.map((share) => [share.runner, share]));
+    const shares = await this.#shares(key, closing);
+    const due = new Map(shares.map((share) => [share.runner, share]));
     for (const { runner, amount } of entry.shares)
       same(`the share of ${runner} in round ${round}`, amount, due.get(runner)?.amount, { ...place, runner });
-    sameJson(this.sources, `the shares of round ${round}`, entry.shares, hashed.rewards.shares);
+    sameJson(this.sources, `the shares of round ${round}`, entry.shares, shares);
+  }
+
+  async #shares(key: string, { archiveId, manifestHash: hash }: ChainClosing): Promise<Shares> {
+    const known = this.verified.get(key);
+    if (known?.manifestHash === hash) return known.shares;
+    const { hashed } = await readManifest(this.sources, { schema: roundManifest, archiveId, hash });
+    return hashed.rewards.shares;
   }
 
   async #closing(payer: Hex, job: Hex, round: number): Promise<ChainClosing> {

@@ -14,7 +14,9 @@ export function updatesIn(folders: readonly string[]): UpdateSource {
     files ??= folders.flatMap(filesBelow);
     const named = files.find((file) => file.endsWith(`/${wanted.updateRoot}.bin`));
     if (named !== undefined) return bytesOf(named);
-    const ofRound = files.filter((file) => file.endsWith(`/${wanted.job}/${wanted.round}/update.bin`));
+    const ofRound = files.filter((file) =>
+      file.endsWith(`${wanted.job.slice(2)}/${wanted.round}/update.bin`),
+    );
     for (const file of ofRound) {
       const bytes = bytesOf(file);
       if (isBy(wanted, bytes, file)) return bytes;

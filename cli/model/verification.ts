@@ -53,7 +53,7 @@ function askedLines(theme: Theme, { chain, gateways }: RecordReport): string[] {
     ].join(', '),
   );
   const archive = from.length === 0 ? [] : [`Archive: ${from.join('; ')}.`];
-  return [`Chain: ${chain.join(', ')}.`, ...archive]
+  return [`Chain: as ${chain.join(', ')} has it.`, ...archive]
     .flatMap((text) => wrap(text, theme.columns))
     .map((line) => paint(theme, 'dim', line));
 }
@@ -71,17 +71,21 @@ function verdictLines(theme: Theme, { ok, checks, wrong, rounds }: Audit): strin
     ];
   }
   const unchecked = checks.filter((check) => check.ok === null);
-  const reasons = [...new Set(unchecked.map(({ check, detail }) => `${check}: ${detail}`))];
+  // Sums and steps have a line of their own.
+  const others = unchecked.filter(({ check }) => check !== 'sum' && check !== 'step');
+  const reasons = [...new Set(others.map(({ check, detail }) => `${check}: ${detail}`))];
+  const recomputed = rounds.every((round) => round.recomputed);
+  const sums = rounds.length === 0 ? [] : prose(sumsLine(rounds, unchecked));
   return [
     paint(theme, 'green', `All ${checks.length - unchecked.length} checks hold.`),
-    ...(rounds.length === 0 ? [] : prose(sumsLine(rounds))),
+    ...(recomputed ? sums : sums.map((line) => paint(theme, 'yellow', line))),
     ...reasons.flatMap((reason) =>
       prose(`Not checked, ${reason}.`).map((line) => paint(theme, 'yellow', line)),
     ),
   ];
 }
 
-function sumsLine(rounds: Audit['rounds']): string {
+function sumsLine(rounds: Audit['rounds'], unchecked: readonly Check[]): string {
   const trusted = rounds.filter(({ recomputed }) => !recomputed);
   if (trusted.length === 0)
     return rounds.length === 1
@@ -92,8 +96,13 @@ function sumsLine(rounds: Audit['rounds']): string {
     const numbers = roundRanges(own.map(({ round }) => round));
     return `${own.length === 1 ? 'round' : 'rounds'} ${numbers} of job ${own[0]?.job.slice(0, 10) ?? ''} on the word of coordinator ${own[0]?.coordinator ?? ''}`;
   });
-  const count = `The sums of ${trusted.length} of ${rounds.length} rounds were not recomputed`;
-  return `${count}. They stand: ${jobs.join('; ')}.`;
+  const [why = '', ...more] = new Set(
+    unchecked.flatMap(({ check, detail }) =>
+      check === 'sum' || check === 'step' ? (detail.split(';')[0] ?? '') : [],
+    ),
+  );
+  const reason = more.length === 0 ? why : `${why}, and ${more.length} more`;
+  return `The sums of ${trusted.length} of ${rounds.length} rounds were not recomputed (${reason}). They stand: ${jobs.join('; ')}.`;
 }
 
 function mark(theme: Theme, checks: readonly Check[]): string {

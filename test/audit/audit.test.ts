@@ -60,7 +60,7 @@ describe('an honest history', () => {
 
 describe('a history with server momentum', () => {
   test('holds, its velocity recomputed with its parameters', async () => {
-    const result = await audit(await writeHistory(stack, 'momentum', {}, 'fedavgm'));
+    const result = await audit(await writeHistory(stack, 'momentum', {}, { rule: 'fedavgm' }));
     expect(result.wrong).toBeNull();
     expect(
       result.checks.filter(({ check }) => check === 'step').map(({ how, ok }) => [how.slice(0, 7), ok]),
@@ -72,7 +72,7 @@ describe('a history with server momentum', () => {
 
   test('is wrong where the velocity is off by one', async () => {
     const falsify = { velocity: (velocity: Int32Array) => void (velocity[3] = (velocity[3] ?? 0) + 1) };
-    const { wrong } = await audit(await writeHistory(stack, 'wrong momentum', falsify, 'fedavgm'));
+    const { wrong } = await audit(await writeHistory(stack, 'wrong momentum', falsify, { rule: 'fedavgm' }));
     expect([wrong?.subject, wrong?.check]).toEqual(['round 2', 'momentum']);
     expect(wrong?.detail).toMatch(
       /^parameter 3 of tensor fc1\.bias \(3 of the vector\) is .* the velocity gives /,
@@ -85,7 +85,7 @@ describe('a history with server momentum', () => {
       velocity: (velocity: Int32Array) => void (velocity[8] = (velocity[8] ?? 0) + 1),
       params: (params: Int32Array) => void (params[8] = (params[8] ?? 0) + 1),
     };
-    const { wrong } = await audit(await writeHistory(stack, 'wrong velocity', falsify, 'fedavgm'));
+    const { wrong } = await audit(await writeHistory(stack, 'wrong velocity', falsify, { rule: 'fedavgm' }));
     expect([wrong?.subject, wrong?.check]).toEqual(['round 2', 'step']);
     expect(wrong?.detail).toMatch(/^velocity 3 of tensor fc1\.weight \(8 of the vector\) is /);
     expect(wrong?.place).toMatchObject({ round: 2, tensor: 'fc1.weight', index: 3, parameter: 8 });

@@ -5,14 +5,8 @@ import type { Place } from '#audit/checklist.js';
 import { fromHex, toHex, type Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, startChainStack, type ChainStack } from '#test/services/chainStack.js';
-import {
-  moveUnit,
-  prepareCoordinator,
-  writeHistory,
-  type Falsification,
-  type History,
-  updatesOf,
-} from './history.js';
+import { type Falsification, moveUnit } from './falsification.js';
+import { prepareCoordinator, writeHistory, type History, updatesOf } from './history.js';
 import { runnerWallets } from './signing.js';
 
 const stranger = new Wallet(`0x${'77'.repeat(32)}`);
@@ -159,7 +153,7 @@ describe('a coordinator that cheats in round 2 and anchors it as if it were true
       { sum: (sum) => void (sum[30] = (sum[30] ?? 0) + 1e6) },
       'sum',
       /^the sum of node 0 of level 0 is committed to as 0x\w+, and the updates give 0x\w+; parameter \d+ of tensor/,
-      { tensor: 'fc2.bias', index: 0, parameter: 30 },
+      { tensor: 'fc2.weight', index: 2, parameter: 30 },
     ],
     [
       'uses the malleable twin of a signature',

@@ -17,7 +17,8 @@ import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, giveEther, startChainStack, type ChainStack } from '#test/services/chainStack.js';
 import { closeRandomRound } from '#test/contracts/randomRound.js';
-import { prepareCoordinator, updatesOf, writeHistory, type Falsification, type History } from './history.js';
+import type { Falsification } from './falsification.js';
+import { prepareCoordinator, updatesOf, writeHistory, type History } from './history.js';
 import { runnerWallets } from './signing.js';
 
 /** Nobody's member and nobody's runner. */
