@@ -101,7 +101,9 @@ export function same(what: string, found: unknown, expected: unknown, place?: Pl
   if (found !== expected) throw new Wrong(`${what} is ${String(found)}, expected ${String(expected)}`, place);
 }
 
+/** What says nothing of the data: a part did not answer, or the question was not clear. */
 const outOfReach = new Set([
+  'CONFLICT',
   'INTERNAL',
   'UNAVAILABLE',
   'ARCHIVE_UNREACHABLE',

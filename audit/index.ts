@@ -4,6 +4,6 @@
  */
 export { auditAll, auditVersion, type Audit, type AuditOptions } from './audit.js';
 export type { Check, Place } from './checklist.js';
-export { readLineage, type LineageVersion } from './lineage.js';
+export { readLineage, type Lineage, type LineageVersion } from './lineage.js';
 export { openSavedChain, recordChain, savedChain, type SavedChain } from './savedChain.js';
 export type { AuditChain, AuditSources, UpdateSource, WantedUpdate } from './sources.js';

@@ -1,5 +1,5 @@
 /** The tree of versions as chain and archive have it: who made what from what, and whether it stands. */
-import { RoundtableError } from '#core/errors.js';
+import { isRoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import { genesisManifest, roundManifest, type GenesisManifest, type RoundManifest } from '#core/manifest.js';
 import { wordTime } from '#services/chain/words.js';
@@ -33,39 +33,46 @@ export interface LineageVersion {
   archive: { manifest: string; model: string; state: string | null };
 }
 
+export interface Lineage {
+  /** Oldest first. */
+  versions: LineageVersion[];
+  /** Jobs that are left out, because chain and archive do not show what they made. */
+  problems: { job: Hex; problem: string }[];
+}
+
 /**
- * Every version of every job, oldest first; manifests are checked against the chain's hashes, files are not read.
+ * Every version of every job; manifests are checked against the chain's hashes, files are not read.
  * @param name only this lineage
- * @throws ARCHIVE_UNREACHABLE, CHAIN_UNREACHABLE; ARCHIVE_CORRUPT for a manifest that is not the chain's
+ * @throws CHAIN_UNREACHABLE
  */
-export async function readLineage(
-  sources: Omit<AuditSources<AuditChain>, 'updateSource'>,
-  name?: string,
-): Promise<LineageVersion[]> {
+export async function readLineage(sources: LineageSources, name?: string): Promise<Lineage> {
   const { chain } = sources;
-  const versions: LineageVersion[] = [];
-  const byId = new Map<string, LineageVersion>();
+  const known = new Map<string, LineageVersion>();
+  const problems: Lineage['problems'] = [];
   for (const id of await chain.jobs()) {
     const job = await chain.job(id);
     if (!job) continue;
     try {
-      for (const version of await versionsOfJob(sources, job, byId)) {
-        byId.set(version.id, version);
-        versions.push(version);
-      }
+      for (const version of await versionsOfJob(sources, job, known)) known.set(version.id, version);
     } catch (error) {
-      if (!(error instanceof Wrong)) throw error;
-      throw new RoundtableError(
-        'ARCHIVE_CORRUPT',
-        `A manifest of job ${id} is not the chain's: ${error.message}.`,
-      );
+      // A job that nobody can read hides itself, not the others.
+      const isOfJob =
+        error instanceof Wrong || (isRoundtableError(error) && !error.code.startsWith('CHAIN_'));
+      if (!isOfJob) throw error;
+      problems.push({ job: id, problem: error.message });
     }
   }
-  return name === undefined ? versions : versions.filter(({ lineage }) => lineage === name);
+  const versions = [...known.values()];
+  return {
+    versions: name === undefined ? versions : versions.filter(({ lineage }) => lineage === name),
+    problems,
+  };
 }
 
+type LineageSources = Pick<AuditSources<AuditChain>, 'chain' | 'archive' | 'hash'>;
+
 async function versionsOfJob(
-  sources: Omit<AuditSources<AuditChain>, 'updateSource'>,
+  sources: LineageSources,
   job: ChainJob,
   known: ReadonlyMap<string, LineageVersion>,
 ): Promise<LineageVersion[]> {
@@ -120,7 +127,7 @@ function startOf(
 }
 
 async function roundOf(
-  sources: Omit<AuditSources<AuditChain>, 'updateSource'>,
+  sources: LineageSources,
   { job }: ChainJob,
   { round, closing, coordinator }: ChainRound,
   facts: { base: number; at: string | null; state: LineageVersion['state']; id: string; parent: string },

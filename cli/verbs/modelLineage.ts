@@ -10,6 +10,8 @@ import { addRecordOptions } from '../model/recordOptions.js';
 import { entriesOfRecord, lineageLines } from '../report/lineage.js';
 import { lineageSvg } from '../report/lineageSvg.js';
 import type { Does } from '../run.js';
+import { wrap } from '../terminal/text.js';
+import { paint } from '../terminal/theme.js';
 
 export function addLineageVerb(model: Command, does: Does): void {
   const lineage = addVerb(
@@ -24,7 +26,8 @@ export function addLineageVerb(model: Command, does: Does): void {
       const record = await openRecord(context, options);
       try {
         const sources = { chain: record.chain, archive: record.archive, hash: sha256 };
-        const versions = await readLineage(sources, name === '' ? undefined : name);
+        const read = await readLineage(sources, name === '' ? undefined : name);
+        const { versions, problems } = read;
         const lineages = [...new Set(versions.map((version) => version.lineage))];
         if (name !== '' && versions.length === 0)
           throw new RoundtableError('NOT_FOUND', `There is no lineage ${name}. \`model lineage\` shows all.`);
@@ -35,13 +38,22 @@ export function addLineageVerb(model: Command, does: Does): void {
             throw new UsageError(`A picture shows one lineage; name one of ${lineages.join(', ')}.`);
           writeFileSync(resolve(context.folder, options.svg), lineageSvg(only, of(only)));
         }
-        context.print(versions, () => {
-          if (options.svg !== undefined) return [`The lineage is drawn in ${options.svg}.`];
-          if (versions.length === 0) return ['No versions yet.'];
-          return lineages.flatMap((each) => [
-            ...(lineages.length > 1 ? [each] : []),
-            ...lineageLines(context.terminal.theme(), entriesOfRecord(of(each))),
-          ]);
+        context.print(read, () => {
+          const theme = context.terminal.theme();
+          const left = problems.flatMap(({ job, problem }) =>
+            wrap(`Job ${job} is left out: ${problem}`, theme.columns).map((line) =>
+              paint(theme, 'yellow', line),
+            ),
+          );
+          if (options.svg !== undefined) return [`The lineage is drawn in ${options.svg}.`, ...left];
+          if (versions.length === 0) return ['No versions yet.', ...left];
+          return [
+            ...lineages.flatMap((each) => [
+              ...(lineages.length > 1 ? [each] : []),
+              ...lineageLines(theme, entriesOfRecord(of(each))),
+            ]),
+            ...left,
+          ];
         });
       } finally {
         record.close();

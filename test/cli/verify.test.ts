@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Audit, LineageVersion } from '#audit/index.js';
+import type { Audit, Lineage } from '#audit/index.js';
 import type { RecordReport } from '#cli/model/record.js';
 import type { Hex } from '#core/hex.js';
 import { generateArchiveKey, openArchive } from '#services/archive.js';
@@ -125,7 +125,7 @@ describe('without any stack', () => {
   test('the lineage is drawn from chain and archive', async () => {
     const { code, json } = await run('lineage', 'audited', ...online(), '--json');
     expect(code).toBe(0);
-    expect(json<LineageVersion[]>().map(({ round, version: id }) => [round, id])).toEqual(
+    expect(json<Lineage>().versions.map(({ round, version: id }) => [round, id])).toEqual(
       history.versions.map((id, round) => [round, id]),
     );
     expect((await run('lineage', 'audited', ...online(), '--svg', 'audited.svg')).code).toBe(0);
@@ -213,7 +213,7 @@ describe('a saved record', () => {
     });
     const { out } = await run('verify', '--all', '--offline', 'record');
     expect(out.replaceAll('\n', ' ')).toContain('stands on the word of whoever made the folder');
-    expect((await run('lineage', '--offline', 'record', '--json')).json<LineageVersion[]>()).toHaveLength(3);
+    expect((await run('lineage', '--offline', 'record', '--json')).json<Lineage>().versions).toHaveLength(3);
   });
 
   test('does not say that a version does not exist which was only not saved', async () => {
