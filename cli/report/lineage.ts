@@ -29,6 +29,7 @@ export interface LineageEntry {
 export function lineageLines(theme: Theme, newestFirst: readonly LineageEntry[]): string[] {
   const numbers = String(Math.max(0, ...newestFirst.map(({ number }) => number))).length;
   const rounds = String(Math.max(0, ...newestFirst.map(({ round }) => round))).length;
+  const runners = Math.max(0, ...newestFirst.map((entry) => runnersText(entry).length));
   const numberOf = new Map(newestFirst.map(({ id, number }) => [id, number]));
   return rowsOf(newestFirst).flatMap((row) => {
     const { version } = row;
@@ -39,9 +40,7 @@ export function lineageLines(theme: Theme, newestFirst: readonly LineageEntry[])
       percent(version.accuracy).padStart(6),
       (version.round === 0 ? 'start' : `round ${version.round}`).padEnd(6 + rounds),
       ...(from === undefined ? [] : [`from ${from}`]),
-      ...(version.contributors === null || version.round === 0
-        ? []
-        : [`${version.contributors} ${version.contributors === 1 ? 'runner' : 'runners'}`]),
+      ...(version.contributors === null ? [] : [runnersText(version).padEnd(runners)]),
       ...(version.state === null ? [] : [stateText(theme, version.state)]),
       paint(
         theme,
@@ -51,7 +50,8 @@ export function lineageLines(theme: Theme, newestFirst: readonly LineageEntry[])
     ];
     const room = { ...theme, columns: theme.columns - width(drawn.first) - 3 };
     const [first = '', ...more] = flow(room, facts, 0);
-    return [`  ${drawn.first} ${first}`, ...more.map((text) => `  ${drawn.below} ${text}`)];
+    const lines = [`  ${drawn.first} ${first}`, ...more.map((text) => `  ${drawn.below} ${text}`)];
+    return lines.map((line) => line.trimEnd());
   });
 }
 
@@ -104,14 +104,14 @@ export function entriesOfRecord(versions: readonly LineageVersion[]): LineageEnt
 
 /** The lanes of a row: where lines run past, begin, end, and the version itself. */
 function graph(theme: Theme, row: LineageRow<LineageEntry>): { first: string; below: string } {
-  const { branch, merge, line, rule } = glyphs(theme);
+  const { branch, turn, merge, line, rule } = glyphs(theme);
   const last = Math.max(row.lane, ...row.passing);
   const cells = Array.from({ length: last + 1 }, (_, lane) => {
     const between =
       (row.forkTo !== null && lane > row.forkTo && lane < row.lane) ||
       row.joined.some((end) => lane > row.lane && lane < end);
     if (lane === row.lane) return mark(theme, row.version) + (row.joined.length > 0 ? rule : ' ');
-    if (lane === row.forkTo) return branch;
+    if (lane === row.forkTo) return row.passing.includes(lane) ? branch : turn;
     if (row.joined.includes(lane)) return merge + (row.joined.some((end) => end > lane) ? rule : ' ');
     if (between) return rule.repeat(2);
     return row.passing.includes(lane) ? `${line} ` : '  ';
@@ -129,7 +129,13 @@ function mark(theme: Theme, { round, state }: LineageEntry): string {
   return round === 0 ? paint(theme, 'dim', ring) : paint(theme, 'cyan', dot);
 }
 
+function runnersText({ contributors, round }: LineageEntry): string {
+  if (contributors === null || round === 0) return '';
+  return `${contributors} ${contributors === 1 ? 'runner' : 'runners'}`;
+}
+
 function stateText(theme: Theme, state: LineageVersion['state']): string {
+  // A state that is open to dispute is the longest word.
   const column = state.padEnd('disputable'.length);
   if (state === 'void') return paint(theme, 'red', column);
   return state === 'disputable' ? paint(theme, 'yellow', column) : paint(theme, 'dim', column);

@@ -20,8 +20,8 @@ const columns = [
   ['accuracy', 318],
   ['runners', 404],
   ['archived model', 476],
-  ['anchored', 628],
-  ['state', 762],
+  ['anchored, UTC', 628],
+  ['state', 766],
 ] as const;
 const WIDTH = 860;
 
@@ -114,7 +114,7 @@ function versionRow(
       const [title, at] = columns[i] ?? ['', 0];
       return cell === ''
         ? ''
-        : `<text class="${title.split(' ').join('-')}" x="${text + at}" y="${y + 4}">${escape(cell)}</text>`;
+        : `<text class="${title.replaceAll(/\W+/g, '-')}" x="${text + at}" y="${y + 4}">${escape(cell)}</text>`;
     }),
     '</g>',
   ].filter((line) => line !== '');
@@ -146,25 +146,40 @@ function escape(text: string): string {
     .replaceAll('"', '&quot;');
 }
 
-const style = `
-svg { --ink: #1c2128; --soft: #57606a; --ground: #ffffff; --line: #8c959f; --main: #0969da; --open: #9a6700; --bad: #cf222e; }
-@media (prefers-color-scheme: dark) {
-svg { --ink: #e6edf3; --soft: #9aa4af; --ground: #0d1117; --line: #6e7681; --main: #58a6ff; --open: #d29922; --bad: #ff7b72; }
+interface Colours {
+  ink: string;
+  soft: string;
+  ground: string;
+  line: string;
+  main: string;
+  open: string;
+  bad: string;
 }
-text { font: 13px ui-sans-serif, system-ui, sans-serif; fill: var(--ink); }
+
+/** Rules in full for both settings: programs that turn pictures into pixels often know no variables of CSS. */
+const coloured = ({ ink, soft, ground, line, main, open, bad }: Colours): string => `
+text { fill: ${ink}; }
+.head, .archived-model, .anchored-UTC, .made-by, .void text { fill: ${soft}; }
+.ground { fill: ${ground}; }
+.line { stroke: ${line}; }
+.mark { fill: ${main}; stroke: ${ground}; }
+.mark.start { fill: ${ground}; stroke: ${soft}; }
+.mark.disputable, .disputable .state { fill: ${open}; }
+.mark.void { stroke: ${bad}; }
+.void .state { fill: ${bad}; }
+`;
+
+const style = `
+text { font: 13px ui-sans-serif, system-ui, sans-serif; }
 .name { font-size: 17px; font-weight: 600; }
-.head, .archived-model, .anchored, .made-by { fill: var(--soft); }
 .head { font-size: 12px; }
 .version, .archived-model { font-family: ui-monospace, monospace; font-size: 12px; }
-.number { font-weight: 600; }
-.ground { fill: var(--ground); }
-.row { fill: transparent; }
-.line { fill: none; stroke: var(--line); stroke-width: 2; }
-.mark { fill: var(--main); stroke: var(--ground); stroke-width: 2; }
-.mark.start { fill: var(--ground); stroke: var(--soft); }
-.mark.disputable { fill: var(--open); }
-.mark.void { fill: none; stroke: var(--bad); stroke-width: 2.5; }
-.disputable .state { fill: var(--open); }
-.void text { fill: var(--soft); text-decoration: line-through; }
-.void .state { fill: var(--bad); text-decoration: none; font-weight: 600; }
+.number, .void .state { font-weight: 600; }
+.void .version { text-decoration: line-through; }
+.row { fill: none; pointer-events: all; }
+.line { fill: none; stroke-width: 2; }
+.mark { stroke-width: 2; }
+.mark.void { fill: none; stroke-width: 2.5; }
+${coloured({ ink: '#1c2128', soft: '#57606a', ground: '#ffffff', line: '#8c959f', main: '#0969da', open: '#9a6700', bad: '#cf222e' })}
+@media (prefers-color-scheme: dark) {${coloured({ ink: '#e6edf3', soft: '#9aa4af', ground: '#0d1117', line: '#6e7681', main: '#58a6ff', open: '#d29922', bad: '#ff7b72' })}}
 `;

@@ -36,6 +36,8 @@ export interface Glyphs {
   line: string;
   branch: string;
   last: string;
+  /** Where a line to the right goes down. */
+  turn: string;
   /** Where a line from above ends in one to the left. */
   merge: string;
   rule: string;
@@ -78,6 +80,7 @@ const unicode: Glyphs = {
   line: '│',
   branch: '├─',
   last: '╰─',
+  turn: '╭─',
   merge: '╯',
   rule: '─',
   ellipsis: '…',
@@ -96,6 +99,7 @@ const ascii: Glyphs = {
   line: '|',
   branch: '|-',
   last: '`-',
+  turn: ',-',
   merge: "'",
   rule: '-',
   ellipsis: '..',
