@@ -126,6 +126,9 @@ class Walk {
       base.model = null;
       states.push(state);
     }
+    const isOver = !record.rounds[states.length - 1]?.closing;
+    const end = states.at(-1);
+    if (isOver && end) end.model = null;
   }
 
   async #start(job: Hex): Promise<WalkedJob> {
@@ -133,8 +136,8 @@ class Walk {
     const list = this.list.at({ job });
     const record = await checkChainRecord(list, sources.chain, job);
     const parent = record.job.parentVersion === null ? undefined : await this.#parent(list, record);
-    const genesis = await checkGenesis(list.at({ round: 0 }), sources, record, parent);
-    const { manifest, model } = genesis;
+    const { model, ...genesis } = await checkGenesis(list.at({ round: 0 }), sources, record, parent);
+    const { manifest } = genesis;
     const states = [{ record: manifest, model, manifestHash: record.job.manifestHash }];
     const walked = { record, genesis, states };
     this.#jobs.set(job, walked);
@@ -161,7 +164,7 @@ class Walk {
 
 interface WalkedJob {
   record: JobRecord;
-  genesis: Genesis;
+  genesis: Omit<Genesis, 'model'>;
   /** After round 0, 1, …; only the last has its model. */
   states: RoundState[];
 }

@@ -29,7 +29,7 @@ export interface AuditedRound extends RoundState {
 export async function checkRound(
   list: Checklist,
   sources: AuditSources<AuditChain>,
-  genesis: Genesis,
+  genesis: Pick<Genesis, 'manifest' | 'dimension'>,
   base: RoundState,
   onChain: ChainRound & { closing: ChainClosing },
 ): Promise<AuditedRound> {

@@ -238,7 +238,6 @@ async function makeRound() {
       ...{ kind: 'genesis' as const, protocol: 1 as const, coordinator, domain, job, spec },
       ...{ specHash: fields.specHash, parent: null, version: base, graph, model: graph },
     },
-    model: null,
     dimension: DIMENSION,
   };
   return {
