@@ -50,10 +50,10 @@ const tree = [
   version(2, 1, { number: 2, state: 'disputable' }),
 ];
 
-describe('the tree as text', () => {
-  const lines = (columns: number, more: Partial<Theme> = {}) =>
-    lineageLines(theme(columns, more), entriesOfRecord(tree));
+const lines = (columns: number, more: Partial<Theme> = {}) =>
+  lineageLines(theme(columns, more), entriesOfRecord(tree));
 
+describe('the tree as text', () => {
   test('has the line of the newest version that stands leftmost, forks and void rounds beside it', () => {
     expect(lines(120).map((line) => line.slice(0, 12).trimEnd())).toEqual([
       '  ╭─✗ 4  0x1',

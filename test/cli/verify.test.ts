@@ -67,7 +67,10 @@ afterAll(async () => {
 
 /** Everything that an auditor has to say where the record is. */
 const online = (...gateways: string[]) => [
-  ...['--rpc', stack.anvil.url, '--deployment', 'consortium.json'],
+  '--rpc',
+  stack.anvil.url,
+  '--deployment',
+  'consortium.json',
   ...(gateways.length === 0 ? [gateway.url] : gateways).flatMap((url) => ['--gateway', url]),
 ];
 const run = (...argv: string[]) => type(['model', ...argv], { folder });
@@ -192,8 +195,9 @@ describe('of several gateways', () => {
   });
 });
 
+const saved = () => join(folder, 'record');
+
 describe('a saved record', () => {
-  const saved = () => join(folder, 'record');
   beforeAll(async () => {
     const { code } = await run('verify', '--all', ...online(), '--save', 'record');
     expect(code).toBe(0);
