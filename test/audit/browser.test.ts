@@ -97,7 +97,15 @@ test('its bundle takes nothing from Node', () => {
 });
 
 test('it verifies a version where there is neither process nor Buffer', async () => {
+  // One set of typed arrays for both sides, as a page has.
   const web = {
+    ArrayBuffer,
+    DataView,
+    Uint8Array,
+    Int32Array,
+    Float32Array,
+    Float64Array,
+    BigInt64Array,
     atob,
     btoa,
     TextEncoder,

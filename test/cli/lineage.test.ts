@@ -64,7 +64,7 @@ describe('the tree as text', () => {
       '  ● 1  0x111',
       '  ○ 0  0x101',
     ]);
-    expect(lines(120)[0]).toMatch(/round 4 {3}3 runners {3}void {9}archive model1-4…yyyy/);
+    expect(lines(120)[0]).toMatch(/round 4 {3}from 3 {3}3 runners {3}void {9}archive model1-4…yyyy/);
     expect(lines(120)[2]).toContain('disputable');
     expect(lines(120)[4]).toContain('from 1');
   });
