@@ -46,6 +46,8 @@ export interface RewardReads {
   claimed(payer: Address, account: Address): Promise<bigint>;
   /** Token units that the account holds. */
   balance(account: Address): Promise<bigint>;
+  /** Digits after the point when people write the token. */
+  decimals(): Promise<number>;
   /** Token units of the owner that the spender may pull. */
   allowance(owner: Address, spender: Address): Promise<bigint>;
 }
@@ -99,6 +101,7 @@ export function rewardReads(provider: JsonRpcProvider, deployment: Deployment): 
     },
     claimed: (payer, account) => rewards.read.claimed(payer, account),
     balance: (account) => token.read.balanceOf(account),
+    decimals: async () => Number(await token.read.decimals()),
     allowance: (owner, spender) => token.read.allowance(owner, spender),
   };
 }
