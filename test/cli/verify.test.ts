@@ -1,13 +1,4 @@
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -164,7 +155,7 @@ describe('of several gateways', () => {
       return { status, body: path === `/${model}` ? Buffer.concat([body.subarray(1), Buffer.of(7)]) : body };
     };
     const all = online(forgetful.url, liar.url, gateway.url);
-    const { code, json, out } = await run('verify', version, ...all, '--json');
+    const { code, json } = await run('verify', version, ...all, '--json');
     expect(code).toBe(0);
     const { gateways, served } = json<Report>().asked;
     expect(gateways).toEqual([
@@ -173,7 +164,6 @@ describe('of several gateways', () => {
       { gateway: gateway.url, served: 1, absent: 0, wrong: [], unreachable: 0 },
     ]);
     expect(served).toContainEqual({ id: model, gateway: gateway.url });
-    expect(out).not.toContain('\n\n');
     const shown = await run('verify', version, ...all);
     expect(shown.out.replaceAll('\n', ' ')).toContain(`gave something else for ${model}`);
   });
@@ -288,7 +278,6 @@ describe('a saved record', () => {
   }, 120_000);
 
   test('needs its folder', async () => {
-    expect(existsSync(join(folder, 'none'))).toBe(false);
     const { code, err } = await run('verify', version, '--offline', 'none');
     expect([code, err]).toEqual([1, expect.stringContaining('NOT_FOUND')]);
   });
