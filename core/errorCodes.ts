@@ -176,6 +176,10 @@ export const errorCodes = {
     status: 503,
     meaning: 'The training process ended before it answered. The request can be made again.',
   },
+  TRAINING_LIMIT: {
+    status: 422,
+    meaning: 'The training process was ended because it took more time or memory than it may.',
+  },
   TRAINING_ABORTED: { status: 409, meaning: 'The training was cancelled by whoever asked for it.' },
   // Runners
   HOME_INVALID: {
