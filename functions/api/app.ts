@@ -5,6 +5,7 @@ import { address } from '#core/schema.js';
 import type { Artifacts } from '#services/artifacts.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
+import { addressOf, type Limits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
@@ -25,6 +26,7 @@ export interface ApiParts {
   membership: Membership;
   coordinator: `0x${string}`;
   deployment: Deployment;
+  limits: Limits;
   log: Logger;
 }
 
@@ -34,6 +36,10 @@ declare const ROUNDTABLE_VERSION: string | undefined;
 export function apiApp(parts: ApiParts): OpenAPIHono {
   const app = new OpenAPIHono();
   answerProblems(app, parts.log);
+  app.use('/v1/*', async (context, next) => {
+    parts.limits.address(addressOf(context));
+    await next();
+  });
   app.use('/v1/*', entityTags);
 
   addEndpoint(

@@ -3,6 +3,7 @@ import { openChain } from '#services/chain.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import { readEnvironment } from '../environment.js';
+import { openLimits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { openTemporal, type Temporal } from '../temporal.js';
 import type { ApiParts } from './app.js';
@@ -19,10 +20,13 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'COORDINATOR_ADDRESS',
     'CHAIN_RPC_URLS',
     'CHAIN_DEPLOYMENT',
+    'API_LIMITS',
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
+  const table = openTable({ table: environment.TABLE_NAME });
   return {
-    table: openTable({ table: environment.TABLE_NAME }),
+    table,
+    limits: openLimits(table, environment.API_LIMITS),
     artifacts: openArtifacts({ bucket: environment.BUCKET_NAME }),
     queue: openQueue({ url: environment.JOBS_QUEUE_URL }),
     temporal: openTemporal({

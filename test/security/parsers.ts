@@ -68,6 +68,8 @@ const model: readonly ErrorCode[] = [
   'MODEL_UNSUPPORTED',
 ];
 
+const numbers = (count: number): Uint8Array => new Uint8Array(4 * count);
+
 /** Every file that comes from somebody else. */
 export async function fileParsers(): Promise<Parser[]> {
   const key = generateX25519Key();
@@ -75,7 +77,6 @@ export async function fileParsers(): Promise<Parser[]> {
     { name: 'a', dims: [3, 2], data: Float32Array.of(1, 2, 3, 4, 5, 6) },
     { name: 'b', dims: [2], data: Float32Array.of(1, 2) },
   ]);
-  const numbers = (count: number) => new Uint8Array(4 * count);
   return [
     {
       name: 'safetensors',
