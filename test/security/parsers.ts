@@ -1,7 +1,9 @@
 import { createHmac } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { readCsv } from '#cli/data/csv.js';
+import type { Deployment } from '#contracts/deployment.js';
 import type { ErrorCode } from '#core/errorCodes.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { hashJson } from '#core/canonicalJson.js';
 import { jobFile } from '#core/jobSpec.js';
 import { createLayout } from '#core/layout.js';
@@ -31,7 +33,7 @@ import { stackFile } from '#local/stackFile.js';
 import { isSignedTransaction, signTransaction, transactionHeader } from '#services/archiveTransaction.js';
 import { archiveSigner } from '#services/archiveKey.js';
 import { generateArchiveKey } from '#services/archive.js';
-import { RoundtableError } from '#core/errors.js';
+import { openChain } from '#services/chain.js';
 import { seal, sealedFor, unseal } from '#services/sealing.js';
 import { sha256 } from '#services/sha256.js';
 import { generateX25519Key } from '#services/x25519.js';
@@ -397,6 +399,27 @@ export async function messageParsers(): Promise<Parser[]> {
       cap: 64 * KB,
     },
     {
+      name: "an answer of a chain's node",
+      examples: () => [
+        json({
+          jsonrpc: '2.0',
+          id: 0,
+          result: `0x${[addressOf('m').slice(2).padStart(64, '0'), word(5), word(6), word(0)].join('')}`,
+        }),
+        json({ jsonrpc: '2.0', id: 0, error: { code: 3, message: 'execution reverted', data: '0x' } }),
+        json({ jsonrpc: '2.0', id: 0, result: [] }),
+      ],
+      parse: hostileNode(),
+      codes: [
+        'CHAIN_REFUSED',
+        'CHAIN_REVERTED',
+        'CHAIN_UNREACHABLE',
+        'CHAIN_WRONG_NETWORK',
+        'CHAIN_INSUFFICIENT_FUNDS',
+      ],
+      cap: 64 * KB,
+    },
+    {
       name: 'stack.json',
       examples: () => [json(exampleStackFile())],
       parse: (bytes) => parseMessage(stackFile, parseJson(bytes, 'stack.json'), 'stack.json'),
@@ -404,6 +427,57 @@ export async function messageParsers(): Promise<Parser[]> {
       cap: 64 * KB,
     },
   ];
+}
+
+const word = (value: number): string => value.toString(16).padStart(64, '0');
+
+/** Contracts at one address: whoever answers for them is what matters. */
+export function exampleDeployment(chainId: number): Deployment {
+  const contract = addressOf('contract');
+  return {
+    chainId,
+    token: contract,
+    consortium: contract,
+    jobs: contract,
+    rewards: contract,
+    judges: { sums: contract, leaves: contract, data: contract, rewards: contract },
+    block: 0,
+  };
+}
+
+/** Reads a runner or the members from a node that answers these bytes; only what is asked before it is honest. */
+function hostileNode(): (bytes: Uint8Array) => Promise<unknown> {
+  const rpcUrls = ['http://127.0.0.1:1'];
+  const chain = openChain({ rpcUrls, deployment: exampleDeployment(31_337) });
+  const honest: Record<string, string> = {
+    eth_chainId: '0x7a69',
+    eth_getCode: '0x01',
+    eth_blockNumber: '0x10',
+  };
+  return async (bytes) => {
+    const usual = globalThis.fetch;
+    globalThis.fetch = (_, init) => {
+      const asked = JSON.parse(String(init?.body)) as
+        { id: number; method: string } | { id: number; method: string }[];
+      const { id, method } = Array.isArray(asked) ? (asked[0] ?? { id: 0, method: '' }) : asked;
+      const result = honest[method];
+      const answer =
+        result === undefined
+          ? text(bytes).replace('"id":0', `"id":${id}`)
+          : JSON.stringify({ jsonrpc: '2.0', id, result });
+      return Promise.resolve(new Response(Buffer.from(answer, 'latin1')));
+    };
+    try {
+      // The revert among the examples is what a refused call looks like.
+      return await (bytes.includes(0x5b) ? chain.members() : chain.runner(addressOf('r'))).catch(
+        (error: unknown) => {
+          if (!isRoundtableError(error, 'CHAIN_REVERTED')) throw error;
+        },
+      );
+    } finally {
+      globalThis.fetch = usual;
+    }
+  };
 }
 
 function isHeader(value: string): boolean {

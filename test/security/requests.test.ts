@@ -15,6 +15,9 @@ import {
   type TestApi,
 } from '../functions/testApi.js';
 
+/** What the node server knows of a connection. */
+const from = (remoteAddress: string) => ({ incoming: { socket: { remoteAddress } } });
+
 /** Requests to a stack's API and webhooks by people who mean it harm; the stores and the chain are real. */
 let api: TestApi;
 beforeAll(async () => {
@@ -110,8 +113,9 @@ describe('somebody who may not', () => {
   });
 });
 
+const deep = (open: string, close: string, levels: number) => open.repeat(levels) + close.repeat(levels);
+
 describe('a body that was made to do harm', () => {
-  const deep = (open: string, close: string, levels: number) => open.repeat(levels) + close.repeat(levels);
   test.each<[string, string]>([
     ['nests a hundred thousand lists', deep('[', ']', 100_000)],
     ['nests a hundred thousand objects', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`],
@@ -182,16 +186,17 @@ describe('a name that would leave its folder', () => {
   );
 });
 
-describe('too much of it', () => {
-  const limited = (changes: Record<string, number>) => {
-    const limits = openLimits(api.parts.table, limitSettings.parse(changes));
-    const app = apiApp({ ...api.parts, limits });
-    return async (path: string, message: unknown, by = member, env = {}) => {
-      const body = JSON.stringify(message);
-      const headers = await signedHeaders('POST', path, body, { by });
-      return app.request(path, { method: 'POST', headers, body }, env);
-    };
+const limited = (changes: Record<string, number>) => {
+  const limits = openLimits(api.parts.table, limitSettings.parse(changes));
+  const app = apiApp({ ...api.parts, limits });
+  return async (path: string, message: unknown, by = member, env = {}) => {
+    const body = JSON.stringify(message);
+    const headers = await signedHeaders('POST', path, body, { by });
+    return app.request(path, { method: 'POST', headers, body }, env);
   };
+};
+
+describe('too much of it', () => {
   const seen = { state: 'idle', progress: null };
 
   test('one signer asks more often than it may: 429, and when to come back; others are served', async () => {
@@ -207,7 +212,6 @@ describe('too much of it', () => {
   test('one address asks without a signature: refused before any is checked, whatever its headers claim', async () => {
     const limits = openLimits(api.parts.table, limitSettings.parse({ addressPerMinute: 2 }));
     const app = apiApp({ ...api.parts, limits });
-    const from = (remoteAddress: string) => ({ incoming: { socket: { remoteAddress } } });
     const ask = async (address: string) =>
       (await app.request('/v1/jobs', { headers: { 'x-forwarded-for': `${Math.random()}` } }, from(address)))
         .status;
