@@ -418,6 +418,7 @@ export async function messageParsers(): Promise<Parser[]> {
         'CHAIN_INSUFFICIENT_FUNDS',
       ],
       cap: 64 * KB,
+      atOnce: nodesAtOnce,
     },
     {
       name: 'stack.json',
@@ -445,39 +446,53 @@ export function exampleDeployment(chainId: number): Deployment {
   };
 }
 
-/** Reads a runner or the members from a node that answers these bytes; only what is asked before it is honest. */
+/** How many questions to nodes are under way at once: each waits for a timer of ethers. */
+const nodesAtOnce = 100;
+
+/**
+ * Reads a runner or the members from a node that answers these bytes; only what is asked before it is honest. Takes
+ * the place of fetch for good: nothing else in the test's process asks anybody.
+ */
 function hostileNode(): (bytes: Uint8Array) => Promise<unknown> {
-  const rpcUrls = ['http://127.0.0.1:1'];
-  const chain = openChain({ rpcUrls, deployment: exampleDeployment(31_337) });
+  const saying = new Map<string, Uint8Array>();
+  const idle = Array.from({ length: nodesAtOnce }, (_, index) => {
+    const url = `http://127.0.0.1:${index + 1}/`;
+    return { url, chain: openChain({ rpcUrls: [url], deployment: exampleDeployment(31_337) }) };
+  });
   const honest: Record<string, string> = {
     eth_chainId: '0x7a69',
     eth_getCode: '0x01',
     eth_blockNumber: '0x10',
   };
+  globalThis.fetch = (url, init) => {
+    const asked = JSON.parse(String(init?.body)) as Asked | Asked[];
+    const { id, method } = Array.isArray(asked) ? (asked[0] ?? { id: 0, method: '' }) : asked;
+    const result = honest[method];
+    const answer =
+      result === undefined
+        ? text(saying.get(String(url)) ?? new Uint8Array()).replace('"id":0', `"id":${id}`)
+        : JSON.stringify({ jsonrpc: '2.0', id, result });
+    return Promise.resolve(new Response(Buffer.from(answer, 'latin1')));
+  };
   return async (bytes) => {
-    const usual = globalThis.fetch;
-    globalThis.fetch = (_, init) => {
-      const asked = JSON.parse(String(init?.body)) as
-        { id: number; method: string } | { id: number; method: string }[];
-      const { id, method } = Array.isArray(asked) ? (asked[0] ?? { id: 0, method: '' }) : asked;
-      const result = honest[method];
-      const answer =
-        result === undefined
-          ? text(bytes).replace('"id":0', `"id":${id}`)
-          : JSON.stringify({ jsonrpc: '2.0', id, result });
-      return Promise.resolve(new Response(Buffer.from(answer, 'latin1')));
-    };
+    const node = idle.pop();
+    if (!node) throw new Error('more is asked at once than there are nodes');
+    saying.set(node.url, bytes);
     try {
+      return await (bytes.includes(0x5b) ? node.chain.members() : node.chain.runner(addressOf('r')));
+    } catch (error) {
       // The revert among the examples is what a refused call looks like.
-      return await (bytes.includes(0x5b) ? chain.members() : chain.runner(addressOf('r'))).catch(
-        (error: unknown) => {
-          if (!isRoundtableError(error, 'CHAIN_REVERTED')) throw error;
-        },
-      );
+      if (isRoundtableError(error, 'CHAIN_REVERTED')) return null;
+      throw error;
     } finally {
-      globalThis.fetch = usual;
+      idle.push(node);
     }
   };
+}
+
+interface Asked {
+  id: number;
+  method: string;
 }
 
 function isHeader(value: string): boolean {
