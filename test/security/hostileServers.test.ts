@@ -14,7 +14,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { addressOf, hashOf } from '../services/views.js';
-import { exampleDeployment } from './parsers.js';
+import { exampleDeployment } from './hostileNode.js';
 
 /** Servers that we must talk to and that mean us harm: gateways, nodes, stores, and other members' stacks. */
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;
