@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
 import { address, parseMessage } from '#core/schema.js';
+import { networkSettings } from '#services/chain/networks.js';
 import { limitSettings } from './limits.js';
 import { pageSettings } from './page.js';
 
@@ -31,6 +32,19 @@ const variables = {
       }
     })
     .pipe(deployment),
+  /** What of the chain differs from the table of services/chain/networks.ts. */
+  CHAIN_NETWORK: z
+    .string()
+    .default('{}')
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'a JSON object' });
+        return z.NEVER;
+      }
+    })
+    .pipe(networkSettings),
   /** Folder of the built page; without it none is served. */
   WEB_FOLDER: z.string().min(1).optional(),
   /** What the page is told besides the stack's own facts, as JSON; anybody can read it. */
