@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import { hashJson } from '#core/canonicalJson.js';
 import type { Hex } from '#core/hex.js';
-import { manifestHash } from '#core/manifest.js';
+import { largestManifest, manifestHash } from '#core/manifest.js';
 import { parseMessage } from '#core/schema.js';
 import { same, Wrong, type Checklist } from './checklist.js';
 import type { AuditChain, AuditSources } from './sources.js';
@@ -32,7 +32,7 @@ export async function readManifest<T extends z.ZodType<{ hashed: unknown }>>(
   sources: Pick<AuditSources<AuditChain>, 'archive' | 'hash'>,
   { schema, archiveId, hash }: Omit<DocumentName<T>, 'subject'>,
 ): Promise<z.output<T>> {
-  const bytes = await sources.archive.get(archiveId);
+  const bytes = await sources.archive.get(archiveId, largestManifest);
   const manifest = parseMessage(schema, parseJson(bytes, archiveId), `Manifest ${archiveId}`);
   same('its hash', manifestHash(sources.hash, manifest), hash);
   return manifest;

@@ -5,6 +5,7 @@ import {
   manifestHash,
   roundManifest,
   type EpochManifest,
+  largestManifest,
   type RoundManifest,
 } from '#core/manifest.js';
 import { epochTree, type AccountRewards } from '#core/rewards.js';
@@ -55,7 +56,7 @@ export async function findEpochManifest(
     'Manifest-Hash': onChain.manifestHash,
   });
   for (const { id } of records) {
-    const parsed = epochManifest.safeParse(parseJson(await sources.archive.get(id), id));
+    const parsed = epochManifest.safeParse(parseJson(await sources.archive.get(id, largestManifest), id));
     if (parsed.success && manifestHash(sources.hash, parsed.data) === onChain.manifestHash)
       return parsed.data;
   }

@@ -1,13 +1,19 @@
-import http from 'node:http';
-import https from 'node:https';
-import { text as readText } from 'node:stream/consumers';
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
-import { RoundtableError } from '#core/errors.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
 import { uploadAnswer, type EnrolRequest, type SeenRequest, type UploadRequest } from '#core/messages.js';
+import { oneLine, printable } from '#core/printable.js';
 import { address, parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
+import {
+  checkOutboundUrl,
+  dial,
+  outboundRules,
+  readAtMost,
+  type OutboundRequest,
+  type OutboundRules,
+} from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 import { causeOf, errorNumber, messageOf, nameOf } from './failures.js';
 import type { RunnerKey } from './runnerKey.js';
@@ -15,15 +21,23 @@ import type { RunnerKey } from './runnerKey.js';
 const ANSWER_SECONDS = 10;
 /** An upload or download may take as long as it likes, but not stand still for longer. */
 const UPLOAD_SECONDS = 600;
+/** Bytes; answers of a stack to its runners are a few hundred. */
+const LARGEST_ANSWER = 1024 * 1024;
 
 /** A runner's requests to its stack, each signed. Every call throws UNAVAILABLE while the stack does not answer. */
 export class StackClient {
   readonly #api: string;
   readonly #audience: string;
   readonly #key: RunnerKey;
+  /** Where the stack's answers may send this runner. */
+  readonly rules: OutboundRules;
 
-  constructor(stack: { api: string; coordinator: string }, key: RunnerKey) {
+  constructor(
+    stack: { api: string; coordinator: string; privateHosts?: readonly string[] | undefined },
+    key: RunnerKey,
+  ) {
     this.#api = stack.api.replace(/\/+$/, '');
+    this.rules = outboundRules([stack.api], stack.privateHosts);
     this.#audience = stack.coordinator;
     this.#key = key;
   }
@@ -31,7 +45,7 @@ export class StackClient {
   /** @returns the member that the chain says this runner belongs to */
   async enrol(request: EnrolRequest, signal: AbortSignal): Promise<{ member: string }> {
     const response = await this.#request('POST', '/v1/runners/enrol', request, signal);
-    return parseMessage(z.object({ member: address }), await response.json(), 'The answer to the enrolment');
+    return parseMessage(z.object({ member: address }), await jsonOf(response), 'The answer to the enrolment');
   }
 
   /** @throws NOT_FOUND when the stack does not know the runner (any more) */
@@ -50,7 +64,7 @@ export class StackClient {
         'UNAVAILABLE',
         `The stack answered ${response.status} where an artifact's place was expected.`,
       );
-    return new URL(location, this.#api).href;
+    return checkOutboundUrl(new URL(location, this.#api).href, this.rules).href;
   }
 
   /** Stores bytes under their hash; harmless when they are stored already. */
@@ -59,16 +73,20 @@ export class StackClient {
     const response = await this.#request('POST', '/v1/uploads', request, signal);
     const { url, headers } = parseMessage(
       uploadAnswer,
-      await response.json(),
+      await jsonOf(response),
       'The answer to an upload request',
     );
     if (url === null) return;
-    const stored = await put(url, headers, bytes, signal);
-    if (stored.status < 200 || stored.status > 299)
-      throw new RoundtableError(
-        'UNAVAILABLE',
-        `The store refused an upload with ${stored.status}: ${stored.text.slice(0, 300)}`,
-      );
+    const answer = await reach(
+      url,
+      { method: 'PUT', headers, body: bytes, signal: orAfter(signal, UPLOAD_SECONDS) },
+      this.rules,
+    );
+    if (answer.ok) return void (await answer.body?.cancel());
+    throw new RoundtableError(
+      'UNAVAILABLE',
+      `The store refused an upload with ${answer.status}: ${oneLine(await textOf(answer), 300)}`,
+    );
   }
 
   async #request(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
@@ -82,7 +100,7 @@ export class StackClient {
       timestamp,
       audience: this.#audience,
     });
-    const response = await reach(url.href, {
+    const response = await ask(url.href, {
       method,
       headers: {
         authorization: authorizationHeader(this.#key.address, timestamp, this.#key.signText(text)),
@@ -90,39 +108,36 @@ export class StackClient {
       },
       ...(body === undefined ? {} : { body: bytes }),
       redirect: 'manual',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_SECONDS * 1_000)]),
+      signal: orAfter(signal, ANSWER_SECONDS),
     });
     if (response.status >= 400) throw await problemOf(response);
     return response;
   }
 }
 
-/** Sends the bytes as they lie in memory; fetch would copy them twice. @throws as reach */
-async function put(
-  url: string,
-  headers: Record<string, string>,
-  bytes: Uint8Array,
-  outer: AbortSignal,
-): Promise<{ status: number; text: string }> {
-  const signal = AbortSignal.any([outer, AbortSignal.timeout(UPLOAD_SECONDS * 1_000)]);
-  const { request } = url.startsWith('https:') ? https : http;
-  try {
-    const answer = await new Promise<http.IncomingMessage>((resolve, reject) =>
-      request(url, { method: 'PUT', headers, signal }, resolve).once('error', reject).end(bytes),
-    );
-    return { status: answer.statusCode ?? 0, text: await readText(answer) };
-  } catch (error) {
-    throw unreachable(url, error, signal);
-  }
-}
-
-/** fetch, whose failures say what could not be reached. @throws UNAVAILABLE; the abort's reason when aborted */
-export async function reach(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+/** A request to the stack itself, whose failures say what could not be reached. @throws as reach */
+async function ask(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (error) {
     throw unreachable(url, error, init.signal);
   }
+}
+
+/**
+ * A request to where the stack sent us, under the rules for URLs of others; bytes are sent as they lie in memory.
+ * @throws URL_REFUSED, UNAVAILABLE; the abort's reason when aborted
+ */
+export async function reach(url: string, request: OutboundRequest, rules: OutboundRules): Promise<Response> {
+  try {
+    return await dial(url, request, rules);
+  } catch (error) {
+    throw isRoundtableError(error) ? error : unreachable(url, error, request.signal);
+  }
+}
+
+function orAfter(signal: AbortSignal, seconds: number): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(1_000 * seconds)]);
 }
 
 /** What a failed transfer means. */
@@ -146,16 +161,21 @@ const problemDetails = z.object({
 });
 
 async function problemOf(response: Response): Promise<RoundtableError> {
-  const text = await response.text();
+  const text = await textOf(response);
   const problem = problemDetails.safeParse(jsonOrNull(text)).data;
   const known = problem !== undefined && Object.hasOwn(errorCodes, problem.code);
   // A failure inside the stack is none of this request's doing: it may pass.
   const code = known && response.status < 500 ? (problem.code as ErrorCode) : 'UNAVAILABLE';
-  const reason = problem?.detail ?? problem?.title ?? text.slice(0, 300);
+  const reason = printable(problem?.detail ?? problem?.title ?? text.slice(0, 300), 2_000);
   return new RoundtableError(code, `The stack answered ${response.status}: ${reason}`, {
     details: { status: response.status },
   });
 }
+
+const textOf = async (response: Response): Promise<string> =>
+  (await readAtMost(response, LARGEST_ANSWER, 'The stack')).toString();
+
+const jsonOf = async (response: Response): Promise<unknown> => jsonOrNull(await textOf(response));
 
 function jsonOrNull(text: string): unknown {
   try {

@@ -7,6 +7,7 @@ import type { DeadLetters } from '#services/deadLetters.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
 import type { QueueView } from '#core/views.js';
+import { addressOf, type Limits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
@@ -29,6 +30,7 @@ export interface ApiParts {
   membership: Membership;
   coordinator: `0x${string}`;
   deployment: Deployment;
+  limits: Limits;
   log: Logger;
 }
 
@@ -38,6 +40,10 @@ declare const ROUNDTABLE_VERSION: string | undefined;
 export function apiApp(parts: ApiParts): OpenAPIHono {
   const app = new OpenAPIHono();
   answerProblems(app, parts.log);
+  app.use('/v1/*', async (context, next) => {
+    parts.limits.address(addressOf(context));
+    await next();
+  });
   app.use('/v1/*', entityTags);
 
   addEndpoint(

@@ -4,6 +4,7 @@ import { openDeadLetters } from '#services/deadLetters.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import { readEnvironment } from '../environment.js';
+import { openLimits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { openTemporal, type Temporal } from '../temporal.js';
 import type { ApiParts } from './app.js';
@@ -24,10 +25,13 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'CHAIN_RPC_URLS',
     'CHAIN_DEPLOYMENT',
     'CHAIN_NETWORK',
+    'API_LIMITS',
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
+  const table = openTable({ table: environment.TABLE_NAME });
   return {
-    table: openTable({ table: environment.TABLE_NAME }),
+    table,
+    limits: openLimits(table, environment.API_LIMITS),
     artifacts: openArtifacts({ bucket: environment.BUCKET_NAME }),
     queue: openQueue({ url: environment.JOBS_QUEUE_URL }),
     queues: {

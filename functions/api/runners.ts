@@ -6,7 +6,7 @@ import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
 
 export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
-  const { table } = parts;
+  const { table, limits } = parts;
 
   addEndpoint(
     app,
@@ -35,6 +35,7 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
       answer: runnerView,
     },
     async ({ body, signer }) => {
+      await limits.enrolments(signer.member);
       const now = new Date().toISOString();
       const enrolled: RunnerView = {
         ...body,

@@ -1,8 +1,12 @@
 import { JsonRpcProvider, Network, type JsonRpcPayload, type JsonRpcResult } from 'ethers';
 import type { Deployment } from '#contracts/deployment.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { oneLine } from '#core/printable.js';
+import { readAtMost } from '../outboundUrl.js';
 
 const timeoutMs = 15_000;
+/** More than the logs of any range of blocks that is asked for. */
+const largestAnswer = 64 * 1024 * 1024;
 /** How long the others may take once one endpoint has answered a question that all were asked. */
 const stragglersMs = 2_000;
 
@@ -50,8 +54,8 @@ export class ChainRpc extends JsonRpcProvider {
         this.#preferred = index;
         return answer;
       } catch (error) {
-        if (isRoundtableError(error)) throw error;
-        failures.push(`${hostOf(url)}: ${reasonOf(error)}`);
+        if (isRoundtableError(error, 'CHAIN_WRONG_NETWORK')) throw error;
+        failures.push(`${hostOf(url)}: ${oneLine(reasonOf(error), 300)}`);
       }
     }
     throw this.#unreachable(failures);
@@ -70,8 +74,8 @@ export class ChainRpc extends JsonRpcProvider {
         const [answer] = await post(url, { jsonrpc: '2.0', id: 1, method, params });
         answers.push(answer as Answer);
       } catch (error) {
-        if (isRoundtableError(error)) throw error;
-        failures.push(`${hostOf(url)}: ${reasonOf(error)}`);
+        if (isRoundtableError(error, 'CHAIN_WRONG_NETWORK')) throw error;
+        failures.push(`${hostOf(url)}: ${oneLine(reasonOf(error), 300)}`);
         throw error;
       }
     });
@@ -84,7 +88,7 @@ export class ChainRpc extends JsonRpcProvider {
     if (answers.length > 0) return [...answers];
     // A wrong chain or a missing contract says more than that nobody answered.
     await Promise.all(asking).catch((error: unknown) => {
-      if (isRoundtableError(error)) throw error;
+      if (isRoundtableError(error, 'CHAIN_WRONG_NETWORK')) throw error;
     });
     throw this.#unreachable(failures);
   }
@@ -145,15 +149,26 @@ async function post(url: string, payload: unknown): Promise<unknown[]> {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(payload),
+      // An endpoint that sends its askers elsewhere is not the one that its owner named.
+      redirect: 'error',
       signal: AbortSignal.timeout(timeoutMs),
     });
   const response = await request().catch(request);
   // Some endpoints answer a JSON-RPC error with a status of its own: what counts is whether it is JSON-RPC.
-  const answer: unknown = await response.json().catch(() => null);
+  const text = (await readAtMost(response, largestAnswer, hostOf(url))).toString();
+  const answer = parsed(text);
   const list = Array.isArray(answer) ? answer : [answer];
   if (!list.every((entry) => typeof entry === 'object' && entry !== null && 'id' in entry))
     throw new Error(`HTTP ${response.status}`);
   return list;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { Hex } from '#core/hex.js';
 import { apiApp } from '#functions/api/app.js';
+import { limitSettings, openLimits } from '#functions/limits.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';
 import { s3Part } from '#local/emulators/s3.js';
 import { ensureBucket, openArtifacts, type Artifacts } from '#services/artifacts.js';
@@ -71,6 +72,7 @@ export async function startApi(): Promise<TestApi> {
     },
     coordinator,
     deployment: { chainId: chain.chainId, jobs: chain.jobs } as never,
+    limits: openLimits(table, limitSettings.parse({})),
     log: pino({ level: 'silent' }),
   });
 
