@@ -4,7 +4,8 @@ import type { Work } from './work.js';
 
 /** One contender that is more than a Python script, as a process of its own so that it is measured like the others. */
 const contenders: Record<string, (work: Work, events: string) => Promise<void>> = {
-  roundtable: runRoundtable,
+  roundtable: (work, events) => runRoundtable(work, 'together', events),
+  'roundtable-deployment': (work, events) => runRoundtable(work, 'apart', events),
   'roundtable-faults': runRoundtableFaults,
   'flower-deployment': (work, events) => runFlower(work, environment('PEERS_BIN'), events),
   'flower-faults': (work, events) => runFlowerFaults(work, environment('PEERS_BIN'), events),

@@ -10,14 +10,20 @@ import { peersTable, resultOf, type PeerResult } from './results.js';
 import { peersFolder, setUp, type Peers } from './setUp.js';
 import { standardWork, type Work } from './work.js';
 
+const ours = (name: string) => () => [process.execPath, distFile('bench/peers.js'), name];
+const python =
+  (script: string) =>
+  ({ bin }: Peers) => [join(bin, 'python'), join(peersFolder, script)];
+
 /** How each contender is started, in the order in which all of them are run. */
 const contenders: Record<string, (peers: Peers) => string[]> = {
-  roundtable: () => [process.execPath, distFile('bench/peers.js'), 'roundtable'],
-  'flower-simulation': ({ bin }) => [join(bin, 'python'), join(peersFolder, 'simulation.py')],
-  'flower-deployment': () => [process.execPath, distFile('bench/peers.js'), 'flower-deployment'],
-  pytorch: ({ bin }) => [join(bin, 'python'), join(peersFolder, 'pytorch.py')],
-  'roundtable-faults': () => [process.execPath, distFile('bench/peers.js'), 'roundtable-faults'],
-  'flower-faults': () => [process.execPath, distFile('bench/peers.js'), 'flower-faults'],
+  roundtable: ours('roundtable'),
+  'flower-simulation': python('simulation.py'),
+  'roundtable-deployment': ours('roundtable-deployment'),
+  'flower-deployment': ours('flower-deployment'),
+  pytorch: python('pytorch.py'),
+  'roundtable-faults': ours('roundtable-faults'),
+  'flower-faults': ours('flower-faults'),
 };
 
 /** Rounds that are long enough to be killed in: five epochs on a quarter of the images. */

@@ -67,45 +67,60 @@ export function resultOf(
   };
 }
 
-/** The contenders in the order of the table, as people call them. */
-const names: Record<string, string> = {
-  roundtable: 'Roundtable',
-  'flower-simulation': 'Flower, simulation',
-  'flower-deployment': 'Flower, deployment',
-  pytorch: 'PyTorch alone',
+/** The contenders in the order of the table: how people call them, and which of ours does the same. */
+const columns: Record<string, { name: string; against: string | null }> = {
+  roundtable: { name: 'Roundtable', against: null },
+  'flower-simulation': { name: 'Flower, simulation', against: 'roundtable' },
+  'roundtable-deployment': { name: 'Roundtable, a process for each runner', against: null },
+  'flower-deployment': { name: 'Flower, deployment', against: 'roundtable-deployment' },
+  pytorch: { name: 'PyTorch alone', against: 'roundtable' },
 };
 
 /** The comparison as Markdown, from the newest result of each contender on the standard work. */
 export function peersTable(results: readonly PeerResult[]): string {
   const newest = new Map(results.map((result) => [result.contender, result]));
-  const columns = Object.keys(names).flatMap((contender) => {
+  const shown = Object.entries(columns).flatMap(([contender, column]) => {
     const result = newest.get(contender);
-    return result ? [result] : [];
+    const against = column.against === null ? undefined : newest.get(column.against);
+    return result ? [{ ...column, result, against }] : [];
   });
-  if (columns.length === 0) return faults(newest);
-  const row = (title: string, cell: (result: PeerResult) => string) => [title, ...columns.map(cell)];
-  const ours = newest.get('roundtable');
-  const times = (part: 'totalSeconds' | 'workSeconds') => (result: PeerResult) => {
-    const [theirs, own] = [result[part], ours?.[part]];
-    return result === ours || theirs === null || !own ? '' : `${(theirs / own).toFixed(1)} x`;
+  if (shown.length === 0) return faults(newest);
+  const row = (title: string, cell: (result: PeerResult, against?: PeerResult) => string) => [
+    title,
+    ...shown.map(({ result, against }) => cell(result, against)),
+  ];
+  const times = (of: (result: PeerResult) => number | null) => (result: PeerResult, against?: PeerResult) => {
+    const [theirs, own] = [of(result), against ? of(against) : null];
+    return theirs === null || !own ? '' : `${(theirs / own).toFixed(1)} x`;
   };
-  const { clients, rounds, epochs, batch, rate } = standardWork;
+  const aRound = ({ roundSeconds }: PeerResult) => quantile(roundSeconds.slice(1), 0.5);
   const rows = [
     row('start, s', ({ startSeconds }) => figure(startSeconds)),
     row('work, s', ({ workSeconds }) => figure(workSeconds)),
     row('start and work, s', ({ totalSeconds }) => figure(totalSeconds)),
-    row('a round, s', ({ roundSeconds }) => figure(quantile(roundSeconds.slice(1), 0.5))),
+    row('a round, s', (result) => figure(aRound(result))),
     row('processor, s', ({ cpuSeconds }) => figure(cpuSeconds)),
     row('peak memory, MB', ({ peakBytes }) => (peakBytes / 1e6).toFixed(0)),
     row('processes', ({ processes }) => String(processes)),
     row('accuracy after each round', ({ accuracy }) => accuracy.slice(1).map(percent).join(' ')),
-    row('start and work, against Roundtable', times('totalSeconds')),
-    row('work, against Roundtable', times('workSeconds')),
+    row(
+      'start and work against ours',
+      times(({ totalSeconds }) => totalSeconds),
+    ),
+    row(
+      'work against ours',
+      times(({ workSeconds }) => workSeconds),
+    ),
+    row('a round against ours', times(aRound)),
+    row(
+      'memory against ours',
+      times(({ peakBytes }) => peakBytes),
+    ),
   ];
+  const { clients, rounds, epochs, batch, rate } = standardWork;
   const title = `2NN, Fashion-MNIST, ${clients} clients, E=${epochs} B=${batch} lr ${rate}, ${rounds} rounds`;
-  return [markdown([title, ...columns.map(({ contender }) => names[contender] ?? '')], rows), faults(newest)]
-    .filter(Boolean)
-    .join('\n\n');
+  const table = markdown([title, ...shown.map(({ name }) => name)], rows);
+  return [table, faults(newest)].filter(Boolean).join('\n\n');
 }
 
 function faults(newest: ReadonlyMap<string, PeerResult>): string {

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { auditVersion } from '#audit/audit.js';
 import { openApi, type Api } from '#cli/api.js';
@@ -8,8 +8,10 @@ import { openPublicRecord, updatesIn } from '#cli/model/sources.js';
 import { jobFile, toJobSpec } from '#core/jobSpec.js';
 import type { JobView, RoundView } from '#core/views.js';
 import { runnerHome } from '#local/consortium/runnerHomes.js';
+import { distFile } from '#local/paths.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { signalGroup } from '#local/supervisor/process.js';
+import { logLine } from '#local/supervisor/ready.js';
 import { sha256 } from '#services/sha256.js';
 import { quantile, untilDone, untilEnrolled } from '../stack.js';
 import { readEvents, roundSeconds, tell } from './events.js';
@@ -18,12 +20,15 @@ import { clientData, heldOutData, model, type Work } from './work.js';
 const contract = 'fashion';
 const deadlineSeconds = 300;
 
+/** Runners of one machine in one process, as Flower's simulation has its clients; or each in its own. */
+type Layout = 'together' | 'apart';
+
 /**
- * The work on a whole stack of its own: runners as processes, rounds archived and anchored, and in the end the last
- * version verified from chain and archive, every sum recomputed.
+ * The work on a whole stack of its own: rounds archived and anchored, and in the end the last version verified from
+ * chain and archive, every sum recomputed.
  */
-export async function runRoundtable(work: Work, events: string): Promise<void> {
-  await onStack(work, async (stack, api) => {
+export async function runRoundtable(work: Work, layout: Layout, events: string): Promise<void> {
+  await onStack(work, layout, async (stack, api) => {
     tell(events, { event: 'ready' });
     const job = await submit(work, api, events);
     const view = await untilDone(api, job);
@@ -35,7 +40,7 @@ export async function runRoundtable(work: Work, events: string): Promise<void> {
 
 /** Kills the coordinator in the second round and a runner in the fifth, with -9, each while a round collects. */
 export async function runRoundtableFaults(work: Work, events: string): Promise<void> {
-  await onStack(work, async (stack, api) => {
+  await onStack(work, 'apart', async (stack, api) => {
     tell(events, { event: 'ready' });
     const job = await submit(work, api, events);
     const server = { round: 2, at: await killIn(stack, api, job, 2, ['temporal', 'worker']) };
@@ -68,7 +73,11 @@ export async function runRoundtableFaults(work: Work, events: string): Promise<v
   });
 }
 
-async function onStack(work: Work, job: (stack: LocalStack, api: Api) => Promise<void>): Promise<void> {
+async function onStack(
+  work: Work,
+  layout: Layout,
+  job: (stack: LocalStack, api: Api) => Promise<void>,
+): Promise<void> {
   const stateDir = mkdtempSync(join(tmpdir(), 'roundtable-peers-'));
   const plan = Array.from({ length: work.clients }, (_, k) => ({
     name: `client-${k}`,
@@ -80,8 +89,22 @@ async function onStack(work: Work, job: (stack: LocalStack, api: Api) => Promise
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, `${contract}.safetensors`), clientData(work, client));
   });
-  const stack = await startStack({ stateDir, plan, data: [{ name: contract, load: dealtBefore }] });
+  const stack = await startStack({
+    stateDir,
+    plan,
+    data: [{ name: contract, load: dealtBefore }],
+    holdRunners: layout === 'together',
+  });
   try {
+    if (layout === 'together')
+      await stack.supervisor.start({
+        name: 'runners',
+        role: 'runner',
+        command: process.execPath,
+        args: [distFile('runner/runner.js')],
+        env: { RUNNER_HOME: stack.file.runners.map(({ home }) => home).join(delimiter) },
+        ready: logLine(/enrolled/),
+      });
     const { api: url, coordinator, keys } = stack.file;
     const api = openApi({ url, audience: coordinator, keyFile: keys.coordinator });
     await untilEnrolled(api, work.clients);
