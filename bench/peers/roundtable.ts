@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { auditVersion } from '#audit/audit.js';
 import { openApi, type Api } from '#cli/api.js';
@@ -8,10 +8,8 @@ import { openPublicRecord, updatesIn } from '#cli/model/sources.js';
 import { jobFile, toJobSpec } from '#core/jobSpec.js';
 import type { JobView, RoundView } from '#core/views.js';
 import { runnerHome } from '#local/consortium/runnerHomes.js';
-import { distFile } from '#local/paths.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { signalGroup } from '#local/supervisor/process.js';
-import { logLine } from '#local/supervisor/ready.js';
 import { sha256 } from '#services/sha256.js';
 import { quantile, untilDone, untilEnrolled } from '../stack.js';
 import { readEvents, roundSeconds, tell } from './events.js';
@@ -93,18 +91,9 @@ async function onStack(
     stateDir,
     plan,
     data: [{ name: contract, load: dealtBefore }],
-    holdRunners: layout === 'together',
+    runners: layout,
   });
   try {
-    if (layout === 'together')
-      await stack.supervisor.start({
-        name: 'runners',
-        role: 'runner',
-        command: process.execPath,
-        args: [distFile('runner/runner.js')],
-        env: { RUNNER_HOME: stack.file.runners.map(({ home }) => home).join(delimiter) },
-        ready: logLine(/enrolled/),
-      });
     const { api: url, coordinator, keys } = stack.file;
     const api = openApi({ url, audience: coordinator, keyFile: keys.coordinator });
     await untilEnrolled(api, work.clients);

@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bytesOf } from '#core/bytes.js';
@@ -60,24 +70,37 @@ export function writeWork(source: string, folder: string): void {
 
 /** One client's share as a data set of a runner. */
 export function clientData({ data, clients }: Work, client: number): Uint8Array {
-  const labels = readFileSync(join(data, 'train-y.u8'));
-  const [from, to] = [client, client + 1].map((k) => Math.floor((labels.length * k) / clients));
-  return labelled(data, 'train', from, to);
+  const { size } = statSync(join(data, 'train-y.u8'));
+  const [from = 0, to = 0] = [client, client + 1].map((k) => Math.floor((size * k) / clients));
+  return labelled(data, 'train', from, to - from);
 }
 
 /** The held-out images as the coordinator evaluates on them. */
-export const heldOutData = ({ data }: Work): Uint8Array => labelled(data, 'test');
+export function heldOutData({ data }: Work): Uint8Array {
+  return labelled(data, 'test', 0, statSync(join(data, 'test-y.u8')).size);
+}
 
-function labelled(folder: string, name: string, from = 0, to?: number): Uint8Array {
-  const y = readFileSync(join(folder, `${name}-y.u8`)).subarray(from, to);
-  const x = readFileSync(join(folder, `${name}-x.u8`)).subarray(from * pixels, (from + y.length) * pixels);
+function labelled(folder: string, name: string, from: number, count: number): Uint8Array {
+  const x = slice(join(folder, `${name}-x.u8`), from * pixels, count * pixels);
+  const y = slice(join(folder, `${name}-y.u8`), from, count);
   return encodeSafetensors(
     [
-      { name: 'x', dtype: 'U8', shape: [y.length, pixels], data: x },
-      { name: 'y', dtype: 'U8', shape: [y.length], data: y },
+      { name: 'x', dtype: 'U8', shape: [count, pixels], data: x },
+      { name: 'y', dtype: 'U8', shape: [count], data: y },
     ],
     { classes: '10' },
   );
+}
+
+function slice(path: string, from: number, length: number): Uint8Array {
+  const file = openSync(path, 'r');
+  try {
+    const bytes = new Uint8Array(length);
+    readSync(file, bytes, 0, length, from);
+    return bytes;
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** The values of a file of unsigned bytes, whatever its shape. */
