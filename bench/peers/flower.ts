@@ -56,7 +56,7 @@ export async function runFlowerFaults(work: Work, bin: string, events: string): 
           [...roundSeconds(all)].flatMap(([r, s]) => (r < killedIn ? [s] : [])),
           0.5,
         ),
-        lost: went ? 'see the log' : `the whole run: ${list()}`,
+        lost: went ? updatesLost(all, work.clients) : `the whole run (${list()})`,
       });
     });
   }
@@ -147,7 +147,15 @@ async function onDeployment(
   }
 }
 
+/** A client that was asked again has told so a second time; one that was not is missing from the sum. */
+function updatesLost(events: ReturnType<typeof readEvents>, clients: number): string {
+  const asked = events.filter((event) => event.event === 'training' && event.round === killedIn).length;
+  return asked > clients ? 'nothing' : `1 of ${clients} updates of the round`;
+}
+
 /** The run's state as `flwr list` says it. */
 function statusIn(list: string): string {
-  return /(pending|starting|running|finished:\w+)/i.exec(list)?.[0] ?? 'no state is listed';
+  return (
+    /(pending|starting|running|finished:\w+|failed|stopped)/i.exec(list)?.[0] ?? 'listed without a state'
+  );
 }
