@@ -1,4 +1,7 @@
-/** What a runner signs for an update (PROTOCOL section 2), as EIP-712 typed data (https://eips.ethereum.org/EIPS/eip-712). */
+/**
+ * What runners and members sign as EIP-712 typed data (https://eips.ethereum.org/EIPS/eip-712): a runner its updates
+ * (PROTOCOL section 2) and its entries at stacks, a member where its stack is entered.
+ */
 import { type Uint } from './bytes.js';
 import { type Hex, type JobId, type Sha256Hex } from './hex.js';
 
@@ -38,4 +41,61 @@ export interface SignatureDomain {
 /** A signature counts on one chain and for one Jobs contract only. */
 export function updateDomain(chainId: number, jobs: Hex): SignatureDomain {
   return { name: 'Roundtable', version: '1', chainId, verifyingContract: jobs };
+}
+
+/** What a runner signs to enter a stack: from now until `expiry` this certificate stands for it there. */
+export interface EnrolmentStatement {
+  /** Address of the stack's member: a statement for one stack is worth nothing at another. */
+  stack: Hex;
+  runner: Hex;
+  /** SHA-256 of the TLS certificate, DER. */
+  tlsFingerprint: Sha256Hex;
+  /** X25519 key that payloads for the runner are encrypted with. */
+  sealingKey: Hex;
+  /** Seconds since 1970. */
+  expiry: Uint;
+  /** Rises from statement to statement of a runner, so that an old one cannot be repeated. */
+  nonce: Uint;
+}
+
+export const enrolmentTypes = {
+  Enrolment: [
+    { name: 'stack', type: 'address' },
+    { name: 'runner', type: 'address' },
+    { name: 'tlsFingerprint', type: 'bytes32' },
+    { name: 'sealingKey', type: 'bytes32' },
+    { name: 'expiry', type: 'uint64' },
+    { name: 'nonce', type: 'uint64' },
+  ],
+};
+
+/** What a member signs of its stack: where its gatekeeper is, and by which certificates and key to know it. */
+export interface StackStatement {
+  stack: Hex;
+  /** host:port */
+  gatekeeper: string;
+  /** Temporal's namespace. */
+  namespace: string;
+  /** SHA-256 of the certificates (DER) that the gatekeepers may show; two while they are being changed. */
+  tlsFingerprints: Sha256Hex[];
+  /** The member's X25519 key, the one that it announced on chain. */
+  sealingKey: Hex;
+  /** Seconds since 1970. */
+  expiry: Uint;
+}
+
+export const stackTypes = {
+  Stack: [
+    { name: 'stack', type: 'address' },
+    { name: 'gatekeeper', type: 'string' },
+    { name: 'namespace', type: 'string' },
+    { name: 'tlsFingerprints', type: 'bytes32[]' },
+    { name: 'sealingKey', type: 'bytes32' },
+    { name: 'expiry', type: 'uint64' },
+  ],
+};
+
+/** Entries count on one chain and in one consortium only. */
+export function entryDomain(chainId: number, consortium: Hex): SignatureDomain {
+  return { name: 'Roundtable entry', version: '1', chainId, verifyingContract: consortium };
 }

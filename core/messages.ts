@@ -156,14 +156,61 @@ export const dataContract = z.strictObject({
 });
 export type DataContract = z.output<typeof dataContract>;
 
-/** A runner introduces itself to a stack; the request carries its signature. */
-export const enrolRequest = z.strictObject({
+/** An X.509 certificate in PEM. */
+const certificate = z
+  .string()
+  .max(4_096)
+  .regex(
+    /^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+\n-----END CERTIFICATE-----\n?$/,
+    'a certificate in PEM',
+  );
+
+export const enrolmentStatement = z.strictObject({
+  stack: address,
+  runner: address,
+  tlsFingerprint: hash32,
+  sealingKey: hash32,
+  expiry: count,
+  nonce: count,
+});
+
+/** What a runner tells of itself. */
+export const introduction = z.strictObject({
   name: slug,
   software: z.string().max(80),
   machine: z.string().max(200),
   data: z.array(dataContract).max(64),
 });
+export type Introduction = z.output<typeof introduction>;
+
+/** A runner's certificate, as it signed for it; see EnrolmentStatement in eip712.ts. */
+export const stackEntry = z.strictObject({
+  statement: enrolmentStatement,
+  certificate,
+  signature: signature65,
+});
+export type StackEntry = z.output<typeof stackEntry>;
+/** A runner introduces itself to a stack; the request carries its signature. */
+export const enrolRequest = introduction;
 export type EnrolRequest = z.output<typeof enrolRequest>;
+/** No certificate of a runner is good for longer. */
+export const longestEntrySeconds = 48 * 3_600;
+
+/** A member's signed word where its stack is entered; see StackStatement in eip712.ts. */
+export const stackEntrance = z.strictObject({
+  statement: z.strictObject({
+    stack: address,
+    gatekeeper: z.string().regex(/^[A-Za-z0-9.[\]:-]{1,255}:\d{1,5}$/, 'host:port'),
+    namespace: z.string().min(1).max(255),
+    tlsFingerprints: z.array(hash32).min(1).max(4),
+    sealingKey: hash32,
+    expiry: count,
+  }),
+  /** In the order of the fingerprints. */
+  certificates: z.array(certificate).min(1).max(4),
+  signature: signature65,
+});
+export type StackEntrance = z.output<typeof stackEntrance>;
 
 /** A runner's sign of life, with what it is doing. */
 export const seenRequest = z.strictObject({

@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { IntentStore } from './chainSender.js';
+import { entryTable, type EntryTable } from './table/entries.js';
 import { ensureTable as ensureTableWith } from './table/definition.js';
 import { intentTable } from './table/intents.js';
 import { createTableClient, openItems } from './table/items.js';
@@ -14,7 +15,8 @@ import { versionTable, type VersionTable } from './table/versions.js';
  * The table: projections of what workflows own, plus triggers, enrolments, credits and intents. Everything that
  * is read is parsed by its schema; a row of another form is INTERNAL. Every method can throw UNAVAILABLE.
  */
-export interface Table extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, OnceOnly {
+export interface Table
+  extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, EntryTable, OnceOnly {
   /** Signed transactions, for services/chainSender.ts. */
   intents: IntentStore;
 }
@@ -27,6 +29,7 @@ export function openTable(options: { table: string; client?: DynamoDBClient }): 
     ...runnerTable(items),
     ...triggerTable(items),
     ...rewardTable(items),
+    ...entryTable(items),
     ...onceOnly(items),
     intents: intentTable(items),
   };
