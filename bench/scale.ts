@@ -63,12 +63,16 @@ async function measure(runners: number): Promise<Record<string, unknown>> {
       participants: { quorum: runners, most: runners, deadlineSeconds: 400 },
       rewards: { budget: '1000000000' },
     });
-    const before = cpuOf(stack);
+    const before = byPart(stack, cpuSeconds);
     const { job } = await api.submit({ key: `bench-scale-${runners}`, spec });
-    let peakBytes = 0;
-    const sampling = setInterval(() => (peakBytes = Math.max(peakBytes, bytesOf(stack))), 3_000);
-    const view = await untilDone(api, job).finally(() => clearInterval(sampling));
-    const cpu = (cpuOf(stack) - before) / rounds;
+    let memory = byPart(stack, proportionalSetSize);
+    const weigh = () => {
+      const now = byPart(stack, proportionalSetSize);
+      if (total(now) > total(memory)) memory = now;
+    };
+    const weighing = setInterval(weigh, 3_000);
+    const view = await untilDone(api, job).finally(() => clearInterval(weighing));
+    const after = byPart(stack, cpuSeconds);
     const steady = (await api.rounds(job)).slice(1);
     const median = (part: 'total' | 'select' | 'collect' | 'aggregate' | 'archive' | 'anchor') =>
       quantile(
@@ -87,9 +91,13 @@ async function measure(runners: number): Promise<Record<string, unknown>> {
         archive: median('archive'),
         anchor: median('anchor'),
       },
-      cpuSecondsARound: cpu,
+      cpuSecondsARound: (total(after) - total(before)) / rounds,
+      cpuSecondsARoundByPart: Object.fromEntries(
+        [...after].map(([name, seconds]) => [name, (seconds - (before.get(name) ?? 0)) / rounds]),
+      ),
       missing: steady.map(({ missing }) => missing.length),
-      peakMegabytes: Math.round(Math.max(peakBytes, bytesOf(stack)) / 1e6),
+      peakMegabytes: megabytes(total(memory)),
+      peakMegabytesByPart: Object.fromEntries([...memory].map(([name, bytes]) => [name, megabytes(bytes)])),
       history: await historyOf(stack, job, view.round, runners),
     };
   });
@@ -115,7 +123,18 @@ async function historyOf(stack: LocalStack, job: string, round: number, runners:
   }
 }
 
-const pidsOf = (stack: LocalStack) =>
-  stack.supervisor.status().flatMap(({ pid }) => (pid === null ? [] : family(pid)));
-const cpuOf = (stack: LocalStack) => pidsOf(stack).reduce((sum, pid) => sum + cpuSeconds(pid), 0);
-const bytesOf = (stack: LocalStack) => pidsOf(stack).reduce((sum, pid) => sum + proportionalSetSize(pid), 0);
+/** A quantity of every process, summed over each part of the stack. */
+function byPart(stack: LocalStack, of: (pid: number) => number): Map<string, number> {
+  return new Map(
+    stack.supervisor
+      .status()
+      .map(({ name, pid }) => [
+        name,
+        pid === null ? 0 : family(pid).reduce((sum, member) => sum + of(member), 0),
+      ]),
+  );
+}
+
+const total = (parts: ReadonlyMap<string, number>) =>
+  [...parts.values()].reduce((sum, value) => sum + value, 0);
+const megabytes = (bytes: number) => Math.round(bytes / 1e6);
