@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { auditVersion } from '#audit/audit.js';
 import { openApi, type Api } from '#cli/api.js';
-import { openPublicRecord, updatesIn } from '#cli/model/sources.js';
+import { openPublicRecord } from '#cli/model/sources.js';
+import { updatesIn } from '#cli/model/updates.js';
 import { jobFile, toJobSpec } from '#core/jobSpec.js';
 import type { JobView, RoundView } from '#core/views.js';
 import { runnerHome } from '#local/consortium/runnerHomes.js';
@@ -150,9 +151,9 @@ async function verify({ file }: LocalStack, { version }: JobView, events: string
   const began = performance.now();
   const record = openPublicRecord(file);
   try {
-    const update = updatesIn(file.runners.map(({ home }) => home));
+    const updateSource = updatesIn(file.runners.map(({ home }) => home));
     const { ok, wrong, checks, rounds } = await auditVersion(
-      { ...record, hash: sha256, update },
+      { ...record, hash: sha256, updateSource },
       version.versionId,
     );
     if (!ok) throw new Error(`the audit found ${JSON.stringify(wrong)}`);
