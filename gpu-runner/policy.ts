@@ -48,7 +48,7 @@ export function checkPolicy(policy: Policy, task: TrainTask): void {
 }
 
 function complaintsOf(allowed: z.output<typeof rule>, task: TrainTask): string[] {
-  const selected = task.opening.selection.length;
+  const selected = task.place.count;
   return [
     ...(allowed.coordinators.includes(task.coordinator) ? [] : [`tasks of coordinator ${task.coordinator}`]),
     ...(allowed.jobs.some((pattern) => matches(pattern, task.spec.name))

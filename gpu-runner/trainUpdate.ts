@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRoundtableError } from '#core/errors.js';
-import { toHex, type Sha256Hex } from '#core/hex.js';
+import { toHex, type Hex, type Sha256Hex } from '#core/hex.js';
 import { encodeUpdate, stepsHash, type Layout } from '#core/layout.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { trainTask, type TrainAnswer, type TrainTask, type TrainUpdate } from '#core/messages.js';
@@ -197,8 +197,17 @@ async function train(
 function checkBase(task: TrainTask, layout: Layout, params: Int32Array): void {
   if (stepsHash(sha256, layout) !== task.model.stepsHash)
     refuse('OPENING_INVALID', "The parameter file's grids are not the ones that the round committed to.");
-  if (toHex(valuesRoot(sha256, LEAF.params, params)) !== task.model.paramsRoot)
+  if (paramsRootOf(task.model.params, params) !== task.model.paramsRoot)
     refuse('OPENING_INVALID', "The parameter file's values are not the ones that the round committed to.");
+}
+
+/** The newest file's root: runners that share a process train on the same one, and one tree is enough for them all. */
+let newest: { file: Sha256Hex; root: Hex } | undefined;
+
+/** @param file hash of the bytes that hold the values, which the model cache has checked */
+function paramsRootOf(file: Sha256Hex, params: Int32Array): Hex {
+  if (newest?.file !== file) newest = { file, root: toHex(valuesRoot(sha256, LEAF.params, params)) };
+  return newest.root;
 }
 
 function parseTask(input: unknown): TrainTask {
