@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ort from 'onnxruntime-node';
-import { compileTraining } from '#trainer/compile.js';
+import { compileTraining } from '#trainer/compile/training.js';
 import { readModel } from '#trainer/model.js';
 import type { Emit } from './main.js';
 
@@ -84,7 +84,7 @@ async function measure(file: Uint8Array, shape: Shape, threads: number) {
     loss: 'softmax_cross_entropy',
     optimizer: { name: 'sgd', lr: 0.01 },
     batch,
-    input: shape.tokens ? 'int32' : 'float32',
+    inputs: [shape.tokens ? 'int32' : 'float32'],
   });
   const compileSeconds = (performance.now() - began) / 1000;
   const session = await ort.InferenceSession.create(plan.model, {
@@ -122,7 +122,7 @@ async function measure(file: Uint8Array, shape: Shape, threads: number) {
       ...Object.fromEntries(
         plan.weights.map(({ name, before }) => [before, initial.get(name) as ort.Tensor]),
       ),
-      [plan.names.data]: data,
+      [plan.names.data[0] ?? '']: data,
       [plan.names.labels]: new ort.Tensor('int32', labels, labelDims),
       [plan.names.order]: new ort.Tensor('int32', order, [count, batch]),
     });

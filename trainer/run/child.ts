@@ -1,7 +1,8 @@
 /**
  * The training process: serves one request at a time over Node's channel to its parent and ends with it. It holds
- * nothing that is lost when it is killed. Argument: the number of threads.
+ * nothing that is lost when it is killed. Argument: the number of threads, 1, 2 or all.
  */
+import { availableParallelism } from 'node:os';
 import { isRoundtableError } from '#core/errors.js';
 import { check } from '../check/check.js';
 import { evaluate } from './evaluate.js';
@@ -9,10 +10,15 @@ import type { ChildAnswer, ChildRequest } from './messages.js';
 import { Sessions } from './sessions.js';
 import { train } from './train.js';
 
-const sessions = new Sessions(process.argv[2] === '2' ? 2 : 1);
+const sessions = new Sessions(threadsOf(process.argv[2]));
 
 process.on('disconnect', () => process.exit());
 process.on('message', (message: ChildRequest) => void serve(message));
+
+function threadsOf(text: string | undefined): number {
+  if (text === 'all') return availableParallelism();
+  return text === '2' ? 2 : 1;
+}
 
 async function serve(message: ChildRequest): Promise<void> {
   try {

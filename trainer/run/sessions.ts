@@ -1,12 +1,8 @@
 import { createHash } from 'node:crypto';
 import ort from 'onnxruntime-node';
-import {
-  compileEvaluation,
-  compileTraining,
-  type EvaluationPlan,
-  type TrainingOptions,
-  type TrainingPlan,
-} from '../compile.js';
+import { compileEvaluation } from '../compile/evaluation.js';
+import type { EvaluationPlan, LossPlan, TrainingOptions, TrainingPlan } from '../compile/plan.js';
+import { compileTraining } from '../compile/training.js';
 import { cpuClass } from './hardware.js';
 import type { Runtime } from './messages.js';
 
@@ -27,7 +23,7 @@ export class Sessions {
   readonly runtime: Runtime;
   readonly #loaded = new Map<string, Loaded<TrainingPlan | EvaluationPlan>>();
 
-  constructor(threads: 1 | 2) {
+  constructor(threads: number) {
     this.runtime = {
       onnxruntime: ort.env.versions.node ?? ort.env.versions.common,
       provider: 'cpu',
@@ -36,22 +32,31 @@ export class Sessions {
     };
   }
 
-  training(graph: Uint8Array, options: TrainingOptions): Promise<Loaded<TrainingPlan>> {
-    return this.#load(graph, ['training', options], () => compileTraining(graph, options));
+  /** @param check called with the plan before it is loaded, and refuses it by throwing */
+  training(
+    graph: Uint8Array,
+    options: TrainingOptions,
+    check: (plan: TrainingPlan) => void,
+  ): Promise<Loaded<TrainingPlan>> {
+    return this.#load(graph, ['training', options], () => compileTraining(graph, options), check);
   }
 
-  evaluation(graph: Uint8Array, options: Pick<TrainingOptions, 'input'>): Promise<Loaded<EvaluationPlan>> {
-    return this.#load(graph, ['evaluation', options], () => compileEvaluation(graph, options));
+  evaluation(graph: Uint8Array, options: Pick<LossPlan, 'inputs'>): Promise<Loaded<EvaluationPlan>> {
+    const compile = () => compileEvaluation(graph, options);
+    return this.#load(graph, ['evaluation', options], compile, () => undefined);
   }
 
   async #load<Plan extends TrainingPlan | EvaluationPlan>(
     graph: Uint8Array,
     options: unknown,
     compile: () => Plan,
+    check: (plan: Plan) => void,
   ): Promise<Loaded<Plan>> {
     const key = `${createHash('sha256').update(graph).digest('hex')} ${JSON.stringify(options)}`;
     const known = this.#loaded.get(key) as Loaded<Plan> | undefined;
-    const loaded = known ?? (await this.#create(compile()));
+    const plan = known?.plan ?? compile();
+    check(plan);
+    const loaded = known ?? (await this.#create(plan));
     this.#loaded.delete(key);
     this.#loaded.set(key, loaded);
     const [oldest] = this.#loaded;

@@ -33,14 +33,14 @@ export type {
  */
 export class TrainingProcess {
   readonly #childPath: string;
-  readonly #threads: 1 | 2;
+  readonly #threads: Threads;
   #child: ChildProcess | undefined;
   #closed = false;
   /** Settles when the last request in the queue has been served. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  /** `threads`: training repeats to the bit only with the same number. */
-  constructor(options: { childPath?: string; threads?: 1 | 2 } = {}) {
+  /** `threads`: training repeats to the bit only with the same number, 1 or 2; with all cores it does not. */
+  constructor(options: { childPath?: string; threads?: Threads } = {}) {
     this.#childPath = options.childPath ?? findChild();
     this.#threads = options.threads ?? 1;
   }
@@ -125,6 +125,9 @@ export class TrainingProcess {
     await exited;
   }
 }
+
+/** Of a session; more than two give other bits from run to run. */
+export type Threads = 1 | 2 | 'all';
 
 interface RequestOptions {
   readonly onProgress?: (progress: TrainProgress) => void;
