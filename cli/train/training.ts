@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type { LossName } from '#trainer/loss.js';
 import { readModel, writeModel, type ReadOptions } from '#trainer/model.js';
 import type { Optimizer } from '#trainer/optimizers.js';
-import { matcher } from '#trainer/patterns.js';
+import { whatIsTrained } from '#trainer/trained.js';
 import { readWeights, writeWeights } from '#trainer/run/files.js';
 import { readModelFile } from '#trainer/run/modelFile.js';
 import { TrainingProcess, type TrainRequest } from '#trainer/run/trainingProcess.js';
@@ -123,11 +123,11 @@ export async function trainModel(context: Context, options: TrainOptions): Promi
 }
 
 function readOptions({ train, lora, rank, alpha, freezeA }: TrainOptions): ReadOptions {
-  return {
-    ...(train ? { trainable: matcher(train) } : {}),
+  return whatIsTrained({
+    ...(train ? { trainable: train } : {}),
     ...(lora
       ? {
-          adapters: {
+          lora: {
             match: lora,
             rank,
             ...(alpha === undefined ? {} : { alpha }),
@@ -135,7 +135,7 @@ function readOptions({ train, lora, rank, alpha, freezeA }: TrainOptions): ReadO
           },
         }
       : {}),
-  };
+  });
 }
 
 /** The options that are passed on as they are. */

@@ -13,7 +13,7 @@ import { checkRequest, partsOf } from './request.js';
 import { Steps } from './steps.js';
 
 /** A checkpoint is due after so many seconds, or after twenty times what the last one took to write. */
-const checkpointSeconds = 3;
+const checkpointSeconds = 2;
 
 /**
  * Trains and writes the weights. The result depends on the request and on the class of machine only: how the steps
