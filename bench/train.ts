@@ -77,7 +77,6 @@ function line(torch: Torch, ours: Ours, threads: number): Record<string, unknown
     eager: round(ours.rate[by] / (torch.rates['eager']?.[by] ?? NaN)),
     best: round(ours.rate[by] / Math.max(...kinds.map((rate) => rate[by]))),
   });
-  const megabytes = (bytes: number) => Math.round(bytes / 2 ** 20);
   return {
     model: torch.model,
     batch: torch.batch,
@@ -95,6 +94,10 @@ function line(torch: Torch, ours: Ours, threads: number): Record<string, unknown
       torch: megabytes(torch.peakBytes),
     },
   };
+}
+
+function megabytes(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
 }
 
 /** The last line that a program prints, as JSON. */

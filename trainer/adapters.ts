@@ -77,8 +77,6 @@ export function insertAdapters(
     tensors.set(scale, floatTensor(scale, [], Float32Array.of(alpha / rank)));
     const [result = ''] = node.output;
     const part = (kind: string) => `${result}/lora_${kind}`;
-    const add = (opType: string, input: string[], output: string) =>
-      create(NodeProtoSchema, { opType, name: `${output}/${opType}`, input, output: [output] });
     return [
       nodeLike(node, { output: [part('base')] }),
       add('MatMul', [node.input[0] ?? '', a], part('down')),
@@ -91,6 +89,10 @@ export function insertAdapters(
     (name) => name.endsWith('.lora_B') || (name.endsWith('.lora_A') && !options.freezeA),
   );
   return { nodes: placed, tensors: [...tensors.values()], trained };
+}
+
+function add(opType: string, input: string[], output: string): NodeProto {
+  return create(NodeProtoSchema, { opType, name: `${output}/${opType}`, input, output: [output] });
 }
 
 /** Uniform between -bound and bound; the same for the same name on every machine (FNV-1a, then mulberry32). */

@@ -137,7 +137,7 @@ function softmax(
 /** The classes of an image's pixels stand behind the batch: moved to the end, and the gradient back. */
 function classesSecond(
   builder: GraphBuilder,
-  { classAxis: _, ...options }: LossOptions,
+  options: LossOptions,
   output: string,
   shape: Shape,
   labels: string,

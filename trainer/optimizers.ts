@@ -119,11 +119,11 @@ function adamRule({ name, lr, betas = [0.9, 0.999], eps = 1e-8, weightDecay }: A
 export function sgdStep(outer: GraphBuilder, body: GraphBuilder, options: { optimizer: Sgd; prox?: number }) {
   const { lr } = options.optimizer;
   const pull = lr * (options.prox ?? 0);
+  const times = (value: string, by: number) => outer.node('Mul', [value, outer.floats([], [by])]);
   return {
     gradientScale: -lr,
     /** What a step is added to: the weight, drawn towards `anchor` and corrected; both are values outside of the loop. */
     base({ name, anchor, correction }: { name: string; anchor?: string; correction?: string }): string {
-      const times = (value: string, by: number) => outer.node('Mul', [value, outer.floats([], [by])]);
       const kept = anchor === undefined ? name : body.node('Mul', [name, body.floats([], [1 - pull])]);
       const moves = [
         ...(anchor === undefined ? [] : [times(anchor, pull)]),

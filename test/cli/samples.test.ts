@@ -36,17 +36,48 @@ const numbers = (dtype: string, data: Uint8Array) => {
 };
 const code = (expected: string) => expect.objectContaining({ code: expected });
 
+const idx = (type: number, dims: number[], data: Uint8Array) =>
+  Buffer.concat([
+    Buffer.from([0, 0, type, dims.length]),
+    ...dims.map((dim) => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(dim);
+      return bytes;
+    }),
+    data,
+  ]);
+
+const npy = (type: string, shape: string, data: Uint8Array, order = 'False') => {
+  const header = `{'descr': '${type}', 'fortran_order': ${order}, 'shape': (${shape}), }\n`;
+  const length = Buffer.alloc(2);
+  length.writeUInt16LE(header.length);
+  return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), length, Buffer.from(header), data]);
+};
+const npz = (entries: Record<string, Uint8Array>, compressed = false) => {
+  const [locals, directory]: [Buffer[], Buffer[]] = [[], []];
+  let offset = 0;
+  for (const [name, content] of Object.entries(entries)) {
+    const packed = compressed ? deflateRawSync(content) : content;
+    const fields = Buffer.alloc(26);
+    fields.writeUInt16LE(compressed ? 8 : 0, 4);
+    fields.writeUInt32LE(packed.length, 14);
+    fields.writeUInt32LE(content.length, 18);
+    fields.writeUInt16LE(name.length, 22);
+    const local = Buffer.concat([Buffer.from('PK\x03\x04'), fields, Buffer.from(name), packed]);
+    const place = Buffer.alloc(14);
+    place.writeUInt32LE(offset, 10);
+    directory.push(Buffer.concat([Buffer.from('PK\x01\x02\0\0'), fields, place, Buffer.from(name)]));
+    locals.push(local);
+    offset += local.length;
+  }
+  const end = Buffer.alloc(18);
+  end.writeUInt16LE(directory.length, 6);
+  end.writeUInt32LE(Buffer.concat(directory).length, 8);
+  end.writeUInt32LE(offset, 12);
+  return Buffer.concat([...locals, ...directory, Buffer.from('PK\x05\x06'), end]);
+};
+
 describe('IDX', () => {
-  const idx = (type: number, dims: number[], data: Uint8Array) =>
-    Buffer.concat([
-      Buffer.from([0, 0, type, dims.length]),
-      ...dims.map((dim) => {
-        const bytes = Buffer.alloc(4);
-        bytes.writeUInt32BE(dim);
-        return bytes;
-      }),
-      data,
-    ]);
   const images = idx(
     8,
     [3, 2, 2],
@@ -85,35 +116,6 @@ describe('IDX', () => {
 });
 
 describe('NPZ', () => {
-  const npy = (type: string, shape: string, data: Uint8Array, order = 'False') => {
-    const header = `{'descr': '${type}', 'fortran_order': ${order}, 'shape': (${shape}), }\n`;
-    const length = Buffer.alloc(2);
-    length.writeUInt16LE(header.length);
-    return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), length, Buffer.from(header), data]);
-  };
-  const npz = (entries: Record<string, Uint8Array>, compressed = false) => {
-    const [locals, directory]: [Buffer[], Buffer[]] = [[], []];
-    let offset = 0;
-    for (const [name, content] of Object.entries(entries)) {
-      const packed = compressed ? deflateRawSync(content) : content;
-      const fields = Buffer.alloc(26);
-      fields.writeUInt16LE(compressed ? 8 : 0, 4);
-      fields.writeUInt32LE(packed.length, 14);
-      fields.writeUInt32LE(content.length, 18);
-      fields.writeUInt16LE(name.length, 22);
-      const local = Buffer.concat([Buffer.from('PK\x03\x04'), fields, Buffer.from(name), packed]);
-      const place = Buffer.alloc(14);
-      place.writeUInt32LE(offset, 10);
-      directory.push(Buffer.concat([Buffer.from('PK\x01\x02\0\0'), fields, place, Buffer.from(name)]));
-      locals.push(local);
-      offset += local.length;
-    }
-    const end = Buffer.alloc(18);
-    end.writeUInt16LE(directory.length, 6);
-    end.writeUInt32LE(Buffer.concat(directory).length, 8);
-    end.writeUInt32LE(offset, 12);
-    return Buffer.concat([...locals, ...directory, Buffer.from('PK\x05\x06'), end]);
-  };
   const x = npy('<f8', '2, 2', bytesOf(Float64Array.of(1, 2, 3, 4)));
   const y = npy('<i8', '2,', bytesOf(BigInt64Array.of(1n, 0n)));
 

@@ -51,7 +51,7 @@ describe('gradients, losses and three steps of each optimiser are those of PyTor
   test('a folded norm that the reference does not tell about is named, not trained as something else', async () => {
     const files = filesOf('resnet-frozen.dynamo.onnx');
     const { tensors } = decodeSafetensors(readFileSync(files.reference));
-    const known = [...tensors].filter(([name]) => !/^init\/norm\./.test(name));
+    const known = [...tensors].filter(([name]) => !name.startsWith('init/norm.'));
     const reference = join(temporary, 'without-norm.safetensors');
     writeFileSync(reference, encodeSafetensors(known.map(([name, tensor]) => ({ name, ...tensor }))));
     const outcome = training.check({ ...files, reference });

@@ -54,6 +54,11 @@ describe('patterns', () => {
   ])('%s and %s: %s', (pattern, name, meets) => expect(matcher([pattern])(name)).toBe(meets));
 });
 
+const seed = (value: bigint) => ({
+  seed: { type: 'int64' as const, data: BigInt64Array.of(value), dims: [] },
+});
+const kept = (values: Float32Array | undefined) => [...(values ?? [])].filter((value) => value > 0);
+
 describe('dropout', () => {
   const builder = new GraphBuilder();
   const masks = [
@@ -69,13 +74,9 @@ describe('dropout', () => {
     ),
     18,
   );
-  const seed = (value: bigint) => ({
-    seed: { type: 'int64' as const, data: BigInt64Array.of(value), dims: [] },
-  });
 
   test('zeroes its share of values and scales the others; the seed decides which', async () => {
     const [one, again, other] = await runtime.run(model, [seed(7n), seed(7n), seed(-(2n ** 61n))]);
-    const kept = (values: Float32Array | undefined) => [...(values ?? [])].filter((value) => value > 0);
     expect(new Set(one?.['half']?.data)).toEqual(new Set([0, 2]));
     expect(kept(one?.['half']?.data).length / 2000).toBeCloseTo(0.5, 1);
     expect(kept(one?.['tenth']?.data).length / 2000).toBeCloseTo(0.9, 1);

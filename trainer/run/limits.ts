@@ -43,13 +43,16 @@ export class Limits {
   }
 
   #tooMuch(verb: string, bytes: number): RoundtableError {
-    const megabytes = (value: number) => `${Math.ceil(value / 2 ** 20)} MB`;
     return new RoundtableError(
       'TRAINING_MEMORY',
       `The training ${verb} ${megabytes(bytes)} of memory; ${this.#owned ? 'the owner of this machine allows' : 'this machine has'} ${megabytes(this.#memory)}. Take a smaller batch, or accumulate it in parts.`,
       { details: { bytes, limit: this.#memory } },
     );
   }
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MB`;
 }
 
 /** Of the machine or, in a container, of that; Node 20.13 and newer know. */

@@ -5,12 +5,6 @@ import type { TrainRequest } from './messages.js';
 /** @throws INVALID_INPUT naming every mistake */
 export function checkRequest(request: TrainRequest): void {
   const { epochs, batch, optimizer, throttle = 1, prox = 0, seed, accumulate = 1, control, limits } = request;
-  const whole = (name: string, value: number) =>
-    Number.isSafeInteger(value) && value >= 1
-      ? []
-      : [`${name} is ${value}; a whole number from 1 is expected`];
-  const positive = (name: string, value: number | undefined) =>
-    value === undefined || value > 0 ? [] : [`${name} is ${value}; a number above 0 is expected`];
   const mistakes = [
     ...whole('epochs', epochs),
     ...whole('batch', batch),
@@ -35,6 +29,16 @@ export function checkRequest(request: TrainRequest): void {
   ];
   if (mistakes.length > 0)
     throw new RoundtableError('INVALID_INPUT', `The training cannot start: ${mistakes.join('; ')}.`);
+}
+
+function whole(name: string, value: number): string[] {
+  return Number.isSafeInteger(value) && value >= 1
+    ? []
+    : [`${name} is ${value}; a whole number from 1 is expected`];
+}
+
+function positive(name: string, value: number | undefined): string[] {
+  return value === undefined || value > 0 ? [] : [`${name} is ${value}; a number above 0 is expected`];
 }
 
 /**

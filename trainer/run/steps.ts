@@ -53,8 +53,6 @@ export class Steps {
     this.#options = options;
     this.#data = columns.map(({ values, sample }) => dataTensor(values, [data.samples, ...sample]));
     this.#labels = dataTensor(data.y, [data.samples, ...data.labels]);
-    const tensors = (of: Iterable<WeightTensor>) =>
-      new Map([...of].map((weight) => [weight.name, new ort.Tensor('float32', weight.data, weight.dims)]));
     this.#start = tensors(weights);
     this.#corrections = tensors(corrections.values());
     const before = new Map(
@@ -211,6 +209,10 @@ export class Steps {
     const text = `step ${step} of ${steps} (epoch ${epoch}, batch ${batch} of ${perEpoch})`;
     return { text, details: { step, epoch, batch } };
   }
+}
+
+function tensors(weights: Iterable<WeightTensor>): Map<string, ort.Tensor> {
+  return new Map([...weights].map(({ name, data, dims }) => [name, new ort.Tensor('float32', data, dims)]));
 }
 
 export function dataTensor(values: Column['values'], dims: readonly number[]): ort.Tensor {
