@@ -133,7 +133,13 @@ describe('adapters', () => {
   test('are all that is trained; at first the model gives what it gave', async () => {
     const samples = flat(0, 200);
     const base = writeJob(folder, twoLayers(), samples);
-    const request = writeJob(folder, twoLayers(), samples, { epochs: 3 }, { adapters });
+    const request = writeJob(
+      folder,
+      twoLayers(),
+      samples,
+      { epochs: 3, optimizer: { name: 'adam', lr: 0.01 } },
+      { adapters },
+    );
     const before = readTensors(request.weights);
     expect(Object.keys(before)).toEqual([
       'fc1.weight.lora_A',
