@@ -3,8 +3,10 @@ import { z } from 'zod';
 import { deployment, type Deployment } from '#contracts/deployment.js';
 import { address } from '#core/schema.js';
 import type { Artifacts } from '#services/artifacts.js';
+import type { DeadLetters } from '#services/deadLetters.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
+import type { QueueView } from '#core/views.js';
 import type { Logger } from '../log.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
@@ -13,6 +15,7 @@ import { addEndpoint } from './endpoint.js';
 import { entityTags } from './entityTags.js';
 import { addJobs } from './jobs.js';
 import type { Membership } from './membership.js';
+import { addQueues } from './queues.js';
 import { addRecords } from './records.js';
 import { addRunners } from './runners.js';
 import { addTriggers } from './triggers.js';
@@ -21,6 +24,7 @@ export interface ApiParts {
   table: Table;
   artifacts: Artifacts;
   queue: Queue;
+  queues: Record<QueueView['queue'], DeadLetters>;
   temporal: Pick<Temporal, 'signalJob'>;
   membership: Membership;
   coordinator: `0x${string}`;
@@ -64,6 +68,7 @@ export function apiApp(parts: ApiParts): OpenAPIHono {
   addRunners(app, parts);
   addRecords(app, parts);
   addArtifacts(app, parts);
+  addQueues(app, parts);
 
   app.openAPIRegistry.registerComponent('securitySchemes', 'roundtable', {
     type: 'apiKey',

@@ -1,5 +1,6 @@
 import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
+import { openDeadLetters } from '#services/deadLetters.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import { readEnvironment } from '../environment.js';
@@ -14,6 +15,9 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'TABLE_NAME',
     'BUCKET_NAME',
     'JOBS_QUEUE_URL',
+    'JOBS_DEAD_URL',
+    'CREDITS_QUEUE_URL',
+    'CREDITS_DEAD_URL',
     'TEMPORAL_ADDRESS',
     'TEMPORAL_NAMESPACE',
     'COORDINATOR_ADDRESS',
@@ -25,6 +29,10 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     table: openTable({ table: environment.TABLE_NAME }),
     artifacts: openArtifacts({ bucket: environment.BUCKET_NAME }),
     queue: openQueue({ url: environment.JOBS_QUEUE_URL }),
+    queues: {
+      jobs: openDeadLetters({ queue: environment.JOBS_QUEUE_URL, dead: environment.JOBS_DEAD_URL }),
+      credits: openDeadLetters({ queue: environment.CREDITS_QUEUE_URL, dead: environment.CREDITS_DEAD_URL }),
+    },
     temporal: openTemporal({
       address: environment.TEMPORAL_ADDRESS,
       namespace: environment.TEMPORAL_NAMESPACE,

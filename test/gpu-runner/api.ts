@@ -62,6 +62,7 @@ export async function startApi(): Promise<TestApi> {
     table,
     artifacts,
     queue: { send: unused } as never,
+    queues: {} as never,
     temporal: { signalJob: unused },
     membership: {
       isMember: () => Promise.resolve(false),
