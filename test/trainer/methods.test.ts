@@ -310,3 +310,18 @@ test('a model of several inputs reads x/NAME, and says what it lacks', async () 
   const after = await training.evaluate({ graph, weights: request.out, data, batch: 23 });
   expect(after.loss).toBeLessThan(before.loss);
 });
+
+test('where bits do not matter a device is looked for, and trains what the others train', async () => {
+  const request = writeJob(folder, linear(Math.sin), tiny, { batch: 8 });
+  await training.train(request);
+  const expected = readTensors(request.out);
+  const fast = new TrainingProcess({ threads: 'all' });
+  try {
+    const { runtime: used } = await fast.train(request);
+    expect(['cuda', 'dml', 'coreml', 'cpu']).toContain(used.provider);
+    expect(used.threads).toBeGreaterThan(0);
+    expect(largest(expected, readTensors(request.out))).toBeLessThan(1e-4);
+  } finally {
+    await fast.close();
+  }
+});

@@ -4,6 +4,7 @@ import { compileEvaluation } from '../compile/evaluation.js';
 import type { EvaluationPlan, LossPlan, TrainingOptions, TrainingPlan } from '../compile/plan.js';
 import { compileTraining } from '../compile/training.js';
 import { cpuClass } from './hardware.js';
+import type { Provider } from './device.js';
 import type { Runtime } from './messages.js';
 
 /** A plan that onnxruntime has loaded. */
@@ -21,15 +22,17 @@ const capacity = 8;
  */
 export class Sessions {
   readonly runtime: Runtime;
+  readonly #provider: Provider;
   readonly #loaded = new Map<string, Loaded<TrainingPlan | EvaluationPlan>>();
 
-  constructor(threads: number) {
+  constructor(threads: number, provider: Provider) {
     this.runtime = {
       onnxruntime: ort.env.versions.node ?? ort.env.versions.common,
-      provider: 'cpu',
+      provider,
       cpu: cpuClass(),
       threads,
     };
+    this.#provider = provider;
   }
 
   /** @param check called with the plan before it is loaded, and refuses it by throwing */
@@ -69,7 +72,7 @@ export class Sessions {
 
   async #create<Plan extends TrainingPlan | EvaluationPlan>(plan: Plan): Promise<Loaded<Plan>> {
     const session = await ort.InferenceSession.create(plan.model, {
-      executionProviders: ['cpu'],
+      executionProviders: this.#provider === 'cpu' ? ['cpu'] : [this.#provider, 'cpu'],
       intraOpNumThreads: this.runtime.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',

@@ -184,7 +184,7 @@ class Masked(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.embed = nn.Embedding(20, 8)
+        self.embed = nn.Embedding(20, 8, padding_idx=0)
         self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
         self.head = nn.Linear(8, 3)
 
