@@ -77,4 +77,3 @@ export const trainingSpec = z.strictObject({
     .describe('Low-rank adapters instead of weights; only they travel.'),
   prox: z.number().min(0).max(100).default(0).describe('FedProx mu; 0 is plain FedAvg on the runner.'),
 });
-export type TrainingSpec = z.output<typeof trainingSpec>;
