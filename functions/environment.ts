@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
 import { address, parseMessage } from '#core/schema.js';
+import { networkSettings } from '#services/chain/networks.js';
 import { pageSettings } from './page.js';
 
 /** What the functions and their node server read from the environment; each names what it needs, all is checked at once. */
@@ -30,6 +31,19 @@ const variables = {
       }
     })
     .pipe(deployment),
+  /** What of the chain differs from the table of services/chain/networks.ts. */
+  CHAIN_NETWORK: z
+    .string()
+    .default('{}')
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'a JSON object' });
+        return z.NEVER;
+      }
+    })
+    .pipe(networkSettings),
   /** Folder of the built page; without it none is served. */
   WEB_FOLDER: z.string().min(1).optional(),
   /** What the page is told besides the stack's own facts, as JSON; anybody can read it. */

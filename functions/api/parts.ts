@@ -23,6 +23,7 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'COORDINATOR_ADDRESS',
     'CHAIN_RPC_URLS',
     'CHAIN_DEPLOYMENT',
+    'CHAIN_NETWORK',
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
   return {
@@ -37,7 +38,9 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
       address: environment.TEMPORAL_ADDRESS,
       namespace: environment.TEMPORAL_NAMESPACE,
     }),
-    membership: cacheMembership(openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment })),
+    membership: cacheMembership(
+      openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment, network: environment.CHAIN_NETWORK }),
+    ),
     coordinator: environment.COORDINATOR_ADDRESS,
     deployment,
     log,
