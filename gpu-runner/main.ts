@@ -1,8 +1,9 @@
 #!/usr/bin/env node
+import { availableParallelism } from 'node:os';
 import { pino } from 'pino';
 import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 import { isRoundtableError } from '#core/errors.js';
-import { TrainingProcess } from '#trainer/run/trainingProcess.js';
+import { TrainingPool } from '#trainer/run/trainingPool.js';
 import { readEnvironment } from './environment.js';
 import { messageOf } from './failures.js';
 import type { Log } from './log.js';
@@ -18,7 +19,7 @@ const log = pino({
   formatters: { level: (label) => ({ level: label }) },
 });
 const stopping = new AbortController();
-const trainer = new TrainingProcess();
+let pool: TrainingPool | undefined;
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const)
   process.on(signal, () => {
@@ -33,14 +34,17 @@ try {
   const environment = readEnvironment(process.env);
   quietTemporal(log);
   const software = `roundtable-runner ${ROUNDTABLE_VERSION}`;
-  const runner = await createRunner({ home: environment.RUNNER_HOME, trainer, log, software });
-  log.info({ runner: runner.address, software }, 'started');
-  await runner.run(stopping.signal);
-  await trainer.close();
+  const homes = environment.RUNNER_HOME;
+  const trainer = new TrainingPool(Math.min(homes.length, availableParallelism()));
+  pool = trainer;
+  const runners = await Promise.all(homes.map((home) => createRunner({ home, trainer, log, software })));
+  for (const { address } of runners) log.info({ runner: address, software }, 'started');
+  await Promise.all(runners.map((runner) => runner.run(stopping.signal)));
+  await pool?.close();
   process.exit(0);
 } catch (error) {
   log.fatal({ code: isRoundtableError(error) ? error.code : 'INTERNAL' }, messageOf(error));
-  await trainer.close();
+  await pool?.close();
   process.exit(1);
 }
 

@@ -27,6 +27,13 @@ export const policySchema = z.strictObject({
     .max(1_000)
     .default(1)
     .describe('1 trains at full speed; 4 computes a quarter of the time and rests the rest.'),
+  limits: z
+    .strictObject({
+      memoryMegabytes: z.number().int().min(1).exactOptional(),
+      minutes: z.number().positive().exactOptional(),
+    })
+    .default({})
+    .describe('What a training may take of this machine; refused beforehand, or stopped, beyond it.'),
 });
 export type Policy = z.output<typeof policySchema>;
 export type WrittenPolicy = z.input<typeof policySchema>;
@@ -48,7 +55,7 @@ export function checkPolicy(policy: Policy, task: TrainTask): void {
 }
 
 function complaintsOf(allowed: z.output<typeof rule>, task: TrainTask): string[] {
-  const selected = task.opening.selection.length;
+  const selected = task.place.count;
   return [
     ...(allowed.coordinators.includes(task.coordinator) ? [] : [`tasks of coordinator ${task.coordinator}`]),
     ...(allowed.jobs.some((pattern) => matches(pattern, task.spec.name))

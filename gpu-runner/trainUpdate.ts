@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRoundtableError } from '#core/errors.js';
-import { toHex, type Sha256Hex } from '#core/hex.js';
+import { toHex, type Hex, type Sha256Hex } from '#core/hex.js';
 import { encodeUpdate, stepsHash, type Layout } from '#core/layout.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { trainTask, type TrainAnswer, type TrainTask, type TrainUpdate } from '#core/messages.js';
@@ -10,12 +10,12 @@ import { trainingSeed } from '#core/seed.js';
 import { emptyUpdateFile } from '#core/updateFile.js';
 import { decodeVersion } from '#core/versionFile.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
-import type { TrainProgress, TrainResult } from '#trainer/run/messages.js';
+import type { TrainProgress, TrainRequest, TrainResult } from '#trainer/run/messages.js';
 import { checkData, checkTask } from './checkTask.js';
 import type { DataSets } from './dataSets.js';
 import type { Log } from './log.js';
 import type { ModelCache } from './modelCache.js';
-import { checkPolicy } from './policy.js';
+import { checkPolicy, type Policy } from './policy.js';
 import { refuse, TaskRefusal } from './refusal.js';
 import { readPolicy, type RunnerHome } from './runnerHome.js';
 import type { RunnerKey } from './runnerKey.js';
@@ -82,7 +82,7 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
   let update = signed ? await work.update(job, round, signed.answer) : null;
   let answer = signed?.answer;
   if (!update || !answer) {
-    const made = await makeUpdate(parts, task, policy.throttle, control);
+    const made = await makeUpdate(parts, task, policy, control);
     await work.keep(job, round, { openHash: task.opening.openHash, answer: made.answer }, made.update);
     update = made.update;
     answer ??= made.answer;
@@ -95,7 +95,7 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
 async function makeUpdate(
   parts: TrainParts,
   task: TrainTask,
-  throttle: number,
+  policy: Policy,
   control: TrainControl,
 ): Promise<{ answer: TrainUpdate; update: Uint8Array }> {
   const { key, work, models, dataSets } = parts;
@@ -118,7 +118,15 @@ async function makeUpdate(
   const result = await train(
     parts,
     task,
-    { graph: graph.path, data: data.path, throttle, ...files },
+    {
+      graph: graph.path,
+      data: data.path,
+      // Beside the attempts: a runner that was killed goes on from where its training was.
+      checkpoint: join(folder, 'checkpoint.safetensors'),
+      throttle: policy.throttle,
+      limits: limitsOf(policy),
+      ...files,
+    },
     control,
   );
   const local = await readWeights(files.out, base.layout);
@@ -168,7 +176,7 @@ async function makeUpdate(
 async function train(
   { trainer, key, log }: TrainParts,
   task: TrainTask,
-  files: { graph: string; weights: string; data: string; out: string; throttle: number },
+  request: Pick<TrainRequest, 'graph' | 'weights' | 'data' | 'out' | 'checkpoint' | 'throttle' | 'limits'>,
   control: TrainControl,
 ): Promise<TrainResult> {
   const { job, round } = task.opening;
@@ -177,7 +185,7 @@ async function train(
   for (let attempt = 1; ; attempt++) {
     try {
       return await trainer.train(
-        { ...files, ...training, seed },
+        { ...training, ...request, seed },
         {
           signal: control.signal,
           onProgress: (progress) => control.onProgress(task, progress),
@@ -193,12 +201,28 @@ async function train(
   }
 }
 
+function limitsOf({ limits: { memoryMegabytes, minutes } }: Policy): NonNullable<TrainRequest['limits']> {
+  return {
+    ...(memoryMegabytes === undefined ? {} : { memoryBytes: memoryMegabytes * 2 ** 20 }),
+    ...(minutes === undefined ? {} : { seconds: minutes * 60 }),
+  };
+}
+
 /** The parameter file is the base version that the round committed to, or nothing is trained on it. */
 function checkBase(task: TrainTask, layout: Layout, params: Int32Array): void {
   if (stepsHash(sha256, layout) !== task.model.stepsHash)
     refuse('OPENING_INVALID', "The parameter file's grids are not the ones that the round committed to.");
-  if (toHex(valuesRoot(sha256, LEAF.params, params)) !== task.model.paramsRoot)
+  if (paramsRootOf(task.model.params, params) !== task.model.paramsRoot)
     refuse('OPENING_INVALID', "The parameter file's values are not the ones that the round committed to.");
+}
+
+/** The newest file's root: runners that share a process train on the same one, and one tree is enough for them all. */
+let newest: { file: Sha256Hex; root: Hex } | undefined;
+
+/** @param file hash of the bytes that hold the values, which the model cache has checked */
+function paramsRootOf(file: Sha256Hex, params: Int32Array): Hex {
+  if (newest?.file !== file) newest = { file, root: toHex(valuesRoot(sha256, LEAF.params, params)) };
+  return newest.root;
 }
 
 function parseTask(input: unknown): TrainTask {
