@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRoundtableError } from '#core/errors.js';
-import { seenEverySeconds, type EnrolRequest, type SeenRequest } from '#core/messages.js';
+import { seenEverySeconds, type Introduction, type SeenRequest } from '#core/messages.js';
+import type { Enrolment } from './enrolment.js';
 import { messageOf } from './failures.js';
 import type { Log } from './log.js';
 import type { StackClient } from './stackClient.js';
@@ -9,14 +10,15 @@ const LONGEST_PAUSE_MS = 5_000;
 const FAREWELL_MS = 700;
 
 /**
- * Enrols at the stack and then reports every two seconds, for ever: a stack that is not up yet, forgets the
+ * Enrols at the stack, again whenever its certificate is to be renewed, and reports every two seconds, for ever: a stack that is not up yet, forgets the
  * runner or goes away for a while is found again. What is wrong is logged once, not every two seconds.
  */
 export async function signsOfLife(
-  stack: Pick<StackClient, 'enrol' | 'seen'>,
+  stack: Pick<StackClient, 'seen'>,
   runner: {
+    enrolment: Pick<Enrolment, 'enrol' | 'isDue'>;
     /** What to introduce oneself with now; when it changes, the runner enrols again. */
-    introduction(): Promise<EnrolRequest>;
+    introduction(): Promise<Introduction>;
     state(): SeenRequest;
     /** Member that should own this runner's key. */
     member: string;
@@ -32,8 +34,8 @@ export async function signsOfLife(
     try {
       const introduction = await runner.introduction();
       const text = JSON.stringify(introduction);
-      if (text !== enrolled) {
-        const { member } = await stack.enrol(introduction, signal);
+      if (text !== enrolled || runner.enrolment.isDue()) {
+        const { member } = await runner.enrolment.enrol(introduction, signal);
         enrolled = text;
         log.info({ member, data: introduction.data }, 'enrolled');
         if (member !== runner.member)

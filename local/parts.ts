@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Deployment } from '#contracts/deployment.js';
 import { bucketName, deadLetterName, queueNames, tableName } from '#core/names.js';
+import type { EntranceFiles } from './consortium/entrance.js';
 import { localTerms } from './consortium/contracts.js';
 import { awsEnvironment, localRegion } from './environment.js';
 import { distFile } from './paths.js';
@@ -14,6 +15,7 @@ export interface StackAddresses {
   deployment: Deployment;
   coordinator: `0x${string}`;
   keyFiles: { coordinator: string; arweave: string };
+  entrance: EntranceFiles;
 }
 
 export const namespace = 'default';
@@ -51,6 +53,7 @@ export function apiPart(addresses: StackAddresses): Part {
     args: ['--enable-source-maps', distFile('functions.js')],
     env: {
       ...stackEnvironment(addresses),
+      STACK_ENTRANCE_FILE: addresses.entrance.entrance,
       API_HOST: '127.0.0.1',
       PORT: String(api),
       WEB_FOLDER: distFile('web'),

@@ -10,6 +10,7 @@ import {
   type LocalRunner,
   type RunnerPlan,
 } from './consortium/members.js';
+import { writeEntrance } from './consortium/entrance.js';
 import { localContracts } from './consortium/contracts.js';
 import type { Dataset } from './consortium/dataset.js';
 import { archiveKeyFile, walletFile } from './consortium/keys.js';
@@ -70,6 +71,7 @@ const portNames = [
   'temporalHttp',
   'temporalUi',
   'api',
+  'gatekeeper',
 ] as const;
 export type PortName = (typeof portNames)[number];
 
@@ -144,12 +146,20 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
     });
     for (const { name, load } of options.data) await dealData(stateDir, runners, name, load);
 
+    const entrance = await writeEntrance({
+      stateDir,
+      member: coordinator,
+      deployment,
+      gatekeeper: `127.0.0.1:${ports.gatekeeper}`,
+      namespace,
+    });
     const addresses: StackAddresses = {
       stateDir,
       ports,
       deployment,
       coordinator: coordinator.address,
       keyFiles: { coordinator: coordinator.path, arweave },
+      entrance,
     };
     const runnerParts = new Map(
       runners.map(({ name }) => [name, runnerPart({ name, home: runnerHome(stateDir, name) })]),
@@ -196,7 +206,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
 
 /** Everything but the lock and the ports: keys, chain, archive, table, histories. */
 function forget(stateDir: string): void {
-  const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json'];
+  const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json', 'entrance.json'];
   const folders = ['keys', 'runners', 'arweave', 's3', 'scratch', 'logs', 'triggers'];
   const databases = ['dynamodb.sqlite', 'temporal.sqlite'].flatMap((name) => [
     name,

@@ -33,13 +33,13 @@ export function sealingKeyFile(stateDir: string, name: string): string {
   return path;
 }
 
-function keyPath(stateDir: string, name: string): string {
+export function keyPath(stateDir: string, name: string): string {
   const folder = join(stateDir, 'keys');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return join(folder, name);
 }
 
-function writeSecret(path: string, text: string): void {
+export function writeSecret(path: string, text: string): void {
   writeFileSync(`${path}.new`, text, { mode: 0o600 });
   renameSync(`${path}.new`, path);
 }

@@ -30,7 +30,7 @@ export async function writeRunnerHomes(options: RunnerHomeOptions): Promise<void
         name,
         member: member.address,
         stack: { api, temporal, namespace, coordinator },
-        chain: { chainId: deployment.chainId, jobs: deployment.jobs },
+        chain: { chainId: deployment.chainId, jobs: deployment.jobs, consortium: deployment.consortium },
       },
       policy: { allow: [{ coordinators: [coordinator], jobs: ['*'], data: options.data }], throttle },
     });
