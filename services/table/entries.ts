@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import type { Hex, RunnerId, Sha256Hex } from '#core/hex.js';
+import { suspension, type Suspension } from '#core/messages.js';
 import { address, count, hash32 } from '#core/schema.js';
 import { expiryAttribute } from './definition.js';
 import { decodeView, encodeView, type Items } from './items.js';
+import { listedRunner } from './runners.js';
 
 const entry = z.strictObject({ runner: address, fingerprint: hash32, sealingKey: hash32, expiresAt: count });
 
@@ -16,9 +18,6 @@ export interface Entry {
   /** Seconds since 1970. */
   expiresAt: number;
 }
-
-const suspension = z.strictObject({ by: address, reason: z.string().max(1_000), at: z.iso.datetime() });
-export type Suspension = z.output<typeof suspension>;
 
 /** Who may come in: read by the gatekeeper, written by enrolment and by the stack's member. */
 export interface EntryTable {
@@ -71,6 +70,12 @@ export function entryTable(items: Items): EntryTable {
     async suspendRunner(runner, value) {
       await items.update(runnerKey(runner), {
         expression: 'SET #suspension = :suspension',
+        values: { ':suspension': value && encodeView(value) },
+      });
+      // The row above decides; this one only shows it in lists.
+      await items.update(listedRunner(runner), {
+        expression: 'SET #suspension = :suspension',
+        condition: 'attribute_exists(pk)',
         values: { ':suspension': value && encodeView(value) },
       });
     },

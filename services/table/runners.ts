@@ -17,7 +17,7 @@ export interface RunnerTable {
 export function runnerTable(items: Items): RunnerTable {
   return {
     async enrolRunner(view) {
-      await items.update(runnerKey(view.runner), {
+      await items.update(listedRunner(view.runner), {
         expression:
           'SET #view = :view, #enrolledAt = if_not_exists(#enrolledAt, :enrolledAt), #seen = :seen, #lastSeen = :lastSeen ADD #seq :one',
         values: {
@@ -31,7 +31,7 @@ export function runnerTable(items: Items): RunnerTable {
     },
 
     async seenRunner(runner, seen, at) {
-      const { updated, existing } = await items.update(runnerKey(runner), {
+      const { updated, existing } = await items.update(listedRunner(runner), {
         expression: 'SET #seen = :seen, #lastSeen = :at ADD #seq :one',
         condition: 'attribute_exists(pk) AND #lastSeen <= :at',
         values: { ':seen': encodeView(seen), ':at': at, ':one': 1 },
@@ -40,7 +40,7 @@ export function runnerTable(items: Items): RunnerTable {
     },
 
     async getRunner(runner) {
-      const item = await items.get(runnerKey(runner));
+      const item = await items.get(listedRunner(runner));
       return item && decodeRunner(item);
     },
 
@@ -50,7 +50,8 @@ export function runnerTable(items: Items): RunnerTable {
   };
 }
 
-const runnerKey = (runner: RunnerId) => ({ pk: 'runners', sk: runner });
+/** Key of the row that lists show. */
+export const listedRunner = (runner: RunnerId) => ({ pk: 'runners', sk: runner });
 
 function decodeRunner(item: Item): RunnerView {
   const seen = JSON.parse(String(item['seen'])) as SeenRequest;
@@ -60,5 +61,6 @@ function decodeRunner(item: Item): RunnerView {
     enrolledAt: item['enrolledAt'],
     lastSeen: item['lastSeen'],
     updatedAt: item['lastSeen'],
+    suspension: typeof item['suspension'] === 'string' ? (JSON.parse(item['suspension']) as unknown) : null,
   });
 }

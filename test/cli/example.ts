@@ -43,6 +43,7 @@ export const runners: RunnerView[] = ['north-1', 'north-2', 'harbour-1', 'meadow
   lastSeen: at,
   state: 'idle',
   progress: null,
+  suspension: null,
 }));
 
 export const model = (number: number) => ({

@@ -119,6 +119,7 @@ export function exampleRunner(changes: Partial<RunnerView> = {}): RunnerView {
     lastSeen: timeOf(0),
     state: 'idle',
     progress: null,
+    suspension: null,
     ...changes,
   };
 }

@@ -16,7 +16,7 @@ interface Candidate {
 }
 
 /**
- * Who is asked in a round: enrolled, registered and staked on chain, serving the data; alive, unless the quorum is
+ * Who is asked in a round: enrolled, not suspended, registered and staked on chain, serving the data; alive, unless the quorum is
  * `all`, which waits for the absent. Where more are there than the job asks, a hash of job, round and runner
  * decides, so that turns are taken.
  */
@@ -30,7 +30,7 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
   for (const view of await deps.table.listRunners()) {
     const samples = samplesServed(view, spec);
     if (samples === null) continue;
-    const absent = (await registration(deps, view)) ?? (waitForAll ? null : offline(view));
+    const absent = suspended(view) ?? (await registration(deps, view)) ?? (waitForAll ? null : offline(view));
     if (absent) missing.push(absent);
     else candidates.push({ view, maxSamples: samples });
   }
@@ -69,6 +69,12 @@ async function registration(deps: Dependencies, { runner }: RunnerView): Promise
   if (registered && registered.stake > 0n && !registered.leftAt) return null;
   const reason = registered ? 'has left the consortium or has no stake' : 'is not registered on chain';
   return { runner, code: 'not-registered', reason };
+}
+
+function suspended({ runner, suspension }: RunnerView): MissingRunner | null {
+  if (!suspension) return null;
+  const reason = `suspended since ${suspension.at}: ${suspension.reason}`.slice(0, 1_000);
+  return { runner, code: 'suspended', reason };
 }
 
 function offline({ runner, lastSeen, state }: RunnerView): MissingRunner | null {
