@@ -203,7 +203,7 @@ export const stackEntrance = z.strictObject({
 });
 export type StackEntrance = z.output<typeof stackEntrance>;
 
-/** A runner's sign of life, with what it is doing. */
+/** A runner tells what it is doing, whenever that changes and as training goes on. */
 export const seenRequest = z.strictObject({
   state: z.enum(['idle', 'training', 'leaving']),
   progress: z
@@ -211,9 +211,13 @@ export const seenRequest = z.strictObject({
     .nullable(),
 });
 export type SeenRequest = z.output<typeof seenRequest>;
-/** Seconds between signs of life, and after which silence counts as offline. */
-export const seenEverySeconds = 2;
-export const offlineAfterSeconds = 7;
+/**
+ * Seconds between the signs of life that a gatekeeper writes of a runner that is connected, and after which silence
+ * counts as offline: two signs may be lost, and a gatekeeper may start again in between. A connection that ends is
+ * noticed at once.
+ */
+export const seenEverySeconds = 15;
+export const offlineAfterSeconds = 40;
 
 /** A runner or member wants to store bytes: the URL it gets is bound to exactly these. */
 export const uploadRequest = z.strictObject({

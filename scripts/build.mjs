@@ -28,6 +28,7 @@ const sources = [
   'workflows',
   'functions',
   'gpu-runner',
+  'gatekeeper',
   'local',
   'cli',
   'infra',
