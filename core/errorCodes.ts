@@ -11,6 +11,15 @@ export const errorCodes = {
   },
   NOT_FOUND: { status: 404, meaning: 'There is nothing under that name or id.' },
   CONFLICT: { status: 409, meaning: 'The thing already exists, or its state does not allow this.' },
+  URL_REFUSED: {
+    status: 403,
+    meaning:
+      'An address that somebody else gave points where this machine must not dial: not HTTPS, or a private network.',
+  },
+  TOO_MANY: {
+    status: 429,
+    meaning: 'More requests than one sender may make in that time; wait, then repeat.',
+  },
   UNAVAILABLE: { status: 503, meaning: 'A part that is needed does not answer at present. Try again later.' },
   DISK_FULL: { status: 507, meaning: 'No space is left on the disk. Nothing was lost; free some and go on.' },
 
@@ -166,6 +175,10 @@ export const errorCodes = {
   TRAINING_CHILD_DIED: {
     status: 503,
     meaning: 'The training process ended before it answered. The request can be made again.',
+  },
+  TRAINING_LIMIT: {
+    status: 422,
+    meaning: 'The training process was ended because it took more time or memory than it may.',
   },
   TRAINING_ABORTED: { status: 409, meaning: 'The training was cancelled by whoever asked for it.' },
   // Runners

@@ -129,6 +129,11 @@ export const trainAnswer = z.discriminatedUnion('kind', [
 export type TrainAnswer = z.output<typeof trainAnswer>;
 export type TrainUpdate = Extract<TrainAnswer, { kind: 'update' }>;
 
+/** What was wrong at a runner: the first of its failure's details, which are encrypted as answers are. */
+export interface RunnerFailure {
+  message: string;
+}
+
 /** A chain transaction as rounds report it. */
 export const transactionRecord = z.strictObject({
   purpose: z.string(),
@@ -181,8 +186,9 @@ export const stackEntry = z.strictObject({
   signature: signature65,
 });
 export type StackEntry = z.output<typeof stackEntry>;
-/** A runner introduces itself to a stack; the request carries its signature. */
-export const enrolRequest = introduction;
+
+/** A runner introduces itself to a stack and names its certificate; the request carries its signature. */
+export const enrolRequest = z.strictObject({ ...introduction.shape, entry: stackEntry });
 export type EnrolRequest = z.output<typeof enrolRequest>;
 /** No certificate of a runner is good for longer. */
 export const longestEntrySeconds = 48 * 3_600;
@@ -202,6 +208,10 @@ export const stackEntrance = z.strictObject({
   signature: signature65,
 });
 export type StackEntrance = z.output<typeof stackEntrance>;
+
+/** What an enrolled runner learns: the member that it belongs to on chain, and where to take tasks. */
+export const enrolAnswer = z.strictObject({ member: address, entrance: stackEntrance });
+export type EnrolAnswer = z.output<typeof enrolAnswer>;
 
 /** A runner tells what it is doing, whenever that changes and as training goes on. */
 export const seenRequest = z.strictObject({

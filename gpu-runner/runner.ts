@@ -1,6 +1,8 @@
 import { arch, cpus, platform, totalmem } from 'node:os';
-import type { EnrolRequest, SeenRequest, TrainAnswer } from '#core/messages.js';
+import type { Introduction, SeenRequest, TrainAnswer } from '#core/messages.js';
 import { DataSets } from './dataSets.js';
+import { Enrolment } from './enrolment.js';
+import { readEntryKeys } from './entryKeys.js';
 import { lockHome } from './homeLock.js';
 import type { Log } from './log.js';
 import { ModelCache } from './modelCache.js';
@@ -33,8 +35,17 @@ export async function createRunner(options: {
   const { trainer, log, software } = options;
   const home = await readRunnerHome(options.home);
   const key = await readRunnerKey(home.paths.key);
+  const keys = await readEntryKeys(home.paths);
   const release = await lockHome(home.paths.lock);
   const stack = new StackClient(home.config.stack, key);
+  const enrolment = new Enrolment({
+    stack,
+    key,
+    keys,
+    place: home.config.chain,
+    coordinator: home.config.stack.coordinator,
+    name: home.config.name,
+  });
   const dataSets = new DataSets(home.paths.data, (mistake) => log.warn({}, mistake));
   const parts = {
     home,
@@ -70,16 +81,16 @@ export async function createRunner(options: {
   return {
     address: key.address,
     run: async (signal) => {
-      const { temporal, namespace } = home.config.stack;
       try {
         await Promise.all([
           pollTasks(
-            { temporal, namespace, runner: key.address, train, progress: () => seen.progress, log },
+            { door: () => enrolment.door(), runner: key.address, train, progress: () => seen.progress, log },
             signal,
           ),
           signsOfLife(
             stack,
             {
+              enrolment,
               introduction: () => introduction(home.config.name, software, dataSets),
               state: () => seen,
               member: home.config.member,
@@ -97,7 +108,7 @@ export async function createRunner(options: {
 
 const idle: SeenRequest = { state: 'idle', progress: null };
 
-async function introduction(name: string, software: string, dataSets: DataSets): Promise<EnrolRequest> {
+async function introduction(name: string, software: string, dataSets: DataSets): Promise<Introduction> {
   const sets = await dataSets.list();
   return { name, software, machine: machine(), data: sets.map(({ contract }) => contract) };
 }

@@ -16,13 +16,11 @@ export const runnerConfig = z.strictObject({
   member: address,
   stack: z.strictObject({
     api: z.url({ protocol: /^https?$/ }),
-    temporal: z.string().regex(/^[^\s/]+:\d{1,5}$/, 'host:port'),
-    namespace: z.string().min(1),
     /** Address of the stack's member: requests are signed for it, tasks must come from it. */
     coordinator: address,
   }),
-  /** Where updates are signed for; a task with another domain is refused. */
-  chain: signingDomain,
+  /** Where updates are signed for (a task with another domain is refused), and entries at stacks. */
+  chain: z.strictObject({ ...signingDomain.shape, consortium: address }),
 });
 export type RunnerConfig = z.output<typeof runnerConfig>;
 
@@ -36,6 +34,10 @@ export interface RunnerHome {
 export interface HomePaths {
   config: string;
   key: string;
+  /** Behind the runner's certificates; made when missing. */
+  tlsKey: string;
+  /** Opens what coordinators encrypt for the runner; made when missing. */
+  sealingKey: string;
   policy: string;
   /** NAME.safetensors for each data contract. */
   data: string;
@@ -92,6 +94,8 @@ function homePaths(folder: string): HomePaths {
   return {
     config: join(folder, 'runner.yaml'),
     key: join(folder, 'key'),
+    tlsKey: join(folder, 'tls.key'),
+    sealingKey: join(folder, 'sealing.key'),
     policy: join(folder, 'policy.yaml'),
     data: join(folder, 'data'),
     work: join(folder, 'work'),

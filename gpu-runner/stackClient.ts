@@ -5,8 +5,15 @@ import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
-import { uploadAnswer, type EnrolRequest, type SeenRequest, type UploadRequest } from '#core/messages.js';
-import { address, parseMessage } from '#core/schema.js';
+import {
+  enrolAnswer,
+  uploadAnswer,
+  type EnrolAnswer,
+  type EnrolRequest,
+  type SeenRequest,
+  type UploadRequest,
+} from '#core/messages.js';
+import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import { sha256Hex } from '#services/sha256.js';
 import { causeOf, errorNumber, messageOf, nameOf } from './failures.js';
@@ -28,10 +35,9 @@ export class StackClient {
     this.#key = key;
   }
 
-  /** @returns the member that the chain says this runner belongs to */
-  async enrol(request: EnrolRequest, signal: AbortSignal): Promise<{ member: string }> {
+  async enrol(request: EnrolRequest, signal: AbortSignal): Promise<EnrolAnswer> {
     const response = await this.#request('POST', '/v1/runners/enrol', request, signal);
-    return parseMessage(z.object({ member: address }), await response.json(), 'The answer to the enrolment');
+    return parseMessage(enrolAnswer, await response.json(), 'The answer to the enrolment');
   }
 
   /** @throws NOT_FOUND when the stack does not know the runner (any more) */

@@ -178,7 +178,12 @@ async function train(
     try {
       return await trainer.train(
         { ...files, ...training, seed },
-        { signal: control.signal, onProgress: (progress) => control.onProgress(task, progress) },
+        {
+          signal: control.signal,
+          onProgress: (progress) => control.onProgress(task, progress),
+          // The round waits no longer than this, whatever its coordinator says later.
+          seconds: task.spec.participants.deadlineSeconds,
+        },
       );
     } catch (error) {
       control.signal.throwIfAborted();

@@ -10,9 +10,10 @@ import {
   type LocalRunner,
   type RunnerPlan,
 } from './consortium/members.js';
+import { writeEntrance } from './consortium/entrance.js';
 import { localContracts } from './consortium/contracts.js';
 import type { Dataset } from './consortium/dataset.js';
-import { archiveKeyFile, walletFile } from './consortium/keys.js';
+import { archiveKeyFile, gatekeeperSecretsFile, walletFile } from './consortium/keys.js';
 import { dealData, runnerHome, writeRunnerHomes } from './consortium/runnerHomes.js';
 import { chainPart } from './emulators/chain.js';
 import { dynamodbPart } from './emulators/dynamodb.js';
@@ -22,6 +23,7 @@ import { awsEnvironment } from './environment.js';
 import {
   apiPart,
   eventSources,
+  gatekeeperPart,
   gatewayPart,
   local,
   namespace,
@@ -70,6 +72,8 @@ const portNames = [
   'temporalHttp',
   'temporalUi',
   'api',
+  'gatekeeper',
+  'gatekeeperHealth',
 ] as const;
 export type PortName = (typeof portNames)[number];
 
@@ -138,27 +142,42 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
       coordinator: coordinator.address,
       deployment,
       api,
-      temporal: `127.0.0.1:${ports.temporal}`,
-      namespace,
       data: options.data.map(({ name }) => name),
     });
     for (const { name, load } of options.data) await dealData(stateDir, runners, name, load);
 
+    const entrance = await writeEntrance({
+      stateDir,
+      member: coordinator,
+      deployment,
+      gatekeeper: `127.0.0.1:${ports.gatekeeper}`,
+      namespace,
+    });
     const addresses: StackAddresses = {
       stateDir,
       ports,
       deployment,
       coordinator: coordinator.address,
-      keyFiles: { coordinator: coordinator.path, arweave },
+      keyFiles: {
+        coordinator: coordinator.path,
+        sealing: coordinator.sealing,
+        arweave,
+        secrets: gatekeeperSecretsFile(stateDir),
+      },
+      entrance,
     };
     const runnerParts = new Map(
       runners.map(({ name }) => [name, runnerPart({ name, home: runnerHome(stateDir, name) })]),
     );
     await supervisor.start(
       apiPart(addresses),
+      gatekeeperPart(addresses),
       eventsPart({ sources: eventSources, env: stackEnvironment(addresses) }),
       workerPart(addresses),
-      ...(options.holdRunners ? [] : [...runnerParts.values()]).map((part) => ({ ...part, after: ['api'] })),
+      ...(options.holdRunners ? [] : [...runnerParts.values()]).map((part) => ({
+        ...part,
+        after: ['api', 'gatekeeper'],
+      })),
     );
     const file: StackFile = {
       api,
@@ -196,7 +215,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
 
 /** Everything but the lock and the ports: keys, chain, archive, table, histories. */
 function forget(stateDir: string): void {
-  const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json'];
+  const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json', 'entrance.json'];
   const folders = ['keys', 'runners', 'arweave', 's3', 'scratch', 'logs', 'triggers'];
   const databases = ['dynamodb.sqlite', 'temporal.sqlite'].flatMap((name) => [
     name,

@@ -15,7 +15,7 @@ import {
   type TensorProto,
   type ValueInfoProto,
 } from './onnx/onnx.gen.js';
-import { maxRank, type Shape } from './onnx/tensor.js';
+import { canonicalTensor, maxRank, type Shape } from './onnx/tensor.js';
 import { inferShapes, isKnownOperator } from './shapes.js';
 import type { KnownValues } from './shapes/values.js';
 
@@ -59,7 +59,8 @@ export function readGraph(bytes: Uint8Array): Graph {
     output: { name: output.name },
     weights: weights.map((weight) => ({ name: weight.name, shape: staticDims(weight) })),
     nodes: graph.node,
-    constants: graph.initializer,
+    // A constant that declares other dims than it has bytes would be somebody's way to more memory than the file has.
+    constants: graph.initializer.map((tensor) => canonicalTensor(tensor, tensor.name)),
   });
 }
 

@@ -1,9 +1,12 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { RoundtableError } from '#core/errors.js';
-import { enrolRequest, seenRequest } from '#core/messages.js';
-import { runnerView, type RunnerView } from '#core/views.js';
+import { enrolAnswer, enrolRequest, seenRequest, type StackEntry } from '#core/messages.js';
+import { runnerView } from '#core/views.js';
+import { checkEntry } from '#services/enrolment.js';
 import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
+import type { Signer } from './signer.js';
+import { signedEntrance } from './stack.js';
 
 export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
   const { table } = parts;
@@ -28,16 +31,19 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'post',
       path: '/v1/runners/enrol',
-      summary: 'A runner that is registered on chain introduces itself and the data it serves.',
+      summary:
+        'A runner that is registered on chain introduces itself, the data it serves and its certificate.',
       signers: 'runner',
       body: enrolRequest,
       status: 200,
-      answer: runnerView,
+      answer: enrolAnswer,
     },
-    async ({ body, signer }) => {
+    async ({ body: { entry, ...introduction }, signer }) => {
+      const entrance = await signedEntrance(parts);
+      await enter(parts, entry, signer);
       const now = new Date().toISOString();
-      const enrolled: RunnerView = {
-        ...body,
+      await table.enrolRunner({
+        ...introduction,
         seq: 0,
         updatedAt: now,
         runner: signer.address,
@@ -47,9 +53,8 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
         connected: false,
         state: 'idle',
         progress: null,
-      };
-      await table.enrolRunner(enrolled);
-      return (await table.getRunner(signer.address)) ?? enrolled;
+      });
+      return { member: signer.member, entrance };
     },
   );
 
@@ -73,4 +78,24 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
       return null;
     },
   );
+}
+
+/** Lets a certificate stand for a runner. @throws FORBIDDEN for a suspended runner, CONFLICT for an old statement */
+async function enter(
+  { table, coordinator, deployment }: ApiParts,
+  entry: StackEntry,
+  { address: runner }: Signer,
+): Promise<void> {
+  const checked = checkEntry(entry, deployment, { stack: coordinator, runner });
+  const suspended = await table.suspension(runner);
+  if (suspended)
+    throw new RoundtableError(
+      'FORBIDDEN',
+      `Runner ${runner} was suspended at ${suspended.at} by ${suspended.by}: ${suspended.reason}`,
+    );
+  if (!(await table.enterRunner(checked, entry.statement.nonce)))
+    throw new RoundtableError(
+      'CONFLICT',
+      'An enrolment with this nonce or a later one came before. Sign a new one with a higher nonce.',
+    );
 }

@@ -12,8 +12,6 @@ export interface RunnerHomeOptions {
   coordinator: `0x${string}`;
   deployment: Deployment;
   api: string;
-  temporal: string;
-  namespace: string;
   /** Names of the data sets that the owners allow to be trained on. */
   data: string[];
 }
@@ -22,15 +20,15 @@ export const runnerHome = (stateDir: string, name: string): string => join(state
 
 /** Writes each runner's folder anew, since addresses may have moved; its data and its work stay. */
 export async function writeRunnerHomes(options: RunnerHomeOptions): Promise<void> {
-  const { stateDir, runners, coordinator, deployment, api, temporal, namespace } = options;
+  const { stateDir, runners, coordinator, deployment, api } = options;
   for (const { name, member, wallet, throttle } of runners)
     await writeRunnerHome(runnerHome(stateDir, name), {
       key: wallet.privateKey as `0x${string}`,
       config: {
         name,
         member: member.address,
-        stack: { api, temporal, namespace, coordinator },
-        chain: { chainId: deployment.chainId, jobs: deployment.jobs },
+        stack: { api, coordinator },
+        chain: { chainId: deployment.chainId, jobs: deployment.jobs, consortium: deployment.consortium },
       },
       policy: { allow: [{ coordinators: [coordinator], jobs: ['*'], data: options.data }], throttle },
     });

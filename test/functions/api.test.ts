@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { Hex } from '#core/hex.js';
+import type { StackEntrance } from '#core/messages.js';
 import { apiApp } from '#functions/api/app.js';
 import { openApiParts } from '#functions/api/parts.js';
 import { openLog } from '#functions/log.js';
+import { checkEntrance } from '#services/entrance.js';
 import { sha256Hex } from '#services/sha256.js';
 import { exampleVersion, hashOf } from '../services/views.js';
 import {
+  enrolmentOf,
   member,
   runner,
   signedHeaders,
@@ -99,13 +102,11 @@ describe('a signed request', () => {
   });
 });
 
+const enrol = async (change: Parameters<typeof enrolmentOf>[1] = {}, by: Signing['by'] = runner) =>
+  api.post('/v1/runners/enrol', await enrolmentOf(api.parts.deployment, change), { by });
+
 describe('runners', () => {
-  const enrolment = {
-    name: 'ward-1',
-    software: '0.1.0',
-    machine: 'two cores',
-    data: [{ name: 'digits', samples: 2_000, input: [1, 28, 28], classes: 10 }],
-  };
+  const address = runner.address.toLowerCase();
   const alive = {
     state: 'training',
     progress: { job: hashOf('job'), round: 1, step: 3, steps: 9, loss: 0.5 },
@@ -113,24 +114,64 @@ describe('runners', () => {
 
   test('enrol with their registration on chain, then show signs of life', async () => {
     expect((await api.post('/v1/runners/seen', alive, { by: runner })).body.code).toBe('NOT_FOUND');
-    const { status, body } = await api.post('/v1/runners/enrol', enrolment, { by: runner });
+    const { entry, ...introduction } = await enrolmentOf(api.parts.deployment);
+    const { status, body } = await api.post('/v1/runners/enrol', { entry, ...introduction }, { by: runner });
     expect(status).toBe(200);
-    expect(body).toMatchObject({
-      ...enrolment,
-      runner: runner.address.toLowerCase(),
+    expect(body).toEqual({
       member: member.address.toLowerCase(),
-      state: 'idle',
+      entrance: JSON.parse(String(process.env['STACK_ENTRANCE'])) as object,
+    });
+    expect(await api.parts.table.findEntry(entry.statement.tlsFingerprint)).toEqual({
+      runner: address,
+      fingerprint: entry.statement.tlsFingerprint,
+      sealingKey: entry.statement.sealingKey,
+      expiresAt: entry.statement.expiry,
     });
     expect((await api.post('/v1/runners/seen', alive, { by: runner })).status).toBe(204);
     expect((await api.get('/v1/runners')).body.items).toEqual([
-      expect.objectContaining({ name: 'ward-1', ...alive }),
+      expect.objectContaining({ ...introduction, ...alive, runner: address }),
     ]);
   });
 
   test('must be registered on chain; a member is no runner', async () => {
-    for (const by of [stranger, member])
-      expect((await api.post('/v1/runners/enrol', enrolment, { by })).body.code).toBe('FORBIDDEN');
+    for (const by of [stranger, member]) {
+      const runner = by.address.toLowerCase() as Hex;
+      expect((await enrol({ by, runner }, by)).body.code).toBe('FORBIDDEN');
+    }
   });
+
+  const soon = Math.floor(Date.now() / 1_000) + 7_200;
+  test.each<[string, string, NonNullable<Parameters<typeof enrol>[0]>]>([
+    ['BAD_SIGNATURE', 'is for another stack', { stack: `0x${'1'.repeat(40)}` }],
+    ['BAD_SIGNATURE', 'is of another runner', { runner: `0x${'1'.repeat(40)}` }],
+    ['BAD_SIGNATURE', 'was signed by another key', { by: stranger }],
+    ['BAD_SIGNATURE', 'names another certificate', { tlsFingerprint: hashOf('another') }],
+    ['TOO_OLD', 'has expired', { expiry: 1_700_000_000 }],
+    ['INVALID_INPUT', 'would last for more than two days', { seconds: 49 * 3_600 }],
+    ['INVALID_INPUT', 'ends before its certificate', { seconds: 3 * 3_600, expiry: soon }],
+    ['INVALID_INPUT', 'has a sealing key of low order', { sealingKey: `0x${'0'.repeat(64)}` }],
+    ['CONFLICT', 'has a nonce from before', { nonce: 5 }],
+  ])('are refused with %s when the statement %s', async (code, _, change) => {
+    await enrol();
+    const { body } = await enrol(change);
+    expect(body.code).toBe(code);
+  });
+
+  test('are refused while they are suspended', async () => {
+    const at = new Date().toISOString();
+    await api.parts.table.suspendRunner(address as Hex, { by: stack, reason: 'wrong sums', at });
+    const { body } = await enrol();
+    expect(body.code).toBe('FORBIDDEN');
+    expect(body.detail).toContain('wrong sums');
+    await api.parts.table.suspendRunner(address as Hex, null);
+    expect((await enrol()).status).toBe(200);
+  });
+});
+
+test('anybody learns where the stack is entered, as its member signed it', async () => {
+  const { body } = await api.get('/v1/stack');
+  const { entrance } = body as unknown as { entrance: StackEntrance };
+  expect(() => checkEntrance(entrance, api.parts.deployment, stack)).not.toThrow();
 });
 
 describe('artifacts', () => {

@@ -3,18 +3,28 @@ import { pino } from 'pino';
 import { afterAll } from '@jest/globals';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
-import type { Hex } from '#core/hex.js';
+import { Wallet } from 'ethers';
+import { toHex, type Hex } from '#core/hex.js';
+import type { StackEntrance } from '#core/messages.js';
 import { apiApp } from '#functions/api/app.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';
 import { s3Part } from '#local/emulators/s3.js';
 import { ensureBucket, openArtifacts, type Artifacts } from '#services/artifacts.js';
+import { generateTlsKey, issueCertificate } from '#services/certificate.js';
+import { signEntrance } from '#services/entrance.js';
+import { generateX25519Key } from '#services/x25519.js';
 import { ensureTable, openTable, type Table } from '#services/table.js';
 import { temporaryFolder } from './folder.js';
 import { freePort, startPart } from './parts.js';
 
-export const coordinator = `0x${'c0'.repeat(20)}` as const;
+const coordinatorWallet = new Wallet(`0x${'c0'.repeat(32)}`);
+export const coordinator = coordinatorWallet.address.toLowerCase() as Hex;
 export const member = `0x${'a1'.repeat(20)}` as const;
-export const chain = { chainId: 31337, jobs: `0x${'bb'.repeat(20)}` } as const;
+export const chain = {
+  chainId: 31337,
+  jobs: `0x${'bb'.repeat(20)}`,
+  consortium: `0x${'cc'.repeat(20)}`,
+} as const;
 
 /** The stack's API on real stores; only the chain is played: `registered` says which runners it knows. */
 export interface TestApi {
@@ -22,6 +32,8 @@ export interface TestApi {
   artifacts: Artifacts;
   table: Table;
   registered: Set<Hex>;
+  /** Where runners come in, signed by the coordinator. */
+  entrance: StackEntrance;
   /** Requests as they came, `METHOD path`. */
   requests: string[];
   /** Answers instead of the API while set; null lets a request through. */
@@ -69,7 +81,8 @@ export async function startApi(): Promise<TestApi> {
         Promise.resolve(registered.has(address) ? ({ member, stake: 1n, leftAt: null } as never) : null),
     },
     coordinator,
-    deployment: { chainId: chain.chainId, jobs: chain.jobs } as never,
+    deployment: chain as never,
+    entrance: () => Promise.resolve(api.entrance),
     log: pino({ level: 'silent' }),
   });
 
@@ -83,6 +96,7 @@ export async function startApi(): Promise<TestApi> {
     artifacts,
     table,
     registered,
+    entrance: await entranceAt('127.0.0.1:1'),
     requests: [],
     fault: null,
     async start() {
@@ -106,6 +120,19 @@ export async function startApi(): Promise<TestApi> {
     s3.destroy();
   });
   return api;
+}
+
+/** A gatekeeper's address as the coordinator signs it. */
+async function entranceAt(gatekeeper: string): Promise<StackEntrance> {
+  const privateKey = generateTlsKey();
+  const made = await issueCertificate({ privateKey, name: 'north', seconds: 3_600, purpose: 'gatekeeper' });
+  return signEntrance(coordinatorWallet, chain, {
+    gatekeeper,
+    namespace: 'default',
+    sealingKey: toHex(generateX25519Key().publicKey),
+    expiry: made.expiresAt,
+    certificates: [made.certificate],
+  });
 }
 
 function unused(): never {

@@ -20,7 +20,7 @@ const config: RunnerConfig = {
     namespace: 'default',
     coordinator: `0x${'c0'.repeat(20)}`,
   },
-  chain: { chainId: 31337, jobs: `0x${'bb'.repeat(20)}` },
+  chain: { chainId: 31337, jobs: `0x${'bb'.repeat(20)}`, consortium: `0x${'cc'.repeat(20)}` },
 };
 
 async function home() {

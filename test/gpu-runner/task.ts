@@ -111,7 +111,7 @@ export function makeTask(
     protocol: 1,
     coordinator,
     runner,
-    domain: chain,
+    domain: { chainId: chain.chainId, jobs: chain.jobs },
     opening: { ...fields, openHash: openHash(sha256, fields) },
     model,
     spec,

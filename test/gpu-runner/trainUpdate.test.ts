@@ -216,8 +216,12 @@ describe('a refusal is an answer with code and reason', () => {
     ['of another protocol', 'INVALID_INPUT', (task) => ({ ...task, protocol: 2 })],
     ['for another runner', 'TASK_NOT_MINE', (task) => ({ ...task, runner: stranger })],
     ['of another coordinator', 'TASK_NOT_MINE', (task) => ({ ...task, coordinator: stranger })],
-    ['for another contract', 'TASK_NOT_MINE', (task) => ({ ...task, domain: { ...chain, jobs: stranger } })],
-    ['for another chain', 'TASK_NOT_MINE', (task) => ({ ...task, domain: { ...chain, chainId: 1 } })],
+    [
+      'for another contract',
+      'TASK_NOT_MINE',
+      (task) => ({ ...task, domain: { ...task.domain, jobs: stranger } }),
+    ],
+    ['for another chain', 'TASK_NOT_MINE', (task) => ({ ...task, domain: { ...task.domain, chainId: 1 } })],
     ['with another spec', 'OPENING_INVALID', (task) => ({ ...task, spec: { ...task.spec, rounds: 9 } })],
     ['with another model', 'OPENING_INVALID', (task) => ({ ...task, model: { ...task.model, graph: zero } })],
     [
