@@ -16,8 +16,6 @@ const config: RunnerConfig = {
   member: `0x${'a1'.repeat(20)}`,
   stack: {
     api: 'http://127.0.0.1:1',
-    temporal: '127.0.0.1:2',
-    namespace: 'default',
     coordinator: `0x${'c0'.repeat(20)}`,
   },
   chain: { chainId: 31337, jobs: `0x${'bb'.repeat(20)}`, consortium: `0x${'cc'.repeat(20)}` },
