@@ -198,12 +198,13 @@ export const errorCodes = {
   OUTSIDE_HOURS: { status: 409, meaning: "The runner's owner lets it train at other hours only." },
   MACHINE_BUSY: {
     status: 409,
-    meaning: "The runner's machine does other work, and its owner lets it train only while the machine is idle.",
+    meaning:
+      "The runner's machine does other work, and its owner lets it train only while the machine is idle.",
   },
   LIMIT_UNSUPPORTED: {
     status: 422,
     meaning:
-      "The policy sets a limit that cannot be measured or kept on this machine, so the runner does not train under it.",
+      'The policy sets a limit that cannot be measured or kept on this machine, so the runner does not train under it.',
   },
   PASSPHRASE_MISSING: {
     status: 400,

@@ -130,6 +130,11 @@ export const trainAnswer = z.discriminatedUnion('kind', [
 export type TrainAnswer = z.output<typeof trainAnswer>;
 export type TrainUpdate = Extract<TrainAnswer, { kind: 'update' }>;
 
+/** What was wrong at a runner: the first of its failure's details, which are encrypted as answers are. */
+export interface RunnerFailure {
+  message: string;
+}
+
 /** A chain transaction as rounds report it. */
 export const transactionRecord = z.strictObject({
   purpose: z.string(),
@@ -218,7 +223,7 @@ export const suspension = z.strictObject({
 export type Suspension = z.output<typeof suspension>;
 export const suspendRequest = z.strictObject({ reason: z.string().trim().min(1).max(1_000) });
 
-/** A runner's sign of life, with what it is doing. */
+/** A runner tells what it is doing, whenever that changes and as training goes on. */
 export const seenRequest = z.strictObject({
   state: z.enum(['idle', 'training', 'leaving']),
   progress: z
@@ -226,9 +231,13 @@ export const seenRequest = z.strictObject({
     .nullable(),
 });
 export type SeenRequest = z.output<typeof seenRequest>;
-/** Seconds between signs of life, and after which silence counts as offline. */
-export const seenEverySeconds = 2;
-export const offlineAfterSeconds = 7;
+/**
+ * Seconds between the signs of life that a gatekeeper writes of a runner that is connected, and after which silence
+ * counts as offline: two signs may be lost, and a gatekeeper may start again in between. A connection that ends is
+ * noticed at once.
+ */
+export const seenEverySeconds = 15;
+export const offlineAfterSeconds = 40;
 
 /** A runner or member wants to store bytes: the URL it gets is bound to exactly these. */
 export const uploadRequest = z.strictObject({

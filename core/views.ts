@@ -129,6 +129,8 @@ export const runnerView = z.strictObject({
   data: z.array(dataContract),
   enrolledAt: z.iso.datetime(),
   lastSeen: z.iso.datetime(),
+  /** It has a connection to the stack's gatekeeper, as of `lastSeen`. */
+  connected: z.boolean(),
   state: seenRequest.shape.state,
   progress: seenRequest.shape.progress,
   /** While it is let in nowhere: why, and since when. */

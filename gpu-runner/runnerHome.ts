@@ -37,7 +37,6 @@ export const runnerConfig = z.strictObject({
     .default('auto'),
   /** Hosts (`name` or `name:port`) to which stacks may send the runner though they are in a private network. */
   privateHosts: z.array(z.string().max(260)).max(16).default([]),
-  temporal: z.strictObject({ address: z.string(), namespace: z.string() }).optional(),
 });
 export type WrittenConfig = z.input<typeof runnerConfig>;
 export type RunnerConfig = z.output<typeof runnerConfig>;

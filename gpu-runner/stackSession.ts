@@ -96,12 +96,10 @@ export async function serveStack(shared: SharedParts, stack: KnownStack, signal:
     },
   };
 
-  const temporal = home.config.temporal ?? { address: '127.0.0.1:7233', namespace: 'default' };
   await Promise.all([
     pollTasks(
       {
-        temporal: temporal.address,
-        namespace: temporal.namespace,
+        door: () => enrolment.door(),
         runner: key.address,
         train,
         progress: () => seen.progress,

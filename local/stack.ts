@@ -13,7 +13,7 @@ import {
 import { writeEntrance } from './consortium/entrance.js';
 import { localContracts } from './consortium/contracts.js';
 import type { Dataset } from './consortium/dataset.js';
-import { archiveKeyFile, walletFile } from './consortium/keys.js';
+import { archiveKeyFile, gatekeeperSecretsFile, walletFile } from './consortium/keys.js';
 import { dealData, publishServed, runnerHome, writeRunnerHomes } from './consortium/runnerHomes.js';
 import { chainPart } from './emulators/chain.js';
 import { dynamodbPart } from './emulators/dynamodb.js';
@@ -23,6 +23,7 @@ import { awsEnvironment } from './environment.js';
 import {
   apiPart,
   eventSources,
+  gatekeeperPart,
   gatewayPart,
   local,
   namespace,
@@ -72,6 +73,7 @@ const portNames = [
   'temporalUi',
   'api',
   'gatekeeper',
+  'gatekeeperHealth',
 ] as const;
 export type PortName = (typeof portNames)[number];
 
@@ -141,8 +143,6 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
       deployment,
       api,
       rpcUrl,
-      temporal: `127.0.0.1:${ports.temporal}`,
-      namespace,
       data: options.data.map(({ name }) => name),
     });
     await publishServed({
@@ -166,7 +166,12 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
       ports,
       deployment,
       coordinator: coordinator.address,
-      keyFiles: { coordinator: coordinator.path, arweave },
+      keyFiles: {
+        coordinator: coordinator.path,
+        sealing: coordinator.sealing,
+        arweave,
+        secrets: gatekeeperSecretsFile(stateDir),
+      },
       entrance,
     };
     const runnerParts = new Map(
@@ -174,9 +179,13 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
     );
     await supervisor.start(
       apiPart(addresses),
+      gatekeeperPart(addresses),
       eventsPart({ sources: eventSources, env: stackEnvironment(addresses) }),
       workerPart(addresses),
-      ...(options.holdRunners ? [] : [...runnerParts.values()]).map((part) => ({ ...part, after: ['api'] })),
+      ...(options.holdRunners ? [] : [...runnerParts.values()]).map((part) => ({
+        ...part,
+        after: ['api', 'gatekeeper'],
+      })),
     );
     const file: StackFile = {
       api,

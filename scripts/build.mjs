@@ -31,6 +31,7 @@ const sources = [
   'workflows',
   'functions',
   'gpu-runner',
+  'gatekeeper',
   'local',
   'cli',
   'infra',

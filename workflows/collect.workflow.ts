@@ -7,7 +7,14 @@ import {
   condition,
   proxyActivities,
 } from '@temporalio/workflow';
-import type { MissingCode, MissingRunner, TrainAnswer, TrainTask, TrainUpdate } from '#core/messages.js';
+import type {
+  MissingCode,
+  MissingRunner,
+  RunnerFailure,
+  TrainAnswer,
+  TrainTask,
+  TrainUpdate,
+} from '#core/messages.js';
 import { runnerQueue, trainActivityId } from '#core/names.js';
 import type { ParticipantView } from '#core/views.js';
 import { problemOf } from './problem.workflow.js';
@@ -15,7 +22,8 @@ import { coordinator } from './proxies.workflow.js';
 import type { RoundInput, Selection } from './types.js';
 
 interface RunnerActivities {
-  train(task: TrainTask): Promise<TrainAnswer>;
+  /** Unreadable: not encrypted as it must be, see services/runnerPayloads.ts. */
+  train(task: TrainTask): Promise<TrainAnswer | { kind: 'unreadable'; reason: string }>;
 }
 
 export interface Collected {
@@ -134,6 +142,7 @@ async function ask(input: RoundInput, selection: Selection, runner: `0x${string}
       model: input.base,
       spec: prepared.spec,
     });
+    if (answer.kind === 'unreadable') return { code: 'rejected', reason: clipped(answer.reason) };
     if (answer.kind === 'refused')
       return { code: 'refused', reason: clipped(`${answer.code}: ${answer.reason}`) };
     if (answer.runner !== runner)
@@ -150,7 +159,15 @@ function failure(error: unknown): Answer {
   if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: clipped(problem.message) };
   if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure)
     return { code: 'lost', reason: 'it took the task or was asked, and did not answer before the deadline' };
-  return { code: 'failed', reason: clipped(`${problem.code}: ${problem.message}`) };
+  return { code: 'failed', reason: clipped(`${problem.code}: ${whatRunnerSaid(error) ?? problem.message}`) };
+}
+
+/** A runner's words are in the details of its failure, if it is one of a runner. */
+function whatRunnerSaid(error: unknown): string | null {
+  const failed = error instanceof ActivityFailure ? error.cause : null;
+  const [said] = (failed instanceof ApplicationFailure ? failed.details : null) ?? [];
+  const { message } = Object(said) as Partial<RunnerFailure>;
+  return typeof message === 'string' ? message : null;
 }
 
 /** What a runner says is its own words, however many. */

@@ -37,7 +37,9 @@ export const runnerVerbs: Verb = (program, does) => {
               ],
               runners.map((view) => [
                 view.name,
-                now - Date.parse(view.lastSeen) > offlineAfterSeconds * 1000 || view.state === 'leaving'
+                !view.connected ||
+                now - Date.parse(view.lastSeen) > offlineAfterSeconds * 1000 ||
+                view.state === 'leaving'
                   ? 'offline'
                   : view.state,
                 view.data.map(({ name, samples }) => `${name} (${count(samples)})`).join(', '),

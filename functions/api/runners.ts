@@ -62,6 +62,7 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
         member: signer.member,
         enrolledAt: now,
         lastSeen: now,
+        connected: false,
         state: 'idle',
         progress: null,
         suspension: null,
@@ -76,7 +77,7 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'post',
       path: '/v1/runners/seen',
-      summary: "A runner's sign of life.",
+      summary: 'A runner tells what it is doing.',
       signers: 'runner',
       body: seenRequest,
       status: 204,

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Wallet } from 'ethers';
@@ -30,6 +31,13 @@ export async function archiveKeyFile(stateDir: string): Promise<string> {
 export function sealingKeyFile(stateDir: string, name: string): string {
   const path = keyPath(stateDir, `${name}.x25519`);
   if (!existsSync(path)) writeSecret(path, `${toHex(generateX25519Key().privateKey)}\n`);
+  return path;
+}
+
+/** What binds task tokens to runners: one secret, hexadecimal; see gatekeeper/taskTokens.ts. */
+export function gatekeeperSecretsFile(stateDir: string): string {
+  const path = keyPath(stateDir, 'gatekeeper.secrets');
+  if (!existsSync(path)) writeSecret(path, `${randomBytes(32).toString('hex')}\n`);
   return path;
 }
 

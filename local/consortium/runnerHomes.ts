@@ -19,8 +19,6 @@ export interface RunnerHomeOptions {
   deployment: Deployment;
   api: string;
   rpcUrl: string;
-  temporal: string;
-  namespace: string;
   /** Names of the data sets that the owners allow to be trained on. */
   data: string[];
 }
@@ -29,7 +27,7 @@ export const runnerHome = (stateDir: string, name: string): string => join(state
 
 /** Writes each runner's folder anew, since addresses may have moved; its data and its work stay. */
 export async function writeRunnerHomes(options: RunnerHomeOptions): Promise<void> {
-  const { stateDir, runners, coordinator, deployment, api, rpcUrl, temporal, namespace } = options;
+  const { stateDir, runners, coordinator, deployment, api, rpcUrl } = options;
   for (const { name, member, wallet, throttle } of runners)
     await writeRunnerHome(runnerHome(stateDir, name), {
       key: wallet.privateKey as `0x${string}`,
@@ -44,7 +42,6 @@ export async function writeRunnerHomes(options: RunnerHomeOptions): Promise<void
           rpcUrls: [rpcUrl],
         },
         stacks: [{ coordinator, api }],
-        temporal: { address: temporal, namespace },
       },
       policy: { allow: [{ coordinators: [coordinator], jobs: ['*'], data: options.data }], throttle },
     });

@@ -10,10 +10,11 @@ import { apiApp } from '#functions/api/app.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';
 import { s3Part } from '#local/emulators/s3.js';
 import { ensureBucket, openArtifacts, type Artifacts } from '#services/artifacts.js';
-import { generateTlsKey, issueCertificate } from '#services/certificate.js';
+import { generateTlsKey, issueCertificate, type Certificate } from '#services/certificate.js';
 import { signEntrance } from '#services/entrance.js';
-import { generateX25519Key } from '#services/x25519.js';
+import { generateX25519Key, type X25519KeyPair } from '#services/x25519.js';
 import { ensureTable, openTable, type Table } from '#services/table.js';
+import { startGatekeeper, type TestGatekeeper } from '../support/gatekeeper.js';
 import { temporaryFolder } from './folder.js';
 import { freePort, startPart } from './parts.js';
 
@@ -34,6 +35,8 @@ export interface TestApi {
   registered: Set<Hex>;
   /** Where runners come in, signed by the coordinator. */
   entrance: StackEntrance;
+  /** A gatekeeper in front of a Temporal server, from then on the entrance. */
+  openGatekeeper(temporal: string): Promise<TestGatekeeper>;
   /** Requests as they came, `METHOD path`. */
   requests: string[];
   /** Answers instead of the API while set; null lets a request through. */
@@ -97,7 +100,13 @@ export async function startApi(): Promise<TestApi> {
     artifacts,
     table,
     registered,
-    entrance: await entranceAt('127.0.0.1:1'),
+    entrance: await entranceAt('127.0.0.1:1', await nobody(), generateX25519Key()),
+    async openGatekeeper(temporal) {
+      const gatekeeper = await startGatekeeper({ temporal, table, dynamodb: dynamoPort, folder: stateDir });
+      ends.push(async () => void (await gatekeeper.end('SIGKILL')));
+      api.entrance = await entranceAt(gatekeeper.address, gatekeeper.certificate, gatekeeper.member);
+      return gatekeeper;
+    },
     requests: [],
     fault: null,
     async start() {
@@ -124,17 +133,22 @@ export async function startApi(): Promise<TestApi> {
 }
 
 /** A gatekeeper's address as the coordinator signs it. */
-async function entranceAt(gatekeeper: string): Promise<StackEntrance> {
-  const privateKey = generateTlsKey();
-  const made = await issueCertificate({ privateKey, name: 'north', seconds: 3_600, purpose: 'gatekeeper' });
+function entranceAt(
+  gatekeeper: string,
+  { certificate, expiresAt }: Certificate,
+  member: X25519KeyPair,
+): Promise<StackEntrance> {
   return signEntrance(coordinatorWallet, chain, {
     gatekeeper,
     namespace: 'default',
-    sealingKey: toHex(generateX25519Key().publicKey),
-    expiry: made.expiresAt,
-    certificates: [made.certificate],
+    sealingKey: toHex(member.publicKey),
+    expiry: expiresAt,
+    certificates: [certificate],
   });
 }
+
+const nobody = (): Promise<Certificate> =>
+  issueCertificate({ privateKey: generateTlsKey(), name: 'north', seconds: 3_600, purpose: 'gatekeeper' });
 
 function unused(): never {
   throw new Error('the runner has no business here');

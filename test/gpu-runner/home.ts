@@ -17,7 +17,7 @@ let keys = 0;
 /** A registered runner's home with 40 samples; the same number gives the same key. */
 export async function makeHome(
   api: TestApi,
-  change: { temporal?: string; policy?: WrittenPolicy; samples?: number; number?: number } = {},
+  change: { policy?: WrittenPolicy; samples?: number; number?: number } = {},
 ): Promise<{ folder: string; key: RunnerKey; data: string }> {
   const privateKey = `0x${(change.number ?? 1_000 + ++keys).toString(16).padStart(64, '0')}` as const;
   const key = runnerKey(privateKey);
@@ -27,7 +27,6 @@ export async function makeHome(
       name: 'north-1',
       member,
       stacks: [{ coordinator, api: api.url }],
-      temporal: { address: change.temporal ?? '127.0.0.1:1', namespace: 'default' },
       chain: { ...chain, rpcUrls: ['http://127.0.0.1:1'] },
     },
     key: privateKey,
