@@ -18,7 +18,7 @@ import { runnerUserData } from './fleetBoot.js';
 import { scaleWithJobs } from './fleetScaling.js';
 import type { NetworkStack } from './network.js';
 import type { StageProps } from './plane.js';
-import { frontendPort, type TemporalStack } from './temporal.js';
+import { frontendPort } from './temporal.js';
 
 /**
  * Runners on spot machines with a GPU, for a member without machines. Each runner is an Auto Scaling group of none
@@ -29,7 +29,7 @@ export class FleetStack extends Stack {
   constructor(
     scope: Construct,
     id: string,
-    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
+    props: StageProps & { network: NetworkStack; database: DatabaseStack },
   ) {
     super(scope, id, props);
     const { stage, settings, network, database } = props;
@@ -58,9 +58,9 @@ export class FleetStack extends Stack {
     runner: StageProps['settings']['runners'][number],
     given: { api: string; bucket: string; bucketArn: string; jobsQueue: string },
     security: ec2.SecurityGroup,
-    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
+    props: StageProps & { network: NetworkStack; database: DatabaseStack },
   ): void {
-    const { stage, settings, rules, network, temporal } = props;
+    const { stage, settings, rules, network } = props;
     const { name } = runner;
     const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
     // A volume belongs to one zone, and so does its runner.
@@ -134,7 +134,6 @@ export class FleetStack extends Stack {
         settings,
         volume,
         key,
-        temporal: temporal.address,
         ...given,
       }),
       role,

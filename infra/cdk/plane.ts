@@ -29,8 +29,7 @@ export function computePlane(app: App, of: Pick<StageProps, 'stage' | 'settings'
   const database = new DatabaseStack(app, name('Database'), { ...props, network });
   const temporal = new TemporalStack(app, name('Temporal'), { ...props, network, database });
   new WorkerStack(app, name('Worker'), { ...props, network, database, temporal });
-  if (settings.runners.length > 0)
-    new FleetStack(app, name('Fleet'), { ...props, network, database, temporal });
+  if (settings.runners.length > 0) new FleetStack(app, name('Fleet'), { ...props, network, database });
   Tags.of(app).add('application', 'roundtable');
   Tags.of(app).add('stage', stage);
 }
