@@ -4,6 +4,7 @@ import type { StackEntrance } from '#core/messages.js';
 import type { Artifacts } from '#services/artifacts.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
+import { addressOf, type Limits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
@@ -26,6 +27,7 @@ export interface ApiParts {
   deployment: Deployment;
   /** Where runners come in, as the member signed it; null when it has not. */
   entrance: () => Promise<StackEntrance | null>;
+  limits: Limits;
   log: Logger;
 }
 
@@ -35,6 +37,10 @@ declare const ROUNDTABLE_VERSION: string | undefined;
 export function apiApp(parts: ApiParts): OpenAPIHono {
   const app = new OpenAPIHono();
   answerProblems(app, parts.log);
+  app.use('/v1/*', async (context, next) => {
+    parts.limits.address(addressOf(context));
+    await next();
+  });
   app.use('/v1/*', entityTags);
 
   addStack(app, parts);

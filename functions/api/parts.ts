@@ -6,6 +6,7 @@ import { openChain } from '#services/chain.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import { readEnvironment, type Environment } from '../environment.js';
+import { openLimits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { openTemporal, type Temporal } from '../temporal.js';
 import type { ApiParts } from './app.js';
@@ -25,10 +26,13 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'CHAIN_DEPLOYMENT',
     'STACK_ENTRANCE',
     'STACK_ENTRANCE_FILE',
+    'API_LIMITS',
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
+  const table = openTable({ table: environment.TABLE_NAME });
   return {
-    table: openTable({ table: environment.TABLE_NAME }),
+    table,
+    limits: openLimits(table, environment.API_LIMITS),
     artifacts: openArtifacts({ bucket: environment.BUCKET_NAME }),
     queue: openQueue({ url: environment.JOBS_QUEUE_URL }),
     temporal: openTemporal({

@@ -7,6 +7,7 @@ import { Wallet } from 'ethers';
 import { toHex, type Hex } from '#core/hex.js';
 import type { StackEntrance } from '#core/messages.js';
 import { apiApp } from '#functions/api/app.js';
+import { limitSettings, openLimits } from '#functions/limits.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';
 import { s3Part } from '#local/emulators/s3.js';
 import { ensureBucket, openArtifacts, type Artifacts } from '#services/artifacts.js';
@@ -91,6 +92,7 @@ export async function startApi(wallet = coordinatorWallet): Promise<TestApi> {
     coordinator: stack,
     deployment: chain as never,
     entrance: () => Promise.resolve(api.entrance),
+    limits: openLimits(table, limitSettings.parse({})),
     log: pino({ level: 'silent' }),
   });
 
