@@ -53,14 +53,14 @@ describe('the stacks of a runner', () => {
 
   test('are not looked for on chain when the owner wrote their URLs, wherever they lie', async () => {
     const stacks = [{ coordinator: river, api: 'http://10.0.0.7:8080' }];
-    const found = await findStacks(written({ stacks }), allowing(), () => Promise.reject(new Error('asked')));
+    const found = await findStacks(written({ stacks }), policySchema.parse({}), () => Promise.reject(new Error('asked')));
     expect(found.stacks).toMatchObject([{ coordinator: river, api: 'http://10.0.0.7:8080', found: false }]);
   });
 
   test('in a private network are dialled on the word of the chain only if the owner names the host', async () => {
     const privateStack = [{ member: north, name: 'north', url: 'http://10.0.0.7:8080' }];
     const find = (change: object) =>
-      findStacks(written({ stacks: [north], ...change }), allowing(), () => Promise.resolve(privateStack));
+      findStacks(written({ stacks: [north], ...change }), policySchema.parse({}), () => Promise.resolve(privateStack));
     expect((await find({})).lost[0]?.error.code).toBe('URL_REFUSED');
     expect((await find({ privateHosts: ['10.0.0.7:8080'] })).stacks).toHaveLength(1);
   });
@@ -68,7 +68,7 @@ describe('the stacks of a runner', () => {
   test('on this machine count only where its chain is on this machine too', async () => {
     const local = [{ member: north, name: 'north', url: 'http://127.0.0.1:4000' }];
     const find = (rpcUrl: string) =>
-      findStacks(written({ stacks: [north] }, rpcUrl), allowing(), () => Promise.resolve(local));
+      findStacks(written({ stacks: [north] }, rpcUrl), policySchema.parse({}), () => Promise.resolve(local));
     expect((await find('http://127.0.0.1:8545')).stacks).toHaveLength(1);
     expect((await find('https://node.example')).stacks).toHaveLength(0);
   });
