@@ -1,4 +1,5 @@
 import { run as encoding } from './encoding.js';
+import { run as gatekeeper } from './gatekeeper.js';
 import { run as memory } from './memory.js';
 import { run as round } from './round.js';
 import { run as sum } from './sum.js';
@@ -15,6 +16,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   webhook,
   memory,
   train,
+  gatekeeper,
 };
 
 // On Node 20 the SDK of AWS tells everybody that it will want 22 some day.

@@ -1,6 +1,5 @@
 import { aws_ec2 as ec2, type aws_secretsmanager as secrets } from 'aws-cdk-lib';
 import type { Settings } from '../settings.js';
-import { temporalNamespace } from './temporal.js';
 
 /** What a runner's machine does at its first start. */
 export function runnerUserData(of: {
@@ -9,11 +8,10 @@ export function runnerUserData(of: {
   settings: Settings;
   volume: ec2.Volume;
   key: secrets.Secret;
-  temporal: string;
   api: string;
   bucket: string;
 }): ec2.UserData {
-  const { runner, settings, volume, key, temporal, api, bucket } = of;
+  const { runner, settings, volume, key, api, bucket } = of;
   const { region, coordinator, deployment } = settings;
   const data = ec2.UserData.forLinux();
   data.addCommands(
@@ -39,12 +37,11 @@ export function runnerUserData(of: {
     `member: '${coordinator}'`,
     'stack:',
     `  api: ${api}`,
-    `  temporal: ${temporal}`,
-    `  namespace: ${temporalNamespace}`,
     `  coordinator: '${coordinator}'`,
     'chain:',
     `  chainId: ${deployment.chainId}`,
     `  jobs: '${deployment.jobs}'`,
+    `  consortium: '${deployment.consortium}'`,
     'END',
     'chown -R roundtable: /srv/runner',
 

@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { ClientHttp2Session } from 'node:http2';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { defaultPayloadConverter, type PayloadCodec } from '@temporalio/common';
+import { defaultPayloadConverter } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
-import { runnerCodec } from '#services/runnerPayloads.js';
 import { openHouse, type TestHouse } from './house.js';
-import { framed, hangUp, knock, pollOf, send, takeTask, type TestRunner } from './runners.js';
+import { framed, hangUp, knock, pollOf, resultOf, send, takeTask, type TestRunner } from './runners.js';
 
 const api = temporal.api.workflowservice.v1;
 const status = { ok: 0, invalid: 3, notFound: 5, denied: 7, exhausted: 8 };
@@ -30,24 +29,13 @@ beforeEach(() => {
   sessions.push(evil, honest);
   house.gatekeeper.refusals();
 });
-afterAll(() => sessions.forEach(hangUp));
+afterAll(async () => {
+  sessions.forEach(hangUp);
+  await house.close();
+});
 
-const codecOf = ({ runner, sealing }: TestRunner): PayloadCodec =>
-  runnerCodec(runner, sealing.privateKey, house.gatekeeper.member.publicKey);
-
-type Task = Awaited<ReturnType<typeof takeTask>>;
-
-function contextOf({ workflowExecution, activityId }: Task) {
-  const workflowId = workflowExecution?.workflowId ?? '';
-  return { type: 'activity', namespace: 'default', workflowId, activityId, isLocal: false } as const;
-}
-
-/** A runner's answer to its task, sealed as it must be. */
-async function answerTo(task: Task, runner: TestRunner, value: unknown) {
-  const codec = codecOf(runner);
-  await codec.decode(task.input?.payloads as never, contextOf(task));
-  return { payloads: await codec.encode([defaultPayloadConverter.toPayload(value)], contextOf(task)) };
-}
+const answerTo = (task: Awaited<ReturnType<typeof takeTask>>, runner: TestRunner, value: unknown) =>
+  resultOf(task, runner, house.gatekeeper.member.publicKey, value);
 
 const completion = (change: temporal.api.workflowservice.v1.IRespondActivityTaskCompletedRequest) =>
   framed(api.RespondActivityTaskCompletedRequest.encode({ namespace: 'default', ...change }).finish());
@@ -211,10 +199,11 @@ describe('calls that are not for runners', () => {
       workerHeartbeat: [{ workerInstanceKey: 'forged', workerIdentity: 'coordinator' }],
     }).finish();
     expect((await send(evil, 'RecordWorkerHeartbeat', framed(heartbeat))).status).toBe(status.ok);
-    const { workersInfo } = await house.temporal.connection.workflowService.listWorkers({
+    // This server does not even know the call.
+    const straight = house.temporal.connection.workflowService.recordWorkerHeartbeat({
       namespace: 'default',
     });
-    expect(workersInfo ?? []).toEqual([]);
+    await expect(straight).rejects.toThrow(/UNIMPLEMENTED|not supported|unknown/i);
   });
 });
 
@@ -247,7 +236,7 @@ describe('messages that are meant to break something', () => {
       let code = -1;
       stream.on('response', (headers) => (code = Number(headers['grpc-status'])));
       stream.on('error', () => undefined);
-      stream.once('close', () => resolve(code));
+      stream.once('close', () => resolve(code)).resume();
     });
     // Announced small, sent large.
     stream.write(Buffer.from([0, 0, 0x0f, 0xff, 0xff]));
@@ -373,11 +362,19 @@ describe('messages that are meant to break something', () => {
   test('a failure with causes without end, which would stop every reader of the history', async () => {
     const asked = await house.ask(runner);
     const { taskToken } = await takeTask(session, runner.runner);
-    const nested = (depth: number): temporal.api.failure.v1.IFailure => {
-      let failure: temporal.api.failure.v1.IFailure = { message: 'x' };
-      for (let i = 0; i < depth; i++) failure = { message: 'x', cause: failure };
-      return failure;
+    // By hand: Protocol Buffers' own writer stops at 100.
+    const field = (tag: number, bytes: Uint8Array): Uint8Array => {
+      const [low, middle, high] = [bytes.length & 0x7f, (bytes.length >> 7) & 0x7f, bytes.length >> 14];
+      return Buffer.concat([Buffer.from([tag, low | 0x80, middle | 0x80, high]), bytes]);
     };
+    let failure: Uint8Array = Buffer.from([0x0a, 1, 0x78]);
+    for (let depth = 0; depth < 200; depth++) failure = field(0x22, failure);
+    const head = api.RespondActivityTaskFailedRequest.encode({ namespace: 'default', taskToken }).finish();
+    const deep = framed(Buffer.concat([head, field(0x12, failure)]));
+    expect(await send(session, 'RespondActivityTaskFailed', deep)).toMatchObject({
+      status: status.invalid,
+      message: 'messages lie more than 12 deep in each other',
+    });
     const fail = (failure: temporal.api.failure.v1.IFailure) =>
       send(
         session,
@@ -386,7 +383,6 @@ describe('messages that are meant to break something', () => {
           api.RespondActivityTaskFailedRequest.encode({ namespace: 'default', taskToken, failure }).finish(),
         ),
       );
-    expect(await fail(nested(200))).toMatchObject({ status: status.invalid });
     // Of a time-out, only the server tells; of an end that is none, nobody.
     const forged = { message: 'x', timeoutFailureInfo: { timeoutType: 1 }, stackTrace: '/home/somebody' };
     expect((await fail(forged)).status).toBe(status.ok);
@@ -401,11 +397,14 @@ describe('messages that are meant to break something', () => {
   });
 
   test('more calls a second than a runner needs', async () => {
-    const codes = await Promise.all(
-      Array.from({ length: 400 }, () => send(session, 'GetSystemInfo', framed(new Uint8Array(0)))),
-    );
-    expect(codes.filter(({ status: code }) => code === status.ok).length).toBeGreaterThan(100);
-    expect(codes.filter(({ status: code }) => code === status.exhausted).length).toBeGreaterThan(0);
+    const codes: (number | null)[] = [];
+    const oneAfterAnother = async () => {
+      for (let call = 0; call < 20; call++)
+        codes.push((await send(session, 'GetSystemInfo', framed(new Uint8Array(0)))).status);
+    };
+    await Promise.all(Array.from({ length: 12 }, oneAfterAnother));
+    expect(codes.filter((code) => code === status.ok).length).toBeGreaterThanOrEqual(150);
+    expect(codes.filter((code) => code === status.exhausted).length).toBeGreaterThan(0);
     // Others are not held up by it.
     expect((await send(honest, 'GetSystemInfo', framed(new Uint8Array(0)))).status).toBe(status.ok);
   });

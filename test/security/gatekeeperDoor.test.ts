@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { gatekeeperHost } from '#services/certificate.js';
 import { until } from '#test/gpu-runner/folder.js';
 import { openHouse, type TestHouse } from './house.js';
@@ -20,6 +20,7 @@ let house: TestHouse;
 beforeAll(async () => {
   house = await openHouse();
 });
+afterAll(() => house.close());
 beforeEach(() => void house.gatekeeper.refusals());
 
 const nothing = framed(new Uint8Array(0));
