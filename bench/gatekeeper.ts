@@ -198,8 +198,7 @@ async function cutOff({ table, gatekeeper, guest }: House, emit: Emit): Promise<
 async function recovery({ address, gatekeeper, guest }: House, emit: Emit): Promise<void> {
   const runner = await guest();
   const stop = new AbortController();
-  let attempts = 0;
-  let finish = (): void => undefined;
+  const attempts: (() => void)[] = [];
   const worker = pollTasks(
     {
       door: () =>
@@ -215,9 +214,8 @@ async function recovery({ address, gatekeeper, guest }: House, emit: Emit): Prom
         }),
       runner: runner.runner,
       train: async () => {
-        attempts++;
-        await new Promise<void>((resolve) => (finish = resolve));
-        return { attempts } as unknown as TrainAnswer;
+        await new Promise<void>((resolve) => attempts.push(resolve));
+        return {} as unknown as TrainAnswer;
       },
       progress: () => null,
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
@@ -232,15 +230,15 @@ async function recovery({ address, gatekeeper, guest }: House, emit: Emit): Prom
       { runner: runner.runner },
       { codec: gatekeeper.codec, heartbeatSeconds: 20 },
     );
-    while (attempts < kill) await pause(20);
+    while (attempts.length < kill) await pause(20);
     await pause(1_500);
     const began = performance.now();
     await gatekeeper.end('SIGKILL');
-    finish();
+    attempts[kill - 1]?.();
     await gatekeeper.start();
     const outcome = await asked.outcome;
     times.push(performance.now() - began);
-    if (outcome.kind !== 'answered' || attempts !== kill) lost++;
+    if (outcome.kind !== 'answered' || attempts.length !== kill) lost++;
   }
   stop.abort();
   await worker;

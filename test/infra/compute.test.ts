@@ -139,13 +139,12 @@ describe('Temporal', () => {
 
 describe('the gatekeepers', () => {
   test('are told every variable that they read, and what is secret as secrets only', () => {
-    const names = (list: string) =>
-      (container('Gatekeeper')[list] as { Name: string }[]).map(({ Name }) => Name);
+    const gatekeeper = container('Gatekeeper');
     const source = readFileSync('gatekeeper/environment.ts', 'utf8');
     const read = [...source.matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => String(name));
-    const told = new Set([...names('Environment'), ...names('Secrets')]);
+    const told = new Set([...namesIn(gatekeeper, 'Environment'), ...namesIn(gatekeeper, 'Secrets')]);
     expect(read.filter((name) => name !== 'LOG_LEVEL' && !told.has(name))).toEqual([]);
-    expect(names('Secrets').sort()).toEqual([
+    expect(namesIn(gatekeeper, 'Secrets').sort()).toEqual([
       'CHAIN_RPC_URLS',
       'GATEKEEPER_CERTIFICATE',
       'GATEKEEPER_KEY',
@@ -253,6 +252,9 @@ const services = ({ Temporal: template }: Plane) =>
   resources(template ? { template } : {}, 'AWS::ECS::Service').map(
     ({ Properties }) => Properties['DesiredCount'],
   );
+
+const namesIn = (of: Record<string, unknown>, list: string): string[] =>
+  (of[list] as { Name: string }[]).map(({ Name }) => Name);
 
 function container(name = 'Worker'): Record<string, unknown> {
   const [only] = one(part(name), 'AWS::ECS::TaskDefinition')['ContainerDefinitions'] as Record<

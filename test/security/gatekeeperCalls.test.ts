@@ -293,7 +293,6 @@ describe('messages that are meant to break something', () => {
         message: expect.stringContaining('more than 1 times'),
       });
     // Inside the task queue as well.
-    const name = (text: string) => Buffer.concat([Buffer.from([0x0a, text.length]), Buffer.from(text)]);
     const queue = Buffer.concat([name(`runner/${alice.runner}`), name(`runner/${runner.runner}`)]);
     const request = Buffer.concat([name('default'), Buffer.from([0x12, queue.length]), queue]);
     expect(await poll(framed(request))).toMatchObject({ status: status.invalid });
@@ -362,11 +361,6 @@ describe('messages that are meant to break something', () => {
   test('a failure with causes without end, which would stop every reader of the history', async () => {
     const asked = await house.ask(runner);
     const { taskToken } = await takeTask(session, runner.runner);
-    // By hand: Protocol Buffers' own writer stops at 100.
-    const field = (tag: number, bytes: Uint8Array): Uint8Array => {
-      const [low, middle, high] = [bytes.length & 0x7f, (bytes.length >> 7) & 0x7f, bytes.length >> 14];
-      return Buffer.concat([Buffer.from([tag, low | 0x80, middle | 0x80, high]), bytes]);
-    };
     let failure: Uint8Array = Buffer.from([0x0a, 1, 0x78]);
     for (let depth = 0; depth < 200; depth++) failure = field(0x22, failure);
     const head = api.RespondActivityTaskFailedRequest.encode({ namespace: 'default', taskToken }).finish();
@@ -434,4 +428,13 @@ async function pendingWorkflow({ runner }: TestRunner): Promise<string | undefin
       return execution?.workflowId ?? undefined;
   }
   return undefined;
+}
+
+/** Fields by hand: Protocol Buffers' own writer does neither repeat them nor go deeper than 100. */
+const name = (text: string): Uint8Array =>
+  Buffer.concat([Buffer.from([0x0a, text.length]), Buffer.from(text)]);
+
+function field(tag: number, bytes: Uint8Array): Uint8Array {
+  const [low, middle, high] = [bytes.length & 0x7f, (bytes.length >> 7) & 0x7f, bytes.length >> 14];
+  return Buffer.concat([Buffer.from([tag, low | 0x80, middle | 0x80, high]), bytes]);
 }

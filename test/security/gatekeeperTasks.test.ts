@@ -71,15 +71,17 @@ const answered = (text: string) => ({ kind: 'refused', code: text }) as unknown 
 /** A task that takes as long as a test wants. */
 function slowTask() {
   let attempts = 0;
-  let finish = (): void => undefined;
-  const finished = new Promise<void>((resolve) => (finish = resolve));
+  const finishing = new AbortController();
+  const finished = new Promise<void>((resolve) =>
+    finishing.signal.addEventListener('abort', () => resolve()),
+  );
   const train: TaskHandler = async (_, signal) => {
     attempts++;
     const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     await Promise.race([finished, stopped]);
     return answered(`attempt ${attempts}`);
   };
-  return { train, finish, attempts: () => attempts };
+  return { train, finish: () => finishing.abort(), attempts: () => attempts };
 }
 
 test("the SDK's worker takes, reports and answers tasks; Temporal sees nothing of them", async () => {
