@@ -64,6 +64,7 @@ export const missingCode = z.enum([
   'offline',
   'no-data',
   'not-registered',
+  'suspended',
   'refused',
   'late',
   'lost',
@@ -212,6 +213,15 @@ export type StackEntrance = z.output<typeof stackEntrance>;
 /** What an enrolled runner learns: the member that it belongs to on chain, and where to take tasks. */
 export const enrolAnswer = z.strictObject({ member: address, entrance: stackEntrance });
 export type EnrolAnswer = z.output<typeof enrolAnswer>;
+
+/** Why and by whom a runner is kept out of a stack. */
+export const suspension = z.strictObject({
+  by: address,
+  reason: z.string().max(1_000),
+  at: z.iso.datetime(),
+});
+export type Suspension = z.output<typeof suspension>;
+export const suspendRequest = z.strictObject({ reason: z.string().trim().min(1).max(1_000) });
 
 /** A runner tells what it is doing, whenever that changes and as training goes on. */
 export const seenRequest = z.strictObject({

@@ -12,7 +12,6 @@ import {
 import { RoundtableError } from '#core/errors.js';
 import type { Hex, RunnerId } from '#core/hex.js';
 import type { EntryPlace } from '#services/entrance.js';
-import { readSecretFile } from './secretFile.js';
 
 /** The runner's identity: its name on chain and on everything it signs. Equal input gives equal signatures (RFC 6979). */
 export interface RunnerKey {
@@ -23,17 +22,6 @@ export interface RunnerKey {
   signUpdate(domain: { chainId: number; jobs: Hex }, statement: UpdateStatement): Hex;
   /** EIP-712 signature of an entry at a stack, 65 bytes. */
   signEnrolment(place: EntryPlace, statement: EnrolmentStatement): Hex;
-}
-
-/** @throws KEY_INVALID, KEY_EXPOSED; the message never shows the key */
-export async function readRunnerKey(path: string): Promise<RunnerKey> {
-  const text = await readSecretFile(path);
-  if (text === null)
-    throw new RoundtableError(
-      'KEY_INVALID',
-      `${path} does not exist. It holds the runner's private key, 0x and 64 digits.`,
-    );
-  return runnerKey(text, path);
 }
 
 /** @param source named when the key is not one */

@@ -3,7 +3,7 @@ import https from 'node:https';
 import { text as readText } from 'node:stream/consumers';
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
-import { RoundtableError } from '#core/errors.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
 import {
   enrolAnswer,
@@ -15,6 +15,7 @@ import {
 } from '#core/messages.js';
 import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
+import { dial, type OutboundRequest, type OutboundRules } from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 import { causeOf, errorNumber, messageOf, nameOf } from './failures.js';
 import type { RunnerKey } from './runnerKey.js';
@@ -28,9 +29,17 @@ export class StackClient {
   readonly #api: string;
   readonly #audience: string;
   readonly #key: RunnerKey;
+  readonly #found: boolean;
+  /** What may be dialled on the stack's word. */
+  readonly rules: OutboundRules;
 
-  constructor(stack: { api: string; coordinator: string }, key: RunnerKey) {
+  constructor(
+    stack: { api: string; coordinator: string; rules: OutboundRules; found: boolean },
+    key: RunnerKey,
+  ) {
     this.#api = stack.api.replace(/\/+$/, '');
+    this.rules = stack.rules;
+    this.#found = stack.found;
     this.#audience = stack.coordinator;
     this.#key = key;
   }
@@ -88,16 +97,20 @@ export class StackClient {
       timestamp,
       audience: this.#audience,
     });
-    const response = await reach(url.href, {
+    const request = {
       method,
       headers: {
         authorization: authorizationHeader(this.#key.address, timestamp, this.#key.signText(text)),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: bytes }),
-      redirect: 'manual',
+      redirect: 'manual' as const,
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_SECONDS * 1_000)]),
-    });
+    };
+    // A URL that was found on chain is somebody else's word, as are those in answers.
+    const response = this.#found
+      ? await reachFound(url.href, request, this.rules)
+      : await reach(url.href, request);
     if (response.status >= 400) throw await problemOf(response);
     return response;
   }
@@ -128,6 +141,15 @@ export async function reach(url: string, init: RequestInit & { signal: AbortSign
     return await fetch(url, init);
   } catch (error) {
     throw unreachable(url, error, init.signal);
+  }
+}
+
+/** The same for a URL that others gave. @throws URL_REFUSED as well */
+async function reachFound(url: string, request: OutboundRequest, rules: OutboundRules): Promise<Response> {
+  try {
+    return await dial(url, request, rules);
+  } catch (error) {
+    throw isRoundtableError(error) ? error : unreachable(url, error, request.signal);
   }
 }
 

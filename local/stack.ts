@@ -14,7 +14,7 @@ import { writeEntrance } from './consortium/entrance.js';
 import { localContracts } from './consortium/contracts.js';
 import type { Dataset } from './consortium/dataset.js';
 import { archiveKeyFile, gatekeeperSecretsFile, walletFile } from './consortium/keys.js';
-import { dealData, runnerHome, writeRunnerHomes } from './consortium/runnerHomes.js';
+import { dealData, publishServed, runnerHome, writeRunnerHomes } from './consortium/runnerHomes.js';
 import { chainPart } from './emulators/chain.js';
 import { dynamodbPart } from './emulators/dynamodb.js';
 import { s3Part } from './emulators/s3.js';
@@ -142,6 +142,14 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
       coordinator: coordinator.address,
       deployment,
       api,
+      rpcUrl,
+      data: options.data.map(({ name }) => name),
+    });
+    await publishServed({
+      stateDir,
+      rpcUrl,
+      deployment,
+      runners,
       data: options.data.map(({ name }) => name),
     });
     for (const { name, load } of options.data) await dealData(stateDir, runners, name, load);

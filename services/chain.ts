@@ -36,6 +36,20 @@ export function openChain(options: { rpcUrls: string[]; deployment: Deployment }
   return { deployment, provider, close: () => provider.destroy(), ...withOurErrors(reads) };
 }
 
+export type ConsortiumChain = Pick<Chain, 'provider' | 'close'> &
+  ConsortiumReads & { deployment: Pick<Deployment, 'chainId' | 'consortium' | 'jobs' | 'block'> };
+
+/** The Consortium contract alone, for whoever is not told where the others are. */
+export function openConsortium(options: {
+  rpcUrls: string[];
+  deployment: ConsortiumChain['deployment'];
+}): ConsortiumChain {
+  const { deployment } = options;
+  const provider = new ChainRpc(options.rpcUrls, deployment);
+  const reads = withOurErrors(consortiumReads(provider, deployment));
+  return { deployment, provider, close: () => provider.destroy(), ...reads };
+}
+
 function withOurErrors<Reads extends object>(reads: Reads): Reads {
   const entries = Object.entries(reads) as [string, (...inputs: unknown[]) => Promise<unknown>][];
   const wrapped = entries.map(([name, read]) => [

@@ -2,11 +2,11 @@ import type { Wallet } from 'ethers';
 import type { Address } from '#contracts/deployment.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
-import type { Chain } from './chain.js';
 import { lowerCase } from './chain/lowerCase.js';
 import {
   transactionsOf,
   type MinedTransaction,
+  type SendingChain,
   type SignedTransaction,
   type TransactionRequest,
 } from './chain/transactions.js';
@@ -62,7 +62,7 @@ const minedWithinMs = 120_000;
  * A transaction is stored under its intent and under its nonce before it leaves. After a crash or a
  * reorganisation the nonces tell which ones have to be mined before it.
  */
-export function createSender(options: { chain: Chain; wallet: Wallet; intents: IntentStore }): Sender {
+export function createSender(options: { chain: SendingChain; wallet: Wallet; intents: IntentStore }): Sender {
   const { chain, wallet, intents } = options;
   const transactions = transactionsOf(chain, wallet);
   const address = lowerCase(wallet.address as Address);

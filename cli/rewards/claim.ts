@@ -5,7 +5,8 @@ import { toHex, type Hex } from '#core/hex.js';
 import { epochTree, type ProvenRewardLeaf } from '#core/rewards.js';
 import type { Chain } from '#services/chain.js';
 import { chainCalls } from '#services/chainCalls.js';
-import { createSender, type Intent, type IntentStore } from '#services/chainSender.js';
+import { createSender } from '#services/chainSender.js';
+import { memoryIntents } from '#services/memoryIntents.js';
 import { readWallet } from '../api.js';
 
 export interface Claimed {
@@ -80,24 +81,4 @@ export async function provenLeaves(
       `The manifest of epoch ${number} gives another root than the chain has; \`roundtable model verify --all\` says where they part.`,
     );
   return tree.leaves;
-}
-
-/** What a claim was signed as matters only while it is sent: the contract remembers what was paid. */
-function memoryIntents(): IntentStore {
-  const intents = new Map<string, Intent>();
-  return {
-    get: (id) => Promise.resolve(intents.get(id) ?? null),
-    put(id, transaction, replaces) {
-      const stored = intents.get(id);
-      const intent =
-        (stored?.hash ?? null) === replaces || !stored ? { ...transaction, mined: null } : stored;
-      intents.set(id, intent);
-      return Promise.resolve(intent);
-    },
-    markMined(id, hash, mined) {
-      const stored = intents.get(id);
-      if (stored?.hash === hash) intents.set(id, { ...stored, mined });
-      return Promise.resolve();
-    },
-  };
 }

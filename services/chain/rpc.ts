@@ -15,10 +15,10 @@ const timeoutMs = 15_000;
  */
 export class ChainRpc extends JsonRpcProvider {
   readonly #urls: readonly string[];
-  readonly #deployment: Deployment;
+  readonly #deployment: Pick<Deployment, 'chainId' | 'jobs'>;
   readonly #checked = new Set<string>();
 
-  constructor(urls: readonly string[], deployment: Deployment) {
+  constructor(urls: readonly string[], deployment: Pick<Deployment, 'chainId' | 'jobs'>) {
     const network = Network.from(deployment.chainId);
     super(urls[0], network, {
       staticNetwork: network,

@@ -1,7 +1,6 @@
-import { isError, keccak256, type Wallet } from 'ethers';
+import { isError, keccak256, type JsonRpcProvider, type Wallet } from 'ethers';
 import type { ChainCall } from '#contracts/typed.js';
 import type { Hex } from '#core/hex.js';
-import type { Chain } from '../chain.js';
 import { chainError, nodeReason, revertError } from './errors.js';
 
 /** value in wei; 0 if not given. */
@@ -36,7 +35,13 @@ export interface Transactions {
   refusal(what: string, request: TransactionRequest, block: number): Promise<Error>;
 }
 
-export function transactionsOf(chain: Chain, wallet: Wallet): Transactions {
+/** What sending needs of a chain. */
+export interface SendingChain {
+  provider: JsonRpcProvider;
+  deployment: { chainId: number };
+}
+
+export function transactionsOf(chain: SendingChain, wallet: Wallet): Transactions {
   const { provider, deployment } = chain;
   return {
     sign: async (what, request, nonce) => {

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Hex, RunnerId, Sha256Hex } from '#core/hex.js';
-import { longestEntrySeconds } from '#core/messages.js';
+import { longestEntrySeconds, suspension, type Suspension } from '#core/messages.js';
 import { address, count, hash32 } from '#core/schema.js';
 import { expiryAttribute } from './definition.js';
 import { decodeView, encodeView, type Items } from './items.js';
+import { listedRunner } from './runners.js';
 
 const entry = z.strictObject({ runner: address, fingerprint: hash32, sealingKey: hash32, expiresAt: count });
 
@@ -17,9 +18,6 @@ export interface Entry {
   /** Seconds since 1970. */
   expiresAt: number;
 }
-
-const suspension = z.strictObject({ by: address, reason: z.string().max(1_000), at: z.iso.datetime() });
-export type Suspension = z.output<typeof suspension>;
 
 /** Who is kept out, whatever the table says of its entries. */
 export interface Barred {
@@ -82,6 +80,12 @@ export function entryTable(items: Items): EntryTable {
 
     async suspendRunner(runner, value) {
       await items.put({ ...barredKey(`runner#${runner}`), suspension: value && encodeView(value) });
+      // The row above decides; this one only shows it in lists.
+      await items.update(listedRunner(runner), {
+        expression: 'SET #suspension = :suspension',
+        condition: 'attribute_exists(pk)',
+        values: { ':suspension': value && encodeView(value) },
+      });
     },
 
     async suspension(runner) {

@@ -28,7 +28,7 @@ export interface RunnerTable {
 export function runnerTable(items: Items): RunnerTable {
   return {
     async enrolRunner(view) {
-      await items.update(runnerKey(view.runner), {
+      await items.update(listedRunner(view.runner), {
         expression:
           'SET #view = :view, #enrolledAt = if_not_exists(#enrolledAt, :enrolledAt), #seen = :seen, #saidAt = :saidAt ADD #seq :one',
         values: {
@@ -42,7 +42,7 @@ export function runnerTable(items: Items): RunnerTable {
     },
 
     async seenRunner(runner, seen, at) {
-      const { updated, existing } = await items.update(runnerKey(runner), {
+      const { updated, existing } = await items.update(listedRunner(runner), {
         expression: 'SET #seen = :seen, #saidAt = :at ADD #seq :one',
         condition: 'attribute_exists(pk) AND #saidAt <= :at',
         values: { ':seen': encodeView(seen), ':at': at, ':one': 1 },
@@ -51,7 +51,7 @@ export function runnerTable(items: Items): RunnerTable {
     },
 
     async runnerHere(runner, door, at) {
-      const { updated } = await items.update(runnerKey(runner), {
+      const { updated } = await items.update(listedRunner(runner), {
         expression: 'SET #door = :door, #doorAt = :at ADD #seq :one',
         condition: 'attribute_exists(pk)',
         values: { ':door': door, ':at': at, ':one': 1 },
@@ -60,7 +60,7 @@ export function runnerTable(items: Items): RunnerTable {
     },
 
     async runnerGone(runner, door) {
-      await items.update(runnerKey(runner), {
+      await items.update(listedRunner(runner), {
         expression: 'SET #door = :nowhere ADD #seq :one',
         condition: '#door = :door',
         values: { ':nowhere': '', ':door': door, ':one': 1 },
@@ -68,7 +68,7 @@ export function runnerTable(items: Items): RunnerTable {
     },
 
     async getRunner(runner) {
-      const item = await items.get(runnerKey(runner));
+      const item = await items.get(listedRunner(runner));
       return item && decodeRunner(item);
     },
 
@@ -78,7 +78,8 @@ export function runnerTable(items: Items): RunnerTable {
   };
 }
 
-const runnerKey = (runner: RunnerId) => ({ pk: 'runners', sk: runner });
+/** Key of the row that lists show. */
+export const listedRunner = (runner: RunnerId) => ({ pk: 'runners', sk: runner });
 
 function decodeRunner(item: Item): RunnerView {
   const seen = JSON.parse(String(item['seen'])) as SeenRequest;
@@ -91,5 +92,6 @@ function decodeRunner(item: Item): RunnerView {
     enrolledAt: item['enrolledAt'],
     lastSeen,
     updatedAt: lastSeen,
+    suspension: typeof item['suspension'] === 'string' ? (JSON.parse(item['suspension']) as unknown) : null,
   });
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { createProgram } from '#cli/command.js';
 import { errorsPage } from '#cli/docs/errorsPage.js';
-import { jobSchema } from '#cli/docs/jobSchema.js';
+import { jobSchema } from '#cli/docs/schemas.js';
 import { follow, lastLines } from '#cli/stack/logs.js';
 import { verbs } from '#cli/verbs/index.js';
 import { errorCodes } from '#core/errorCodes.js';

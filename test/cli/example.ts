@@ -44,6 +44,7 @@ export const runners: RunnerView[] = ['north-1', 'north-2', 'harbour-1', 'meadow
   connected: true,
   state: 'idle',
   progress: null,
+  suspension: null,
 }));
 
 export const model = (number: number) => ({

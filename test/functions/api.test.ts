@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { Hex } from '#core/hex.js';
 import type { StackEntrance } from '#core/messages.js';
+import type { RunnerView } from '#core/views.js';
 import { apiApp } from '#functions/api/app.js';
 import { openApiParts } from '#functions/api/parts.js';
 import { openLog } from '#functions/log.js';
@@ -9,11 +10,15 @@ import { checkEntrance } from '#services/entrance.js';
 import { sha256Hex } from '#services/sha256.js';
 import { exampleVersion, hashOf } from '../services/views.js';
 import {
+  coordinator,
   enrolmentOf,
   member,
   runner,
   signedHeaders,
+  silentRunner,
   stack,
+  strictRunner,
+  strictRunnerTlsKey,
   startApi,
   stranger,
   type Signing,
@@ -157,13 +162,38 @@ describe('runners', () => {
     expect(body.code).toBe(code);
   });
 
-  test('are refused while they are suspended', async () => {
-    const at = new Date().toISOString();
-    await api.parts.table.suspendRunner(address as Hex, { by: stack, reason: 'wrong sums', at });
+  test('are refused unless they published on chain what they bring', async () => {
+    const strict = { by: strictRunner, runner: strictRunner.address.toLowerCase() as Hex };
+    const withKey = { ...strict, privateKey: strictRunnerTlsKey };
+    const set = { name: 'letters', samples: 1, input: [2], classes: 2 };
+    expect((await enrol({ ...withKey, data: [set] }, strictRunner)).status).toBe(200);
+    const otherKey = await enrol(strict, strictRunner);
+    expect(otherKey.body).toMatchObject({ code: 'FORBIDDEN', detail: expect.stringContaining('TLS key') });
+    const otherData = await enrol({ ...withKey, data: [{ ...set, name: 'x-rays' }] }, strictRunner);
+    expect(otherData.body).toMatchObject({ code: 'FORBIDDEN', detail: expect.stringContaining('x-rays') });
+    const silent = { by: silentRunner, runner: silentRunner.address.toLowerCase() as Hex };
+    expect((await enrol(silent, silentRunner)).body.detail).toContain('roundtable-runner register');
+  });
+
+  test('are suspended and resumed by the member whose stack it is, and shown so', async () => {
+    await enrol();
+    const suspend = `/v1/runners/${address}/suspend`;
+    const reason = { reason: 'wrong sums' };
+    for (const by of [member, runner])
+      expect((await api.post(suspend, reason, { by })).body.code).toBe('FORBIDDEN');
+    expect((await api.post(suspend, { reason: ' ' }, { by: coordinator })).body.code).toBe('INVALID_INPUT');
+    expect((await api.post(suspend, reason, { by: coordinator })).status).toBe(200);
+    const listed = async () =>
+      ((await api.get('/v1/runners')).body.items as unknown as RunnerView[]).find(
+        ({ runner }) => runner === address,
+      )?.suspension;
+    expect(await listed()).toMatchObject({ by: stack, reason: 'wrong sums' });
     const { body } = await enrol();
     expect(body.code).toBe('FORBIDDEN');
     expect(body.detail).toContain('wrong sums');
-    await api.parts.table.suspendRunner(address as Hex, null);
+    const resume = `/v1/runners/${address}/resume`;
+    expect((await api.post(resume, {}, { by: coordinator })).status).toBe(200);
+    expect(await listed()).toBeNull();
     expect((await enrol()).status).toBe(200);
   });
 });

@@ -4,7 +4,7 @@ import { tokenAbi } from '#contracts/generated/Token.js';
 import type { Deployment } from '#contracts/deployment.js';
 import { typedContract, type ChainCall } from '#contracts/typed.js';
 import { enrolmentTypes, entryDomain } from '#core/eip712.js';
-import { toHex, type Hex } from '#core/hex.js';
+import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { DataContract, EnrolRequest, StackEntrance, StackEntry } from '#core/messages.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
@@ -20,7 +20,7 @@ import {
   sendCall,
 } from '#local/consortium/contracts.js';
 import { ensureBucket } from '#services/artifacts.js';
-import { generateTlsKey, issueCertificate } from '#services/certificate.js';
+import { generateTlsKey, issueCertificate, keyFingerprint } from '#services/certificate.js';
 import { signEntrance } from '#services/entrance.js';
 import { sha256Hex } from '#services/sha256.js';
 import { generateX25519Key } from '#services/x25519.js';
@@ -32,6 +32,10 @@ import { exampleSpec } from '../services/views.js';
 export const coordinator = Wallet.createRandom();
 export const member = Wallet.createRandom();
 export const runner = Wallet.createRandom();
+/** One that has published its TLS key, and one that has published nothing. */
+export const strictRunner = Wallet.createRandom();
+export const strictRunnerTlsKey = generateTlsKey();
+export const silentRunner = Wallet.createRandom();
 export const stranger = Wallet.createRandom();
 export const stack = coordinator.address.toLowerCase() as Hex;
 
@@ -207,15 +211,18 @@ async function enterChain(rpcUrl: string, deployment: Deployment): Promise<void>
   const token = typedContract(tokenAbi, deployment.token, provider);
   const send = (wallet: { privateKey: string }, call: ChainCall) =>
     sendCall(new Wallet(wallet.privateKey), provider, call);
-  const runnerAddress = runner.address as Hex;
-  await giveEther(provider, runner.address);
   await send(
     coordinator,
     consortium.call.addMember(coordinator.address as Hex, 'north', 'http://stack.example'),
   );
   await send(coordinator, consortium.call.addMember(member.address as Hex, 'harbour', ''));
-  await send(coordinator, token.call.transfer(runnerAddress, localTerms.minStake));
-  await send(runner, token.call.approve(deployment.consortium, localTerms.minStake));
-  await send(runner, consortium.call.register(member.address as Hex, localTerms.minStake));
+  for (const wallet of [runner, strictRunner, silentRunner]) {
+    await giveEther(provider, wallet.address);
+    await send(coordinator, token.call.transfer(wallet.address as Hex, localTerms.minStake));
+    await send(wallet, token.call.approve(deployment.consortium, localTerms.minStake));
+    await send(wallet, consortium.call.register(member.address as Hex, localTerms.minStake));
+  }
+  await send(runner, consortium.call.serve(ZERO_HASH, ['digits']));
+  await send(strictRunner, consortium.call.serve(keyFingerprint(strictRunnerTlsKey), ['digits', 'letters']));
   provider.destroy();
 }

@@ -82,6 +82,7 @@ export async function startApi(): Promise<TestApi> {
       isMember: () => Promise.resolve(false),
       runner: (address) =>
         Promise.resolve(registered.has(address) ? ({ member, stake: 1n, leftAt: null } as never) : null),
+      serving: () => Promise.resolve({ keyFingerprint: null, data: ['digits', 'letters'] }),
     },
     coordinator,
     deployment: chain as never,

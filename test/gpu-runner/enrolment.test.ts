@@ -2,10 +2,9 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Enrolment } from '#gpu-runner/enrolment.js';
 import { readEntryKeys } from '#gpu-runner/entryKeys.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
-import { StackClient } from '#gpu-runner/stackClient.js';
 import { certificateFingerprint, publicKeyFingerprint } from '#services/certificate.js';
 import { chain, coordinator, startApi, type TestApi } from './api.js';
-import { makeHome } from './home.js';
+import { clientOf, makeHome } from './home.js';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -17,10 +16,10 @@ const { signal } = new AbortController();
 
 async function enrolmentOf(seconds?: number) {
   const { folder, key } = await makeHome(api);
-  const { config, paths } = await readRunnerHome(folder);
+  const { paths } = await readRunnerHome(folder);
   const keys = await readEntryKeys(paths);
   const enrolment = new Enrolment({
-    stack: new StackClient(config.stack, key),
+    stack: clientOf(api, key),
     key,
     keys,
     place: chain,

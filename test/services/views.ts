@@ -120,6 +120,7 @@ export function exampleRunner(changes: Partial<RunnerView> = {}): RunnerView {
     connected: false,
     state: 'idle',
     progress: null,
+    suspension: null,
     ...changes,
   };
 }

@@ -77,7 +77,8 @@ async function entry(deps: Dependencies, { runner }: RunnerView): Promise<Missin
   if ((await deps.table.sealingKey(runner)) === null)
     return { runner, code: 'offline', reason: 'has not entered this stack yet' };
   const suspension = await deps.table.suspension(runner);
-  return suspension && { runner, code: 'not-registered', reason: `is suspended: ${suspension.reason}` };
+  const reason = `suspended since ${suspension?.at}: ${suspension?.reason}`.slice(0, 1_000);
+  return suspension && { runner, code: 'suspended', reason };
 }
 
 function offline({ runner, lastSeen, state, connected }: RunnerView): MissingRunner | null {
