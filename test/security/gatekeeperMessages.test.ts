@@ -39,9 +39,9 @@ const answerTo = (task: Awaited<ReturnType<typeof takeTask>>, runner: TestRunner
 const completion = (change: temporal.api.workflowservice.v1.IRespondActivityTaskCompletedRequest) =>
   framed(api.RespondActivityTaskCompletedRequest.encode({ namespace: 'default', ...change }).finish());
 
-describe('messages that are meant to break something', () => {
-  const poll = (body: Uint8Array, headers = {}) => send(session, 'PollActivityTaskQueue', body, headers);
+const poll = (body: Uint8Array, headers = {}) => send(session, 'PollActivityTaskQueue', body, headers);
 
+describe('messages that are meant to break something', () => {
   test('2 GB announced are refused before they come', async () => {
     const before = (await house.gatekeeper.health()).memoryMegabytes;
     const head = Buffer.from([0, 0x7f, 0xff, 0xff, 0xff]);
