@@ -23,7 +23,7 @@ export const limits = {
   lookupsAtOnce: 2_000,
   /** Connections that nobody stands for yet: in all, and from one address. The oldest make room. */
   strangers: 1_024,
-  strangersPerAddress: 256,
+  strangersPerAddress: 512,
   /** Half-open connections are found by unanswered pings. */
   pingSeconds: 10,
 } as const;
