@@ -1,5 +1,6 @@
 import { run as encoding } from './encoding.js';
 import { run as flood } from './flood.js';
+import { run as gatekeeper } from './gatekeeper.js';
 import { run as memory } from './memory.js';
 import { run as round } from './round.js';
 import { run as sum } from './sum.js';
@@ -17,6 +18,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   flood,
   memory,
   train,
+  gatekeeper,
 };
 
 // On Node 20 the SDK of AWS tells everybody that it will want 22 some day.

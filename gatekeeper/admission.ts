@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { RunnerId, Sha256Hex } from '#core/hex.js';
 import type { Chain } from '#services/chain.js';
 import type { EntryTable } from '#services/table/entries.js';
+import { limits, TokenBucket } from './limits.js';
 
 /** Whom a certificate stands for, and until when (seconds since 1970); or why it is not let in. */
 export type Admission =
@@ -20,6 +21,7 @@ export type Admission =
  */
 export class Admissions {
   readonly #cache = new Map<Sha256Hex, { admission: Admission; readAt: number }>();
+  readonly #lookups = new TokenBucket(limits.lookupsAtOnce, limits.lookupsPerSecond);
   readonly #gone = new Map<RunnerId, string>();
   readonly #asked = new Map<RunnerId, number>();
   #barred: { runners: ReadonlySet<string>; fingerprints: ReadonlySet<string> } | null = null;
@@ -34,6 +36,9 @@ export class Admissions {
     const cached = this.#cache.get(fingerprint);
     if (cached && performance.now() - cached.readAt < cachedSeconds * 1_000)
       return this.#judged(fingerprint, cached.admission);
+    // Certificates cost nothing to make, looking them up does.
+    if (!this.#lookups.take())
+      return { refused: 'too many came at once; the next attempt may succeed', passing: true };
     let admission: Admission;
     try {
       this.#barred ??= await this.table.listBarred();

@@ -18,9 +18,12 @@ export const limits = {
   sessionsPerRunner: 4,
   callsPerSecond: 50,
   callsAtOnce: 150,
+  /** Certificates that are looked up in the table, of all newcomers together. */
+  lookupsPerSecond: 200,
+  lookupsAtOnce: 2_000,
   /** Connections that nobody stands for yet: in all, and from one address. The oldest make room. */
   strangers: 1_024,
-  strangersPerAddress: 256,
+  strangersPerAddress: 512,
   /** Half-open connections are found by unanswered pings. */
   pingSeconds: 10,
 } as const;

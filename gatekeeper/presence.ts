@@ -26,10 +26,6 @@ export class Presence {
     private readonly log: Logger,
   ) {}
 
-  get size(): number {
-    return this.#here.size;
-  }
-
   /** The runner polls, answers or reports. */
   heard(runner: RunnerId): void {
     const here = this.#here.get(runner);
@@ -69,8 +65,10 @@ export class Presence {
         // It may have come back while this was written.
         if (here.lost) this.#here.delete(runner);
         else here.dueAt = 0;
-      } else if (await this.table.runnerHere(runner, this.door, new Date().toISOString()))
-        here.dueAt = performance.now() + seenEverySeconds * 1_000;
+      } else if (await this.table.runnerHere(runner, this.door, new Date().toISOString())) {
+        // If it was lost meanwhile, that is told when its time has come.
+        if (!here.lost) here.dueAt = performance.now() + seenEverySeconds * 1_000;
+      }
       if (this.#complained) this.log.info({}, 'the table takes signs of life again');
       this.#complained = false;
     } catch (error) {

@@ -9,7 +9,8 @@ import { isRoundtableError } from '#core/errors.js';
 import type { RunnerId, Sha256Hex } from '#core/hex.js';
 import { certificateExpiry, certificateFingerprint } from '#services/certificate.js';
 import type { Admissions } from './admission.js';
-import { findCall, Malformed, type Call } from './calls.js';
+import { findCall, Malformed } from './calls.js';
+import { endPoll, forward, tookTooLong } from './forward.js';
 import { endWithMessage, endWithStatus, readRequest, Refused, status } from './frames.js';
 import { limits, TokenBucket } from './limits.js';
 import type { Presence } from './presence.js';
@@ -140,7 +141,11 @@ export class Visit {
       const message = call.check(await readRequest(stream, headers), caller);
       if (message === null) return endWithMessage(stream, new Uint8Array(0));
       this.house.presence.heard(runner);
-      const answer = await this.#forward(stream, headers, path, call, message);
+      const answer = await forward(
+        this.house.upstream,
+        { stream, headers, path, call, message },
+        this.#polls,
+      );
       if ('failure' in answer) {
         if (!stream.destroyed)
           stream.respond(
@@ -150,33 +155,6 @@ export class Visit {
       } else endWithMessage(stream, call.answer(answer.message, caller));
     } catch (error) {
       this.#fail(stream, error, sender, headers[':path']);
-    }
-  }
-
-  async #forward(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    path: string,
-    call: Call,
-    message: Uint8Array,
-  ): ReturnType<Upstream['call']> {
-    const ending = new AbortController();
-    const seconds = Math.min(timeoutOf(headers), call.poll ? limits.pollSeconds : limits.callSeconds);
-    const timer = setTimeout(() => ending.abort(tookTooLong), seconds * 1_000);
-    const leave = () => ending.abort(givenUp);
-    stream.once('close', leave);
-    if (call.poll) this.#polls.add(ending);
-    try {
-      const passed = { 'grpc-timeout': `${Math.ceil(seconds * 1_000)}m`, ...clientOf(headers) };
-      return await this.house.upstream.call(path, message, passed, ending.signal);
-    } catch (error) {
-      // A poll that found no task is answered with an empty message.
-      if (error === noTask) return { message: new Uint8Array(0) };
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      stream.off('close', leave);
-      this.#polls.delete(ending);
     }
   }
 
@@ -201,7 +179,7 @@ export class Visit {
   }
 
   #endPolls(): void {
-    for (const poll of this.#polls) poll.abort(noTask);
+    for (const poll of this.#polls) endPoll(poll);
   }
 
   /** A peer that lost its power sends no word of farewell. */
@@ -223,26 +201,4 @@ export class Visit {
   #after(milliseconds: number, work: () => void): void {
     if (!this.session.destroyed) this.#timers.push(setTimeout(work, milliseconds));
   }
-}
-
-const noTask = new Error('the poll ended without a task');
-const tookTooLong = new Refused(status.deadlineExceeded, 'Temporal took too long');
-const givenUp = new Refused(status.unavailable, 'a call that its caller gave up');
-
-/** Seconds that the caller waits; for ever unless it says. */
-function timeoutOf(headers: IncomingHttpHeaders): number {
-  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(String(headers['grpc-timeout'] ?? '')) ?? [];
-  return digits === undefined || unit === undefined ? Infinity : Number(digits) * (units[unit] ?? 1);
-}
-
-const units: Record<string, number> = { H: 3_600, M: 60, S: 1, m: 1e-3, u: 1e-6, n: 1e-9 };
-
-/** Temporal asks which SDK calls; nothing else of a caller's headers is passed on. */
-function clientOf(headers: IncomingHttpHeaders): Record<string, string> {
-  return Object.fromEntries(
-    ['client-name', 'client-version'].flatMap((name) => {
-      const value = headers[name];
-      return typeof value === 'string' && /^[\w.+-]{1,40}$/.test(value) ? [[name, value]] : [];
-    }),
-  );
 }

@@ -13,12 +13,10 @@ import {
 import type { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge.js';
 import { take } from './contract.js';
-import type { DatabaseStack } from './database.js';
 import { runnerUserData } from './fleetBoot.js';
 import { scaleWithJobs } from './fleetScaling.js';
 import type { NetworkStack } from './network.js';
 import type { StageProps } from './plane.js';
-import { frontendPort } from './temporal.js';
 
 /**
  * Runners on spot machines with a GPU, for a member without machines. Each runner is an Auto Scaling group of none
@@ -26,24 +24,12 @@ import { frontendPort } from './temporal.js';
  * checkpoints and its data are there again after an interruption.
  */
 export class FleetStack extends Stack {
-  constructor(
-    scope: Construct,
-    id: string,
-    props: StageProps & { network: NetworkStack; database: DatabaseStack },
-  ) {
+  constructor(scope: Construct, id: string, props: StageProps & { network: NetworkStack }) {
     super(scope, id, props);
-    const { stage, settings, network, database } = props;
+    const { stage, settings, network } = props;
     const security = new ec2.SecurityGroup(this, 'Runners', {
       vpc: network.vpc,
       description: 'GPU runners: nothing comes in; people enter through SSM',
-    });
-    new ec2.CfnSecurityGroupIngress(this, 'CallTemporal', {
-      groupId: database.security.securityGroupId,
-      sourceSecurityGroupId: security.securityGroupId,
-      ipProtocol: 'tcp',
-      fromPort: frontendPort,
-      toPort: frontendPort,
-      description: 'GPU runners',
     });
     const given = {
       api: take(this, stage, 'api/url'),
@@ -58,7 +44,7 @@ export class FleetStack extends Stack {
     runner: StageProps['settings']['runners'][number],
     given: { api: string; bucket: string; bucketArn: string; jobsQueue: string },
     security: ec2.SecurityGroup,
-    props: StageProps & { network: NetworkStack; database: DatabaseStack },
+    props: StageProps & { network: NetworkStack },
   ): void {
     const { stage, settings, rules, network } = props;
     const { name } = runner;

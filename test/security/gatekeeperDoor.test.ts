@@ -1,7 +1,8 @@
+import { writeFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { gatekeeperHost } from '#services/certificate.js';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { gatekeeperHost, issueCertificate } from '#services/certificate.js';
 import { until } from '#test/gpu-runner/folder.js';
 import { openHouse, type TestHouse } from './house.js';
 import {
@@ -20,6 +21,7 @@ let house: TestHouse;
 beforeAll(async () => {
   house = await openHouse();
 });
+afterAll(() => house.close());
 beforeEach(() => void house.gatekeeper.refusals());
 
 const nothing = framed(new Uint8Array(0));
@@ -115,29 +117,9 @@ describe('whom the member of the stack bars is cut off within five seconds', () 
     expect((await greet(owner)).status).toBe(0);
     [again, owner].forEach(hangUp);
   });
-
-  const suspend = ({ runner }: TestRunner) =>
-    house.table.suspendRunner(runner, {
-      by: `0x${'aa'.repeat(20)}`,
-      reason: 'test',
-      at: new Date().toISOString(),
-    });
 });
 
 describe('the TLS layer', () => {
-  const tls = (options: object): Promise<TLSSocket> =>
-    new Promise((resolve, reject) => {
-      const socket = connectTls({
-        port: house.gatekeeper.port,
-        host: '127.0.0.1',
-        ca: house.gatekeeper.certificate.certificate,
-        servername: gatekeeperHost,
-        ALPNProtocols: ['h2'],
-        ...options,
-      });
-      socket.once('secureConnect', () => resolve(socket)).once('error', reject);
-    });
-
   test('is 1.3 or nothing', async () => {
     const { certificate } = await house.guest();
     const own = { cert: certificate.certificate, key: certificate.privateKey };
@@ -158,6 +140,23 @@ describe('the TLS layer', () => {
       tls({ ca: other.certificate.certificate, cert: certificate.certificate, key: certificate.privateKey }),
     ).rejects.toThrow(/self.signed/);
   });
+
+  test('takes up a certificate that was put in the place of the old one', async () => {
+    const { certificate } = await house.guest();
+    const { privateKey } = house.gatekeeper.certificate;
+    const next = await issueCertificate({ privateKey, name: 'next', seconds: 600, purpose: 'gatekeeper' });
+    writeFileSync(house.gatekeeper.certificateFile, next.certificate);
+    const shown = async () => {
+      const own = { cert: certificate.certificate, key: certificate.privateKey };
+      const socket = await tls({ ...own, ca: [house.gatekeeper.certificate.certificate, next.certificate] });
+      const { fingerprint256 } = socket.getPeerCertificate();
+      socket.destroy();
+      return `0x${fingerprint256.replaceAll(':', '').toLowerCase()}` === next.fingerprint;
+    };
+    await until(shown, 'the new certificate', 15);
+    writeFileSync(house.gatekeeper.certificateFile, house.gatekeeper.certificate.certificate);
+    await until(async () => !(await shown()), 'the old certificate', 15);
+  }, 40_000);
 
   test('resumes no session: a certificate is shown on every connection', async () => {
     const { certificate } = await house.guest();
@@ -251,7 +250,7 @@ test('10,000 idle connections take little memory, and a runner finds a place amo
       const session = knock(house.gatekeeper, runner);
       expect((await greet(session)).status).toBe(0);
       hangUp(session);
-      expect((await house.gatekeeper.health()).strangers).toBeLessThanOrEqual(257);
+      expect((await house.gatekeeper.health()).strangers).toBeLessThanOrEqual(513);
     }
   }
   const seconds = (performance.now() - opened) / 1_000;
@@ -267,4 +266,25 @@ test('10,000 idle connections take little memory, and a runner finds a place amo
 function tcp(): Socket {
   const socket = connectTcp(house.gatekeeper.port, '127.0.0.1');
   return socket.on('error', () => undefined);
+}
+
+const suspend = ({ runner }: TestRunner): Promise<void> =>
+  house.table.suspendRunner(runner, {
+    by: `0x${'aa'.repeat(20)}`,
+    reason: 'test',
+    at: new Date().toISOString(),
+  });
+
+function tls(options: object): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      port: house.gatekeeper.port,
+      host: '127.0.0.1',
+      ca: house.gatekeeper.certificate.certificate,
+      servername: gatekeeperHost,
+      ALPNProtocols: ['h2'],
+      ...options,
+    });
+    socket.once('secureConnect', () => resolve(socket)).once('error', reject);
+  });
 }

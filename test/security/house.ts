@@ -1,4 +1,3 @@
-import { afterAll } from '@jest/globals';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ensureTable, openTable, type Table } from '#services/table.js';
 import { ask } from '#test/gpu-runner/coordinator.js';
@@ -14,6 +13,7 @@ export interface TestHouse {
   gatekeeper: TestGatekeeper;
   /** A runner that has entered. */
   guest(seconds?: number): Promise<TestRunner>;
+  close(): Promise<void>;
   /** Gives a runner a task, as a workflow does. */
   ask(runner: TestRunner, options?: { heartbeatSeconds?: number; attempts?: number }): ReturnType<typeof ask>;
 }
@@ -30,11 +30,6 @@ export async function openHouse(env: Record<string, string> = {}): Promise<TestH
     folder: stores.folder,
     env,
   });
-  afterAll(async () => {
-    await gatekeeper.end('SIGKILL');
-    await temporal.teardown();
-    await stores.stop();
-  });
   return {
     temporal,
     table,
@@ -43,6 +38,11 @@ export async function openHouse(env: Record<string, string> = {}): Promise<TestH
       const runner = await makeRunner(seconds);
       await enter(table, runner);
       return runner;
+    },
+    async close() {
+      await gatekeeper.end('SIGKILL');
+      await temporal.teardown();
+      await stores.stop();
     },
     ask: ({ runner }, options = {}) => ask(address, { runner }, { codec: gatekeeper.codec, ...options }),
   };

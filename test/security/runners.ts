@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { connect, constants, type ClientHttp2Session, type OutgoingHttpHeaders } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
+import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 import type { RunnerId } from '#core/hex.js';
 import { toHex } from '#core/hex.js';
 import { gatekeeperHost, generateTlsKey, issueCertificate, type Certificate } from '#services/certificate.js';
 import type { Table } from '#services/table.js';
+import { runnerCodec } from '#services/runnerPayloads.js';
 import { generateX25519Key, type X25519KeyPair } from '#services/x25519.js';
 import type { TestGatekeeper } from '../support/gatekeeper.js';
 
-export const { PollActivityTaskQueueRequest, PollActivityTaskQueueResponse } =
+const { PollActivityTaskQueueRequest, PollActivityTaskQueueResponse, RespondActivityTaskCompletedRequest } =
   temporal.api.workflowservice.v1;
 
 /** Somebody with a certificate. */
@@ -134,6 +136,27 @@ export async function takeTask(session: ClientHttp2Session, runner: RunnerId) {
     const task = PollActivityTaskQueueResponse.decode(reply.body);
     if (task.taskToken.length > 0) return task;
   }
+}
+
+type Task = Awaited<ReturnType<typeof takeTask>>;
+
+/** What a payload of a task is bound to. */
+export function contextOf({ workflowExecution, activityId }: Task) {
+  const workflowId = workflowExecution?.workflowId ?? '';
+  return { type: 'activity', namespace: 'default', workflowId, activityId, isLocal: false } as const;
+}
+
+/** A runner's answer to its task, sealed as it must be. */
+export async function resultOf(task: Task, runner: TestRunner, memberKey: Uint8Array, value: unknown) {
+  const codec = runnerCodec(runner.runner, runner.sealing.privateKey, memberKey);
+  await codec.decode((task.input?.payloads ?? []) as Payload[], contextOf(task));
+  return { payloads: await codec.encode([defaultPayloadConverter.toPayload(value)], contextOf(task)) };
+}
+
+export async function completionOf(task: Task, runner: TestRunner, memberKey: Uint8Array, value: unknown) {
+  const result = await resultOf(task, runner, memberKey, value);
+  const request = { namespace: 'default', taskToken: task.taskToken, result };
+  return framed(RespondActivityTaskCompletedRequest.encode(request).finish());
 }
 
 export function closed(session: ClientHttp2Session): Promise<number> {

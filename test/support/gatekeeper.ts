@@ -26,6 +26,7 @@ export interface TestGatekeeper {
   /** Its log, of all its processes. */
   lines: Line[];
   secretsFile: string;
+  certificateFile: string;
   pid(): number;
   health(): Promise<
     Record<'runners' | 'sessions' | 'polls' | 'strangers' | 'refused' | 'memoryMegabytes', number>
@@ -59,6 +60,7 @@ export async function startGatekeeper(options: {
     return path;
   };
   const secretsFile = file('gatekeeper.secrets', `${randomBytes(32).toString('hex')}\n`);
+  const certificateFile = file('gatekeeper.crt', certificate.certificate);
   const member = generateX25519Key();
   const env: Record<string, string> = {
     PATH: process.env['PATH'] ?? '',
@@ -72,7 +74,7 @@ export async function startGatekeeper(options: {
     CHAIN_DEPLOYMENT: JSON.stringify(nowhere),
     GATEKEEPER_PORT: '0',
     GATEKEEPER_HEALTH_PORT: '0',
-    GATEKEEPER_CERTIFICATE_FILE: file('gatekeeper.crt', certificate.certificate),
+    GATEKEEPER_CERTIFICATE_FILE: certificateFile,
     GATEKEEPER_KEY_FILE: file('gatekeeper.key', certificate.privateKey),
     GATEKEEPER_SECRETS_FILE: secretsFile,
     ...options.env,
@@ -111,6 +113,7 @@ export async function startGatekeeper(options: {
     codec: coordinatorCodec(member.privateKey, (runner) => table.sealingKey(runner)),
     lines,
     secretsFile,
+    certificateFile,
     pid: () => child?.pid ?? 0,
     health: async () =>
       (await (await fetch(`http://127.0.0.1:${health}/health`)).json()) as Awaited<
