@@ -15,6 +15,7 @@ import { jobId, parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import {
   epochView,
+  queueView,
   jobView,
   roundView,
   runnerView,
@@ -22,6 +23,7 @@ import {
   versionView,
   type EpochView,
   type JobView,
+  type QueueView,
   type RoundView,
   type RunnerView,
   type TriggerView,
@@ -47,6 +49,9 @@ export interface Api {
   versions(lineage?: string): Promise<VersionView[]>;
   epochs(): Promise<EpochView[]>;
   credits(): Promise<CreditMessage[]>;
+  queues(): Promise<QueueView[]>;
+  /** @returns how many messages were put back */
+  redrive(queue: QueueView['queue']): Promise<number>;
   /** Stores bytes under their SHA-256 unless they are there already. @returns the hash */
   putArtifact(data: Uint8Array): Promise<`0x${string}`>;
   /** @throws ARTIFACT_CORRUPT when the bytes are not those of the hash */
@@ -85,6 +90,9 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
       ),
     epochs: () => list('/v1/epochs', epochView),
     credits: () => list('/v1/credits', creditMessage),
+    queues: () => list('/v1/queues', queueView),
+    redrive: async (queue) =>
+      (await call(z.object({ moved: z.number() }), 'POST', `/v1/queues/${queue}/redrive`, {})).moved,
     async putArtifact(data) {
       const sha256 = sha256Hex(data);
       const answer = await call(uploadAnswer, 'POST', '/v1/uploads', { sha256, size: data.length });

@@ -10,6 +10,9 @@ const variables = {
   TABLE_NAME: z.string().min(1),
   BUCKET_NAME: z.string().min(1),
   JOBS_QUEUE_URL: z.url(),
+  JOBS_DEAD_URL: z.url(),
+  CREDITS_QUEUE_URL: z.url(),
+  CREDITS_DEAD_URL: z.url(),
   TEMPORAL_ADDRESS: z.string().regex(/^[^\s/]+:\d+$/, 'host:port'),
   TEMPORAL_NAMESPACE: z.string().min(1),
   /** This stack's member. */

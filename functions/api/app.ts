@@ -2,9 +2,11 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Deployment } from '#contracts/deployment.js';
 import type { StackEntrance } from '#core/messages.js';
 import type { Artifacts } from '#services/artifacts.js';
+import type { DeadLetters } from '#services/deadLetters.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
 import { addressOf, type Limits } from '../limits.js';
+import type { QueueView } from '#core/views.js';
 import type { Logger } from '../log.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
@@ -12,6 +14,7 @@ import { addArtifacts } from './artifacts.js';
 import { entityTags } from './entityTags.js';
 import { addJobs } from './jobs.js';
 import type { Membership } from './membership.js';
+import { addQueues } from './queues.js';
 import { addRecords } from './records.js';
 import { addRunners } from './runners.js';
 import { addStack } from './stack.js';
@@ -21,6 +24,7 @@ export interface ApiParts {
   table: Table;
   artifacts: Artifacts;
   queue: Queue;
+  queues: Record<QueueView['queue'], DeadLetters>;
   temporal: Pick<Temporal, 'signalJob'>;
   membership: Membership;
   coordinator: `0x${string}`;
@@ -49,6 +53,7 @@ export function apiApp(parts: ApiParts): OpenAPIHono {
   addRunners(app, parts);
   addRecords(app, parts);
   addArtifacts(app, parts);
+  addQueues(app, parts);
 
   app.openAPIRegistry.registerComponent('securitySchemes', 'roundtable', {
     type: 'apiKey',

@@ -82,6 +82,7 @@ export async function startApi(wallet = coordinatorWallet): Promise<TestApi> {
     table,
     artifacts,
     queue: { send: unused } as never,
+    queues: {} as never,
     temporal: { signalJob: unused },
     membership: {
       isMember: () => Promise.resolve(false),
