@@ -43,7 +43,7 @@ const variables = {
         return z.NEVER;
       }
     })
-    .pipe(stackEntrance)
+    .pipe(stackEntrance.nullable())
     .optional(),
   STACK_ENTRANCE_FILE: z.string().min(1).optional(),
   /** Folder of the built page; without it none is served. */

@@ -15,7 +15,8 @@ export type Variable =
   | 'TEMPORAL_NAMESPACE'
   | 'COORDINATOR_ADDRESS'
   | 'CHAIN_RPC_URLS'
-  | 'CHAIN_DEPLOYMENT';
+  | 'CHAIN_DEPLOYMENT'
+  | 'STACK_ENTRANCE';
 
 export interface FunctionShape {
   /** MB; the processor's share grows with it (1,769 MB are one core). */
@@ -61,6 +62,7 @@ export const functions = {
       'COORDINATOR_ADDRESS',
       'CHAIN_RPC_URLS',
       'CHAIN_DEPLOYMENT',
+      'STACK_ENTRANCE',
     ],
     may: {
       table: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
