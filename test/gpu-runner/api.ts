@@ -29,6 +29,7 @@ export const chain = {
 
 /** The stack's API on real stores; only the chain is played: `registered` says which runners it knows. */
 export interface TestApi {
+  coordinator: Hex;
   url: string;
   artifacts: Artifacts;
   table: Table;
@@ -50,7 +51,10 @@ afterAll(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-export async function startApi(): Promise<TestApi> {
+/** @param wallet of the member whose stack it is */
+export async function startApi(wallet = coordinatorWallet): Promise<TestApi> {
+  const stack = wallet.address.toLowerCase() as Hex;
+  const entranceAt = entranceOf(wallet);
   const stateDir = await temporaryFolder();
   const [dynamoPort, s3Port, port] = await Promise.all([freePort(), freePort(), freePort()]);
   await Promise.all([
@@ -84,7 +88,7 @@ export async function startApi(): Promise<TestApi> {
         Promise.resolve(registered.has(address) ? ({ member, stake: 1n, leftAt: null } as never) : null),
       serving: () => Promise.resolve({ keyFingerprint: null, data: ['digits', 'letters'] }),
     },
-    coordinator,
+    coordinator: stack,
     deployment: chain as never,
     entrance: () => Promise.resolve(api.entrance),
     log: pino({ level: 'silent' }),
@@ -96,6 +100,7 @@ export async function startApi(): Promise<TestApi> {
     return (await api.fault?.(request)) ?? app.fetch(request);
   };
   const api: TestApi = {
+    coordinator: stack,
     url: `http://127.0.0.1:${port}`,
     artifacts,
     table,
@@ -132,20 +137,21 @@ export async function startApi(): Promise<TestApi> {
   return api;
 }
 
-/** A gatekeeper's address as the coordinator signs it. */
-function entranceAt(
-  gatekeeper: string,
-  { certificate, expiresAt }: Certificate,
-  member: X25519KeyPair,
-): Promise<StackEntrance> {
-  return signEntrance(coordinatorWallet, chain, {
-    gatekeeper,
-    namespace: 'default',
-    sealingKey: toHex(member.publicKey),
-    expiry: expiresAt,
-    certificates: [certificate],
-  });
-}
+/** A gatekeeper's address as a coordinator signs it. */
+const entranceOf =
+  (wallet: Wallet) =>
+  (
+    gatekeeper: string,
+    { certificate, expiresAt }: Certificate,
+    member: X25519KeyPair,
+  ): Promise<StackEntrance> =>
+    signEntrance(wallet, chain, {
+      gatekeeper,
+      namespace: 'default',
+      sealingKey: toHex(member.publicKey),
+      expiry: expiresAt,
+      certificates: [certificate],
+    });
 
 const nobody = (): Promise<Certificate> =>
   issueCertificate({ privateKey: generateTlsKey(), name: 'north', seconds: 3_600, purpose: 'gatekeeper' });
