@@ -81,6 +81,7 @@ export class FleetStack extends Stack {
       reason: "AWS's policy for its own agent, which follows the agent's needs.",
     });
     key.grantRead(role);
+    network.secrets.CHAIN_RPC_URLS.grantRead(role);
     const readable = [`${given.bucketArn}/runner/*`, `${given.bucketArn}/runners/${name}/*`];
     const machines = this.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' });
     const policy = new iam.Policy(this, `${name}-May`, {
@@ -120,6 +121,7 @@ export class FleetStack extends Stack {
         settings,
         volume,
         key,
+        rpcUrls: network.secrets.CHAIN_RPC_URLS,
         ...given,
       }),
       role,

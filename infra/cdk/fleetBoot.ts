@@ -8,10 +8,12 @@ export function runnerUserData(of: {
   settings: Settings;
   volume: ec2.Volume;
   key: secrets.Secret;
+  /** Nodes of the chain, separated by commas. */
+  rpcUrls: secrets.Secret;
   api: string;
   bucket: string;
 }): ec2.UserData {
-  const { runner, settings, volume, key, api, bucket } = of;
+  const { runner, settings, volume, key, rpcUrls, api, bucket } = of;
   const { region, coordinator, deployment } = settings;
   const data = ec2.UserData.forLinux();
   data.addCommands(
@@ -43,6 +45,8 @@ export function runnerUserData(of: {
     `  jobs: '${deployment.jobs}'`,
     `  consortium: '${deployment.consortium}'`,
     'END',
+    `urls=$(aws secretsmanager get-secret-value --region ${region} --secret-id ${rpcUrls.secretArn} --query SecretString --output text)`,
+    `printf "  rpcUrls: ['%s']\\n" "$(printf %s "$urls" | sed "s/ *, */', '/g")" >> /srv/runner/runner.yaml`,
     'chown -R roundtable: /srv/runner',
 
     '# The runner as it was packed by its owner.',

@@ -230,7 +230,10 @@ describe('what is away is found again', () => {
     await endChild(temporalServer, 'SIGKILL');
     const runner = startRunner(folder);
     await until(() => runner.lines.some((line) => line.startsWith('cannot report')), 'a complaint');
-    [temporalServer] = await Promise.all([startTemporal(), api.start()]);
+    // The stack says where its gatekeeper is, which has no Temporal behind it yet.
+    await api.start();
+    await until(() => runner.lines.some((line) => line.startsWith('cannot take tasks')), 'a complaint');
+    temporalServer = await startTemporal();
     await until(
       () => runner.lines.includes('enrolled') && runner.lines.includes('waiting for tasks'),
       'the runner',
