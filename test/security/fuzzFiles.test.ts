@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { fuzz, inputs, type Parser } from './fuzzing.js';
-import { fileParsers } from './parsers.js';
+import { fileParsers } from './fileParsers.js';
 
 /** One after the other in one process, with a hundred thousand inputs each (FUZZ_INPUTS asks for another number). */
 test.each(await fileParsers())(

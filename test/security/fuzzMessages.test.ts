@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { fuzz, inputs } from './fuzzing.js';
-import { messageParsers } from './parsers.js';
+import { messageParsers } from './messageParsers.js';
 
 /** One after the other in one process, with a hundred thousand inputs each (FUZZ_INPUTS asks for another number). */
 test.each(await messageParsers())(
