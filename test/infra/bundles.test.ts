@@ -20,6 +20,7 @@ const values: Record<Variable, string> = {
   COORDINATOR_ADDRESS: address,
   CHAIN_RPC_URLS: 'https://chain.example.org',
   CHAIN_DEPLOYMENT: JSON.stringify({
+  STACK_ENTRANCE: 'null',
     chainId: 8453,
     token: address,
     consortium: address,
