@@ -19,8 +19,8 @@ const values: Record<Variable, string> = {
   TEMPORAL_NAMESPACE: 'default',
   COORDINATOR_ADDRESS: address,
   CHAIN_RPC_URLS: 'https://chain.example.org',
-  CHAIN_DEPLOYMENT: JSON.stringify({
   STACK_ENTRANCE: 'null',
+  CHAIN_DEPLOYMENT: JSON.stringify({
     chainId: 8453,
     token: address,
     consortium: address,
