@@ -51,12 +51,12 @@ export interface Offer {
   runners: number;
 }
 
-export const offerOf = ({ coordinator, spec, opening }: TrainTask): Offer => ({
+export const offerOf = ({ coordinator, spec, place }: TrainTask): Offer => ({
   coordinator,
   job: spec.name,
   data: spec.data.contract,
   purpose: spec.data.purpose,
-  runners: opening.selection.length,
+  runners: place.count,
 });
 
 /** The first rule that admits an offer, counted from 1; or what the closest one lacks, [] if there are no rules. */
