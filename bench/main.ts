@@ -1,6 +1,7 @@
 import { run as encoding } from './encoding.js';
 import { run as flood } from './flood.js';
 import { run as gatekeeper } from './gatekeeper.js';
+import { run as mcmahan } from './mcmahan.js';
 import { run as memory } from './memory.js';
 import { run as peers } from './peers/peers.js';
 import { run as round } from './round.js';
@@ -23,6 +24,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   memory,
   train,
   gatekeeper,
+  mcmahan,
 };
 
 /** Too long to run with the others; these take arguments. */

@@ -37,6 +37,13 @@ export const policySchema = z.strictObject({
   hours: hoursSchema.optional().describe('When tasks may begin; at any time if left out.'),
   idle: idleSchema.optional().describe('Only while other work leaves the machine idle.'),
   power: powerSchema.optional().describe('How much the GPUs may draw.'),
+  limits: z
+    .strictObject({
+      memoryMegabytes: z.number().int().min(1).exactOptional(),
+      minutes: z.number().positive().exactOptional(),
+    })
+    .default({})
+    .describe('What a training may take of this machine; refused beforehand, or stopped, beyond it.'),
 });
 export type Policy = z.output<typeof policySchema>;
 export type WrittenPolicy = z.input<typeof policySchema>;

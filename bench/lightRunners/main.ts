@@ -17,7 +17,7 @@ const trainer = {
   async train(request: { weights: string; out: string }) {
     await copyFile(request.weights, request.out);
     const runtime = { onnxruntime: 'none', provider: 'none', cpu: 'none', threads: 1 };
-    return { samples: 1, steps: 1, loss: 0, seconds: 0, runtime };
+    return { samples: 1, steps: 1, loss: 0, seconds: 0, memory: { planned: 0, peak: 0 }, runtime };
   },
 };
 const runners = await Promise.all(
