@@ -1,5 +1,6 @@
 import { run as encoding } from './encoding.js';
 import { run as flood } from './flood.js';
+import { run as gatekeeper } from './gatekeeper.js';
 import { run as mcmahan } from './mcmahan.js';
 import { run as memory } from './memory.js';
 import { run as peers } from './peers/peers.js';
@@ -22,6 +23,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   flood,
   memory,
   train,
+  gatekeeper,
   mcmahan,
 };
 

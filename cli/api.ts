@@ -44,6 +44,8 @@ export interface Api {
   addTrigger(request: TriggerRequest): Promise<z.output<typeof triggerSecret>>;
   rotateTrigger(name: string): Promise<z.output<typeof triggerSecret>>;
   runners(): Promise<RunnerView[]>;
+  suspendRunner(runner: string, reason: string): Promise<void>;
+  resumeRunner(runner: string): Promise<void>;
   versions(lineage?: string): Promise<VersionView[]>;
   epochs(): Promise<EpochView[]>;
   credits(): Promise<CreditMessage[]>;
@@ -77,6 +79,10 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
     rotateTrigger: (name) =>
       call(triggerSecret, 'POST', `/v1/triggers/${encodeURIComponent(name)}/rotate`, {}),
     runners: () => list('/v1/runners', runnerView),
+    suspendRunner: async (runner, reason) =>
+      void (await call(z.unknown(), 'POST', `/v1/runners/${runner}/suspend`, { reason })),
+    resumeRunner: async (runner) =>
+      void (await call(z.unknown(), 'POST', `/v1/runners/${runner}/resume`, {})),
     versions: (lineage) =>
       list(
         `/v1/versions${lineage === undefined ? '' : `?lineage=${encodeURIComponent(lineage)}`}`,

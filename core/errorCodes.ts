@@ -219,6 +219,26 @@ export const errorCodes = {
     status: 403,
     meaning: "The runner's owner does not allow this coordinator, job, data set or size of round.",
   },
+  OUTSIDE_HOURS: { status: 409, meaning: "The runner's owner lets it train at other hours only." },
+  MACHINE_BUSY: {
+    status: 409,
+    meaning:
+      "The runner's machine does other work, and its owner lets it train only while the machine is idle.",
+  },
+  LIMIT_UNSUPPORTED: {
+    status: 422,
+    meaning:
+      'The policy sets a limit that cannot be measured or kept on this machine, so the runner does not train under it.',
+  },
+  PASSPHRASE_MISSING: {
+    status: 400,
+    meaning: "The runner's key is encrypted, and nobody gave the passphrase.",
+  },
+  PASSPHRASE_WRONG: { status: 400, meaning: "The passphrase does not open the runner's key." },
+  LOG_BROKEN: {
+    status: 409,
+    meaning: "The runner's decision log was changed, or lacks records; the message names the first place.",
+  },
   TASK_NOT_MINE: {
     status: 403,
     meaning: 'A task is for another runner, or from another stack than the one its runner works for.',

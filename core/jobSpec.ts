@@ -21,6 +21,9 @@ const dataRequirement = z.strictObject({
   contract: slug.describe('Name of the data set that runners must serve.'),
   input: z.array(z.number().int().min(1)).min(1).max(8).describe('Shape of one sample, without the batch.'),
   classes: z.number().int().min(2).max(1_000_000).describe('Number of classes of the labels.'),
+  purpose: slug
+    .optional()
+    .describe('What the model is for, in a word that the members agreed on; owners allow data by purpose.'),
 });
 
 const aggregation = z.discriminatedUnion('rule', [

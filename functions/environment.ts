@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
+import { stackEntrance } from '#core/messages.js';
 import { address, parseMessage } from '#core/schema.js';
 import { networkSettings } from '#services/chain/networks.js';
 import { limitSettings } from './limits.js';
@@ -45,6 +46,20 @@ const variables = {
       }
     })
     .pipe(networkSettings),
+  /** Where runners come in, as the stack's member signed it: the JSON itself, or a file with it. */
+  STACK_ENTRANCE: z
+    .string()
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'the JSON that signing the entrance printed' });
+        return z.NEVER;
+      }
+    })
+    .pipe(stackEntrance.nullable())
+    .optional(),
+  STACK_ENTRANCE_FILE: z.string().min(1).optional(),
   /** Folder of the built page; without it none is served. */
   WEB_FOLDER: z.string().min(1).optional(),
   /** What the page is told besides the stack's own facts, as JSON; anybody can read it. */

@@ -1,28 +1,34 @@
 import { isRoundtableError } from '#core/errors.js';
 import { hashJson } from '#core/canonicalJson.js';
-import type { RunnerId } from '#core/hex.js';
+import type { Hex, RunnerId } from '#core/hex.js';
 import type { TrainTask } from '#core/messages.js';
 import { versionId } from '#core/model.js';
 import { openHashAt, type Selected } from '#core/openHash.js';
 import { sha256 } from '#services/sha256.js';
 import type { DataSet } from './dataSets.js';
 import { refuse } from './refusal.js';
-import type { RunnerConfig } from './runnerHome.js';
+
+/** Which stack a task came from, and where this runner signs for. */
+export interface WorkPlace {
+  coordinator: Hex;
+  chainId: number;
+  jobs: Hex;
+}
 
 /**
  * Whether a task is one that this runner may sign for: it is addressed to it, comes from its stack, and its
  * opening commits exactly the model and spec that stand in the task, and this runner among the selected ones.
  * @throws a refusal
  */
-export function checkTask(task: TrainTask, runner: RunnerId, config: RunnerConfig): void {
+export function checkTask(task: TrainTask, runner: RunnerId, place: WorkPlace): void {
   if (task.runner !== runner)
     refuse('TASK_NOT_MINE', `This is runner ${runner}; the task is for ${task.runner}.`);
-  if (task.coordinator !== config.stack.coordinator)
+  if (task.coordinator !== place.coordinator)
     refuse(
       'TASK_NOT_MINE',
-      `This runner works for ${config.stack.coordinator}; the task comes from ${task.coordinator}.`,
+      `This came from the stack of ${place.coordinator}; the task is one of ${task.coordinator}.`,
     );
-  const { chainId, jobs } = config.chain;
+  const { chainId, jobs } = place;
   if (task.domain.chainId !== chainId || task.domain.jobs !== jobs)
     refuse(
       'TASK_NOT_MINE',

@@ -2,14 +2,20 @@ import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
-import { uploadAnswer, type EnrolRequest, type SeenRequest, type UploadRequest } from '#core/messages.js';
+import {
+  enrolAnswer,
+  uploadAnswer,
+  type EnrolAnswer,
+  type EnrolRequest,
+  type SeenRequest,
+  type UploadRequest,
+} from '#core/messages.js';
 import { oneLine, printable } from '#core/printable.js';
-import { address, parseMessage } from '#core/schema.js';
+import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import {
   checkOutboundUrl,
   dial,
-  outboundRules,
   readAtMost,
   type OutboundRequest,
   type OutboundRules,
@@ -29,23 +35,24 @@ export class StackClient {
   readonly #api: string;
   readonly #audience: string;
   readonly #key: RunnerKey;
-  /** Where the stack's answers may send this runner. */
+  readonly #found: boolean;
+  /** What may be dialled on the stack's word. */
   readonly rules: OutboundRules;
 
   constructor(
-    stack: { api: string; coordinator: string; privateHosts?: readonly string[] | undefined },
+    stack: { api: string; coordinator: string; rules: OutboundRules; found: boolean },
     key: RunnerKey,
   ) {
     this.#api = stack.api.replace(/\/+$/, '');
-    this.rules = outboundRules([stack.api], stack.privateHosts);
+    this.rules = stack.rules;
+    this.#found = stack.found;
     this.#audience = stack.coordinator;
     this.#key = key;
   }
 
-  /** @returns the member that the chain says this runner belongs to */
-  async enrol(request: EnrolRequest, signal: AbortSignal): Promise<{ member: string }> {
+  async enrol(request: EnrolRequest, signal: AbortSignal): Promise<EnrolAnswer> {
     const response = await this.#request('POST', '/v1/runners/enrol', request, signal);
-    return parseMessage(z.object({ member: address }), await jsonOf(response), 'The answer to the enrolment');
+    return parseMessage(enrolAnswer, await jsonOf(response), 'The answer to the enrolment');
   }
 
   /** @throws NOT_FOUND when the stack does not know the runner (any more) */
@@ -100,16 +107,18 @@ export class StackClient {
       timestamp,
       audience: this.#audience,
     });
-    const response = await ask(url.href, {
+    const request = {
       method,
       headers: {
         authorization: authorizationHeader(this.#key.address, timestamp, this.#key.signText(text)),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: bytes }),
-      redirect: 'manual',
+      redirect: 'manual' as const,
       signal: orAfter(signal, ANSWER_SECONDS),
-    });
+    };
+    // A URL that was found on chain is somebody else's word, as are those in answers.
+    const response = this.#found ? await reach(url.href, request, this.rules) : await ask(url.href, request);
     if (response.status >= 400) throw await problemOf(response);
     return response;
   }

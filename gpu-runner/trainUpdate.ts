@@ -15,13 +15,17 @@ import { checkData, checkTask } from './checkTask.js';
 import type { DataSets } from './dataSets.js';
 import type { Log } from './log.js';
 import type { ModelCache } from './modelCache.js';
+import type { DecisionLog } from './decisionLog.js';
 import { checkPolicy, type Policy } from './policy.js';
+import { checkHours } from './policy/hours.js';
+import { checkMachine } from './policy/machine.js';
 import { refuse, TaskRefusal } from './refusal.js';
 import { readPolicy, type RunnerHome } from './runnerHome.js';
 import type { RunnerKey } from './runnerKey.js';
 import type { SignedWork } from './signedWork.js';
 import type { StackClient } from './stackClient.js';
 import type { Trainer } from './trainer.js';
+import type { Turns } from './turns.js';
 import { readWeights, writeWeights } from './weightFiles.js';
 
 /** What training a task needs; everything is handed in. */
@@ -33,6 +37,10 @@ export interface TrainParts {
   dataSets: Pick<DataSets, 'find'>;
   work: SignedWork;
   trainer: Trainer;
+  turns: Pick<Turns, 'take'>;
+  decisions: Pick<DecisionLog, 'append'>;
+  /** Address of the member whose stack the tasks come from. */
+  coordinator: Hex;
   log: Log;
 }
 
@@ -62,16 +70,23 @@ export async function trainUpdate(
   } catch (error) {
     if (!(error instanceof TaskRefusal)) throw error;
     log.warn({ code: error.code }, `refused a task: ${error.message}`);
-    return { kind: 'refused', runner: key.address, code: error.code, reason: error.message.slice(0, 1_000) };
+    const refusal = { code: error.code, reason: error.message.slice(0, 1_000) };
+    await parts.decisions.append({
+      kind: 'refused',
+      coordinator: parts.coordinator,
+      ...nameOf(input),
+      ...refusal,
+    });
+    return { kind: 'refused', runner: key.address, ...refusal };
   }
 }
 
 async function answerTask(parts: TrainParts, task: TrainTask, control: TrainControl): Promise<TrainUpdate> {
-  const { home, key, work, stack, log } = parts;
+  const { home, key, work, stack, coordinator, log } = parts;
   const { job, round } = task.opening;
-  checkTask(task, key.address, home.config);
+  checkTask(task, key.address, { ...home.config.chain, coordinator });
   const policy = await ownersPolicy(parts);
-  checkPolicy(policy, task);
+  const rule = checkPolicy(policy, task);
 
   const signed = await work.find(job, round);
   if (signed && signed.openHash !== task.opening.openHash)
@@ -82,7 +97,8 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
   let update = signed ? await work.update(job, round, signed.answer) : null;
   let answer = signed?.answer;
   if (!update || !answer) {
-    const made = await makeUpdate(parts, task, policy, control);
+    checkHours(policy.hours, new Date());
+    const made = await inTurn(parts, task, { policy, rule }, control);
     await work.keep(job, round, { openHash: task.opening.openHash, answer: made.answer }, made.update);
     update = made.update;
     answer ??= made.answer;
@@ -90,6 +106,33 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
   await stack.upload(update, answer.file, control.signal);
   await work.trim();
   return answer;
+}
+
+/** The machine is one: a task waits for those that came before it, of whatever stack. */
+async function inTurn(
+  parts: TrainParts,
+  task: TrainTask,
+  { policy, rule }: { policy: Policy; rule: number },
+  control: TrainControl,
+): Promise<{ answer: TrainUpdate; update: Uint8Array }> {
+  const { turns, decisions, coordinator } = parts;
+  const { opening, spec } = task;
+  const endTurn = await turns.take(control.signal);
+  try {
+    await checkMachine(policy, control.signal);
+    await decisions.append({
+      kind: 'allowed',
+      coordinator,
+      job: opening.job,
+      name: spec.name,
+      round: opening.round,
+      data: spec.data.contract,
+      rule,
+    });
+    return await makeUpdate(parts, task, policy, control);
+  } finally {
+    endTurn();
+  }
 }
 
 async function makeUpdate(
@@ -214,6 +257,16 @@ function checkBase(task: TrainTask, layout: Layout, params: Int32Array): void {
     refuse('OPENING_INVALID', "The parameter file's grids are not the ones that the round committed to.");
   if (paramsRootOf(task.model.params, params) !== task.model.paramsRoot)
     refuse('OPENING_INVALID', "The parameter file's values are not the ones that the round committed to.");
+}
+
+/** What a refused task says of itself, as far as it is one. */
+function nameOf(input: unknown): { job: Hex | null; name: string | null; round: number | null } {
+  const task = trainTask.safeParse(input).data;
+  return {
+    job: task?.opening.job ?? null,
+    name: task?.spec.name ?? null,
+    round: task?.opening.round ?? null,
+  };
 }
 
 /** The newest file's root: runners that share a process train on the same one, and one tree is enough for them all. */

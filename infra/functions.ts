@@ -16,7 +16,8 @@ export type Variable =
   | 'COORDINATOR_ADDRESS'
   | 'CHAIN_RPC_URLS'
   | 'CHAIN_DEPLOYMENT'
-  | 'CHAIN_NETWORK';
+  | 'CHAIN_NETWORK'
+  | 'STACK_ENTRANCE';
 
 export interface FunctionShape {
   /** MB; the processor's share grows with it (1,769 MB are one core). */
@@ -62,6 +63,7 @@ export const functions = {
       'COORDINATOR_ADDRESS',
       'CHAIN_RPC_URLS',
       'CHAIN_DEPLOYMENT',
+      'STACK_ENTRANCE',
       'CHAIN_NETWORK',
     ],
     may: {

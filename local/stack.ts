@@ -10,10 +10,11 @@ import {
   type LocalRunner,
   type RunnerPlan,
 } from './consortium/members.js';
+import { writeEntrance } from './consortium/entrance.js';
 import { localContracts } from './consortium/contracts.js';
 import type { Dataset } from './consortium/dataset.js';
-import { archiveKeyFile, walletFile } from './consortium/keys.js';
-import { dealData, runnerHome, writeRunnerHomes } from './consortium/runnerHomes.js';
+import { archiveKeyFile, gatekeeperSecretsFile, walletFile } from './consortium/keys.js';
+import { dealData, publishServed, runnerHome, writeRunnerHomes } from './consortium/runnerHomes.js';
 import { chainPart } from './emulators/chain.js';
 import { dynamodbPart } from './emulators/dynamodb.js';
 import { s3Part } from './emulators/s3.js';
@@ -22,6 +23,7 @@ import { awsEnvironment } from './environment.js';
 import {
   apiPart,
   eventSources,
+  gatekeeperPart,
   gatewayPart,
   local,
   namespace,
@@ -70,6 +72,8 @@ const portNames = [
   'temporalHttp',
   'temporalUi',
   'api',
+  'gatekeeper',
+  'gatekeeperHealth',
 ] as const;
 export type PortName = (typeof portNames)[number];
 
@@ -129,12 +133,25 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
     ]);
     news.emit('note', `contracts at ${deployment.jobs} (jobs), ${deployment.rewards} (rewards)`);
     const api = local(ports.api);
+    const entrance = await writeEntrance({
+      stateDir,
+      member: coordinator,
+      deployment,
+      gatekeeper: `127.0.0.1:${ports.gatekeeper}`,
+      namespace,
+    });
     const addresses: StackAddresses = {
       stateDir,
       ports,
       deployment,
       coordinator: coordinator.address,
-      keyFiles: { coordinator: coordinator.path, arweave },
+      keyFiles: {
+        coordinator: coordinator.path,
+        sealing: coordinator.sealing,
+        arweave,
+        secrets: gatekeeperSecretsFile(stateDir),
+      },
+      entrance,
     };
     const homes = runners.map(({ name }) => ({ name, home: runnerHome(stateDir, name) }));
     const runnerParts = new Map(homes.map(({ name, home }) => [name, runnerPart({ name, homes: [home] })]));
@@ -144,25 +161,27 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
     await Promise.all([
       supervisor.start(
         apiPart(addresses),
+        gatekeeperPart(addresses),
         eventsPart({ sources: eventSources, env: stackEnvironment(addresses) }),
         workerPart(addresses),
       ),
       (async () => {
         await enterConsortium({ rpcUrl, deployment, founder, members, runners, stackUrl: api });
         news.emit('note', `${members.length} members and ${runners.length} runners are registered on chain`);
+        const data = options.data.map(({ name }) => name);
         await writeRunnerHomes({
           stateDir,
           runners,
           coordinator: coordinator.address,
           deployment,
           api,
-          temporal: `127.0.0.1:${ports.temporal}`,
-          namespace,
-          data: options.data.map(({ name }) => name),
+          rpcUrl,
+          data,
         });
+        await publishServed({ stateDir, rpcUrl, deployment, runners, data });
         for (const { name, load } of options.data) await dealData(stateDir, runners, name, load);
         await supervisor.start(
-          ...started[options.runners ?? 'apart'].map((part) => ({ ...part, after: ['api'] })),
+          ...started[options.runners ?? 'apart'].map((part) => ({ ...part, after: ['api', 'gatekeeper'] })),
         );
       })(),
     ]);
@@ -202,7 +221,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
 
 /** Everything but the lock and the ports: keys, chain, archive, table, histories. */
 function forget(stateDir: string): void {
-  const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json'];
+  const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json', 'entrance.json'];
   const folders = ['keys', 'runners', 'arweave', 's3', 'scratch', 'logs', 'triggers'];
   const databases = ['dynamodb.sqlite', 'temporal.sqlite'].flatMap((name) => [
     name,

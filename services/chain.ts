@@ -46,6 +46,25 @@ export function openChain(options: {
   return { deployment, network, provider, close: () => provider.destroy(), ...withOurErrors(reads) };
 }
 
+export type ConsortiumChain = Pick<Chain, 'provider' | 'close'> &
+  ConsortiumReads & {
+    deployment: Pick<Deployment, 'chainId' | 'consortium' | 'jobs' | 'block'>;
+    network: Network;
+  };
+
+/** The Consortium contract alone, for whoever is not told where the others are. @throws CHAIN_UNKNOWN */
+export function openConsortium(options: {
+  rpcUrls: string[];
+  deployment: ConsortiumChain['deployment'];
+  network?: NetworkSettings | undefined;
+}): ConsortiumChain {
+  const { deployment } = options;
+  const network = networkOf(deployment.chainId, options.network);
+  const provider = new ChainRpc(options.rpcUrls, deployment);
+  const reads = withOurErrors(consortiumReads(provider, deployment));
+  return { deployment, network, provider, close: () => provider.destroy(), ...reads };
+}
+
 function withOurErrors<Reads extends object>(reads: Reads): Reads {
   const entries = Object.entries(reads) as [string, (...inputs: unknown[]) => Promise<unknown>][];
   const wrapped = entries.map(([name, read]) => [

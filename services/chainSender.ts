@@ -2,7 +2,6 @@ import { Transaction, type Wallet } from 'ethers';
 import type { Address } from '#contracts/deployment.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
-import type { Chain } from './chain.js';
 import { costOf, feesAt, tooExpensive } from './chain/fees.js';
 import { lowerCase } from './chain/lowerCase.js';
 import type { Network } from './chain/networks.js';
@@ -11,6 +10,7 @@ import {
   transactionsOf,
   type Fees,
   type MinedTransaction,
+  type SendingChain,
   type TransactionRequest,
 } from './chain/transactions.js';
 import { intentBook, type IntentStore } from './intentBook.js';
@@ -51,7 +51,7 @@ export interface Sender {
  * reason to sign twice.
  */
 export function createSender(options: {
-  chain: Chain;
+  chain: SendingChain;
   wallet: Wallet;
   intents: IntentStore;
   timing?: Timing;

@@ -1,6 +1,7 @@
 import {
   ActivityCancellationType,
   ActivityFailure,
+  ApplicationFailure,
   ParentClosePolicy,
   TimeoutFailure,
   condition,
@@ -11,7 +12,14 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { MissingCode, RoundOpening, TrainAnswer, TrainTask, TrainUpdate } from '#core/messages.js';
+import type {
+  MissingCode,
+  RoundOpening,
+  RunnerFailure,
+  TrainAnswer,
+  TrainTask,
+  TrainUpdate,
+} from '#core/messages.js';
 import { groupWorkflowId, runnerQueue, trainActivityId } from '#core/names.js';
 import type { SelectionPlace } from '#core/openHash.js';
 import { problemOf } from './problem.workflow.js';
@@ -19,7 +27,8 @@ import { coordinator, quick } from './proxies.workflow.js';
 import type { RoundInput } from './types.js';
 
 interface RunnerActivities {
-  train(task: TrainTask): Promise<TrainAnswer>;
+  /** Unreadable: not encrypted as it must be, see services/runnerPayloads.ts. */
+  train(task: TrainTask): Promise<TrainAnswer | { kind: 'unreadable'; reason: string }>;
 }
 
 type Answer = { update: TrainUpdate } | { code: MissingCode; reason: string };
@@ -125,6 +134,7 @@ async function ask(
       model: base,
       spec: prepared.spec,
     });
+    if (answer.kind === 'unreadable') return { code: 'rejected', reason: clipped(answer.reason) };
     if (answer.kind === 'refused')
       return { code: 'refused', reason: clipped(`${answer.code}: ${answer.reason}`) };
     if (answer.runner !== runner)
@@ -141,7 +151,15 @@ function failure(error: unknown): Answer {
   if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: clipped(problem.message) };
   if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure)
     return { code: 'lost', reason: 'it took the task or was asked, and did not answer before the deadline' };
-  return { code: 'failed', reason: clipped(`${problem.code}: ${problem.message}`) };
+  return { code: 'failed', reason: clipped(`${problem.code}: ${whatRunnerSaid(error) ?? problem.message}`) };
+}
+
+/** A runner's words are in the details of its failure, if it is one of a runner. */
+function whatRunnerSaid(error: unknown): string | null {
+  const failed = error instanceof ActivityFailure ? error.cause : null;
+  const [said] = (failed instanceof ApplicationFailure ? failed.details : null) ?? [];
+  const { message } = Object(said) as Partial<RunnerFailure>;
+  return typeof message === 'string' ? message : null;
 }
 
 /** What a runner says is its own words, however many. */

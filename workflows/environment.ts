@@ -29,6 +29,8 @@ const environment = z.object({
   ARWEAVE_KEY_FILE: z.string().min(1),
   COORDINATOR_ADDRESS: address,
   COORDINATOR_KEY_FILE: z.string().min(1),
+  /** The member's X25519 private key, 0x and 64 hexadecimal digits. */
+  COORDINATOR_SEALING_KEY_FILE: z.string().min(1),
   DISPUTE_WINDOW_SECONDS: z.coerce.number().int().min(0),
   WORKER_SCRATCH: z.string().min(1),
   WORKFLOW_BUNDLE: z.string().min(1),

@@ -3,6 +3,7 @@ import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporal
 import { Wallet } from 'ethers';
 import { pino } from 'pino';
 import { deployment as deploymentSchema } from '#contracts/deployment.js';
+import { fromHex } from '#core/hex.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
 import { parseMessage } from '#core/schema.js';
 import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
@@ -10,6 +11,7 @@ import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
 import { checkWindow } from '#services/chain/networks.js';
 import { createSender } from '#services/chainSender.js';
+import { coordinatorCodec } from '#services/runnerPayloads.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
@@ -26,6 +28,7 @@ const log = pino({ level: environment.LOG_LEVEL, base: null });
 const deployment = parseMessage(deploymentSchema, environment.CHAIN_DEPLOYMENT, 'CHAIN_DEPLOYMENT');
 const wallet = new Wallet(readFileSync(environment.COORDINATOR_KEY_FILE, 'utf8').trim());
 
+const sealingKey = fromHex(readFileSync(environment.COORDINATOR_SEALING_KEY_FILE, 'utf8').trim(), 32);
 const archiveKey = JSON.parse(readFileSync(environment.ARWEAVE_KEY_FILE, 'utf8')) as JWKInterface;
 
 const table = openTable({ table: environment.TABLE_NAME });
@@ -91,6 +94,8 @@ const coordinator = await Worker.create({
   ...common,
   taskQueue: coordinatorQueue,
   workflowBundle: { codePath: environment.WORKFLOW_BUNDLE },
+  // What runners are asked and answer is encrypted, each with its own key.
+  dataConverter: { payloadCodecs: [coordinatorCodec(sealingKey, (runner) => table.sealingKey(runner))] },
   activities,
   maxConcurrentActivityTaskExecutions: 32,
   maxConcurrentWorkflowTaskExecutions: 16,

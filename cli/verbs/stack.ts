@@ -34,7 +34,7 @@ export const stackVerbs: Verb = (program, does) => {
     )
     .option(
       '--port <name=number...>',
-      'fix a port (dynamodb, s3, sqs, chain, gateway, temporal, temporalHttp, temporalUi, api)',
+      'fix a port (dynamodb, s3, sqs, chain, gateway, temporal, temporalHttp, temporalUi, api, gatekeeper)',
     )
     .action(
       does<{ fresh?: boolean; port?: string[]; data: string }>(async (context, options) => {

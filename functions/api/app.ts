@@ -1,7 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import { z } from 'zod';
-import { deployment, type Deployment } from '#contracts/deployment.js';
-import { address } from '#core/schema.js';
+import type { Deployment } from '#contracts/deployment.js';
+import type { StackEntrance } from '#core/messages.js';
 import type { Artifacts } from '#services/artifacts.js';
 import type { DeadLetters } from '#services/deadLetters.js';
 import type { Queue } from '#services/queue.js';
@@ -12,13 +11,13 @@ import type { Logger } from '../log.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
 import { addArtifacts } from './artifacts.js';
-import { addEndpoint } from './endpoint.js';
 import { entityTags } from './entityTags.js';
 import { addJobs } from './jobs.js';
 import type { Membership } from './membership.js';
 import { addQueues } from './queues.js';
 import { addRecords } from './records.js';
 import { addRunners } from './runners.js';
+import { addStack } from './stack.js';
 import { addTriggers } from './triggers.js';
 
 export interface ApiParts {
@@ -30,6 +29,8 @@ export interface ApiParts {
   membership: Membership;
   coordinator: `0x${string}`;
   deployment: Deployment;
+  /** Where runners come in, as the member signed it; null when it has not. */
+  entrance: () => Promise<StackEntrance | null>;
   limits: Limits;
   log: Logger;
 }
@@ -46,29 +47,7 @@ export function apiApp(parts: ApiParts): OpenAPIHono {
   });
   app.use('/v1/*', entityTags);
 
-  addEndpoint(
-    app,
-    parts,
-    {
-      method: 'get',
-      path: '/health',
-      summary: 'Which stack this is.',
-      signers: 'anybody',
-      status: 200,
-      answer: z.object({
-        ok: z.literal(true),
-        stack: address,
-        deployment,
-        chainId: deployment.shape.chainId,
-      }),
-    },
-    async () => ({
-      ok: true,
-      stack: parts.coordinator,
-      deployment: parts.deployment,
-      chainId: parts.deployment.chainId,
-    }),
-  );
+  addStack(app, parts);
   addJobs(app, parts);
   addTriggers(app, parts);
   addRunners(app, parts);

@@ -58,8 +58,9 @@ export class WorkerStack extends Stack {
       command: [
         'umask 077; ' +
           'printf %s "$COORDINATOR_KEY" > "$COORDINATOR_KEY_FILE"; ' +
+          'printf %s "$COORDINATOR_SEALING_KEY" > "$COORDINATOR_SEALING_KEY_FILE"; ' +
           'printf %s "$ARWEAVE_KEY" > "$ARWEAVE_KEY_FILE"; ' +
-          'unset COORDINATOR_KEY ARWEAVE_KEY; exec node --enable-source-maps dist/workflows.js',
+          'unset COORDINATOR_KEY COORDINATOR_SEALING_KEY ARWEAVE_KEY; exec node --enable-source-maps dist/workflows.js',
       ],
       readonlyRootFilesystem: true,
       stopTimeout: Duration.seconds(60),
@@ -76,6 +77,7 @@ export class WorkerStack extends Stack {
         ARWEAVE_KEY_FILE: `${paths.keys}/arweave.json`,
         COORDINATOR_ADDRESS: settings.coordinator,
         COORDINATOR_KEY_FILE: `${paths.keys}/coordinator`,
+        COORDINATOR_SEALING_KEY_FILE: `${paths.keys}/coordinator.x25519`,
         DISPUTE_WINDOW_SECONDS: String(settings.disputeWindowSeconds),
         WORKER_SCRATCH: paths.scratch,
         WORKFLOW_BUNDLE: 'dist/workflow-bundle.js',
@@ -83,6 +85,7 @@ export class WorkerStack extends Stack {
       },
       secrets: {
         COORDINATOR_KEY: ecs.Secret.fromSecretsManager(network.secrets.COORDINATOR_KEY),
+        COORDINATOR_SEALING_KEY: ecs.Secret.fromSecretsManager(network.secrets.COORDINATOR_SEALING_KEY),
         ARWEAVE_KEY: ecs.Secret.fromSecretsManager(network.secrets.ARWEAVE_KEY),
         CHAIN_RPC_URLS: ecs.Secret.fromSecretsManager(network.secrets.CHAIN_RPC_URLS),
       },

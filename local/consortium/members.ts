@@ -3,6 +3,7 @@ import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
 import { giveEther, localProvider, localTerms, sendCall } from './contracts.js';
+import { publicSealingKey } from './entrance.js';
 import { sealingKeyFile, walletFile, type WalletFile } from './keys.js';
 
 /** A member of the demo consortium. The first one's stack is the one that runs here. */
@@ -77,6 +78,11 @@ export async function enterConsortium(options: {
     for (const [index, { name, address }] of members.entries())
       if (!(await consortium.read.isMember(address)))
         await asFounder(consortium.call.addMember(address, name, index === 0 ? stackUrl : ''));
+    for (const member of members) {
+      const key = publicSealingKey(member);
+      if ((await consortium.read.sealingKeys(member.address)) !== key)
+        await sendCall(member.wallet, provider, consortium.call.announceKey(key));
+    }
     const [coordinator] = members;
     if (coordinator && (await token.read.balanceOf(coordinator.address)) < purse)
       await asFounder(token.call.transfer(coordinator.address, purse));

@@ -24,11 +24,11 @@ export type Answer = { result: unknown } | { error: { code: number; message: str
  */
 export class ChainRpc extends JsonRpcProvider {
   readonly #urls: readonly string[];
-  readonly #deployment: Deployment;
+  readonly #deployment: Pick<Deployment, 'chainId' | 'jobs'>;
   readonly #checked = new Set<string>();
   #preferred = 0;
 
-  constructor(urls: readonly string[], deployment: Deployment) {
+  constructor(urls: readonly string[], deployment: Pick<Deployment, 'chainId' | 'jobs'>) {
     const network = Network.from(deployment.chainId);
     super(urls[0], network, {
       staticNetwork: network,

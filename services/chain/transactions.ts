@@ -2,10 +2,10 @@ import { keccak256, Transaction, type Wallet } from 'ethers';
 import type { ChainCall } from '#contracts/typed.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
-import type { Chain } from '../chain.js';
 import { chainError, revertError } from './errors.js';
 import type { Market } from './fees.js';
-import type { Answer } from './rpc.js';
+import type { Network } from './networks.js';
+import type { Answer, ChainRpc } from './rpc.js';
 import { inBlock, minedAs } from './sightings.js';
 
 /** value in wei; 0 if not given. */
@@ -62,7 +62,14 @@ export interface Transactions {
   refusal(what: string, request: TransactionRequest, block: number): Promise<Error>;
 }
 
-export function transactionsOf(chain: Chain, wallet: Wallet): Transactions {
+/** What sending needs of a chain. */
+export interface SendingChain {
+  provider: ChainRpc;
+  deployment: { chainId: number };
+  network: Network;
+}
+
+export function transactionsOf(chain: SendingChain, wallet: Wallet): Transactions {
   const { provider, deployment, network } = chain;
 
   return {

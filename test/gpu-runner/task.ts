@@ -113,7 +113,7 @@ export function makeTask(
     protocol: 1,
     coordinator,
     runner,
-    domain: chain,
+    domain: { chainId: chain.chainId, jobs: chain.jobs },
     opening: {
       ...fields,
       selection: selection.slice(index, index + 1),

@@ -11,17 +11,18 @@ import type { ModelRef, TrainAnswer, TrainTask, TrainUpdate } from '#core/messag
 import { trainAnswer } from '#core/messages.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { DataSets } from '#gpu-runner/dataSets.js';
+import { DecisionLog } from '#gpu-runner/decisionLog.js';
+import { unlockKey } from '#gpu-runner/keystore.js';
 import type { Log } from '#gpu-runner/log.js';
 import { ModelCache } from '#gpu-runner/modelCache.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
-import { readRunnerKey } from '#gpu-runner/runnerKey.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
-import { StackClient } from '#gpu-runner/stackClient.js';
+import { Turns } from '#gpu-runner/turns.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
-import { chain, startApi, type TestApi } from './api.js';
+import { chain, coordinator, startApi, type TestApi } from './api.js';
 import { writeData } from './data.js';
-import { allowed, makeHome } from './home.js';
+import { allowed, clientOf, makeHome } from './home.js';
 import { LightTrainer } from './lightTrainer.js';
 import { makeTask, smallModel, smallSpec, storeModel } from './task.js';
 
@@ -52,8 +53,8 @@ async function makeRunner(change: Parameters<typeof makeHome>[1] = {}) {
   const train = async (task: unknown): Promise<TrainAnswer> => {
     // Everything anew for each task, as after a restart.
     const home = await readRunnerHome(made.folder);
-    const key = await readRunnerKey(home.paths.key);
-    const stack = new StackClient(home.config.stack, key);
+    const { key } = await unlockKey(home.paths, () => Promise.reject(new Error('no passphrase')));
+    const stack = clientOf(api, key);
     const models = new ModelCache(home.paths.models, stack);
     const dataSets = new DataSets(home.paths.data, () => undefined);
     const parts = {
@@ -64,6 +65,9 @@ async function makeRunner(change: Parameters<typeof makeHome>[1] = {}) {
       dataSets,
       work: new SignedWork(home.paths.work),
       trainer,
+      turns: new Turns(),
+      decisions: await DecisionLog.open(home.paths, key),
+      coordinator,
       log: silent,
     };
     const answer = await trainUpdate(parts, task, { signal: control.signal, onProgress: () => undefined });
@@ -216,8 +220,12 @@ describe('a refusal is an answer with code and reason', () => {
     ['of another protocol', 'INVALID_INPUT', (task) => ({ ...task, protocol: 2 })],
     ['for another runner', 'TASK_NOT_MINE', (task) => ({ ...task, runner: stranger })],
     ['of another coordinator', 'TASK_NOT_MINE', (task) => ({ ...task, coordinator: stranger })],
-    ['for another contract', 'TASK_NOT_MINE', (task) => ({ ...task, domain: { ...chain, jobs: stranger } })],
-    ['for another chain', 'TASK_NOT_MINE', (task) => ({ ...task, domain: { ...chain, chainId: 1 } })],
+    [
+      'for another contract',
+      'TASK_NOT_MINE',
+      (task) => ({ ...task, domain: { ...task.domain, jobs: stranger } }),
+    ],
+    ['for another chain', 'TASK_NOT_MINE', (task) => ({ ...task, domain: { ...task.domain, chainId: 1 } })],
     ['with another spec', 'OPENING_INVALID', (task) => ({ ...task, spec: { ...task.spec, rounds: 9 } })],
     ['with another model', 'OPENING_INVALID', (task) => ({ ...task, model: { ...task.model, graph: zero } })],
     [

@@ -4,15 +4,16 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { jobSpec, type JobSpec } from '#core/jobSpec.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { DataSets } from '#gpu-runner/dataSets.js';
+import { DecisionLog } from '#gpu-runner/decisionLog.js';
+import { unlockKey } from '#gpu-runner/keystore.js';
 import { ModelCache } from '#gpu-runner/modelCache.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
-import { readRunnerKey } from '#gpu-runner/runnerKey.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
-import { StackClient } from '#gpu-runner/stackClient.js';
+import { Turns } from '#gpu-runner/turns.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
-import { startApi, type TestApi } from './api.js';
-import { allowed, makeHome } from './home.js';
+import { coordinator, startApi, type TestApi } from './api.js';
+import { allowed, clientOf, makeHome } from './home.js';
 import { makeTask, smallModel, smallSpec, storeModel } from './task.js';
 
 const trainer = new TrainingProcess();
@@ -35,8 +36,8 @@ async function round(
 ): Promise<{ delta: Int32Array; loss: number; left: string[] }> {
   const made = await makeHome(api, policy);
   const home = await readRunnerHome(made.folder);
-  const key = await readRunnerKey(home.paths.key);
-  const stack = new StackClient(home.config.stack, key);
+  const { key } = await unlockKey(home.paths, () => Promise.reject(new Error('no passphrase')));
+  const stack = clientOf(api, key);
   const spec = jobSpec.parse(smallSpec({ training }));
   const model = await storeModel(api.artifacts, smallModel());
   const task = makeTask(key.address, model, { spec, job });
@@ -48,6 +49,9 @@ async function round(
     dataSets: new DataSets(home.paths.data, () => undefined),
     work: new SignedWork(home.paths.work),
     trainer,
+    turns: new Turns(),
+    decisions: await DecisionLog.open(home.paths, key),
+    coordinator,
     log: quiet,
   };
   const control = { signal: new AbortController().signal, onProgress: () => undefined };

@@ -19,6 +19,7 @@ const values: Record<Variable, string> = {
   TEMPORAL_NAMESPACE: 'default',
   COORDINATOR_ADDRESS: address,
   CHAIN_RPC_URLS: 'https://chain.example.org',
+  STACK_ENTRANCE: 'null',
   CHAIN_DEPLOYMENT: JSON.stringify({
     chainId: 8453,
     token: address,

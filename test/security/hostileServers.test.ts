@@ -5,6 +5,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { Wallet } from 'ethers';
 import { openApi } from '#cli/api.js';
 import { StackClient } from '#gpu-runner/stackClient.js';
+import { outboundRules } from '#services/outboundUrl.js';
 import { generateArchiveKey, openArchive } from '#services/archive.js';
 import { archiveSigner } from '#services/archiveKey.js';
 import { signTransaction, type TransactionHeader } from '#services/archiveTransaction.js';
@@ -61,7 +62,7 @@ const never = new AbortController().signal;
 const archive = () => openArchive({ gateways: [url], patienceMs: 300 });
 const person = () => openApi({ url, audience: addressOf('c'), keyFile });
 const runner = () =>
-  new StackClient({ api: url, coordinator: addressOf('c') }, {
+  new StackClient({ api: url, coordinator: addressOf('c'), rules: outboundRules([url]), found: false }, {
     address: addressOf('r'),
     signText: () => `0x${'1b'.repeat(65)}`,
   } as never);

@@ -1,15 +1,32 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { coordinatorQueue, jobWorkflowId, settlementWorkflowId, signalNames } from '#core/names.js';
+import { Worker } from '@temporalio/worker';
+import {
+  coordinatorQueue,
+  jobWorkflowId,
+  roundWorkflowId,
+  settlementWorkflowId,
+  signalNames,
+} from '#core/names.js';
 import type { JobView, RoundView } from '#core/views.js';
+import { sealedEncoding } from '#services/runnerPayloads.js';
 import { findTemporal } from '#local/temporal/find.js';
 import { startTemporal } from '../support/temporal.js';
-import { answering, coordinatorAddress, fakeSpec, fakeStack, hash, runnerAddress, silent } from './fakes.js';
+import {
+  answering,
+  coordinatorAddress,
+  fakeCodec,
+  fakeSpec,
+  fakeStack,
+  hash,
+  runnerAddress,
+  silent,
+} from './fakes.js';
 
 let environment: TestWorkflowEnvironment;
 beforeAll(async () => {
@@ -120,6 +137,43 @@ describe('a training job', () => {
     expect(lastOfRound(stack.seen.rounds, 1).missing).toEqual([
       { runner: third, code: 'rejected', reason: 'too many samples' },
     ]);
+  });
+
+  test('rejects a runner that answers in the clear, and goes on', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 1, rounds: 1, graceFactor: 100 }),
+      runners: { [first]: answering(400), [second]: answering(1) },
+      unsealed: [second],
+    });
+    await stack.run(() => finish(`0x${'21'.repeat(32)}`));
+    expect(lastOfRound(stack.seen.rounds, 1).missing).toEqual([
+      { runner: second, code: 'rejected', reason: expect.stringContaining('it is not encrypted') },
+    ]);
+  });
+
+  test('replays what runners answered with the keys of that time', async () => {
+    const job = `0x${'22'.repeat(32)}` as const;
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ rounds: 1 }),
+      runners: { [first]: answering(1), [second]: answering(1) },
+    });
+    await stack.run(() => finish(job));
+    const round = environment.client.workflow.getHandle(roundWorkflowId(job, 1));
+    await Worker.runReplayHistory(
+      {
+        workflowBundle: { code: readFileSync('dist/workflow-bundle.js', 'utf8') },
+        dataConverter: { payloadCodecs: [fakeCodec()] },
+      },
+      await round.fetchHistory(),
+    );
+    const { events } = await round.fetchHistory();
+    const answers = (events ?? []).flatMap(
+      (event) => event.activityTaskCompletedEventAttributes?.result?.payloads ?? [],
+    );
+    const sealed = answers.filter(
+      ({ metadata }) => Buffer.from(metadata?.['encoding'] ?? []).toString() === sealedEncoding,
+    );
+    expect(sealed).toHaveLength(2);
   });
 
   test("takes a runner's refusal as an answer, with its reason", async () => {

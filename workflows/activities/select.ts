@@ -16,7 +16,7 @@ interface Candidate {
 }
 
 /**
- * Who is asked in a round: enrolled, registered and staked on chain, serving the data; alive, unless the quorum is
+ * Who is asked in a round: enrolled, registered and staked on chain, not suspended, serving the data; connected, unless the quorum is
  * `all`, which waits for the absent. Where more are there than the job asks, a hash of job, round and runner
  * decides, so that turns are taken.
  */
@@ -31,9 +31,13 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
     const samples = samplesServed(view, spec);
     return samples === null ? [] : [{ view, samples }];
   });
-  const unregistered = await concurrently(16, serving, ({ view }) => registration(deps, view));
+  const kept = await concurrently(
+    16,
+    serving,
+    async ({ view }) => (await registration(deps, view)) ?? (await entry(deps, view)),
+  );
   for (const [index, { view, samples }] of serving.entries()) {
-    const absent = unregistered[index] ?? (waitForAll ? null : offline(view));
+    const absent = kept[index] ?? (waitForAll ? null : offline(view));
     if (absent) missing.push(absent);
     else candidates.push({ view, maxSamples: samples });
   }
@@ -94,10 +98,20 @@ async function registration(deps: Dependencies, { runner }: RunnerView): Promise
   return { runner, code: 'not-registered', reason };
 }
 
-function offline({ runner, lastSeen, state }: RunnerView): MissingRunner | null {
+/** A runner that never came in has no key that its tasks could be encrypted with; one that is barred gets none. */
+async function entry(deps: Dependencies, { runner }: RunnerView): Promise<MissingRunner | null> {
+  if ((await deps.table.sealingKey(runner)) === null)
+    return { runner, code: 'offline', reason: 'has not entered this stack yet' };
+  const suspension = await deps.table.suspension(runner);
+  const reason = `suspended since ${suspension?.at}: ${suspension?.reason}`.slice(0, 1_000);
+  return suspension && { runner, code: 'suspended', reason };
+}
+
+function offline({ runner, lastSeen, state, connected }: RunnerView): MissingRunner | null {
   const silence = (Date.now() - Date.parse(lastSeen)) / 1000;
   if (state === 'leaving') return { runner, code: 'offline', reason: `stopped by its owner ${ago(silence)}` };
-  if (silence > offlineAfterSeconds) return { runner, code: 'offline', reason: `last seen ${ago(silence)}` };
+  if (!connected || silence > offlineAfterSeconds)
+    return { runner, code: 'offline', reason: `last seen ${ago(silence)}` };
   return null;
 }
 
