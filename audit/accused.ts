@@ -1,13 +1,20 @@
 /** What chain and archive hold of a closed round and of the version it builds on, without judging it. */
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
-import { genesisManifest, manifestHash, roundManifest, type RoundManifest } from '#core/manifest.js';
+import {
+  genesisManifest,
+  manifestHash,
+  roundManifest,
+  type RoundManifest,
+  largestManifest,
+} from '#core/manifest.js';
 import { closingFields, creationFields } from '#services/chain/words.js';
 import type { ChainClosing, ChainJob, ChainRound } from '#services/chain.js';
 import { AuditStopped, Checklist } from './checklist.js';
-import { checkModelFile, parseJson, type OpenedModel, type VersionHashes } from './documents.js';
+import { parseJson } from './documents.js';
 import { Evidence } from './evidence.js';
 import type { AuditSources } from './sources.js';
+import { checkModelFile, type OpenedModel, type VersionHashes, type VersionRecord } from './version.js';
 
 export interface Accused {
   job: ChainJob;
@@ -47,9 +54,7 @@ export async function loadAccused(sources: AuditSources, id: Hex, round: number)
 
   const previous = rounds.find((entry) => entry.round === round - 1)?.closing;
   const { opening: openingBefore } = await chain.commitments(id, round - 1);
-  const base = previous
-    ? await readRound(sources, previous)
-    : { ...(await readGenesis(sources, job)), state: null };
+  const base: VersionRecord = previous ? await readRound(sources, previous) : await readGenesis(sources, job);
   return {
     job,
     record,
@@ -78,7 +83,10 @@ function evidenceOf(hash: AuditSources['hash'], facts: ConstructorParameters<typ
 }
 
 async function readRound(sources: AuditSources, closing: ChainClosing): Promise<RoundManifest['hashed']> {
-  const document = parseJson(await sources.archive.get(closing.archiveId), closing.archiveId);
+  const document = parseJson(
+    await sources.archive.get(closing.archiveId, largestManifest),
+    closing.archiveId,
+  );
   const parsed = roundManifest.safeParse(document);
   if (!parsed.success || manifestHash(sources.hash, parsed.data) !== closing.manifestHash)
     throw missing(`the manifest of round ${closing.round} of job ${closing.job}`);
@@ -87,20 +95,16 @@ async function readRound(sources: AuditSources, closing: ChainClosing): Promise<
 
 async function readGenesis(sources: AuditSources, job: ChainJob) {
   const parsed = genesisManifest.safeParse(
-    parseJson(await sources.archive.get(job.archiveId), job.archiveId),
+    parseJson(await sources.archive.get(job.archiveId, largestManifest), job.archiveId),
   );
   if (!parsed.success || manifestHash(sources.hash, parsed.data) !== job.manifestHash)
     throw missing(`the genesis manifest of job ${job.job}`);
   return parsed.data.hashed;
 }
 
-async function opened(
-  sources: AuditSources,
-  of: Pick<RoundManifest['hashed'], 'version' | 'model' | 'state' | 'spec'>,
-): Promise<OpenedModel> {
-  const files = { sealed: of.spec.archive.recipients !== null, model: of.model, state: of.state };
+async function opened(sources: AuditSources, record: VersionRecord): Promise<OpenedModel> {
   try {
-    return await checkModelFile(new Checklist(), sources, 'version', of.version, files);
+    return await checkModelFile(new Checklist(), sources, 'version', record);
   } catch (error) {
     if (error instanceof AuditStopped) return null;
     throw error;

@@ -3,8 +3,11 @@ import type { Archive } from '#services/archive.js';
 import type { Chain } from '#services/chain.js';
 
 /** What an audit reads from. Nothing of the coordinator's is needed, and nothing it says is believed. */
-export interface AuditSources {
-  chain: Chain;
+export interface AuditSources<C extends AuditChain = Chain> {
+  chain: C;
+  /** Who took the chain's record and when, where no node was asked: it stands on that one's word. */
+  chainRecord?: string;
+  /** Need not be believed: all that comes is hashed. */
   archive: Pick<Archive, 'get' | 'find'>;
   /** SHA-256. */
   hash: Hash;
@@ -13,6 +16,24 @@ export interface AuditSources {
   /** Without it, sums are not recomputed. */
   updateSource?: UpdateSource;
 }
+
+/** What is read of the chain: from a node (services/chain.ts), or from a record of it (savedChain.ts). */
+export type AuditChain = Pick<
+  Chain,
+  | 'deployment'
+  | 'job'
+  | 'jobs'
+  | 'jobsFrom'
+  | 'rounds'
+  | 'voidRounds'
+  | 'closings'
+  | 'closedVersions'
+  | 'commitments'
+  | 'finalRound'
+  | 'epochs'
+  | 'claims'
+  | 'claimed'
+>;
 
 /** Which update is wanted, as the manifest of its round names it. */
 export interface WantedUpdate {

@@ -16,6 +16,7 @@ import { ensureBucket, openBucket } from '#services/s3.js';
 import { sha256Hex } from '#services/sha256.js';
 import { openUpdate, sealUpdate } from '#services/updateSealing.js';
 import { updateKey } from '#services/updates.js';
+import { outboundRules } from '#services/outboundUrl.js';
 import { openUploads } from '#services/uploads.js';
 import { generateX25519Key } from '#services/x25519.js';
 import { breakingLink } from './breakingLink.js';
@@ -57,19 +58,18 @@ export async function run(emit: Emit): Promise<void> {
     let puts = 0;
     const ask = askOf(openUploads(bucket), (parts) => (puts += parts));
     const signal = AbortSignal.timeout(480_000);
+    const rules = outboundRules(['http://127.0.0.1']);
 
     for (const direction of ['up', 'down'] as const) {
       const [began, broken] = [performance.now(), link.breaks()];
-      if (direction === 'up') await upload(ask, data, request, { signal });
+      if (direction === 'up') await upload(ask, data, request, { signal, rules });
       else {
         const key = updateKey({ job, round: 1, runner: uploader, file });
         const received = await download(
           file,
           join(folder, 'part'),
           () => openBucket(bucket).presignGet(key),
-          {
-            signal,
-          },
+          { signal, rules },
         );
         if (received.length !== bytes) throw new RangeError('It did not arrive whole.');
       }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Wallet } from 'ethers';
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
-import { RoundtableError } from '#core/errors.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import {
   creditMessage,
   storedUpdates,
@@ -10,6 +10,7 @@ import {
   type SubmitRequest,
   type TriggerRequest,
 } from '#core/messages.js';
+import { printable } from '#core/printable.js';
 import { jobId, parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import {
@@ -29,6 +30,7 @@ import {
   type VersionView,
 } from '#core/views.js';
 import { upload } from '#gpu-runner/upload.js';
+import { dial, outboundRules, readAtMost, type OutboundRequest } from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 
 /** A stack's HTTP API. Requests that change something are signed with the member's key. */
@@ -43,6 +45,8 @@ export interface Api {
   addTrigger(request: TriggerRequest): Promise<z.output<typeof triggerSecret>>;
   rotateTrigger(name: string): Promise<z.output<typeof triggerSecret>>;
   runners(): Promise<RunnerView[]>;
+  suspendRunner(runner: string, reason: string): Promise<void>;
+  resumeRunner(runner: string): Promise<void>;
   versions(lineage?: string): Promise<VersionView[]>;
   epochs(): Promise<EpochView[]>;
   credits(): Promise<CreditMessage[]>;
@@ -55,6 +59,8 @@ export interface Api {
   putArtifact(data: Uint8Array): Promise<`0x${string}`>;
   /** @throws ARTIFACT_CORRUPT when the bytes are not those of the hash */
   getArtifact(sha256: string): Promise<Uint8Array>;
+  /** Bytes at an address that the stack named; whose they are is for the reader to check. */
+  readStored(url: string): Promise<Uint8Array>;
 }
 
 /**
@@ -68,22 +74,35 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
   return {
     health: () => call(health, 'GET', '/health'),
     jobs: () => list('/v1/jobs', jobView),
-    job: (job) => call(jobView, 'GET', `/v1/jobs/${job}`),
-    rounds: (job) => list(`/v1/jobs/${job}/rounds`, roundView),
+    job: (job) => call(jobView, 'GET', `/v1/jobs/${encodeURIComponent(job)}`),
+    rounds: (job) => list(`/v1/jobs/${encodeURIComponent(job)}/rounds`, roundView),
     submit: (request) => call(accepted, 'POST', '/v1/jobs', request),
-    signal: async (job, signal) => void (await call(z.unknown(), 'POST', `/v1/jobs/${job}/${signal}`, {})),
+    signal: async (job, signal) =>
+      void (await call(z.unknown(), 'POST', `/v1/jobs/${encodeURIComponent(job)}/${signal}`, {})),
     triggers: () => list('/v1/triggers', triggerView),
     addTrigger: (request) => call(triggerSecret, 'POST', '/v1/triggers', request),
-    rotateTrigger: (name) => call(triggerSecret, 'POST', `/v1/triggers/${name}/rotate`, {}),
+    rotateTrigger: (name) =>
+      call(triggerSecret, 'POST', `/v1/triggers/${encodeURIComponent(name)}/rotate`, {}),
     runners: () => list('/v1/runners', runnerView),
+    suspendRunner: async (runner, reason) =>
+      void (await call(z.unknown(), 'POST', `/v1/runners/${runner}/suspend`, { reason })),
+    resumeRunner: async (runner) =>
+      void (await call(z.unknown(), 'POST', `/v1/runners/${runner}/resume`, {})),
     versions: (lineage) =>
-      list(`/v1/versions${lineage === undefined ? '' : `?lineage=${lineage}`}`, versionView),
+      list(
+        `/v1/versions${lineage === undefined ? '' : `?lineage=${encodeURIComponent(lineage)}`}`,
+        versionView,
+      ),
     epochs: () => list('/v1/epochs', epochView),
     credits: () => list('/v1/credits', creditMessage),
     updates: async (job, round) =>
       parseMessage(
         storedUpdates,
-        await (await send(options, 'GET', `/v1/jobs/${job}/rounds/${round}/updates`, undefined, true)).json(),
+        parseAnswer(
+          await textOf(
+            await send(options, 'GET', `/v1/jobs/${job}/rounds/${round}/updates`, undefined, true),
+          ),
+        ),
         'The updates of a round',
       ).items,
     queues: () => list('/v1/queues', queueView),
@@ -95,19 +114,27 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
         (path, body, answer) => call(answer, 'POST', path, body),
         data,
         { sha256, size: data.length },
-        { signal: new AbortController().signal },
+        { signal: new AbortController().signal, rules: outboundRules([options.url]) },
       );
       return sha256;
     },
     async getArtifact(sha256) {
-      const response = await send(options, 'GET', `/v1/artifacts/${sha256}`, undefined, true);
-      const data = new Uint8Array(await response.arrayBuffer());
+      const answer = await send(options, 'GET', `/v1/artifacts/${sha256}`, undefined, true);
+      const location = new URL(answer.headers.get('location') ?? '', options.url).href;
+      const response = await transfer(location, options.url, {});
+      if (!response.ok) throw problemOf('', response.status, `Reading the artifact ${sha256}`);
+      const data = new Uint8Array(await readAtMost(response, LARGEST_ARTIFACT, 'The artifact store'));
       if (sha256Hex(data) !== sha256)
         throw new RoundtableError(
           'ARTIFACT_CORRUPT',
           `The artifact ${sha256} has other bytes than its name says.`,
         );
       return data;
+    },
+    async readStored(url) {
+      const response = await transfer(url, options.url, {});
+      if (!response.ok) throw problemOf('', response.status, 'Reading from the artifact store');
+      return new Uint8Array(await readAtMost(response, LARGEST_ARTIFACT, 'The artifact store'));
     },
   };
 }
@@ -133,6 +160,9 @@ const problemDetails = z.object({
   title: z.string().optional(),
 });
 
+const LARGEST_ANSWER = 64 * 1024 * 1024;
+const LARGEST_ARTIFACT = 2 * 1024 ** 3;
+
 interface Target {
   url: string;
   audience: string;
@@ -147,8 +177,8 @@ function caller(target: Target) {
     body?: unknown,
   ): Promise<z.output<T>> => {
     const response = await send(target, method, path, body, method !== 'GET');
-    const text = await response.text();
-    return parseMessage(schema, text === '' ? null : JSON.parse(text), `The answer to ${method} ${path}`);
+    const text = await textOf(response);
+    return parseMessage(schema, text === '' ? null : parseAnswer(text), `The answer to ${method} ${path}`);
   };
 }
 
@@ -167,8 +197,8 @@ async function send(
     headers,
     ...(body === undefined ? {} : { body: text }),
   });
-  if (response.ok) return response;
-  throw problemOf(await response.text(), response.status, `${method} ${path}`);
+  if (response.ok || response.status === 307) return response;
+  throw problemOf(await textOf(response), response.status, `${method} ${path}`);
 }
 
 async function authorization(target: Target, method: string, path: string, body: string): Promise<string> {
@@ -183,27 +213,50 @@ async function authorization(target: Target, method: string, path: string, body:
 
 async function reach(url: string, init: RequestInit): Promise<Response> {
   try {
-    return await fetch(url, { ...init, signal: AbortSignal.timeout(60_000) });
+    return await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(60_000) });
   } catch (cause) {
-    const { origin } = new URL(url);
-    throw new RoundtableError(
-      'UNAVAILABLE',
-      `Nothing answers at ${origin}. See what runs with \`roundtable status\`; bring the stack up with \`roundtable up\`.`,
-      { cause },
-    );
+    throw unreachable(url, cause);
+  }
+}
+
+/** To or from the place that the stack named: its word, so it is not dialled wherever it points. */
+async function transfer(
+  url: string,
+  stack: string,
+  request: Omit<OutboundRequest, 'signal'>,
+): Promise<Response> {
+  try {
+    return await dial(url, { ...request, signal: AbortSignal.timeout(600_000) }, outboundRules([stack]));
+  } catch (cause) {
+    throw isRoundtableError(cause) ? cause : unreachable(url, cause);
+  }
+}
+
+function unreachable(url: string, cause: unknown): RoundtableError {
+  return new RoundtableError(
+    'UNAVAILABLE',
+    `Nothing answers at ${new URL(url).origin}. See what runs with \`roundtable status\`; bring the stack up with \`roundtable up\`.`,
+    { cause },
+  );
+}
+
+const textOf = async (response: Response): Promise<string> =>
+  (await readAtMost(response, LARGEST_ANSWER, 'The stack')).toString();
+
+/** JSON with nothing in it that a terminal would obey; {} when it is none. */
+function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text, (_, value: unknown) => (typeof value === 'string' ? printable(value) : value));
+  } catch {
+    return {};
   }
 }
 
 /** The error behind an RFC 9457 answer; its code survives the way through HTTP. */
 function problemOf(text: string, status: number, what: string): RoundtableError {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    parsed = {};
-  }
+  const parsed = parseAnswer(text);
   const { code, detail, title } = problemDetails.catch({}).parse(parsed);
-  const known = code !== undefined && code in errorCodes ? (code as ErrorCode) : null;
+  const known = code !== undefined && Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : null;
   return new RoundtableError(
     known ?? (status === 404 ? 'NOT_FOUND' : status >= 500 ? 'UNAVAILABLE' : 'INVALID_INPUT'),
     detail ?? title ?? `${what} was answered with ${status}.`,

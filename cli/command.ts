@@ -13,6 +13,8 @@ export interface Surroundings {
   folder: string;
   /** All of standard input, for a secret that is piped in. */
   readInput(): Promise<string>;
+  /** Asks the person for a secret without showing it; null when nobody sits there. */
+  askSecret?: ((prompt: string) => Promise<string>) | null;
   /** Aborted by Ctrl-C. */
   signal: AbortSignal;
 }

@@ -1,16 +1,9 @@
 import { CommanderError, type Command } from 'commander';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
-import {
-  CheckFailed,
-  contextOf,
-  createProgram,
-  UsageError,
-  type Context,
-  type Surroundings,
-} from './command.js';
+import { printable } from '#core/printable.js';
+import { CheckFailed, contextOf, UsageError, type Context, type Surroundings } from './command.js';
 import { wrap } from './terminal/text.js';
 import { paint } from './terminal/theme.js';
-import { verbs } from './verbs/index.js';
 
 /** A verb: adds itself to the program and hands its work to `does`. */
 export type Verb = (program: Command, does: Does) => void;
@@ -23,14 +16,18 @@ export type Does = <Options extends object = object>(
  * Runs one command line. @param argv without `node` and the script
  * @returns the exit code: 0 done, 1 an error or a check that failed, 2 wrong usage, 130 interrupted
  */
-export async function runCommand(argv: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function runProgram(
+  program: Command,
+  verbs: readonly Verb[],
+  argv: readonly string[],
+  surroundings: Surroundings,
+): Promise<number> {
   const { terminal } = surroundings;
   const does: Does = (work) =>
     async function (this: Command) {
       const given = this.processedArgs.map((argument: unknown) => String(argument ?? ''));
       await work(contextOf(this, surroundings), this.opts(), ...given);
     };
-  const program = createProgram();
   for (const verb of verbs) verb(program, does);
   applyToAll(program, (command) =>
     command.exitOverride().configureOutput({
@@ -78,7 +75,10 @@ function report(
     );
     return 1;
   }
-  const [first = '', ...more] = wrap(`error ${known.code}: ${known.message}`, Math.max(40, theme.columns));
+  const [first = '', ...more] = wrap(
+    `error ${known.code}: ${printable(known.message)}`,
+    Math.max(40, theme.columns),
+  );
   terminal.writeError(first.replace(/^error \S+/, (head) => paint(theme, 'red', head)) + '\n');
   for (const line of more) terminal.writeError(`${line}\n`);
   return 1;

@@ -60,7 +60,8 @@ contract Consortium {
     mapping(address member => bytes32) public profiles;
     /// @notice X25519 key that archives are sealed for.
     mapping(address member => bytes32) public sealingKeys;
-    /// @notice SHA-256 of the TLS certificate that a runner enrols with.
+    /// @notice SHA-256 of the TLS public key (SubjectPublicKeyInfo, DER) behind a runner's certificates: it stays when
+    ///         a certificate is renewed.
     mapping(address runner => bytes32) public tlsFingerprints;
     /// @notice How many members there are.
     uint32 public members;
@@ -113,7 +114,7 @@ contract Consortium {
         emit SealingKeyChanged(msg.sender, sealingKey);
     }
 
-    /// @notice A runner states its TLS certificate and the data it serves, by the names of data contracts.
+    /// @notice A runner states its TLS public key and the data it serves, by the names of data contracts.
     function serve(bytes32 tlsFingerprint, string[] calldata data) external {
         Runner storage runner = _runners[msg.sender];
         if (runner.registeredAt == 0 || runner.leftAt != 0) revert NotRegistered(msg.sender);

@@ -11,6 +11,15 @@ export const errorCodes = {
   },
   NOT_FOUND: { status: 404, meaning: 'There is nothing under that name or id.' },
   CONFLICT: { status: 409, meaning: 'The thing already exists, or its state does not allow this.' },
+  URL_REFUSED: {
+    status: 403,
+    meaning:
+      'An address that somebody else gave points where this machine must not dial: not HTTPS, or a private network.',
+  },
+  TOO_MANY: {
+    status: 429,
+    meaning: 'More requests than one sender may make in that time; wait, then repeat.',
+  },
   UNAVAILABLE: { status: 503, meaning: 'A part that is needed does not answer at present. Try again later.' },
   DISK_FULL: { status: 507, meaning: 'No space is left on the disk. Nothing was lost; free some and go on.' },
 
@@ -115,6 +124,21 @@ export const errorCodes = {
     status: 503,
     meaning: 'A transaction was sent but not mined in time. Repeating sends the same bytes again.',
   },
+  CHAIN_UNKNOWN: {
+    status: 422,
+    meaning:
+      'Nothing is known of this chain: it is not in the table of chains, and CHAIN_NETWORK does not describe it.',
+  },
+  CHAIN_TOO_EXPENSIVE: {
+    status: 503,
+    meaning:
+      'Gas costs more than the cap at present. The transaction waits; repeating goes on with it when gas is cheaper or the cap was raised.',
+  },
+  CHAIN_DISAGREES: {
+    status: 503,
+    meaning:
+      'The RPC endpoints contradict each other or what was signed and stored. Nothing is signed on their word.',
+  },
 
   // The local stack
   ALREADY_RUNNING: { status: 409, meaning: 'Another process runs a stack from this state folder.' },
@@ -163,9 +187,22 @@ export const errorCodes = {
     status: 422,
     meaning: 'Training produced NaN or infinity; try a smaller learning rate or check the data.',
   },
+  TRAINING_DIVERGED: {
+    status: 422,
+    meaning: 'The loss grew beyond all measure; the message names the step. Try a smaller learning rate.',
+  },
+  TRAINING_MEMORY: {
+    status: 422,
+    meaning: 'The training needs more memory than the machine has, or its owner allows.',
+  },
+  TRAINING_TIME: { status: 422, meaning: 'The training took longer than the owner of the machine allows.' },
   TRAINING_CHILD_DIED: {
     status: 503,
     meaning: 'The training process ended before it answered. The request can be made again.',
+  },
+  TRAINING_LIMIT: {
+    status: 422,
+    meaning: 'The training process was ended because it took more time or memory than it may.',
   },
   TRAINING_ABORTED: { status: 409, meaning: 'The training was cancelled by whoever asked for it.' },
   // Runners
@@ -181,6 +218,26 @@ export const errorCodes = {
   POLICY_REFUSED: {
     status: 403,
     meaning: "The runner's owner does not allow this coordinator, job, data set or size of round.",
+  },
+  OUTSIDE_HOURS: { status: 409, meaning: "The runner's owner lets it train at other hours only." },
+  MACHINE_BUSY: {
+    status: 409,
+    meaning:
+      "The runner's machine does other work, and its owner lets it train only while the machine is idle.",
+  },
+  LIMIT_UNSUPPORTED: {
+    status: 422,
+    meaning:
+      'The policy sets a limit that cannot be measured or kept on this machine, so the runner does not train under it.',
+  },
+  PASSPHRASE_MISSING: {
+    status: 400,
+    meaning: "The runner's key is encrypted, and nobody gave the passphrase.",
+  },
+  PASSPHRASE_WRONG: { status: 400, meaning: "The passphrase does not open the runner's key." },
+  LOG_BROKEN: {
+    status: 409,
+    meaning: "The runner's decision log was changed, or lacks records; the message names the first place.",
   },
   TASK_NOT_MINE: {
     status: 403,

@@ -64,6 +64,7 @@ export const missingCode = z.enum([
   'offline',
   'no-data',
   'not-registered',
+  'suspended',
   'refused',
   'late',
   'lost',
@@ -81,13 +82,22 @@ export type MissingRunner = z.output<typeof missingRunner>;
 /** Where a coordinator's signature domain lies (EIP-712). */
 export const signingDomain = z.strictObject({ chainId: z.number().int().positive(), jobs: address });
 
-/** The task that one runner gets for one round. */
+/** Where a runner stands in a round's selection, proved under the openHash (openHash.ts). */
+export const selectionPlace = z.strictObject({
+  index: count,
+  count: z.number().int().min(1),
+  proof: z.array(hash32).max(32),
+});
+
+/** The task that one runner gets for one round. It has the same size in a round of four and of thousands. */
 export const trainTask = z.strictObject({
   protocol: z.literal(1),
   coordinator: address,
   runner: address,
   domain: signingDomain,
+  /** Of the selection the runner's own entry alone; `place` says where it stands. */
   opening: roundOpening,
+  place: selectionPlace,
   model: modelRef,
   spec: jobSpec,
 });
@@ -128,6 +138,11 @@ export const trainAnswer = z.discriminatedUnion('kind', [
 ]);
 export type TrainAnswer = z.output<typeof trainAnswer>;
 export type TrainUpdate = Extract<TrainAnswer, { kind: 'update' }>;
+
+/** What was wrong at a runner: the first of its failure's details, which are encrypted as answers are. */
+export interface RunnerFailure {
+  message: string;
+}
 
 /** A chain transaction as rounds report it. */
 export const transactionRecord = z.strictObject({
@@ -181,8 +196,9 @@ export const stackEntry = z.strictObject({
   signature: signature65,
 });
 export type StackEntry = z.output<typeof stackEntry>;
-/** A runner introduces itself to a stack; the request carries its signature. */
-export const enrolRequest = introduction;
+
+/** A runner introduces itself to a stack and names its certificate; the request carries its signature. */
+export const enrolRequest = z.strictObject({ ...introduction.shape, entry: stackEntry });
 export type EnrolRequest = z.output<typeof enrolRequest>;
 /** No certificate of a runner is good for longer. */
 export const longestEntrySeconds = 48 * 3_600;
@@ -203,7 +219,20 @@ export const stackEntrance = z.strictObject({
 });
 export type StackEntrance = z.output<typeof stackEntrance>;
 
-/** A runner's sign of life, with what it is doing. */
+/** What an enrolled runner learns: the member that it belongs to on chain, and where to take tasks. */
+export const enrolAnswer = z.strictObject({ member: address, entrance: stackEntrance });
+export type EnrolAnswer = z.output<typeof enrolAnswer>;
+
+/** Why and by whom a runner is kept out of a stack. */
+export const suspension = z.strictObject({
+  by: address,
+  reason: z.string().max(1_000),
+  at: z.iso.datetime(),
+});
+export type Suspension = z.output<typeof suspension>;
+export const suspendRequest = z.strictObject({ reason: z.string().trim().min(1).max(1_000) });
+
+/** A runner tells what it is doing, whenever that changes and as training goes on. */
 export const seenRequest = z.strictObject({
   state: z.enum(['idle', 'training', 'leaving']),
   progress: z
@@ -211,9 +240,13 @@ export const seenRequest = z.strictObject({
     .nullable(),
 });
 export type SeenRequest = z.output<typeof seenRequest>;
-/** Seconds between signs of life, and after which silence counts as offline. */
-export const seenEverySeconds = 2;
-export const offlineAfterSeconds = 7;
+/**
+ * Seconds between the signs of life that a gatekeeper writes of a runner that is connected, and after which silence
+ * counts as offline: two signs may be lost, and a gatekeeper may start again in between. A connection that ends is
+ * noticed at once.
+ */
+export const seenEverySeconds = 15;
+export const offlineAfterSeconds = 40;
 
 /** Bytes of every part of an upload but the last; what is not larger goes in one piece. */
 export const uploadPartBytes = 8 * 1024 ** 2;

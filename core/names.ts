@@ -32,6 +32,9 @@ export const runnerQueue = (runner: string): string => `runner/${runner.toLowerC
 export const jobWorkflowId = (job: string): string => job;
 export const roundWorkflowId = (job: string, round: number): string => `${job}/round/${round}`;
 export const retentionWorkflowId = (job: string): string => `${job}/updates`;
+/** Some of a round's runners, when they are too many for one history. */
+export const groupWorkflowId = (job: string, round: number, group: number): string =>
+  `${roundWorkflowId(job, round)}/runners/${group}`;
 export const settlementWorkflowId = (payer: string, epoch: number): string =>
   `settlement/${payer.toLowerCase()}/${epoch}`;
 

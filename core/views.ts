@@ -6,6 +6,7 @@ import {
   missingRunner,
   modelRef,
   seenRequest,
+  suspension,
   transactionRecord,
 } from './messages.js';
 import { address, amount, archiveId, count, hash32, jobId, round, slug, versionIdSchema } from './schema.js';
@@ -128,8 +129,12 @@ export const runnerView = z.strictObject({
   data: z.array(dataContract),
   enrolledAt: z.iso.datetime(),
   lastSeen: z.iso.datetime(),
+  /** It has a connection to the stack's gatekeeper, as of `lastSeen`. */
+  connected: z.boolean(),
   state: seenRequest.shape.state,
   progress: seenRequest.shape.progress,
+  /** While it is let in nowhere: why, and since when. */
+  suspension: suspension.nullable(),
 });
 export type RunnerView = z.output<typeof runnerView>;
 

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
+import { stackEntrance } from '#core/messages.js';
 import { address, parseMessage } from '#core/schema.js';
+import { networkSettings } from '#services/chain/networks.js';
+import { limitSettings } from './limits.js';
 import { pageSettings } from './page.js';
 
 /** What the functions and their node server read from the environment; each names what it needs, all is checked at once. */
@@ -30,6 +33,33 @@ const variables = {
       }
     })
     .pipe(deployment),
+  /** What of the chain differs from the table of services/chain/networks.ts. */
+  CHAIN_NETWORK: z
+    .string()
+    .default('{}')
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'a JSON object' });
+        return z.NEVER;
+      }
+    })
+    .pipe(networkSettings),
+  /** Where runners come in, as the stack's member signed it: the JSON itself, or a file with it. */
+  STACK_ENTRANCE: z
+    .string()
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'the JSON that signing the entrance printed' });
+        return z.NEVER;
+      }
+    })
+    .pipe(stackEntrance.nullable())
+    .optional(),
+  STACK_ENTRANCE_FILE: z.string().min(1).optional(),
   /** Folder of the built page; without it none is served. */
   WEB_FOLDER: z.string().min(1).optional(),
   /** What the page is told besides the stack's own facts, as JSON; anybody can read it. */
@@ -45,6 +75,19 @@ const variables = {
       }
     })
     .pipe(pageSettings),
+  /** Other rates and quotas than limits.ts has, as JSON. */
+  API_LIMITS: z
+    .string()
+    .default('{}')
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'a JSON object' });
+        return z.NEVER;
+      }
+    })
+    .pipe(limitSettings),
   API_HOST: z.string().min(1).default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535),
 };

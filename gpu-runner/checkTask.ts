@@ -1,28 +1,34 @@
 import { isRoundtableError } from '#core/errors.js';
 import { hashJson } from '#core/canonicalJson.js';
-import type { RunnerId } from '#core/hex.js';
+import type { Hex, RunnerId } from '#core/hex.js';
 import type { TrainTask } from '#core/messages.js';
 import { versionId } from '#core/model.js';
-import { openHash } from '#core/openHash.js';
+import { openHashAt, type Selected } from '#core/openHash.js';
 import { sha256 } from '#services/sha256.js';
 import type { DataSet } from './dataSets.js';
 import { refuse } from './refusal.js';
-import type { RunnerConfig } from './runnerHome.js';
+
+/** Which stack a task came from, and where this runner signs for. */
+export interface WorkPlace {
+  coordinator: Hex;
+  chainId: number;
+  jobs: Hex;
+}
 
 /**
  * Whether a task is one that this runner may sign for: it is addressed to it, comes from its stack, and its
- * opening commits exactly the model, spec and selection that stand in the task.
+ * opening commits exactly the model and spec that stand in the task, and this runner among the selected ones.
  * @throws a refusal
  */
-export function checkTask(task: TrainTask, runner: RunnerId, config: RunnerConfig): void {
+export function checkTask(task: TrainTask, runner: RunnerId, place: WorkPlace): void {
   if (task.runner !== runner)
     refuse('TASK_NOT_MINE', `This is runner ${runner}; the task is for ${task.runner}.`);
-  if (task.coordinator !== config.stack.coordinator)
+  if (task.coordinator !== place.coordinator)
     refuse(
       'TASK_NOT_MINE',
-      `This runner works for ${config.stack.coordinator}; the task comes from ${task.coordinator}.`,
+      `This came from the stack of ${place.coordinator}; the task is one of ${task.coordinator}.`,
     );
-  const { chainId, jobs } = config.chain;
+  const { chainId, jobs } = place;
   if (task.domain.chainId !== chainId || task.domain.jobs !== jobs)
     refuse(
       'TASK_NOT_MINE',
@@ -56,10 +62,10 @@ export function checkData(task: TrainTask, data: DataSet | null): DataSet {
   return data;
 }
 
-function checkOpening({ opening, spec, model, runner }: TrainTask): void {
-  const { selection } = opening;
-  if (!selection.some((selected) => selected.runner === runner))
-    refuse('OPENING_INVALID', `The round's selection of ${selection.length} does not contain ${runner}.`);
+function checkOpening({ opening, place, spec, model, runner }: TrainTask): void {
+  const [selected, ...others] = opening.selection;
+  if (selected?.runner !== runner || others.length > 0)
+    refuse('OPENING_INVALID', `The task does not say that the round's selection contains ${runner}.`);
   if (hashJson(sha256, spec) !== opening.specHash)
     refuse('OPENING_INVALID', 'The spec in the task does not have the hash that the round committed to.');
   const version = versionId(sha256, {
@@ -70,14 +76,18 @@ function checkOpening({ opening, spec, model, runner }: TrainTask): void {
   });
   if (version !== model.versionId || version !== opening.baseVersion)
     refuse('OPENING_INVALID', 'The model in the task is not the base version that the round committed to.');
-  if (committed(opening) !== opening.openHash)
+  if (committed(opening, selected, place) !== opening.openHash)
     refuse('OPENING_INVALID', "The opening's fields do not have the hash that the task wants signed.");
 }
 
-/** Null when the selection cannot be hashed, because it is not in order. */
-function committed(opening: TrainTask['opening']): string | null {
+/** Null when no selection has that place. */
+function committed(
+  opening: TrainTask['opening'],
+  selected: Selected,
+  place: TrainTask['place'],
+): string | null {
   try {
-    return openHash(sha256, opening);
+    return openHashAt(sha256, opening, selected, place);
   } catch (error) {
     if (isRoundtableError(error, 'INVALID_INPUT')) return null;
     throw error;

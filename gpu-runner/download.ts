@@ -3,6 +3,7 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
+import type { OutboundRules } from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 import type { Throttle } from './bandwidth.js';
 import { errorNumber, unreachable } from './failures.js';
@@ -11,6 +12,8 @@ import { reach } from './stackClient.js';
 export interface DownloadOptions {
   signal: AbortSignal;
   throttle?: Throttle;
+  /** Where the stack may send us. */
+  rules: OutboundRules;
   /** Bytes that have arrived. */
   onProgress?: (received: number) => void;
 }
@@ -83,7 +86,7 @@ async function transfer(
   url: string,
   part: string,
   { from, tag }: { from: number; tag: string | null },
-  { signal: outer, throttle, onProgress }: DownloadOptions,
+  { signal: outer, throttle, rules, onProgress }: DownloadOptions,
   onTag: (tag: string | null) => void,
 ): Promise<void> {
   const still = new AbortController();
@@ -95,7 +98,7 @@ async function transfer(
   const headers: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
   if (from > 0 && tag !== null) headers['if-match'] = tag;
   try {
-    const response = await reach(url, { signal, headers });
+    const response = await reach(url, { signal, headers }, rules);
     const start = startOf(response, from);
     if (start === null || !response.body) {
       await response.body?.cancel();

@@ -42,6 +42,12 @@ export async function lockHome(path: string): Promise<() => void> {
   );
 }
 
+/** Whether a runner works in the home at present. */
+export async function isHomeLocked(path: string): Promise<boolean> {
+  const owner = await readHolder(path);
+  return owner !== null && isRunning(owner);
+}
+
 async function readHolder(path: string): Promise<z.output<typeof holder> | null> {
   try {
     return holder.parse(JSON.parse(await readFile(path, 'utf8')));

@@ -1,58 +1,14 @@
 #!/usr/bin/env node
-import { pino } from 'pino';
-import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
-import { isRoundtableError } from '#core/errors.js';
-import { TrainingProcess } from '#trainer/run/trainingProcess.js';
+import { runAgent } from './agent.js';
 import { readEnvironment } from './environment.js';
 import { messageOf } from './failures.js';
-import type { Log } from './log.js';
-import { createRunner } from './runner.js';
+import { passphraseFrom } from './passphrase.js';
 
-declare const ROUNDTABLE_VERSION: string;
-
-/** Exit codes: 0 after a signal, 1 when the runner cannot start; then the last line says what to do. */
-const log = pino({
-  level: process.env['LOG_LEVEL'] ?? 'info',
-  base: { part: 'runner' },
-  timestamp: pino.stdTimeFunctions.isoTime,
-  formatters: { level: (label) => ({ level: label }) },
-});
-const stopping = new AbortController();
-const trainer = new TrainingProcess();
-
-for (const signal of ['SIGTERM', 'SIGINT'] as const)
-  process.on(signal, () => {
-    if (stopping.signal.aborted) process.exit(1);
-    log.info({ signal }, 'stopping');
-    stopping.abort();
-    // What a dead network holds up must not hold up the end: everything that counts is on the disk.
-    setTimeout(() => process.exit(0), 3_000).unref();
-  });
-
+/** The agent alone, for a service manager: everything comes from the environment. */
 try {
-  const environment = readEnvironment(process.env);
-  quietTemporal(log);
-  const software = `roundtable-runner ${ROUNDTABLE_VERSION}`;
-  const runner = await createRunner({ home: environment.RUNNER_HOME, trainer, log, software });
-  log.info({ runner: runner.address, software }, 'started');
-  await runner.run(stopping.signal);
-  await trainer.close();
-  process.exit(0);
+  const { RUNNER_HOME: homes, LOG_LEVEL: logLevel } = readEnvironment(process.env);
+  process.exit(await runAgent({ homes, logLevel, passphrase: passphraseFrom(process.env, undefined, null) }));
 } catch (error) {
-  log.fatal({ code: isRoundtableError(error) ? error.code : 'INTERNAL' }, messageOf(error));
-  await trainer.close();
+  process.stderr.write(`${messageOf(error)}\n`);
   process.exit(1);
-}
-
-/** Temporal's SDK logs through ours, warnings only, and leaves the signals to us. */
-function quietTemporal(target: Log): void {
-  Runtime.install({
-    shutdownSignals: [],
-    logger: new DefaultLogger('WARN', ({ level, message }) =>
-      target[level === 'ERROR' ? 'error' : 'warn']({ from: 'temporal' }, message),
-    ),
-    telemetryOptions: {
-      logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
-    },
-  });
 }

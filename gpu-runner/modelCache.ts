@@ -15,7 +15,7 @@ export interface CachedModel {
 /** Graphs and parameter files by content hash. What is read from it always has the hash that was asked for. */
 export class ModelCache {
   readonly #folder: string;
-  readonly #stack: Pick<StackClient, 'locate'>;
+  readonly #stack: Pick<StackClient, 'locate' | 'rules'>;
   readonly #cap: number;
   readonly #throttle: DownloadOptions['throttle'];
   /** Bytes of every file by its path, used longest ago first; read once, then kept. */
@@ -24,7 +24,7 @@ export class ModelCache {
   /** @param options cap: bytes that the cache may keep; what a task needs is kept beyond it while it runs */
   constructor(
     folder: string,
-    stack: Pick<StackClient, 'locate'>,
+    stack: Pick<StackClient, 'locate' | 'rules'>,
     options: { cap?: number } & Pick<DownloadOptions, 'throttle'> = {},
   ) {
     this.#folder = folder;
@@ -52,6 +52,7 @@ export class ModelCache {
       const throttle = this.#throttle;
       const bytes = await download(sha256, part, locate, {
         signal,
+        rules: this.#stack.rules,
         onProgress,
         ...(throttle ? { throttle } : {}),
       });

@@ -1,127 +1,76 @@
-import { arch, cpus, platform, totalmem } from 'node:os';
-import type { EnrolRequest, SeenRequest, TrainAnswer } from '#core/messages.js';
+import type { Hex } from '#core/hex.js';
+import { openConsortium } from '#services/chain.js';
 import { Bandwidth } from './bandwidth.js';
 import { DataSets } from './dataSets.js';
+import { DecisionLog } from './decisionLog.js';
+import { readEntryKeys } from './entryKeys.js';
 import { lockHome } from './homeLock.js';
+import { unlockKey, type Passphrase } from './keystore.js';
 import type { Log } from './log.js';
-import { ModelCache } from './modelCache.js';
+import { passphraseFrom } from './passphrase.js';
 import { readRunnerHome } from './runnerHome.js';
-import { readRunnerKey } from './runnerKey.js';
 import { SignedWork } from './signedWork.js';
-import { sayFarewell, signsOfLife } from './signsOfLife.js';
-import { StackClient } from './stackClient.js';
-import { pollTasks } from './taskWorker.js';
+import { serveStacks } from './stacks.js';
 import type { Trainer } from './trainer.js';
-import { trainUpdate, type Transfer } from './trainUpdate.js';
+import { Turns } from './turns.js';
 
 export interface Runner {
   /** The runner's address. */
-  address: string;
-  /** Serves the stack until the signal; resolves within a second or so after it. */
+  address: Hex;
+  /** Serves its stacks until the signal; resolves within a second or so after it. */
   run(signal: AbortSignal): Promise<void>;
 }
 
 /**
  * A runner in its home folder. Several may live in one process, each with a home of its own.
- * @throws HOME_INVALID, KEY_INVALID, KEY_EXPOSED; CONFLICT while another process runs this home
+ * @param options passphrase of an encrypted key; from the environment if not given
+ * @throws HOME_INVALID, KEY_INVALID, KEY_EXPOSED, PASSPHRASE_MISSING, PASSPHRASE_WRONG; CONFLICT while another process
+ * runs this home
  */
 export async function createRunner(options: {
   home: string;
   trainer: Trainer;
   log: Log;
   software: string;
+  passphrase?: Passphrase;
 }): Promise<Runner> {
   const { trainer, log, software } = options;
   const home = await readRunnerHome(options.home);
-  const key = await readRunnerKey(home.paths.key);
+  const passphrase = options.passphrase ?? passphraseFrom(process.env, undefined, null);
+  const { key } = await unlockKey(home.paths, passphrase);
+  const keys = await readEntryKeys(home.paths);
   const release = await lockHome(home.paths.lock);
-  const stack = new StackClient(home.config.stack, key);
-  const dataSets = new DataSets(home.paths.data, (mistake) => log.warn({}, mistake));
-  const bandwidth = new Bandwidth();
-  const parts = {
-    home,
-    key,
-    stack,
-    dataSets,
-    trainer,
-    log,
-    bandwidth,
-    announcedKey: null,
-    models: new ModelCache(home.paths.models, stack, { throttle: bandwidth.down }),
-    work: new SignedWork(home.paths.work),
-  };
-  let seen: SeenRequest = idle;
-  let transfer: Transfer | null = null;
-
-  // One task at a time, also when Temporal gives one again whose last attempt has not noticed its end yet.
-  let last = { control: new AbortController(), done: Promise.resolve<unknown>(null) };
-  const train = async (task: unknown, signal: AbortSignal): Promise<TrainAnswer> => {
-    last.control.abort();
-    await last.done;
-    const control = new AbortController();
-    seen = { state: 'training', progress: null };
-    const answer = trainUpdate(parts, task, {
-      signal: AbortSignal.any([signal, control.signal]),
-      onProgress: ({ opening: { job, round } }, { step, steps, loss }) => {
-        seen = { state: 'training', progress: { job, round, step, steps, loss } };
-      },
-      onTransfer: (now) => {
-        transfer = now;
-      },
-    }).finally(() => {
-      seen = idle;
-      transfer = null;
-    });
-    last = { control, done: answer.catch(() => null) };
-    return answer;
-  };
-
   return {
     address: key.address,
     run: async (signal) => {
-      const { temporal, namespace } = home.config.stack;
+      const { chain } = home.config;
+      const consortium = openConsortium({
+        rpcUrls: chain.rpcUrls,
+        deployment: chain,
+        network: chain.network,
+      });
       try {
-        await Promise.all([
-          pollTasks(
-            {
-              temporal,
-              namespace,
-              runner: key.address,
-              train,
-              progress: () => transfer ?? seen.progress,
-              log,
-            },
-            signal,
-          ),
-          signsOfLife(
-            stack,
-            {
-              introduction: () => introduction(home.config.name, software, dataSets),
-              state: () => seen,
-              member: home.config.member,
-              log,
-            },
-            signal,
-          ).then(() => sayFarewell(stack, log)),
-        ]);
+        const decisions = await DecisionLog.open(home.paths, key);
+        await decisions.append({ kind: 'started', software });
+        const shared = {
+          home,
+          key,
+          keys,
+          dataSets: new DataSets(home.paths.data, (mistake) => log.warn({}, mistake)),
+          work: new SignedWork(home.paths.work),
+          trainer,
+          turns: new Turns(),
+          bandwidth: new Bandwidth(),
+          announcedKey: (member: Hex) => consortium.sealingKey(member),
+          decisions,
+          log,
+          software,
+        };
+        await serveStacks(shared, () => consortium.members(), signal);
       } finally {
+        consortium.close();
         release();
       }
     },
   };
-}
-
-const idle: SeenRequest = { state: 'idle', progress: null };
-
-async function introduction(name: string, software: string, dataSets: DataSets): Promise<EnrolRequest> {
-  const sets = await dataSets.list();
-  return { name, software, machine: machine(), data: sets.map(({ contract }) => contract) };
-}
-
-/** For people who look at the list of runners. */
-function machine(): string {
-  const processors = cpus();
-  const model = processors[0]?.model.trim() || 'unknown processor';
-  const memory = Math.round(totalmem() / 2 ** 30);
-  return `${model}, ${processors.length} cores, ${memory} GiB, ${platform()} ${arch()}`.slice(0, 200);
 }

@@ -1,29 +1,48 @@
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse, stringify, YAMLError } from 'yaml';
+import { stringify } from 'yaml';
 import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import { signingDomain } from '#core/messages.js';
-import { address, parseMessage, slug } from '#core/schema.js';
+import { address, count, parseMessage, slug } from '#core/schema.js';
+import { networkSettings } from '#services/chain/networks.js';
+import { parseYaml } from '#services/yamlFile.js';
 import { errorNumber, messageOf } from './failures.js';
 import { writeDurably } from './files.js';
 import { policySchema, type Policy, type WrittenPolicy } from './policy.js';
 
-/** runner.yaml: who the runner is, and the one stack it works for. */
+const httpUrl = z.url({ protocol: /^https?$/ });
+
+/** runner.yaml: who the runner is, on which chain, and which stacks it works for. */
 export const runnerConfig = z.strictObject({
   name: slug,
-  /** The member that registered the runner's key on chain. */
+  /** The member that the runner belongs to. */
   member: address,
-  stack: z.strictObject({
-    api: z.url({ protocol: /^https?$/ }),
-    temporal: z.string().regex(/^[^\s/]+:\d{1,5}$/, 'host:port'),
-    namespace: z.string().min(1),
-    /** Address of the stack's member: requests are signed for it, tasks must come from it. */
-    coordinator: address,
+  chain: z.strictObject({
+    ...signingDomain.shape,
+    /** Where entries at stacks are signed for, and where members and runners are found. */
+    consortium: address,
+    /** Needed to find stacks, to register and to leave. */
+    rpcUrls: z.array(httpUrl).max(16).default([]),
+    /** Block of the Consortium's creation: nothing before it is looked at. */
+    block: count.default(0),
+    /** What differs from the table of chains in docs/payments.md, or describes one that is not in it. */
+    network: networkSettings.optional(),
   }),
-  /** Where updates are signed for; a task with another domain is refused. */
-  chain: signingDomain,
+  /** `auto`: of the members that policy.yaml allows. An address alone: at the URL that the member has on chain. */
+  stacks: z
+    .union([
+      z.literal('auto'),
+      z
+        .array(z.union([address, z.strictObject({ coordinator: address, api: httpUrl })]))
+        .min(1)
+        .max(64),
+    ])
+    .default('auto'),
+  /** Hosts (`name` or `name:port`) to which stacks may send the runner though they are in a private network. */
+  privateHosts: z.array(z.string().max(260)).max(16).default([]),
 });
+export type WrittenConfig = z.input<typeof runnerConfig>;
 export type RunnerConfig = z.output<typeof runnerConfig>;
 
 /** A runner's folder. Its owner fills in runner.yaml, key, policy.yaml and data; the runner writes the rest. */
@@ -35,7 +54,13 @@ export interface RunnerHome {
 
 export interface HomePaths {
   config: string;
+  /** The runner's EVM key, encrypted; or `key`, in plain text. */
+  keystore: string;
   key: string;
+  /** Behind the runner's certificates; made when missing. */
+  tlsKey: string;
+  /** Opens what coordinators encrypt for the runner; made when missing. */
+  sealingKey: string;
   policy: string;
   /** NAME.safetensors for each data contract. */
   data: string;
@@ -43,6 +68,11 @@ export interface HomePaths {
   work: string;
   /** Models by content hash, a cache. */
   models: string;
+  /** Transactions that the runner's key has signed. */
+  intents: string;
+  /** What the runner decided, see decisionLog.ts. */
+  decisions: string;
+  decisionsHead: string;
   lock: string;
 }
 
@@ -76,7 +106,7 @@ export async function readPolicy(paths: HomePaths): Promise<Policy> {
  */
 export async function writeRunnerHome(
   folder: string,
-  contents: { config: RunnerConfig; key: `0x${string}`; policy: WrittenPolicy },
+  contents: { config: WrittenConfig; key: `0x${string}`; policy: WrittenPolicy },
 ): Promise<HomePaths> {
   const paths = homePaths(folder);
   for (const path of [folder, paths.data, paths.work, paths.models]) await mkdir(path, { recursive: true });
@@ -88,14 +118,20 @@ export async function writeRunnerHome(
   return paths;
 }
 
-function homePaths(folder: string): HomePaths {
+export function homePaths(folder: string): HomePaths {
   return {
     config: join(folder, 'runner.yaml'),
+    keystore: join(folder, 'keystore.json'),
     key: join(folder, 'key'),
+    tlsKey: join(folder, 'tls.key'),
+    sealingKey: join(folder, 'sealing.key'),
     policy: join(folder, 'policy.yaml'),
     data: join(folder, 'data'),
     work: join(folder, 'work'),
     models: join(folder, 'models'),
+    intents: join(folder, 'intents'),
+    decisions: join(folder, 'decisions.log'),
+    decisionsHead: join(folder, 'decisions.head'),
     lock: join(folder, 'lock'),
   };
 }
@@ -106,7 +142,7 @@ async function readYaml<T extends z.ZodType>(
   whenMissing?: unknown,
 ): Promise<z.output<T>> {
   try {
-    return parseMessage(schema, parse(await readFile(path, 'utf8')) ?? {}, path);
+    return parseMessage(schema, parseYaml(await readFile(path, 'utf8'), path) ?? {}, path);
   } catch (error) {
     if (errorNumber(error) === 'ENOENT') {
       if (whenMissing !== undefined) return schema.parse(whenMissing);
@@ -115,8 +151,6 @@ async function readYaml<T extends z.ZodType>(
         `${path} does not exist; docs/runner.md says what belongs into it.`,
       );
     }
-    if (error instanceof YAMLError)
-      throw new RoundtableError('HOME_INVALID', `${path} is not YAML: ${error.message}`, { cause: error });
     throw new RoundtableError('HOME_INVALID', messageOf(error), { cause: error });
   }
 }

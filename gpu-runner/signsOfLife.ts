@@ -1,22 +1,28 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRoundtableError } from '#core/errors.js';
-import { seenEverySeconds, type EnrolRequest, type SeenRequest } from '#core/messages.js';
+import type { Introduction, SeenRequest } from '#core/messages.js';
+import type { Enrolment } from './enrolment.js';
 import { messageOf } from './failures.js';
 import type { Log } from './log.js';
 import type { StackClient } from './stackClient.js';
 
+const LOOK_MS = 2_000;
+/** However little happens, so that a stack that has forgotten the runner is noticed. */
+const REPORT_MS = 60_000;
 const LONGEST_PAUSE_MS = 5_000;
 const FAREWELL_MS = 700;
 
 /**
- * Enrols at the stack and then reports every two seconds, for ever: a stack that is not up yet, forgets the
- * runner or goes away for a while is found again. What is wrong is logged once, not every two seconds.
+ * Enrols at the stack, again whenever its certificate is to be renewed, and reports what the runner does when that
+ * changes, for ever: a stack that is not up yet, forgets the runner or goes away for a while is found again. That the
+ * runner is there at all, the gatekeeper sees. What is wrong is logged once, not every time.
  */
 export async function signsOfLife(
-  stack: Pick<StackClient, 'enrol' | 'seen'>,
+  stack: Pick<StackClient, 'seen'>,
   runner: {
+    enrolment: Pick<Enrolment, 'enrol' | 'isDue'>;
     /** What to introduce oneself with now; when it changes, the runner enrols again. */
-    introduction(): Promise<EnrolRequest>;
+    introduction(): Promise<Introduction>;
     state(): SeenRequest;
     /** Member that should own this runner's key. */
     member: string;
@@ -28,13 +34,16 @@ export async function signsOfLife(
   let enrolled: string | null = null;
   let complaint: string | null = null;
   let failures = 0;
+  let reported = { text: '', at: 0 };
   while (!signal.aborted) {
     try {
       const introduction = await runner.introduction();
       const text = JSON.stringify(introduction);
-      if (text !== enrolled) {
-        const { member } = await stack.enrol(introduction, signal);
+      if (text !== enrolled || runner.enrolment.isDue()) {
+        const { member } = await runner.enrolment.enrol(introduction, signal);
         enrolled = text;
+        // Enrolling says that the runner is idle.
+        reported = { text: '', at: 0 };
         log.info({ member, data: introduction.data }, 'enrolled');
         if (member !== runner.member)
           log.error(
@@ -42,7 +51,11 @@ export async function signsOfLife(
             'on chain this key belongs to another member than runner.yaml says',
           );
       }
-      await stack.seen(runner.state(), signal);
+      const state = JSON.stringify(runner.state());
+      if (state !== reported.text || Date.now() - reported.at > REPORT_MS) {
+        await stack.seen(runner.state(), signal);
+        reported = { text: state, at: Date.now() };
+      }
       if (complaint !== null) log.info({}, 'the stack answers again');
       complaint = null;
       failures = 0;
@@ -54,10 +67,7 @@ export async function signsOfLife(
       complaint = message;
       failures++;
     }
-    const pause =
-      failures === 0
-        ? seenEverySeconds * 1_000
-        : Math.min(LONGEST_PAUSE_MS, 125 * 2 ** Math.min(failures, 10));
+    const pause = failures === 0 ? LOOK_MS : Math.min(LONGEST_PAUSE_MS, 125 * 2 ** Math.min(failures, 10));
     await delay(pause, undefined, { signal }).catch(() => undefined);
   }
 }

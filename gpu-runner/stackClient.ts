@@ -1,32 +1,49 @@
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
-import { RoundtableError } from '#core/errors.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
-import type { EnrolRequest, SeenRequest } from '#core/messages.js';
-import { address, parseMessage } from '#core/schema.js';
+import { enrolAnswer, type EnrolAnswer, type EnrolRequest, type SeenRequest } from '#core/messages.js';
+import { oneLine, printable } from '#core/printable.js';
+import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
+import {
+  checkOutboundUrl,
+  dial,
+  readAtMost,
+  type OutboundRequest,
+  type OutboundRules,
+} from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 import { unreachable } from './failures.js';
 import type { RunnerKey } from './runnerKey.js';
 
 const ANSWER_SECONDS = 10;
+/** Bytes; answers of a stack to its runners are a few hundred. */
+const LARGEST_ANSWER = 1024 * 1024;
 
 /** A runner's requests to its stack, each signed. Every call throws UNAVAILABLE while the stack does not answer. */
 export class StackClient {
   readonly #api: string;
   readonly #audience: string;
   readonly #key: RunnerKey;
+  readonly #found: boolean;
+  /** What may be dialled on the stack's word. */
+  readonly rules: OutboundRules;
 
-  constructor(stack: { api: string; coordinator: string }, key: RunnerKey) {
+  constructor(
+    stack: { api: string; coordinator: string; rules: OutboundRules; found: boolean },
+    key: RunnerKey,
+  ) {
     this.#api = stack.api.replace(/\/+$/, '');
+    this.rules = stack.rules;
+    this.#found = stack.found;
     this.#audience = stack.coordinator;
     this.#key = key;
   }
 
-  /** @returns the member that the chain says this runner belongs to */
-  async enrol(request: EnrolRequest, signal: AbortSignal): Promise<{ member: string }> {
+  async enrol(request: EnrolRequest, signal: AbortSignal): Promise<EnrolAnswer> {
     const response = await this.#request('POST', '/v1/runners/enrol', request, signal);
-    return parseMessage(z.object({ member: address }), await response.json(), 'The answer to the enrolment');
+    return parseMessage(enrolAnswer, await jsonOf(response), 'The answer to the enrolment');
   }
 
   /** @throws NOT_FOUND when the stack does not know the runner (any more) */
@@ -45,7 +62,7 @@ export class StackClient {
         'UNAVAILABLE',
         `The stack answered ${response.status} where an artifact's place was expected.`,
       );
-    return new URL(location, this.#api).href;
+    return checkOutboundUrl(new URL(location, this.#api).href, this.rules).href;
   }
 
   /** A signed POST, as upload.ts makes its own. */
@@ -56,8 +73,8 @@ export class StackClient {
     signal: AbortSignal,
   ): Promise<z.output<T>> {
     const response = await this.#request('POST', path, body, signal);
-    const text = await response.text().catch((error: unknown) => {
-      throw unreachable(this.#api, error, signal);
+    const text = await textOf(response).catch((error: unknown) => {
+      throw isRoundtableError(error) ? error : unreachable(this.#api, error, signal);
     });
     return parseMessage(answer, text === '' ? null : JSON.parse(text), `The answer to POST ${path}`);
   }
@@ -73,27 +90,41 @@ export class StackClient {
       timestamp,
       audience: this.#audience,
     });
-    const response = await reach(url.href, {
+    const request = {
       method,
       headers: {
         authorization: authorizationHeader(this.#key.address, timestamp, this.#key.signText(text)),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: bytes }),
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_SECONDS * 1_000)]),
-    });
+      redirect: 'manual' as const,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(1_000 * ANSWER_SECONDS)]),
+    };
+    // A URL that was found on chain is somebody else's word, as are those in answers.
+    const response = this.#found ? await reach(url.href, request, this.rules) : await ask(url.href, request);
     if (response.status >= 400) throw await problemOf(response);
     return response;
   }
 }
 
-/** fetch, whose failures say what could not be reached. @throws UNAVAILABLE; the abort's reason when aborted */
-export async function reach(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+/** A request to the stack itself, whose failures say what could not be reached. @throws as reach */
+async function ask(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (error) {
     throw unreachable(url, error, init.signal);
+  }
+}
+
+/**
+ * A request to where the stack sent us, under the rules for URLs of others; bytes are sent as they lie in memory.
+ * @throws URL_REFUSED, UNAVAILABLE; the abort's reason when aborted
+ */
+export async function reach(url: string, request: OutboundRequest, rules: OutboundRules): Promise<Response> {
+  try {
+    return await dial(url, request, rules);
+  } catch (error) {
+    throw isRoundtableError(error) ? error : unreachable(url, error, request.signal);
   }
 }
 
@@ -104,16 +135,21 @@ const problemDetails = z.object({
 });
 
 async function problemOf(response: Response): Promise<RoundtableError> {
-  const text = await response.text().catch(() => '');
+  const text = await textOf(response);
   const problem = problemDetails.safeParse(jsonOrNull(text)).data;
   const known = problem !== undefined && Object.hasOwn(errorCodes, problem.code);
   // A failure inside the stack is none of this request's doing: it may pass.
   const code = known && response.status < 500 ? (problem.code as ErrorCode) : 'UNAVAILABLE';
-  const reason = problem?.detail ?? problem?.title ?? text.slice(0, 300);
+  const reason = printable(problem?.detail ?? problem?.title ?? text.slice(0, 300), 2_000);
   return new RoundtableError(code, `The stack answered ${response.status}: ${reason}`, {
     details: { status: response.status },
   });
 }
+
+const textOf = async (response: Response): Promise<string> =>
+  (await readAtMost(response, LARGEST_ANSWER, 'The stack')).toString();
+
+const jsonOf = async (response: Response): Promise<unknown> => jsonOrNull(await textOf(response));
 
 function jsonOrNull(text: string): unknown {
   try {

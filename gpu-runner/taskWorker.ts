@@ -4,8 +4,12 @@ import { ApplicationFailure } from '@temporalio/common';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { isRoundtableError } from '#core/errors.js';
 import type { ErrorCode } from '#core/errorCodes.js';
+import { fromHex, type RunnerId } from '#core/hex.js';
+import type { RunnerFailure, TrainAnswer } from '#core/messages.js';
 import { runnerQueue } from '#core/names.js';
-import type { TrainAnswer } from '#core/messages.js';
+import { gatekeeperHost } from '#services/certificate.js';
+import { runnerCodec } from '#services/runnerPayloads.js';
+import type { Door } from './enrolment.js';
 import { messageOf } from './failures.js';
 import type { Log } from './log.js';
 
@@ -24,21 +28,20 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
 /** What a task runs under: its end, and what the coordinator sees of it in the meantime. */
 export type TaskHandler = (task: unknown, signal: AbortSignal) => Promise<TrainAnswer>;
 
+interface Options {
+  /** The newest way into the stack. */
+  door(): Promise<Door>;
+  runner: RunnerId;
+  train: TaskHandler;
+  progress(): unknown;
+  log: Log;
+}
+
 /**
- * Polls the runner's own task queue, one task at a time, until the signal. A Temporal server that is away,
- * however long, is found again.
+ * Polls the runner's own task queue through the stack's gatekeeper, one task at a time, until the signal. A
+ * gatekeeper that is away, however long, is found again.
  */
-export async function pollTasks(
-  options: {
-    temporal: string;
-    namespace: string;
-    runner: string;
-    train: TaskHandler;
-    progress(): unknown;
-    log: Log;
-  },
-  signal: AbortSignal,
-): Promise<void> {
+export async function pollTasks(options: Options, signal: AbortSignal): Promise<void> {
   const { log } = options;
   let complaint: string | null = null;
   let failures = 0;
@@ -62,18 +65,20 @@ export async function pollTasks(
   }
 }
 
-async function workUntilFailure(
-  { temporal, namespace, runner, train, progress, log }: Parameters<typeof pollTasks>[0],
-  signal: AbortSignal,
-  onReady: () => void,
-): Promise<void> {
-  const connection = await NativeConnection.connect({ address: temporal });
+async function workUntilFailure(options: Options, signal: AbortSignal, onReady: () => void): Promise<void> {
+  const { runner, train, progress, log } = options;
+  const door = await untilAborted(options.door(), signal);
+  if (!door) return;
+  const connection = await connect(door);
+  const codec = runnerCodec(runner, door.sealingKey, fromHex(door.coordinatorSealingKey, 32));
+  let worker: Worker;
   try {
-    const worker = await Worker.create({
+    worker = await Worker.create({
       connection,
-      namespace,
+      namespace: door.namespace,
       identity: `runner/${runner}`,
       taskQueue: runnerQueue(runner),
+      dataConverter: { payloadCodecs: [codec] },
       activities: {
         train: (task: unknown) =>
           activity(() => train(task, Context.current().cancellationSignal), progress, log),
@@ -86,21 +91,88 @@ async function workUntilFailure(
       shutdownGraceTime: 0,
       shutdownForceTime: 900,
     });
-    const stop = (): void => {
-      if (worker.getState() === 'RUNNING') worker.shutdown();
-    };
-    signal.addEventListener('abort', stop);
-    try {
-      const running = worker.run();
-      onReady();
-      if (signal.aborted) stop();
-      await running;
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
-  } finally {
+  } catch (error) {
     await connection.close();
+    throw error;
   }
+  const ended = new AbortController();
+  const stop = (): void => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  const over = AbortSignal.any([signal, ended.signal]);
+  signal.addEventListener('abort', stop);
+  const following = followDoor(options, door, worker, stop, over);
+  try {
+    const running = worker.run();
+    onReady();
+    if (signal.aborted) stop();
+    await running;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    ended.abort();
+    await (await following).close();
+  }
+}
+
+/**
+ * Goes over to each new certificate while the worker goes on: task tokens belong to the runner, not to a connection,
+ * so a running task is reported and answered through the new one.
+ * @returns the last connection
+ */
+async function followDoor(
+  { door: nextDoor, log }: Options,
+  first: Door,
+  worker: Worker,
+  stop: () => void,
+  over: AbortSignal,
+): Promise<NativeConnection> {
+  let connection = worker.connection as NativeConnection;
+  let door = first;
+  for (let failures = 0; ;) {
+    await untilAborted(once(door.replaced), over);
+    if (over.aborted) return connection;
+    try {
+      const next = await nextDoor();
+      if (next.namespace !== first.namespace || next.coordinatorSealingKey !== first.coordinatorSealingKey) {
+        stop();
+        return connection;
+      }
+      const before = connection;
+      connection = await connect(next);
+      worker.connection = connection;
+      door = next;
+      failures = 0;
+      log.info({}, 'goes on with a new certificate');
+      await before.close();
+    } catch (error) {
+      // The old certificate is good for hours yet.
+      if (failures++ === 0) log.warn({}, `cannot connect with a new certificate: ${messageOf(error)}`);
+      await delay(LONGEST_PAUSE_MS, undefined, { signal: over }).catch(() => undefined);
+    }
+  }
+}
+
+function connect(door: Door): Promise<NativeConnection> {
+  return NativeConnection.connect({
+    address: door.address,
+    tls: {
+      serverNameOverride: gatekeeperHost,
+      serverRootCACertificate: Buffer.from(door.authorities),
+      clientCertPair: { crt: Buffer.from(door.certificate), key: Buffer.from(door.privateKey) },
+    },
+  });
+}
+
+function once(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** Null when the signal came first. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  return Promise.race([work, once(signal).then(() => null)]);
 }
 
 /** Heartbeats come from a timer: training runs in a process of its own, so this one is always free to send them. */
@@ -117,7 +189,7 @@ async function activity(
   } catch (error) {
     const failure = failureOf(error, context);
     if (failure instanceof ApplicationFailure)
-      log.warn({ code: failure.type, again: !failure.nonRetryable }, `the task failed: ${failure.message}`);
+      log.warn({ code: failure.type, again: !failure.nonRetryable }, `the task failed: ${messageOf(error)}`);
     throw failure;
   } finally {
     clearInterval(timer);
@@ -128,11 +200,18 @@ function failureOf(error: unknown, context: Context): Error {
   if (context.cancellationSignal.aborted) {
     // The coordinator did not ask for this end: another attempt may find the runner up again.
     if (context.cancellationDetails?.workerShutdown)
-      return ApplicationFailure.retryable('The runner was stopped.', 'RUNNER_STOPPED');
+      return sealedFailure('The runner was stopped.', 'RUNNER_STOPPED', false);
     return new CancelledFailure('The round went on without this runner.');
   }
   const message = messageOf(error);
-  if (!isRoundtableError(error)) return ApplicationFailure.retryable(message, 'INTERNAL');
-  const nonRetryable = !PASSING.has(error.code);
-  return ApplicationFailure.create({ message, type: error.code, nonRetryable, details: [error.details] });
+  if (!isRoundtableError(error)) return sealedFailure(message, 'INTERNAL', false);
+  return sealedFailure(message, error.code, !PASSING.has(error.code));
+}
+
+/** Temporal keeps a failure's message as it is, so what was wrong goes into the details, which are encrypted. */
+function sealedFailure(message: string, type: string, nonRetryable: boolean): ApplicationFailure {
+  const details: [RunnerFailure] = [{ message }];
+  const failure = ApplicationFailure.create({ message: 'The runner failed.', type, nonRetryable, details });
+  failure.stack = '';
+  return failure;
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRoundtableError } from '#core/errors.js';
-import { toHex, type Sha256Hex } from '#core/hex.js';
+import { toHex, type Hex, type Sha256Hex } from '#core/hex.js';
 import { encodeUpdate, stepsHash, type Layout } from '#core/layout.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import type { Recipient } from '#core/jobSpec.js';
@@ -12,13 +12,16 @@ import { emptyUpdateFile } from '#core/updateFile.js';
 import { decodeVersion } from '#core/versionFile.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { sealUpdate } from '#services/updateSealing.js';
-import type { TrainProgress, TrainResult } from '#trainer/run/messages.js';
+import type { TrainProgress, TrainRequest, TrainResult } from '#trainer/run/messages.js';
 import type { Bandwidth } from './bandwidth.js';
 import { checkData, checkTask } from './checkTask.js';
 import type { DataSets } from './dataSets.js';
 import type { Log } from './log.js';
 import type { ModelCache } from './modelCache.js';
-import { checkPolicy } from './policy.js';
+import type { DecisionLog } from './decisionLog.js';
+import { checkPolicy, type Policy } from './policy.js';
+import { checkHours } from './policy/hours.js';
+import { checkMachine } from './policy/machine.js';
 import { checkReaders, type AnnouncedKey } from './readers.js';
 import { refuse, TaskRefusal } from './refusal.js';
 import { readPolicy, type RunnerHome } from './runnerHome.js';
@@ -26,6 +29,7 @@ import type { RunnerKey } from './runnerKey.js';
 import type { SignedWork } from './signedWork.js';
 import type { StackClient } from './stackClient.js';
 import type { Trainer } from './trainer.js';
+import type { Turns } from './turns.js';
 import { upload } from './upload.js';
 import { readWeights, writeWeights } from './weightFiles.js';
 
@@ -33,7 +37,7 @@ import { readWeights, writeWeights } from './weightFiles.js';
 export interface TrainParts {
   home: RunnerHome;
   key: RunnerKey;
-  stack: Pick<StackClient, 'ask'>;
+  stack: Pick<StackClient, 'ask' | 'rules'>;
   bandwidth: Bandwidth;
   /** Null for a runner that does not read the chain. */
   announcedKey: AnnouncedKey | null;
@@ -41,6 +45,10 @@ export interface TrainParts {
   dataSets: Pick<DataSets, 'find'>;
   work: SignedWork;
   trainer: Trainer;
+  turns: Pick<Turns, 'take'>;
+  decisions: Pick<DecisionLog, 'append'>;
+  /** Address of the member whose stack the tasks come from. */
+  coordinator: Hex;
   log: Log;
 }
 
@@ -77,16 +85,23 @@ export async function trainUpdate(
   } catch (error) {
     if (!(error instanceof TaskRefusal)) throw error;
     log.warn({ code: error.code }, `refused a task: ${error.message}`);
-    return { kind: 'refused', runner: key.address, code: error.code, reason: error.message.slice(0, 1_000) };
+    const refusal = { code: error.code, reason: error.message.slice(0, 1_000) };
+    await parts.decisions.append({
+      kind: 'refused',
+      coordinator: parts.coordinator,
+      ...nameOf(input),
+      ...refusal,
+    });
+    return { kind: 'refused', runner: key.address, ...refusal };
   }
 }
 
 async function answerTask(parts: TrainParts, task: TrainTask, control: TrainControl): Promise<TrainUpdate> {
-  const { home, key, work, stack, bandwidth, log } = parts;
+  const { home, key, work, stack, coordinator, bandwidth, log } = parts;
   const { job, round } = task.opening;
-  checkTask(task, key.address, home.config);
+  checkTask(task, key.address, { ...home.config.chain, coordinator });
   const policy = await ownersPolicy(parts);
-  checkPolicy(policy, task);
+  const rule = checkPolicy(policy, task);
   const readers = await checkReaders(task, parts.announcedKey);
   bandwidth.limit(policy.bandwidth);
 
@@ -99,7 +114,8 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
   let update = signed ? await work.update(job, round, signed.answer) : null;
   let answer = signed?.answer;
   if (!update || !answer) {
-    const made = await makeUpdate(parts, task, { throttle: policy.throttle, readers }, control);
+    checkHours(policy.hours, new Date());
+    const made = await inTurn(parts, task, { policy, rule, readers }, control);
     answer = await work.keep(
       job,
       round,
@@ -115,6 +131,7 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
     {
       signal: control.signal,
       throttle: bandwidth.up,
+      rules: stack.rules,
       memo: work.memo(job, round, answer.file),
       onProgress: (bytes) => control.onTransfer?.({ direction: 'up', bytes }),
     },
@@ -124,10 +141,37 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
   return answer;
 }
 
+/** The machine is one: a task waits for those that came before it, of whatever stack. */
+async function inTurn(
+  parts: TrainParts,
+  task: TrainTask,
+  { policy, rule, readers }: { policy: Policy; rule: number; readers: readonly Recipient[] },
+  control: TrainControl,
+): Promise<{ answer: TrainUpdate; update: Uint8Array }> {
+  const { turns, decisions, coordinator } = parts;
+  const { opening, spec } = task;
+  const endTurn = await turns.take(control.signal);
+  try {
+    await checkMachine(policy, control.signal);
+    await decisions.append({
+      kind: 'allowed',
+      coordinator,
+      job: opening.job,
+      name: spec.name,
+      round: opening.round,
+      data: spec.data.contract,
+      rule,
+    });
+    return await makeUpdate(parts, task, { policy, readers }, control);
+  } finally {
+    endTurn();
+  }
+}
+
 async function makeUpdate(
   parts: TrainParts,
   task: TrainTask,
-  { throttle, readers }: { throttle: number; readers: readonly Recipient[] },
+  { policy, readers }: { policy: Policy; readers: readonly Recipient[] },
   control: TrainControl,
 ): Promise<{ answer: TrainUpdate; update: Uint8Array }> {
   const { key, work, models, dataSets } = parts;
@@ -153,7 +197,15 @@ async function makeUpdate(
   const result = await train(
     parts,
     task,
-    { graph: graph.path, data: data.path, throttle, ...files },
+    {
+      graph: graph.path,
+      data: data.path,
+      // Beside the attempts: a runner that was killed goes on from where its training was.
+      checkpoint: join(folder, 'checkpoint.safetensors'),
+      throttle: policy.throttle,
+      limits: limitsOf(policy),
+      ...files,
+    },
     control,
   );
   const local = await readWeights(files.out, base.layout);
@@ -204,7 +256,7 @@ async function makeUpdate(
 async function train(
   { trainer, key, log }: TrainParts,
   task: TrainTask,
-  files: { graph: string; weights: string; data: string; out: string; throttle: number },
+  request: Pick<TrainRequest, 'graph' | 'weights' | 'data' | 'out' | 'checkpoint' | 'throttle' | 'limits'>,
   control: TrainControl,
 ): Promise<TrainResult> {
   const { job, round } = task.opening;
@@ -213,8 +265,13 @@ async function train(
   for (let attempt = 1; ; attempt++) {
     try {
       return await trainer.train(
-        { ...files, ...training, seed },
-        { signal: control.signal, onProgress: (progress) => control.onProgress(task, progress) },
+        { ...training, ...request, seed },
+        {
+          signal: control.signal,
+          onProgress: (progress) => control.onProgress(task, progress),
+          // The round waits no longer than this, whatever its coordinator says later.
+          seconds: task.spec.participants.deadlineSeconds,
+        },
       );
     } catch (error) {
       control.signal.throwIfAborted();
@@ -224,12 +281,38 @@ async function train(
   }
 }
 
+function limitsOf({ limits: { memoryMegabytes, minutes } }: Policy): NonNullable<TrainRequest['limits']> {
+  return {
+    ...(memoryMegabytes === undefined ? {} : { memoryBytes: memoryMegabytes * 2 ** 20 }),
+    ...(minutes === undefined ? {} : { seconds: minutes * 60 }),
+  };
+}
+
 /** The parameter file is the base version that the round committed to, or nothing is trained on it. */
 function checkBase(task: TrainTask, layout: Layout, params: Int32Array): void {
   if (stepsHash(sha256, layout) !== task.model.stepsHash)
     refuse('OPENING_INVALID', "The parameter file's grids are not the ones that the round committed to.");
-  if (toHex(valuesRoot(sha256, LEAF.params, params)) !== task.model.paramsRoot)
+  if (paramsRootOf(task.model.params, params) !== task.model.paramsRoot)
     refuse('OPENING_INVALID', "The parameter file's values are not the ones that the round committed to.");
+}
+
+/** What a refused task says of itself, as far as it is one. */
+function nameOf(input: unknown): { job: Hex | null; name: string | null; round: number | null } {
+  const task = trainTask.safeParse(input).data;
+  return {
+    job: task?.opening.job ?? null,
+    name: task?.spec.name ?? null,
+    round: task?.opening.round ?? null,
+  };
+}
+
+/** The newest file's root: runners that share a process train on the same one, and one tree is enough for them all. */
+let newest: { file: Sha256Hex; root: Hex } | undefined;
+
+/** @param file hash of the bytes that hold the values, which the model cache has checked */
+function paramsRootOf(file: Sha256Hex, params: Int32Array): Hex {
+  if (newest?.file !== file) newest = { file, root: toHex(valuesRoot(sha256, LEAF.params, params)) };
+  return newest.root;
 }
 
 function parseTask(input: unknown): TrainTask {

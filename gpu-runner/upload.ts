@@ -11,6 +11,8 @@ import {
   type UploadAnswer,
   type UploadRequest,
 } from '#core/messages.js';
+import { oneLine } from '#core/printable.js';
+import { checkOutboundUrl, connectionRules, type OutboundRules } from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 import type { Throttle } from './bandwidth.js';
 import { unreachable } from './failures.js';
@@ -28,6 +30,8 @@ export interface UploadOptions {
   throttle?: Throttle;
   /** Remembers the upload that was begun, so that the next process goes on with it. */
   memo?: UploadMemo;
+  /** Where the stack may send us. */
+  rules: OutboundRules;
   /** Bytes that have arrived. */
   onProgress?: (sent: number) => void;
 }
@@ -131,15 +135,22 @@ function missingParts(bytes: Uint8Array, { parts }: NonNullable<UploadAnswer['up
 
 /** Sends the bytes as they lie in memory; fetch would copy them twice. @throws UNAVAILABLE */
 async function put(
-  url: string,
+  given: string,
   headers: Record<string, string>,
   bytes: Uint8Array,
-  { signal, throttle }: UploadOptions,
+  { signal, throttle, rules }: UploadOptions,
 ): Promise<void> {
-  const { request } = url.startsWith('https:') ? https : http;
+  const url = checkOutboundUrl(given, rules);
+  const { request } = url.protocol === 'https:' ? https : http;
   let stored: { status: number; text: string };
   try {
-    const sending = request(url, { method: 'PUT', headers, signal, timeout: STILL_MS });
+    const sending = request(url, {
+      method: 'PUT',
+      headers,
+      signal,
+      timeout: STILL_MS,
+      ...connectionRules(url, rules),
+    });
     sending.once('timeout', () => sending.destroy(new Error('nothing moved for a while')));
     const answer = new Promise<http.IncomingMessage>((resolve, reject) =>
       sending.once('response', resolve).once('error', reject),
@@ -149,12 +160,12 @@ async function put(
     const response = await answer;
     stored = { status: response.statusCode ?? 0, text: await readText(response) };
   } catch (error) {
-    throw unreachable(url, error, signal);
+    throw isRoundtableError(error) ? error : unreachable(given, error, signal);
   }
   if (stored.status < 200 || stored.status > 299)
     throw new RoundtableError(
       'UNAVAILABLE',
-      `The store refused an upload with ${stored.status}: ${stored.text.slice(0, 300)}`,
+      `The store refused an upload with ${stored.status}: ${oneLine(stored.text, 300)}`,
     );
 }
 

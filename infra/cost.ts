@@ -35,9 +35,11 @@ export function monthlyCost(load: Load): CostLine[] {
   const gigabytes = (4 * parameters) / 1e9;
   const shares = runners * rounds;
 
-  // A runner's requests: signs of life all month; in each round one for the model's address and one to upload.
+  // The gatekeeper writes who is here. A runner's own requests: one a minute all month; in each round one for the
+  // model's address, one to upload, and some to tell how far it is.
   const seen = (runners * hoursOfMonth * 3600) / seenEverySeconds;
-  const requests = seen + 2 * shares;
+  const told = runners * hoursOfMonth * 60 + reportsOfOneShare * shares;
+  const requests = told + 2 * shares;
   const sweeps = hoursOfMonth * 60;
   const settlements = hoursOfMonth;
   const credits = shares / creditsOfOneBatch;
@@ -56,13 +58,21 @@ export function monthlyCost(load: Load): CostLine[] {
   );
   const calls = Object.values(busy).reduce((sum, each) => sum + each, 0);
 
-  const { temporal, worker } = taskSizes(kind);
+  const { temporal, gatekeeper, worker } = taskSizes(kind);
   const gateways = production ? 2 : 1;
   const alarms = 4 + 2 * Object.keys(functions).length + 3;
 
   return [
     { service: 'ECS', what: 'Temporal', dollars: temporalServices(kind).length * fargate(temporal) },
+    { service: 'ECS', what: 'gatekeepers', dollars: fargate(gatekeeper) },
     { service: 'ECS', what: 'workflow worker', dollars: fargate(worker) },
+    {
+      service: 'Load balancer',
+      what: 'in front of the gatekeepers, in two zones',
+      dollars:
+        hoursOfMonth *
+        (prices.networkLoadBalancerHour + prices.networkLoadBalancerUnitHour + 2 * prices.publicAddressHour),
+    },
     {
       service: 'Aurora',
       what: `${production ? 2 : 1} x 0.5 ACU, 10 GB`,
@@ -87,8 +97,9 @@ export function monthlyCost(load: Load): CostLine[] {
       service: 'DynamoDB',
       what: 'signs of life, rounds, credits',
       dollars:
-        (seen + rounds * writesOfOneRound + shares) * prices.dynamoWrite +
-        (requests + shares) * prices.dynamoRead,
+        (seen + told + rounds * writesOfOneRound + shares) * prices.dynamoWrite +
+        // Each gatekeeper reads every second who is barred.
+        (requests + shares + gatekeeper.count * hoursOfMonth * 3600) * prices.dynamoRead,
     },
     {
       service: 'SQS',
@@ -110,7 +121,7 @@ export function monthlyCost(load: Load): CostLine[] {
       what: 'alarms, logs',
       dollars: alarms * prices.alarmMonth + ((calls * bytesOfOneLog) / 1e9) * prices.logsGigabyte,
     },
-    { service: 'Secrets', what: 'five secrets, one key', dollars: 5 * prices.secretMonth + prices.keyMonth },
+    { service: 'Secrets', what: 'eight secrets, one key', dollars: 8 * prices.secretMonth + prices.keyMonth },
   ];
 }
 
@@ -127,5 +138,6 @@ const secondsOfOneCall = 0.05;
 const creditsOfOneBatch = 10;
 const roundsOfOneJob = 10;
 const writesOfOneRound = 12;
+const reportsOfOneShare = 10;
 /** Start, end and report of a call and the gateway's line. */
 const bytesOfOneLog = 900;

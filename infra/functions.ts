@@ -15,7 +15,9 @@ export type Variable =
   | 'TEMPORAL_NAMESPACE'
   | 'COORDINATOR_ADDRESS'
   | 'CHAIN_RPC_URLS'
-  | 'CHAIN_DEPLOYMENT';
+  | 'CHAIN_DEPLOYMENT'
+  | 'CHAIN_NETWORK'
+  | 'STACK_ENTRANCE';
 
 export interface FunctionShape {
   /** MB; the processor's share grows with it (1,769 MB are one core). */
@@ -61,6 +63,8 @@ export const functions = {
       'COORDINATOR_ADDRESS',
       'CHAIN_RPC_URLS',
       'CHAIN_DEPLOYMENT',
+      'STACK_ENTRANCE',
+      'CHAIN_NETWORK',
     ],
     may: {
       table: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],

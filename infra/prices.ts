@@ -12,6 +12,8 @@ export const prices = {
   natGatewayHour: 0.045,
   natGatewayGigabyte: 0.045,
   publicAddressHour: 0.005,
+  networkLoadBalancerHour: 0.0225,
+  networkLoadBalancerUnitHour: 0.006,
   lambdaRequest: 0.2e-6,
   lambdaArmGigabyteSecond: 0.0000133334,
   httpApiRequest: 1e-6,

@@ -8,10 +8,18 @@ export interface TaskSize {
 }
 
 /** What always runs. Production has each of Temporal's four roles twice; other stages all of them in one task. */
-export function taskSizes(kind: StageRules['kind']): Record<'temporal' | 'worker', TaskSize> {
+export function taskSizes(kind: StageRules['kind']): Record<'temporal' | 'gatekeeper' | 'worker', TaskSize> {
   return kind === 'production'
-    ? { temporal: { vcpu: 0.5, memory: 1, count: 2 }, worker: { vcpu: 2, memory: 8, count: 1 } }
-    : { temporal: { vcpu: 1, memory: 2, count: 1 }, worker: { vcpu: 1, memory: 4, count: 1 } };
+    ? {
+        temporal: { vcpu: 0.5, memory: 1, count: 2 },
+        gatekeeper: { vcpu: 0.5, memory: 1, count: 2 },
+        worker: { vcpu: 2, memory: 8, count: 1 },
+      }
+    : {
+        temporal: { vcpu: 1, memory: 2, count: 1 },
+        gatekeeper: { vcpu: 0.25, memory: 0.5, count: 1 },
+        worker: { vcpu: 1, memory: 4, count: 1 },
+      };
 }
 
 /** Temporal's services in a stage: the roles that each runs. */

@@ -1,6 +1,7 @@
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import type { Deployment } from '#contracts/deployment.js';
 import { bucketName, deadLetterName, queueNames, tableName } from '#core/names.js';
+import type { EntranceFiles } from './consortium/entrance.js';
 import { localTerms } from './consortium/contracts.js';
 import { awsEnvironment, localRegion } from './environment.js';
 import { distFile } from './paths.js';
@@ -10,10 +11,23 @@ import { http, logLine } from './supervisor/ready.js';
 /** Everything that the stack's own processes are told, through their environment alone. */
 export interface StackAddresses {
   stateDir: string;
-  ports: Record<'dynamodb' | 's3' | 'sqs' | 'chain' | 'gateway' | 'temporal' | 'temporalUi' | 'api', number>;
+  ports: Record<
+    | 'dynamodb'
+    | 's3'
+    | 'sqs'
+    | 'chain'
+    | 'gateway'
+    | 'temporal'
+    | 'temporalUi'
+    | 'api'
+    | 'gatekeeper'
+    | 'gatekeeperHealth',
+    number
+  >;
   deployment: Deployment;
   coordinator: `0x${string}`;
-  keyFiles: { coordinator: string; sealing: string; arweave: string };
+  keyFiles: { coordinator: string; sealing: string; arweave: string; secrets: string };
+  entrance: EntranceFiles;
 }
 
 export const namespace = 'default';
@@ -53,6 +67,7 @@ export function apiPart(addresses: StackAddresses): Part {
     args: ['--enable-source-maps', distFile('functions.js')],
     env: {
       ...stackEnvironment(addresses),
+      STACK_ENTRANCE_FILE: addresses.entrance.entrance,
       API_HOST: '127.0.0.1',
       PORT: String(api),
       WEB_FOLDER: distFile('web'),
@@ -86,6 +101,27 @@ export function gatewayPart(options: { port: number; stateDir: string }): Part {
   };
 }
 
+/** What every runner comes in by: the only one here that Temporal is shown to from outside. */
+export function gatekeeperPart(addresses: StackAddresses): Part {
+  const { gatekeeper, gatekeeperHealth } = addresses.ports;
+  return {
+    name: 'gatekeeper',
+    role: 'service',
+    command: process.execPath,
+    args: ['--enable-source-maps', distFile('gatekeeper.js')],
+    env: {
+      ...stackEnvironment(addresses),
+      GATEKEEPER_HOST: '127.0.0.1',
+      GATEKEEPER_PORT: String(gatekeeper),
+      GATEKEEPER_HEALTH_PORT: String(gatekeeperHealth),
+      GATEKEEPER_CERTIFICATE_FILE: addresses.entrance.certificate,
+      GATEKEEPER_KEY_FILE: addresses.entrance.privateKey,
+      GATEKEEPER_SECRETS_FILE: addresses.keyFiles.secrets,
+    },
+    ready: http(`${local(gatekeeperHealth)}/health`),
+  };
+}
+
 export function workerPart(addresses: StackAddresses): Part {
   return {
     name: 'worker',
@@ -105,14 +141,14 @@ export function workerPart(addresses: StackAddresses): Part {
   };
 }
 
-/** One runner on its own folder; it is told nothing of the stack but what stands there. */
-export function runnerPart(runner: { name: string; home: string }): Part {
+/** A runner on its own folder, or several in one process; they are told nothing of the stack but what stands there. */
+export function runnerPart(runner: { name: string; homes: readonly string[] }): Part {
   return {
     name: `runner-${runner.name}`,
     role: 'runner',
     command: process.execPath,
     args: ['--enable-source-maps', distFile('runner/runner.js')],
-    env: { RUNNER_HOME: runner.home },
-    ready: logLine(/enrolled/),
+    env: { RUNNER_HOME: runner.homes.join(delimiter) },
+    ready: logLine(/waiting for tasks/),
   };
 }

@@ -10,10 +10,11 @@ import {
   type LocalRunner,
   type RunnerPlan,
 } from './consortium/members.js';
+import { writeEntrance } from './consortium/entrance.js';
 import { localContracts } from './consortium/contracts.js';
 import type { Dataset } from './consortium/dataset.js';
-import { archiveKeyFile, walletFile } from './consortium/keys.js';
-import { dealData, runnerHome, writeRunnerHomes } from './consortium/runnerHomes.js';
+import { archiveKeyFile, gatekeeperSecretsFile, walletFile } from './consortium/keys.js';
+import { dealData, publishServed, runnerHome, writeRunnerHomes } from './consortium/runnerHomes.js';
 import { chainPart } from './emulators/chain.js';
 import { dynamodbPart } from './emulators/dynamodb.js';
 import { s3Part } from './emulators/s3.js';
@@ -22,6 +23,7 @@ import { awsEnvironment } from './environment.js';
 import {
   apiPart,
   eventSources,
+  gatekeeperPart,
   gatewayPart,
   local,
   namespace,
@@ -56,8 +58,8 @@ export interface StackOptions {
   onOpen?: (supervisor: Supervisor, news: EventEmitter<StackNews>) => void;
   /** Other runners than the demo's four. */
   plan?: readonly RunnerPlan[];
-  /** Runners are registered and have their folders, but no process is started for them. */
-  holdRunners?: boolean;
+  /** A process for each (the default), one for all of them, or none: registered and with their folders, not started. */
+  runners?: 'apart' | 'together' | 'held';
 }
 
 const portNames = [
@@ -70,6 +72,8 @@ const portNames = [
   'temporalHttp',
   'temporalUi',
   'api',
+  'gatekeeper',
+  'gatekeeperHealth',
 ] as const;
 export type PortName = (typeof portNames)[number];
 
@@ -123,43 +127,64 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
       ),
     ]);
     const rpcUrl = local(ports.chain);
-    const deployment = await localContracts(stateDir, founder.wallet, rpcUrl);
-    news.emit('note', `contracts at ${deployment.jobs} (jobs), ${deployment.rewards} (rewards)`);
-    const api = local(ports.api);
-    await Promise.all([
-      enterConsortium({ rpcUrl, deployment, founder, members, runners, stackUrl: api }),
+    const [deployment] = await Promise.all([
+      localContracts(stateDir, founder.wallet, rpcUrl),
       prepareStores(awsEnvironment(ports), { table: tableName, bucket: bucketName }),
     ]);
-    news.emit('note', `${members.length} members and ${runners.length} runners are registered on chain`);
-
-    await writeRunnerHomes({
+    news.emit('note', `contracts at ${deployment.jobs} (jobs), ${deployment.rewards} (rewards)`);
+    const api = local(ports.api);
+    const entrance = await writeEntrance({
       stateDir,
-      runners,
-      coordinator: coordinator.address,
+      member: coordinator,
       deployment,
-      api,
-      temporal: `127.0.0.1:${ports.temporal}`,
+      gatekeeper: `127.0.0.1:${ports.gatekeeper}`,
       namespace,
-      data: options.data.map(({ name }) => name),
     });
-    for (const { name, load } of options.data) await dealData(stateDir, runners, name, load);
-
     const addresses: StackAddresses = {
       stateDir,
       ports,
       deployment,
       coordinator: coordinator.address,
-      keyFiles: { coordinator: coordinator.path, sealing: coordinator.sealing, arweave },
+      keyFiles: {
+        coordinator: coordinator.path,
+        sealing: coordinator.sealing,
+        arweave,
+        secrets: gatekeeperSecretsFile(stateDir),
+      },
+      entrance,
     };
-    const runnerParts = new Map(
-      runners.map(({ name }) => [name, runnerPart({ name, home: runnerHome(stateDir, name) })]),
-    );
-    await supervisor.start(
-      apiPart(addresses),
-      eventsPart({ sources: eventSources, env: stackEnvironment(addresses) }),
-      workerPart(addresses),
-      ...(options.holdRunners ? [] : [...runnerParts.values()]).map((part) => ({ ...part, after: ['api'] })),
-    );
+    const homes = runners.map(({ name }) => ({ name, home: runnerHome(stateDir, name) }));
+    const runnerParts = new Map(homes.map(({ name, home }) => [name, runnerPart({ name, homes: [home] })]));
+    const together = runnerPart({ name: 'all', homes: homes.map(({ home }) => home) });
+    const started = { apart: [...runnerParts.values()], together: [together], held: [] };
+    // The chain and the disk keep the one busy, loading programs keeps the others.
+    await Promise.all([
+      supervisor.start(
+        apiPart(addresses),
+        gatekeeperPart(addresses),
+        eventsPart({ sources: eventSources, env: stackEnvironment(addresses) }),
+        workerPart(addresses),
+      ),
+      (async () => {
+        await enterConsortium({ rpcUrl, deployment, founder, members, runners, stackUrl: api });
+        news.emit('note', `${members.length} members and ${runners.length} runners are registered on chain`);
+        const data = options.data.map(({ name }) => name);
+        await writeRunnerHomes({
+          stateDir,
+          runners,
+          coordinator: coordinator.address,
+          deployment,
+          api,
+          rpcUrl,
+          data,
+        });
+        await publishServed({ stateDir, rpcUrl, deployment, runners, data });
+        for (const { name, load } of options.data) await dealData(stateDir, runners, name, load);
+        await supervisor.start(
+          ...started[options.runners ?? 'apart'].map((part) => ({ ...part, after: ['api', 'gatekeeper'] })),
+        );
+      })(),
+    ]);
     const file: StackFile = {
       api,
       gateway: local(ports.gateway),
@@ -196,7 +221,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
 
 /** Everything but the lock and the ports: keys, chain, archive, table, histories. */
 function forget(stateDir: string): void {
-  const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json'];
+  const files = ['chain.json', 'chain.json.copy', 'deployment.json', 'stack.json', 'entrance.json'];
   const folders = ['keys', 'runners', 'arweave', 's3', 'scratch', 'logs', 'triggers'];
   const databases = ['dynamodb.sqlite', 'temporal.sqlite'].flatMap((name) => [
     name,

@@ -3,7 +3,10 @@
  *   FOLDER/main.ts               -> dist/FOLDER.js            a process on a machine with node_modules
  *   functions/NAME/handler.ts    -> dist/functions/NAME.mjs   a Lambda, with everything bundled in
  *                                   dist/lambda/NAME/         the same, alone in the folder that becomes its archive
- *   gpu-runner/main.ts           -> dist/runner/runner.js     the runner's package, with a package.json of its own
+ *   cli/runner/main.ts           -> dist/runner/owner.js      the runner's package, with a package.json of its own:
+ *                                                             what its owner types
+ *   gpu-runner/agent.ts          -> dist/runner/agent.js      what runs a home, loaded by the former
+ *   gpu-runner/main.ts           -> dist/runner/runner.js     the same as a process for a service manager
  *   trainer/run/child.ts         -> dist/runner/child.js      the training process, killable at any moment
  *   workflows/workflows.ts       -> dist/workflow-bundle.js   what Temporal's sandbox loads
  *   web/main.tsx                 -> dist/web/                 the page; see build-web.mjs
@@ -28,6 +31,7 @@ const sources = [
   'workflows',
   'functions',
   'gpu-runner',
+  'gatekeeper',
   'local',
   'cli',
   'infra',
@@ -55,7 +59,7 @@ const requireShim = {
 
 const processes = Object.fromEntries(
   files
-    .filter((file) => /(^|\/)main\.ts$/.test(file) && !file.startsWith('gpu-runner/'))
+    .filter((file) => /(^|\/)main\.ts$/.test(file) && !/^(gpu-runner|cli\/runner)\//.test(file))
     .map((file) => [file.replace(/\/main\.ts$/, ''), file]),
 );
 const lambdas = Object.fromEntries(
@@ -64,6 +68,8 @@ const lambdas = Object.fromEntries(
     .map((file) => [file.split('/')[1], file]),
 );
 const runner = {
+  owner: 'cli/runner/main.ts',
+  agent: 'gpu-runner/agent.ts',
   ...(existsSync('gpu-runner/main.ts') ? { runner: 'gpu-runner/main.ts' } : {}),
   ...(existsSync('trainer/run/child.ts') ? { child: 'trainer/run/child.ts' } : {}),
 };
@@ -127,7 +133,7 @@ function writeRunnerPackage() {
     license: pkg.license,
     type: 'module',
     engines: pkg.engines,
-    bin: { 'roundtable-runner': 'runner.js' },
+    bin: { 'roundtable-runner': 'owner.js' },
     dependencies,
   };
   writeFileSync('dist/runner/package.json', JSON.stringify(manifest, null, 2) + '\n');

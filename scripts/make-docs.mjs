@@ -1,5 +1,6 @@
 /**
- * Writes the documents that are printed from the sources: docs/errors.md and docs/job.schema.json. With --check it
+ * Writes the documents that are printed from the sources: docs/errors.md and the schemas of job.yaml and
+ * policy.yaml. With --check it
  * writes nothing and ends with 1 when one of them is not current.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -10,9 +11,10 @@ import { format, resolveConfig } from 'prettier';
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 const { errorsPage } = await load('cli/docs/errorsPage.ts');
-const { jobSchema } = await load('cli/docs/jobSchema.ts');
+const { jobSchema, policyJsonSchema } = await load('cli/docs/schemas.ts');
 await print('docs/errors.md', errorsPage(readFileSync('core/errorCodes.ts', 'utf8')));
 await print('docs/job.schema.json', jobSchema());
+await print('docs/policy.schema.json', policyJsonSchema());
 
 async function print(path, text) {
   const formatted = await format(text, { ...(await resolveConfig(path)), filepath: path });

@@ -27,6 +27,9 @@ export interface Artifacts {
   presignGet(sha256: Sha256Hex): Promise<string | null>;
 }
 
+/** Bytes of one upload (S3's own limit). Nothing larger can have come in, whatever a store announces. */
+const largestArtifact = 5 * 1024 ** 3;
+
 export function openArtifacts(options: BucketOptions): Artifacts {
   const bucket = openBucket(options);
 
@@ -61,7 +64,7 @@ export function openArtifacts(options: BucketOptions): Artifacts {
       return sha256;
     },
 
-    async get(sha256, most) {
+    async get(sha256, most = largestArtifact) {
       const bytes = await bucket.read(artifactKey(sha256), most).catch((error: unknown) => {
         if (isRoundtableError(error, 'NOT_FOUND')) return admit(sha256, most);
         throw error;

@@ -3,7 +3,14 @@
  * signed for, so no authority stands above it.
  */
 import 'reflect-metadata';
-import { createPrivateKey, generateKeyPairSync, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto';
 import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
@@ -89,6 +96,16 @@ export function certificateFingerprint(certificate: string | Uint8Array): Sha256
 /** SHA-256 of a certificate's public key (SubjectPublicKeyInfo, DER): it stays when a certificate is renewed. @throws FORMAT_INVALID */
 export function publicKeyFingerprint(certificate: string | Uint8Array): Sha256Hex {
   return sha256Hex(parse(certificate).publicKey.export({ type: 'spki', format: 'der' }));
+}
+
+/** The same of a private key: what its certificates will have. @param privateKey PEM @throws KEY_INVALID */
+export function keyFingerprint(privateKey: string): Sha256Hex {
+  try {
+    return sha256Hex(createPublicKey(privateKey).export({ type: 'spki', format: 'der' }));
+  } catch {
+    // No cause: a library's message could hold the key.
+    throw new RoundtableError('KEY_INVALID', 'The TLS key is not a private key in PEM.');
+  }
 }
 
 /** When a certificate ends, seconds since 1970. @throws FORMAT_INVALID */

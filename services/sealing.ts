@@ -83,6 +83,11 @@ export function unseal(
   return plain;
 }
 
+/** Whether bytes begin as an envelope of this version does. */
+export function isSealed(bytes: Uint8Array): boolean {
+  return MAGIC.equals(bytes.subarray(0, MAGIC.length));
+}
+
 /** The ids that an envelope names, in its order. Only unsealing tells whether they are true. @throws SEAL_BROKEN */
 export function sealedFor(envelope: Uint8Array): string[] {
   return [...readEnvelope(envelope).slots.keys()];

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { networkSettings } from '#services/chain/networks.js';
 import { address, parseMessage } from '#core/schema.js';
 
 const list = z
@@ -23,11 +24,12 @@ const environment = z.object({
   TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
   CHAIN_RPC_URLS: list,
   CHAIN_DEPLOYMENT: json,
+  CHAIN_NETWORK: json.pipe(networkSettings).default({}),
   ARWEAVE_GATEWAYS: list,
   ARWEAVE_KEY_FILE: z.string().min(1),
   COORDINATOR_ADDRESS: address,
   COORDINATOR_KEY_FILE: z.string().min(1),
-  /** The member's X25519 private key, which opens the runners' updates. */
+  /** The member's X25519 private key, 0x and 64 hexadecimal digits: opens the runners' payloads and updates. */
   COORDINATOR_SEALING_KEY_FILE: z.string().min(1),
   DISPUTE_WINDOW_SECONDS: z.coerce.number().int().min(0),
   WORKER_SCRATCH: z.string().min(1),

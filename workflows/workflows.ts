@@ -2,4 +2,5 @@
 export { trainingJob } from './job.workflow.js';
 export { trainingRound } from './round.workflow.js';
 export { retention } from './retention.workflow.js';
+export { runnerGroup } from './ask.workflow.js';
 export { settlement } from './settlement.workflow.js';

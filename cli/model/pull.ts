@@ -1,7 +1,7 @@
 import { RoundtableError } from '#core/errors.js';
 import { toHex, type Hex } from '#core/hex.js';
-import { dequantiseModel, valuesOf } from '#core/layout.js';
-import { genesisManifest, manifestHash } from '#core/manifest.js';
+import { floatTensors } from '#core/layout.js';
+import { genesisManifest, largestManifest, manifestHash } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { parseMessage } from '#core/schema.js';
 import { decodeVersion } from '#core/versionFile.js';
@@ -38,15 +38,7 @@ export async function pullParameters(
 export async function pullOnnx(sources: PullSources, version: VersionView): Promise<Uint8Array> {
   const [file, graph] = await Promise.all([pullParameters(sources, version), pullGraph(sources, version)]);
   const { layout, params } = decodeVersion(file);
-  const floats = dequantiseModel(layout, params);
-  return writeModel(
-    graph,
-    layout.tensors.map((tensor) => ({
-      name: tensor.name,
-      dims: tensor.shape,
-      data: valuesOf(floats, tensor),
-    })),
-  );
+  return writeModel(graph, floatTensors(layout, params));
 }
 
 /** The graph is archived once a job; the genesis manifest, which the chain names, says where. */
@@ -57,10 +49,10 @@ async function pullGraph({ chain, archive }: PullSources, version: VersionView):
       'NOT_FOUND',
       `The chain knows no job ${version.job}, to which version ${version.model.versionId} belongs.`,
     );
-  const bytes = await archive.get(job.archiveId);
+  const bytes = await archive.get(job.archiveId, largestManifest);
   const manifest = parseMessage(
     genesisManifest,
-    JSON.parse(new TextDecoder().decode(bytes)),
+    parseJson(bytes, job.archiveId),
     `Manifest ${job.archiveId}`,
   );
   if (manifestHash(sha256, manifest) !== job.manifestHash) throw corrupt(job.archiveId, 'the hash on chain');
@@ -68,6 +60,14 @@ async function pullGraph({ chain, archive }: PullSources, version: VersionView):
   if (sha256Hex(graph) !== version.model.graph)
     throw corrupt(manifest.hashed.graph.archive, "the SHA-256 of the version's graph");
   return graph;
+}
+
+function parseJson(bytes: Uint8Array, id: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw corrupt(id, 'the form of a manifest');
+  }
 }
 
 function opened(stored: Uint8Array, context: Hex, unseal: PullSources['unseal']): Uint8Array {

@@ -1,11 +1,16 @@
 import { offlineAfterSeconds } from '#core/messages.js';
-import { addVerb } from '../command.js';
+import { pathToFileURL } from 'node:url';
+import { distFile } from '#local/paths.js';
+import { addVerb, resolveId, type Context } from '../command.js';
+import { ownerVerbs } from '../runner/ownerVerbs.js';
 import type { Verb } from '../run.js';
 import { age, count } from '../terminal/format.js';
 import { short, table } from '../terminal/text.js';
 
+declare const ROUNDTABLE_VERSION: string | undefined;
+
 export const runnerVerbs: Verb = (program, does) => {
-  const runner = program.command('runner').description('runners that are enrolled at this stack');
+  const runner = program.command('runner').description('runners of this stack, and running one of your own');
 
   addVerb(
     runner,
@@ -32,7 +37,9 @@ export const runnerVerbs: Verb = (program, does) => {
               ],
               runners.map((view) => [
                 view.name,
-                now - Date.parse(view.lastSeen) > offlineAfterSeconds * 1000 || view.state === 'leaving'
+                !view.connected ||
+                now - Date.parse(view.lastSeen) > offlineAfterSeconds * 1000 ||
+                view.state === 'leaving'
                   ? 'offline'
                   : view.state,
                 view.data.map(({ name, samples }) => `${name} (${count(samples)})`).join(', '),
@@ -44,4 +51,47 @@ export const runnerVerbs: Verb = (program, does) => {
       );
     }),
   );
+
+  addVerb(
+    runner,
+    'suspend <runner>',
+    'let a runner in nowhere until it is resumed; only the member whose stack it is may',
+    "runner suspend 0x8f3a… --reason 'updates that are not finite'",
+  )
+    .requiredOption('--reason <text>', 'why; the runner and everybody else see it')
+    .action(
+      does<{ reason: string }>(async (context, { reason }, given) => {
+        const found = await findRunner(context, given);
+        await context.api().suspendRunner(found.runner, reason);
+        context.print({ runner: found.runner, suspended: true, reason }, () => [
+          `${found.name} is suspended. \`roundtable runner resume ${found.name}\` lifts it.`,
+        ]);
+      }),
+    );
+
+  addVerb(runner, 'resume <runner>', 'lift the suspension of a runner', 'runner resume north-1').action(
+    does(async (context, _options, given) => {
+      const found = await findRunner(context, given);
+      await context.api().resumeRunner(found.runner);
+      context.print({ runner: found.runner, suspended: false }, () => [`${found.name} may come in again.`]);
+    }),
+  );
+
+  ownerVerbs(runner, does, {
+    name: 'roundtable runner',
+    version: typeof ROUNDTABLE_VERSION === 'string' ? ROUNDTABLE_VERSION : '0.0.0',
+    agent: pathToFileURL(distFile('runner/agent.js')),
+  });
 };
+
+/** By its name or the beginning of its address. A runner that never enrolled is named by its whole address. */
+async function findRunner(context: Context, given: string): Promise<{ name: string; runner: `0x${string}` }> {
+  const views = await context.api().runners();
+  const named = views.find(({ name }) => name === given);
+  if (named) return named;
+  if (/^0x[0-9a-fA-F]{40}$/.test(given)) {
+    const runner = given.toLowerCase() as `0x${string}`;
+    return { name: views.find((view) => view.runner === runner)?.name ?? runner, runner };
+  }
+  return resolveId('runner', given, views, ({ runner }) => runner);
+}

@@ -1,7 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import { z } from 'zod';
-import { deployment, type Deployment } from '#contracts/deployment.js';
-import { address } from '#core/schema.js';
+import type { Deployment } from '#contracts/deployment.js';
+import type { StackEntrance } from '#core/messages.js';
 import type { Artifacts } from '#services/artifacts.js';
 import type { Updates } from '#services/updates.js';
 import type { Uploads } from '#services/uploads.js';
@@ -9,17 +8,18 @@ import type { DeadLetters } from '#services/deadLetters.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
 import type { QueueView } from '#core/views.js';
+import { addressOf, type Limits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
 import { addArtifacts } from './artifacts.js';
-import { addEndpoint } from './endpoint.js';
 import { entityTags } from './entityTags.js';
 import { addJobs } from './jobs.js';
 import type { Membership } from './membership.js';
 import { addQueues } from './queues.js';
 import { addRecords } from './records.js';
 import { addRunners } from './runners.js';
+import { addStack } from './stack.js';
 import { addTriggers } from './triggers.js';
 
 export interface ApiParts {
@@ -33,6 +33,9 @@ export interface ApiParts {
   membership: Membership;
   coordinator: `0x${string}`;
   deployment: Deployment;
+  /** Where runners come in, as the member signed it; null when it has not. */
+  entrance: () => Promise<StackEntrance | null>;
+  limits: Limits;
   log: Logger;
 }
 
@@ -42,31 +45,13 @@ declare const ROUNDTABLE_VERSION: string | undefined;
 export function apiApp(parts: ApiParts): OpenAPIHono {
   const app = new OpenAPIHono();
   answerProblems(app, parts.log);
+  app.use('/v1/*', async (context, next) => {
+    parts.limits.address(addressOf(context));
+    await next();
+  });
   app.use('/v1/*', entityTags);
 
-  addEndpoint(
-    app,
-    parts,
-    {
-      method: 'get',
-      path: '/health',
-      summary: 'Which stack this is.',
-      signers: 'anybody',
-      status: 200,
-      answer: z.object({
-        ok: z.literal(true),
-        stack: address,
-        deployment,
-        chainId: deployment.shape.chainId,
-      }),
-    },
-    async () => ({
-      ok: true,
-      stack: parts.coordinator,
-      deployment: parts.deployment,
-      chainId: parts.deployment.chainId,
-    }),
-  );
+  addStack(app, parts);
   addJobs(app, parts);
   addTriggers(app, parts);
   addRunners(app, parts);

@@ -20,7 +20,7 @@ import type { Signer } from './signer.js';
 
 /** Transfers go straight to the store, by presigned URLs; the API never carries the bytes. */
 export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
-  const { artifacts, uploads, updates } = parts;
+  const { artifacts, uploads, updates, limits } = parts;
   // The runners of a round all ask for the same version at once.
   const locate = cached(async (sha256: Sha256Hex) => {
     const url = await artifacts.presignGet(sha256);
@@ -43,7 +43,11 @@ export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
     },
     async ({ body, signer }) => {
       await checkPlace(parts, signer, body);
-      return uploads.begin(signer.address, body);
+      const answer = await uploads.begin(signer.address, body);
+      // An upload that is taken up again was counted when it began.
+      const begins = answer.url !== null || (answer.upload !== undefined && body.upload === undefined);
+      if (begins) await limits.uploads(signer.address, body.size);
+      return answer;
     },
   );
 

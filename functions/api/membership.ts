@@ -3,12 +3,13 @@ import type { Chain } from '#services/chain.js';
 import { cached } from './cached.js';
 
 /** What the API asks of the chain. */
-export type Membership = Pick<Chain, 'isMember' | 'runner'>;
+export type Membership = Pick<Chain, 'isMember' | 'runner' | 'serving'>;
 
 /** Answers of the chain, kept for some seconds: a runner shows a sign of life every two. */
 export function cacheMembership(chain: Membership): Membership {
   return {
     isMember: cached((address: Hex) => chain.isMember(address)),
     runner: cached((address: Hex) => chain.runner(address)),
+    serving: cached((address: Hex) => chain.serving(address)),
   };
 }

@@ -1,3 +1,6 @@
+import { readFile } from 'node:fs/promises';
+import { stackEntrance, type StackEntrance } from '#core/messages.js';
+import { parseMessage } from '#core/schema.js';
 import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
 import { openDeadLetters } from '#services/deadLetters.js';
@@ -5,10 +8,12 @@ import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import { openUpdates } from '#services/updates.js';
 import { openUploads } from '#services/uploads.js';
-import { readEnvironment } from '../environment.js';
+import { readEnvironment, type Environment } from '../environment.js';
+import { openLimits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { openTemporal, type Temporal } from '../temporal.js';
 import type { ApiParts } from './app.js';
+import { cached } from './cached.js';
 import { cacheMembership } from './membership.js';
 
 /** The API's services, from the environment: in its Lambda and in the node server. */
@@ -25,11 +30,17 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'COORDINATOR_ADDRESS',
     'CHAIN_RPC_URLS',
     'CHAIN_DEPLOYMENT',
+    'STACK_ENTRANCE',
+    'STACK_ENTRANCE_FILE',
+    'API_LIMITS',
+    'CHAIN_NETWORK',
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
+  const table = openTable({ table: environment.TABLE_NAME });
   const bucket = { bucket: environment.BUCKET_NAME };
   return {
-    table: openTable({ table: environment.TABLE_NAME }),
+    table,
+    limits: openLimits(table, environment.API_LIMITS),
     artifacts: openArtifacts(bucket),
     uploads: openUploads(bucket),
     updates: openUpdates(bucket),
@@ -42,9 +53,24 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
       address: environment.TEMPORAL_ADDRESS,
       namespace: environment.TEMPORAL_NAMESPACE,
     }),
-    membership: cacheMembership(openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment })),
+    membership: cacheMembership(
+      openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment, network: environment.CHAIN_NETWORK }),
+    ),
     coordinator: environment.COORDINATOR_ADDRESS,
     deployment,
+    entrance: entranceFrom(environment),
     log,
   };
+}
+
+/** A file is read again every few seconds: the member signs a new entrance before the old one ends. */
+function entranceFrom({
+  STACK_ENTRANCE: given,
+  STACK_ENTRANCE_FILE: file,
+}: Pick<Environment, 'STACK_ENTRANCE' | 'STACK_ENTRANCE_FILE'>): () => Promise<StackEntrance | null> {
+  if (file === undefined) return () => Promise.resolve(given ?? null);
+  const read = cached(async (path: string) =>
+    parseMessage(stackEntrance, JSON.parse(await readFile(path, 'utf8')), path),
+  );
+  return () => read(file);
 }

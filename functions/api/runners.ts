@@ -1,12 +1,27 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
-import { enrolRequest, seenRequest } from '#core/messages.js';
-import { runnerView, type RunnerView } from '#core/views.js';
+import {
+  enrolAnswer,
+  enrolRequest,
+  seenRequest,
+  suspendRequest,
+  suspension,
+  type DataContract,
+  type StackEntry,
+} from '#core/messages.js';
+import { address } from '#core/schema.js';
+import { runnerView } from '#core/views.js';
+import { publicKeyFingerprint } from '#services/certificate.js';
+import { checkEntry } from '#services/enrolment.js';
 import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
+import type { Membership } from './membership.js';
+import type { Signer } from './signer.js';
+import { signedEntrance } from './stack.js';
 
 export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
-  const { table } = parts;
+  const { table, limits } = parts;
 
   addEndpoint(
     app,
@@ -28,27 +43,32 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'post',
       path: '/v1/runners/enrol',
-      summary: 'A runner that is registered on chain introduces itself and the data it serves.',
+      summary:
+        'A runner that is registered on chain introduces itself, the data it serves and its certificate.',
       signers: 'runner',
       body: enrolRequest,
       status: 200,
-      answer: runnerView,
+      answer: enrolAnswer,
     },
-    async ({ body, signer }) => {
+    async ({ body: { entry, ...introduction }, signer }) => {
+      await limits.enrolments(signer.member);
+      const entrance = await signedEntrance(parts);
+      await enter(parts, entry, introduction.data, signer);
       const now = new Date().toISOString();
-      const enrolled: RunnerView = {
-        ...body,
+      await table.enrolRunner({
+        ...introduction,
         seq: 0,
         updatedAt: now,
         runner: signer.address,
         member: signer.member,
         enrolledAt: now,
         lastSeen: now,
+        connected: false,
         state: 'idle',
         progress: null,
-      };
-      await table.enrolRunner(enrolled);
-      return (await table.getRunner(signer.address)) ?? enrolled;
+        suspension: null,
+      });
+      return { member: signer.member, entrance };
     },
   );
 
@@ -58,7 +78,7 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'post',
       path: '/v1/runners/seen',
-      summary: "A runner's sign of life.",
+      summary: 'A runner tells what it is doing.',
       signers: 'runner',
       body: seenRequest,
       status: 204,
@@ -72,4 +92,90 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
       return null;
     },
   );
+
+  addSuspension(app, parts, 'suspend', 'Let a runner in nowhere until it is resumed.', suspendRequest);
+  addSuspension(app, parts, 'resume', 'Lift the suspension of a runner.', z.strictObject({}));
+}
+
+function addSuspension(
+  app: OpenAPIHono,
+  parts: ApiParts,
+  verb: 'suspend' | 'resume',
+  summary: string,
+  body: typeof suspendRequest | z.ZodObject<Record<string, never>>,
+): void {
+  const { table, coordinator } = parts;
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'post',
+      path: `/v1/runners/{runner}/${verb}`,
+      summary: `${summary} By the stack's own member.`,
+      signers: 'member',
+      once: true,
+      params: { runner: address },
+      body,
+      status: 200,
+      answer: z.object({ runner: address, suspension: suspension.nullable() }),
+    },
+    async ({ params: { runner }, body, signer }) => {
+      if (signer.address !== coordinator)
+        throw new RoundtableError(
+          'FORBIDDEN',
+          `Only the member whose stack this is, ${coordinator}, suspends runners here.`,
+        );
+      const value =
+        'reason' in body ? { by: signer.address, reason: body.reason, at: new Date().toISOString() } : null;
+      await table.suspendRunner(runner, value);
+      return { runner, suspension: value };
+    },
+  );
+}
+
+/** What a runner announces to a stack must be what it published on chain, where everybody sees it. */
+function checkServed(
+  served: Awaited<ReturnType<Membership['serving']>>,
+  { certificate, statement }: StackEntry,
+  data: readonly DataContract[],
+): void {
+  const register = 'Run `roundtable-runner register`, which publishes both.';
+  if (!served)
+    throw new RoundtableError(
+      'FORBIDDEN',
+      `Runner ${statement.runner} has published neither its TLS key nor its data on chain. ${register}`,
+    );
+  if (served.keyFingerprint !== null && served.keyFingerprint !== publicKeyFingerprint(certificate))
+    throw new RoundtableError(
+      'FORBIDDEN',
+      `The certificate belongs to another TLS key than the one that runner ${statement.runner} published on chain. ${register}`,
+    );
+  const unknown = data.map(({ name }) => name).filter((name) => !served.data.includes(name));
+  if (unknown.length > 0)
+    throw new RoundtableError(
+      'FORBIDDEN',
+      `Runner ${statement.runner} has not published on chain that it serves ${unknown.join(', ')}. ${register}`,
+    );
+}
+
+/** Lets a certificate stand for a runner. @throws FORBIDDEN for a suspended runner, CONFLICT for an old statement */
+async function enter(
+  { table, coordinator, deployment, membership }: ApiParts,
+  entry: StackEntry,
+  data: readonly DataContract[],
+  { address: runner }: Signer,
+): Promise<void> {
+  const checked = checkEntry(entry, deployment, { stack: coordinator, runner });
+  const suspended = await table.suspension(runner);
+  if (suspended)
+    throw new RoundtableError(
+      'FORBIDDEN',
+      `Runner ${runner} was suspended at ${suspended.at} by ${suspended.by}: ${suspended.reason}`,
+    );
+  checkServed(await membership.serving(runner), entry, data);
+  if (!(await table.enterRunner(checked, entry.statement.nonce)))
+    throw new RoundtableError(
+      'CONFLICT',
+      'An enrolment with this nonce or a later one came before. Sign a new one with a higher nonce.',
+    );
 }

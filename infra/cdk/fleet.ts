@@ -13,12 +13,10 @@ import {
 import type { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge.js';
 import { take } from './contract.js';
-import type { DatabaseStack } from './database.js';
 import { runnerUserData } from './fleetBoot.js';
 import { scaleWithJobs } from './fleetScaling.js';
 import type { NetworkStack } from './network.js';
 import type { StageProps } from './plane.js';
-import { frontendPort, type TemporalStack } from './temporal.js';
 
 /**
  * Runners on spot machines with a GPU, for a member without machines. Each runner is an Auto Scaling group of none
@@ -26,24 +24,12 @@ import { frontendPort, type TemporalStack } from './temporal.js';
  * checkpoints and its data are there again after an interruption.
  */
 export class FleetStack extends Stack {
-  constructor(
-    scope: Construct,
-    id: string,
-    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
-  ) {
+  constructor(scope: Construct, id: string, props: StageProps & { network: NetworkStack }) {
     super(scope, id, props);
-    const { stage, settings, network, database } = props;
+    const { stage, settings, network } = props;
     const security = new ec2.SecurityGroup(this, 'Runners', {
       vpc: network.vpc,
       description: 'GPU runners: nothing comes in; people enter through SSM',
-    });
-    new ec2.CfnSecurityGroupIngress(this, 'CallTemporal', {
-      groupId: database.security.securityGroupId,
-      sourceSecurityGroupId: security.securityGroupId,
-      ipProtocol: 'tcp',
-      fromPort: frontendPort,
-      toPort: frontendPort,
-      description: 'GPU runners',
     });
     const given = {
       api: take(this, stage, 'api/url'),
@@ -58,9 +44,9 @@ export class FleetStack extends Stack {
     runner: StageProps['settings']['runners'][number],
     given: { api: string; bucket: string; bucketArn: string; jobsQueue: string },
     security: ec2.SecurityGroup,
-    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
+    props: StageProps & { network: NetworkStack },
   ): void {
-    const { stage, settings, rules, network, temporal } = props;
+    const { stage, settings, rules, network } = props;
     const { name } = runner;
     const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
     // A volume belongs to one zone, and so does its runner.
@@ -95,6 +81,7 @@ export class FleetStack extends Stack {
       reason: "AWS's policy for its own agent, which follows the agent's needs.",
     });
     key.grantRead(role);
+    network.secrets.CHAIN_RPC_URLS.grantRead(role);
     const readable = [`${given.bucketArn}/runner/*`, `${given.bucketArn}/runners/${name}/*`];
     const machines = this.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' });
     const policy = new iam.Policy(this, `${name}-May`, {
@@ -134,7 +121,7 @@ export class FleetStack extends Stack {
         settings,
         volume,
         key,
-        temporal: temporal.address,
+        rpcUrls: network.secrets.CHAIN_RPC_URLS,
         ...given,
       }),
       role,

@@ -1,6 +1,5 @@
 import { aws_ec2 as ec2, type aws_secretsmanager as secrets } from 'aws-cdk-lib';
 import type { Settings } from '../settings.js';
-import { temporalNamespace } from './temporal.js';
 
 /** What a runner's machine does at its first start. */
 export function runnerUserData(of: {
@@ -9,11 +8,12 @@ export function runnerUserData(of: {
   settings: Settings;
   volume: ec2.Volume;
   key: secrets.Secret;
-  temporal: string;
+  /** Nodes of the chain, separated by commas. */
+  rpcUrls: secrets.Secret;
   api: string;
   bucket: string;
 }): ec2.UserData {
-  const { runner, settings, volume, key, temporal, api, bucket } = of;
+  const { runner, settings, volume, key, rpcUrls, api, bucket } = of;
   const { region, coordinator, deployment } = settings;
   const data = ec2.UserData.forLinux();
   data.addCommands(
@@ -37,15 +37,16 @@ export function runnerUserData(of: {
     "cat > /srv/runner/runner.yaml <<'END'",
     `name: ${runner}`,
     `member: '${coordinator}'`,
-    'stack:',
-    `  api: ${api}`,
-    `  temporal: ${temporal}`,
-    `  namespace: ${temporalNamespace}`,
-    `  coordinator: '${coordinator}'`,
+    'stacks:',
+    `  - coordinator: '${coordinator}'`,
+    `    api: ${api}`,
     'chain:',
     `  chainId: ${deployment.chainId}`,
     `  jobs: '${deployment.jobs}'`,
+    `  consortium: '${deployment.consortium}'`,
     'END',
+    `urls=$(aws secretsmanager get-secret-value --region ${region} --secret-id ${rpcUrls.secretArn} --query SecretString --output text)`,
+    `printf "  rpcUrls: ['%s']\\n" "$(printf %s "$urls" | sed "s/ *, */', '/g")" >> /srv/runner/runner.yaml`,
     'chown -R roundtable: /srv/runner',
 
     '# The runner as it was packed by its owner.',

@@ -12,17 +12,23 @@ import type { StageRules } from '../settings.js';
 import { give } from './contract.js';
 import type { StageProps } from './plane.js';
 
-/** The network that Temporal, the worker, the fleet and three functions stand in; and the worker's image repository. */
+type SecretName =
+  | 'COORDINATOR_KEY'
+  | 'COORDINATOR_SEALING_KEY'
+  | 'ARWEAVE_KEY'
+  | 'CHAIN_RPC_URLS'
+  | 'GATEKEEPER_CERTIFICATE'
+  | 'GATEKEEPER_KEY'
+  | 'GATEKEEPER_SECRETS';
+
+/** The network that Temporal, the worker, the fleet and three functions stand in; and the image repository of worker and gatekeepers. */
 export class NetworkStack extends Stack {
   readonly vpc: ec2.Vpc;
   /** Of the functions that talk to Temporal. */
   readonly functions: ec2.SecurityGroup;
   readonly images: ecr.Repository;
-  /** Of the worker; here, so that a person has put the values before it starts. */
-  readonly secrets: Record<
-    'COORDINATOR_KEY' | 'COORDINATOR_SEALING_KEY' | 'ARWEAVE_KEY' | 'CHAIN_RPC_URLS',
-    secrets.Secret
-  >;
+  /** Of worker and gatekeepers; here, so that a person has put the values before they start. */
+  readonly secrets: Record<SecretName, secrets.Secret>;
 
   constructor(scope: Construct, id: string, props: StageProps) {
     super(scope, id, props);
@@ -69,15 +75,15 @@ export class NetworkStack extends Stack {
       lifecycleRules: [{ maxImageCount: 20 }],
     });
 
+    const secret = (id: string, name: string) => this.createSecret(id, `roundtable/${stage}/${name}`, rules);
     this.secrets = {
-      COORDINATOR_KEY: this.createSecret('CoordinatorKey', `roundtable/${stage}/coordinator-key`, rules),
-      COORDINATOR_SEALING_KEY: this.createSecret(
-        'CoordinatorSealingKey',
-        `roundtable/${stage}/coordinator-sealing-key`,
-        rules,
-      ),
-      ARWEAVE_KEY: this.createSecret('ArweaveKey', `roundtable/${stage}/arweave-key`, rules),
-      CHAIN_RPC_URLS: this.createSecret('ChainRpcUrls', `roundtable/${stage}/chain-rpc-urls`, rules),
+      COORDINATOR_KEY: secret('CoordinatorKey', 'coordinator-key'),
+      COORDINATOR_SEALING_KEY: secret('CoordinatorSealingKey', 'coordinator-sealing-key'),
+      ARWEAVE_KEY: secret('ArweaveKey', 'arweave-key'),
+      CHAIN_RPC_URLS: secret('ChainRpcUrls', 'chain-rpc-urls'),
+      GATEKEEPER_CERTIFICATE: secret('GatekeeperCertificate', 'gatekeeper-certificate'),
+      GATEKEEPER_KEY: secret('GatekeeperKey', 'gatekeeper-key'),
+      GATEKEEPER_SECRETS: secret('GatekeeperSecrets', 'gatekeeper-secrets'),
     };
 
     give(this, stage, 'network/private-subnets', this.vpc.privateSubnets.map((it) => it.subnetId).join(','));

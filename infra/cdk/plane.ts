@@ -2,6 +2,7 @@ import { Tags, type App, type StackProps } from 'aws-cdk-lib';
 import type { Settings, StageRules } from '../settings.js';
 import { DatabaseStack } from './database.js';
 import { FleetStack } from './fleet.js';
+import { GatekeeperStack } from './gatekeeper.js';
 import { NetworkStack } from './network.js';
 import { TemporalStack } from './temporal.js';
 import { WorkerStack } from './worker.js';
@@ -14,7 +15,7 @@ export interface StageProps extends StackProps {
 }
 
 /**
- * The compute plane, in the order of deployment: network, database and Temporal before the app plane, worker and fleet after
+ * The compute plane, in the order of deployment: network, database and Temporal before the app plane, gatekeepers, worker and fleet after
  * it, because these read what it gave (infra/contract.ts).
  */
 export function computePlane(app: App, of: Pick<StageProps, 'stage' | 'settings' | 'rules'>): void {
@@ -28,9 +29,9 @@ export function computePlane(app: App, of: Pick<StageProps, 'stage' | 'settings'
   const network = new NetworkStack(app, name('Network'), props);
   const database = new DatabaseStack(app, name('Database'), { ...props, network });
   const temporal = new TemporalStack(app, name('Temporal'), { ...props, network, database });
+  new GatekeeperStack(app, name('Gatekeeper'), { ...props, network, database, temporal });
   new WorkerStack(app, name('Worker'), { ...props, network, database, temporal });
-  if (settings.runners.length > 0)
-    new FleetStack(app, name('Fleet'), { ...props, network, database, temporal });
+  if (settings.runners.length > 0) new FleetStack(app, name('Fleet'), { ...props, network });
   Tags.of(app).add('application', 'roundtable');
   Tags.of(app).add('stage', stage);
 }

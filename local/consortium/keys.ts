@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Wallet } from 'ethers';
@@ -40,13 +41,20 @@ export function recipientOf({ address, sealing }: { address: Hex; sealing: strin
   return { member: address, publicKey: toHex(x25519PublicKey(privateKey)) };
 }
 
-function keyPath(stateDir: string, name: string): string {
+/** What binds task tokens to runners: one secret, hexadecimal; see gatekeeper/taskTokens.ts. */
+export function gatekeeperSecretsFile(stateDir: string): string {
+  const path = keyPath(stateDir, 'gatekeeper.secrets');
+  if (!existsSync(path)) writeSecret(path, `${randomBytes(32).toString('hex')}\n`);
+  return path;
+}
+
+export function keyPath(stateDir: string, name: string): string {
   const folder = join(stateDir, 'keys');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return join(folder, name);
 }
 
-function writeSecret(path: string, text: string): void {
+export function writeSecret(path: string, text: string): void {
   writeFileSync(`${path}.new`, text, { mode: 0o600 });
   renameSync(`${path}.new`, path);
 }

@@ -135,7 +135,7 @@ export class ManagedPart {
   /** Starts the process; the promise tells how it ended, when nothing of its group is left. */
   #spawn(): Promise<string> {
     const { part, log } = this;
-    const [command, args] = dyingWithParent(part.command, part.args);
+    const [command, args] = wrapped(part.command, part.args);
     const child = spawn(command, args, {
       cwd: part.cwd,
       env: { ...baseEnvironment(), ...part.env, [stateMark]: this.stateDir },
@@ -224,13 +224,15 @@ export class ManagedPart {
 }
 
 /**
- * On Linux a part asks the kernel for a SIGTERM when the supervisor dies, even by SIGKILL; setpriv (util-linux)
- * sets that and becomes the part, under the same pid. Elsewhere the next start or stop ends what was left.
+ * On Linux a part asks the kernel for a SIGTERM when the supervisor dies, even by SIGKILL, and leaves no core file,
+ * which would hold its keys, when it crashes. setpriv and prlimit (util-linux) set that and become the part, under
+ * the same pid. Elsewhere the next start or stop ends what was left.
  */
-let setpriv: boolean | undefined;
-function dyingWithParent(command: string, args: string[]): [string, string[]] {
-  setpriv ??= spawnSync('setpriv', ['--pdeathsig', 'TERM', 'true'], { stdio: 'ignore' }).status === 0;
-  return setpriv ? ['setpriv', ['--pdeathsig', 'TERM', '--', command, ...args]] : [command, args];
+const WRAPPED = ['--pdeathsig', 'TERM', '--', 'prlimit', '--core=0', '--'];
+let canWrap: boolean | undefined;
+function wrapped(command: string, args: string[]): [string, string[]] {
+  canWrap ??= spawnSync('setpriv', [...WRAPPED, 'true'], { stdio: 'ignore' }).status === 0;
+  return canWrap ? ['setpriv', [...WRAPPED, command, ...args]] : [command, args];
 }
 
 function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@ import type { JsonRpcProvider } from 'ethers';
 import type { Address, Deployment } from '#contracts/deployment.js';
 import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { typedContract } from '#contracts/typed.js';
-import type { Hex, RunnerId } from '#core/hex.js';
+import { ZERO_HASH, type Hex, type RunnerId, type Sha256Hex } from '#core/hex.js';
 import { lowerCase } from './lowerCase.js';
 import { logReader, type Confirmed } from './logs.js';
 
@@ -21,6 +21,14 @@ export interface ChainRunner {
   leftAt: number | null;
 }
 
+/** What a runner published of itself. */
+export interface ServedData {
+  /** SHA-256 of its TLS public key; null if it stated none. */
+  keyFingerprint: Sha256Hex | null;
+  /** Names of the data contracts. */
+  data: string[];
+}
+
 export interface ConsortiumReads {
   isMember(account: Address): Promise<boolean>;
   members(at?: Confirmed): Promise<ChainMember[]>;
@@ -34,9 +42,16 @@ export interface ConsortiumReads {
   minStake(): Promise<bigint>;
   /** Seconds between a runner's exit and its stake's return. */
   unbondingSeconds(): Promise<number>;
+  /** The last that a runner published; null: nothing yet. */
+  serving(runner: RunnerId): Promise<ServedData | null>;
+  /** Of the stakes. */
+  token(): Promise<Address>;
 }
 
-export function consortiumReads(provider: JsonRpcProvider, deployment: Deployment): ConsortiumReads {
+export function consortiumReads(
+  provider: JsonRpcProvider,
+  deployment: Pick<Deployment, 'consortium' | 'block'>,
+): ConsortiumReads {
   const consortium = typedContract(consortiumAbi, deployment.consortium, provider);
   const logs = logReader(provider, deployment);
 
@@ -75,5 +90,13 @@ export function consortiumReads(provider: JsonRpcProvider, deployment: Deploymen
     },
     minStake: () => consortium.read.minStake(),
     unbondingSeconds: async () => Number(await consortium.read.unbondingSeconds()),
+    serving: async (runner) => {
+      const last = (await logs(consortium, 'RunnerServes', { runner }, undefined)).at(-1);
+      if (!last) return null;
+      const { tlsFingerprint, data } = last.args;
+      const keyFingerprint = tlsFingerprint === ZERO_HASH ? null : tlsFingerprint;
+      return { keyFingerprint, data: [...data] };
+    },
+    token: async () => lowerCase(await consortium.read.token()),
   };
 }

@@ -24,7 +24,7 @@ export type ReadLogs = <A extends Abi, N extends ExtractAbiEventNames<A>>(
 ) => Promise<TypedLog<A, N>[]>;
 
 /** Reads events of one name, from the deployment on, in the order of the chain. */
-export function logReader(provider: JsonRpcProvider, deployment: Deployment): ReadLogs {
+export function logReader(provider: JsonRpcProvider, deployment: Pick<Deployment, 'block'>): ReadLogs {
   return async (contract, name, indexed, at) => {
     const filter = { address: contract.address, topics: contract.topics(name, indexed) };
     const logs = await logsBetween(provider, filter, deployment.block, await lastBlock(provider, at));

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import type { Hex, RunnerId, Sha256Hex } from '#core/hex.js';
+import { longestEntrySeconds, suspension, type Suspension } from '#core/messages.js';
 import { address, count, hash32 } from '#core/schema.js';
 import { expiryAttribute } from './definition.js';
 import { decodeView, encodeView, type Items } from './items.js';
+import { listedRunner } from './runners.js';
 
 const entry = z.strictObject({ runner: address, fingerprint: hash32, sealingKey: hash32, expiresAt: count });
 
@@ -17,8 +19,12 @@ export interface Entry {
   expiresAt: number;
 }
 
-const suspension = z.strictObject({ by: address, reason: z.string().max(1_000), at: z.iso.datetime() });
-export type Suspension = z.output<typeof suspension>;
+/** Who is kept out, whatever the table says of its entries. */
+export interface Barred {
+  runners: ReadonlySet<RunnerId>;
+  /** Certificates that were revoked before they expired. */
+  fingerprints: ReadonlySet<Sha256Hex>;
+}
 
 /** Who may come in: read by the gatekeeper, written by enrolment and by the stack's member. */
 export interface EntryTable {
@@ -34,6 +40,10 @@ export interface EntryTable {
   /** A suspended runner is let in nowhere, whatever certificates it has; null lifts it. */
   suspendRunner(runner: RunnerId, suspension: Suspension | null): Promise<void>;
   suspension(runner: RunnerId): Promise<Suspension | null>;
+  /** For a certificate whose key was stolen: it counts no longer; the runner enters with another one. */
+  revokeEntry(fingerprint: Sha256Hex): Promise<void>;
+  /** All that are suspended or revoked, in one read: the gatekeeper makes it every second. */
+  listBarred(): Promise<Barred>;
 }
 
 export function entryTable(items: Items): EntryTable {
@@ -69,17 +79,41 @@ export function entryTable(items: Items): EntryTable {
     },
 
     async suspendRunner(runner, value) {
-      await items.update(runnerKey(runner), {
+      await items.put({ ...barredKey(`runner#${runner}`), suspension: value && encodeView(value) });
+      // The row above decides; this one only shows it in lists.
+      await items.update(listedRunner(runner), {
         expression: 'SET #suspension = :suspension',
+        condition: 'attribute_exists(pk)',
         values: { ':suspension': value && encodeView(value) },
       });
     },
 
     async suspension(runner) {
-      const stored = (await items.get(runnerKey(runner)))?.['suspension'];
+      const stored = (await items.get(barredKey(`runner#${runner}`)))?.['suspension'];
       return typeof stored === 'string' ? suspension.parse(JSON.parse(stored)) : null;
+    },
+
+    async revokeEntry(fingerprint) {
+      await items.put({
+        ...barredKey(`certificate#${fingerprint}`),
+        // Until then it has expired in any case.
+        [expiryAttribute]: Math.ceil(Date.now() / 1_000) + longestEntrySeconds,
+      });
+    },
+
+    async listBarred() {
+      const runners = new Set<RunnerId>();
+      const fingerprints = new Set<Sha256Hex>();
+      for (const { sk, suspension: stored } of await items.query('barred')) {
+        const [kind, name] = sk.split('#');
+        if (kind === 'runner' && typeof stored === 'string') runners.add(address.parse(name));
+        if (kind === 'certificate') fingerprints.add(hash32.parse(name));
+      }
+      return { runners, fingerprints };
     },
   };
 }
 
 const runnerKey = (runner: RunnerId) => ({ pk: `runner#${runner}`, sk: 'entry' });
+/** One partition, so that all of them are one read. */
+const barredKey = (what: string) => ({ pk: 'barred', sk: what });

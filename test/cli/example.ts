@@ -42,8 +42,10 @@ export const runners: RunnerView[] = ['north-1', 'north-2', 'harbour-1', 'meadow
   data: [{ name: 'digits', samples: 2000, input: [1, 28, 28], classes: 10 }],
   enrolledAt: at,
   lastSeen: at,
+  connected: true,
   state: 'idle',
   progress: null,
+  suspension: null,
 }));
 
 export const model = (number: number) => ({

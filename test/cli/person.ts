@@ -1,4 +1,4 @@
-import { runCommand } from '#cli/run.js';
+import { runCommand } from '#cli/runCommand.js';
 import type { Terminal } from '#cli/terminal/terminal.js';
 
 /** What a person saw of one command line. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Wallet } from 'ethers';
 import { auditVersion } from '#audit/audit.js';
 import { openApi, type Api } from '#cli/api.js';
-import { openPublicRecord, memberUnseal } from '#cli/model/sources.js';
+import { openPublicRecord, sealingKeys, unsealWith } from '#cli/model/sources.js';
 import { specOf } from '#cli/job/submit.js';
 import { hashJson } from '#core/canonicalJson.js';
 import { jobFile, type JobSpec } from '#core/jobSpec.js';
@@ -92,7 +92,7 @@ describe('jobs that run', () => {
     try {
       const sealed = await record.archive.get(view.archive?.model ?? '');
       expect(sealedFor(sealed)).toEqual(stack.file.members.map(({ address }) => address));
-      const unseal = memberUnseal(stack.file);
+      const unseal = unsealWith(sealingKeys(stack.file));
       const plain = unseal?.(sealed, view.version?.params ?? '0x');
       expect(decodeVersion(plain ?? new Uint8Array()).params).toHaveLength(5_994);
       await until(async () => (await api.job(view.job)).settledEpoch !== null);

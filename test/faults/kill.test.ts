@@ -16,6 +16,7 @@ const victims = [
   { name: 'the workflow worker', kill: killPart('worker') },
   { name: 'a runner', kill: killPart('runner-north-2') },
   { name: "a runner's training child", kill: killTrainingChild('runner-north-2') },
+  { name: 'the gatekeeper', kill: killPart('gatekeeper') },
   { name: 'the API', kill: killPart('api') },
   { name: 'the event poller', kill: killPart('events') },
   { name: 'the chain', kill: killPart('chain') },

@@ -1,16 +1,24 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { Hex } from '#core/hex.js';
+import type { StackEntrance } from '#core/messages.js';
+import type { RunnerView } from '#core/views.js';
 import { apiApp } from '#functions/api/app.js';
 import { openApiParts } from '#functions/api/parts.js';
 import { openLog } from '#functions/log.js';
+import { checkEntrance } from '#services/entrance.js';
 import { sha256Hex } from '#services/sha256.js';
 import { exampleVersion, hashOf } from '../services/views.js';
 import {
+  coordinator,
+  enrolmentOf,
   member,
   runner,
   signedHeaders,
+  silentRunner,
   stack,
+  strictRunner,
+  strictRunnerTlsKey,
   startApi,
   stranger,
   type Signing,
@@ -99,13 +107,11 @@ describe('a signed request', () => {
   });
 });
 
+const enrol = async (change: Parameters<typeof enrolmentOf>[1] = {}, by: Signing['by'] = runner) =>
+  api.post('/v1/runners/enrol', await enrolmentOf(api.parts.deployment, change), { by });
+
 describe('runners', () => {
-  const enrolment = {
-    name: 'ward-1',
-    software: '0.1.0',
-    machine: 'two cores',
-    data: [{ name: 'digits', samples: 2_000, input: [1, 28, 28], classes: 10 }],
-  };
+  const address = runner.address.toLowerCase();
   const alive = {
     state: 'training',
     progress: { job: hashOf('job'), round: 1, step: 3, steps: 9, loss: 0.5 },
@@ -113,24 +119,89 @@ describe('runners', () => {
 
   test('enrol with their registration on chain, then show signs of life', async () => {
     expect((await api.post('/v1/runners/seen', alive, { by: runner })).body.code).toBe('NOT_FOUND');
-    const { status, body } = await api.post('/v1/runners/enrol', enrolment, { by: runner });
+    const { entry, ...introduction } = await enrolmentOf(api.parts.deployment);
+    const { status, body } = await api.post('/v1/runners/enrol', { entry, ...introduction }, { by: runner });
     expect(status).toBe(200);
-    expect(body).toMatchObject({
-      ...enrolment,
-      runner: runner.address.toLowerCase(),
+    expect(body).toEqual({
       member: member.address.toLowerCase(),
-      state: 'idle',
+      entrance: JSON.parse(String(process.env['STACK_ENTRANCE'])) as object,
+    });
+    expect(await api.parts.table.findEntry(entry.statement.tlsFingerprint)).toEqual({
+      runner: address,
+      fingerprint: entry.statement.tlsFingerprint,
+      sealingKey: entry.statement.sealingKey,
+      expiresAt: entry.statement.expiry,
     });
     expect((await api.post('/v1/runners/seen', alive, { by: runner })).status).toBe(204);
     expect((await api.get('/v1/runners')).body.items).toEqual([
-      expect.objectContaining({ name: 'ward-1', ...alive }),
+      expect.objectContaining({ ...introduction, ...alive, runner: address }),
     ]);
   });
 
   test('must be registered on chain; a member is no runner', async () => {
-    for (const by of [stranger, member])
-      expect((await api.post('/v1/runners/enrol', enrolment, { by })).body.code).toBe('FORBIDDEN');
+    for (const by of [stranger, member]) {
+      const runner = by.address.toLowerCase() as Hex;
+      expect((await enrol({ by, runner }, by)).body.code).toBe('FORBIDDEN');
+    }
   });
+
+  const soon = Math.floor(Date.now() / 1_000) + 7_200;
+  test.each<[string, string, NonNullable<Parameters<typeof enrol>[0]>]>([
+    ['BAD_SIGNATURE', 'is for another stack', { stack: `0x${'1'.repeat(40)}` }],
+    ['BAD_SIGNATURE', 'is of another runner', { runner: `0x${'1'.repeat(40)}` }],
+    ['BAD_SIGNATURE', 'was signed by another key', { by: stranger }],
+    ['BAD_SIGNATURE', 'names another certificate', { tlsFingerprint: hashOf('another') }],
+    ['TOO_OLD', 'has expired', { expiry: 1_700_000_000 }],
+    ['INVALID_INPUT', 'would last for more than two days', { seconds: 49 * 3_600 }],
+    ['INVALID_INPUT', 'ends before its certificate', { seconds: 3 * 3_600, expiry: soon }],
+    ['INVALID_INPUT', 'has a sealing key of low order', { sealingKey: `0x${'0'.repeat(64)}` }],
+    ['CONFLICT', 'has a nonce from before', { nonce: 5 }],
+  ])('are refused with %s when the statement %s', async (code, _, change) => {
+    await enrol();
+    const { body } = await enrol(change);
+    expect(body.code).toBe(code);
+  });
+
+  test('are refused unless they published on chain what they bring', async () => {
+    const strict = { by: strictRunner, runner: strictRunner.address.toLowerCase() as Hex };
+    const withKey = { ...strict, privateKey: strictRunnerTlsKey };
+    const set = { name: 'letters', samples: 1, input: [2], classes: 2 };
+    expect((await enrol({ ...withKey, data: [set] }, strictRunner)).status).toBe(200);
+    const otherKey = await enrol(strict, strictRunner);
+    expect(otherKey.body).toMatchObject({ code: 'FORBIDDEN', detail: expect.stringContaining('TLS key') });
+    const otherData = await enrol({ ...withKey, data: [{ ...set, name: 'x-rays' }] }, strictRunner);
+    expect(otherData.body).toMatchObject({ code: 'FORBIDDEN', detail: expect.stringContaining('x-rays') });
+    const silent = { by: silentRunner, runner: silentRunner.address.toLowerCase() as Hex };
+    expect((await enrol(silent, silentRunner)).body.detail).toContain('roundtable-runner register');
+  });
+
+  test('are suspended and resumed by the member whose stack it is, and shown so', async () => {
+    await enrol();
+    const suspend = `/v1/runners/${address}/suspend`;
+    const reason = { reason: 'wrong sums' };
+    for (const by of [member, runner])
+      expect((await api.post(suspend, reason, { by })).body.code).toBe('FORBIDDEN');
+    expect((await api.post(suspend, { reason: ' ' }, { by: coordinator })).body.code).toBe('INVALID_INPUT');
+    expect((await api.post(suspend, reason, { by: coordinator })).status).toBe(200);
+    const listed = async () =>
+      ((await api.get('/v1/runners')).body.items as unknown as RunnerView[]).find(
+        ({ runner }) => runner === address,
+      )?.suspension;
+    expect(await listed()).toMatchObject({ by: stack, reason: 'wrong sums' });
+    const { body } = await enrol();
+    expect(body.code).toBe('FORBIDDEN');
+    expect(body.detail).toContain('wrong sums');
+    const resume = `/v1/runners/${address}/resume`;
+    expect((await api.post(resume, {}, { by: coordinator })).status).toBe(200);
+    expect(await listed()).toBeNull();
+    expect((await enrol()).status).toBe(200);
+  });
+});
+
+test('anybody learns where the stack is entered, as its member signed it', async () => {
+  const { body } = await api.get('/v1/stack');
+  const { entrance } = body as unknown as { entrance: StackEntrance };
+  expect(() => checkEntrance(entrance, api.parts.deployment, stack)).not.toThrow();
 });
 
 describe('artifacts', () => {

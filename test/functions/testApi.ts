@@ -3,7 +3,9 @@ import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import type { Deployment } from '#contracts/deployment.js';
 import { typedContract, type ChainCall } from '#contracts/typed.js';
-import type { Hex } from '#core/hex.js';
+import { enrolmentTypes, entryDomain } from '#core/eip712.js';
+import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import type { DataContract, EnrolRequest, StackEntrance, StackEntry } from '#core/messages.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import { apiApp, type ApiParts } from '#functions/api/app.js';
@@ -18,7 +20,10 @@ import {
   sendCall,
 } from '#local/consortium/contracts.js';
 import { ensureBucket } from '#services/artifacts.js';
+import { generateTlsKey, issueCertificate, keyFingerprint } from '#services/certificate.js';
+import { signEntrance } from '#services/entrance.js';
 import { sha256Hex } from '#services/sha256.js';
+import { generateX25519Key } from '#services/x25519.js';
 import { ensureTable } from '#services/table.js';
 import { startPart, startStores } from '../services/realParts.js';
 import { exampleSpec } from '../services/views.js';
@@ -28,6 +33,10 @@ export const coordinator = Wallet.createRandom();
 export const member = Wallet.createRandom();
 export const runner = Wallet.createRandom();
 export const secondRunner = Wallet.createRandom();
+/** One that has published its TLS key, and one that has published nothing. */
+export const strictRunner = Wallet.createRandom();
+export const strictRunnerTlsKey = generateTlsKey();
+export const silentRunner = Wallet.createRandom();
 export const stranger = Wallet.createRandom();
 export const stack = coordinator.address.toLowerCase() as Hex;
 
@@ -92,6 +101,7 @@ export async function startApi(): Promise<TestApi> {
     COORDINATOR_ADDRESS: coordinator.address,
     CHAIN_RPC_URLS: rpcUrl,
     CHAIN_DEPLOYMENT: JSON.stringify(deployment),
+    STACK_ENTRANCE: JSON.stringify(await entranceOf(deployment)),
   });
   const signals: string[] = [];
   const temporal = { signalJob: async (job: Hex, signal: string) => void signals.push(`${signal} ${job}`) };
@@ -120,6 +130,59 @@ export async function startApi(): Promise<TestApi> {
       await chain.kill();
       await stores.stop();
     },
+  };
+}
+
+/** The coordinator signs where its stack is entered. */
+async function entranceOf(deployment: Deployment): Promise<StackEntrance> {
+  const privateKey = generateTlsKey();
+  const made = await issueCertificate({ privateKey, name: 'north', seconds: 3_600, purpose: 'gatekeeper' });
+  return signEntrance(new Wallet(coordinator.privateKey), deployment, {
+    gatekeeper: 'gatekeeper.example:7233',
+    namespace: 'default',
+    sealingKey: toHex(generateX25519Key().publicKey),
+    expiry: made.expiresAt,
+    certificates: [made.certificate],
+  });
+}
+
+/** What a runner sends to enrol; `change` happens before it signs. */
+export async function enrolmentOf(
+  deployment: Deployment,
+  change: Partial<StackEntry['statement']> & {
+    by?: { privateKey: string };
+    seconds?: number;
+    privateKey?: string;
+    name?: string;
+    data?: DataContract[];
+  } = {},
+): Promise<EnrolRequest> {
+  const {
+    by = runner,
+    seconds = 3_600,
+    privateKey = generateTlsKey(),
+    name = 'ward-1',
+    data,
+    ...rest
+  } = change;
+  const made = await issueCertificate({ privateKey, name, seconds, purpose: 'runner' });
+  const statement = {
+    stack,
+    runner: runner.address.toLowerCase() as Hex,
+    tlsFingerprint: made.fingerprint,
+    sealingKey: toHex(generateX25519Key().publicKey),
+    expiry: made.expiresAt,
+    nonce: Date.now(),
+    ...rest,
+  };
+  const domain = entryDomain(deployment.chainId, deployment.consortium);
+  const signature = await new Wallet(by.privateKey).signTypedData(domain, enrolmentTypes, statement);
+  return {
+    name,
+    software: '0.1.0',
+    machine: 'two cores',
+    data: data ?? [{ name: 'digits', samples: 2_000, input: [1, 28, 28], classes: 10 }],
+    entry: { statement, certificate: made.certificate, signature: signature as Hex },
   };
 }
 
@@ -158,11 +221,13 @@ async function enterChain(rpcUrl: string, deployment: Deployment): Promise<void>
     consortium.call.addMember(coordinator.address as Hex, 'north', 'http://stack.example'),
   );
   await send(coordinator, consortium.call.addMember(member.address as Hex, 'harbour', ''));
-  for (const wallet of [runner, secondRunner]) {
+  for (const wallet of [runner, secondRunner, strictRunner, silentRunner]) {
     await giveEther(provider, wallet.address);
     await send(coordinator, token.call.transfer(wallet.address as Hex, localTerms.minStake));
     await send(wallet, token.call.approve(deployment.consortium, localTerms.minStake));
     await send(wallet, consortium.call.register(member.address as Hex, localTerms.minStake));
   }
+  await send(runner, consortium.call.serve(ZERO_HASH, ['digits']));
+  await send(strictRunner, consortium.call.serve(keyFingerprint(strictRunnerTlsKey), ['digits', 'letters']));
   provider.destroy();
 }

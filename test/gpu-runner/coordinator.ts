@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Connection, isGrpcServiceError, type WorkflowService } from '@temporalio/client';
-import { defaultPayloadConverter } from '@temporalio/common';
+import { defaultPayloadConverter, type Payload, type PayloadCodec } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 import type { TrainTask } from '#core/messages.js';
 import { runnerQueue, trainActivityId } from '#core/names.js';
@@ -37,14 +37,27 @@ export interface AskedTask {
  */
 export async function ask(
   address: string,
-  task: TrainTask,
-  options: { heartbeatSeconds?: number; attempts?: number; startSeconds?: number } = {},
+  task: Pick<TrainTask, 'runner'>,
+  options: {
+    /** As the coordinator's worker has it. */
+    codec: PayloadCodec;
+    heartbeatSeconds?: number;
+    attempts?: number;
+    startSeconds?: number;
+  },
 ): Promise<AskedTask> {
   const connection = await Connection.connect({ address });
   const service: WorkflowService = connection.workflowService;
   const workflowId = randomUUID();
   const taskQueue = { name: `test-${workflowId}` };
   const execution = { workflowId };
+  const activityId = trainActivityId(task.runner);
+  const context = { type: 'activity', namespace, workflowId, activityId, isLocal: false } as const;
+  const read: Reader = async (payload) => {
+    const [opened] = payload ? await options.codec.decode([payload as Payload], context) : [];
+    return opened ? defaultPayloadConverter.fromPayload(opened) : null;
+  };
+  const input = await options.codec.encode([defaultPayloadConverter.toPayload(task)], context);
   await service.startWorkflowExecution({
     namespace,
     identity,
@@ -57,10 +70,10 @@ export async function ask(
   const schedule: Command = {
     commandType: CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK,
     scheduleActivityTaskCommandAttributes: {
-      activityId: trainActivityId(task.runner),
+      activityId,
       activityType: { name: 'train' },
       taskQueue: { name: runnerQueue(task.runner) },
-      input: { payloads: [defaultPayloadConverter.toPayload(task)] },
+      input: { payloads: input },
       startToCloseTimeout: { seconds: (options.startSeconds ?? 60) as never },
       scheduleToCloseTimeout: { seconds: 90 as never },
       heartbeatTimeout: { seconds: (options.heartbeatSeconds ?? 2) as never },
@@ -83,7 +96,8 @@ export async function ask(
     const has = (type: temporal.api.enums.v1.EventType) => events.find(({ eventType }) => eventType === type);
     const scheduled = has(EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED);
     const requested = has(EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED);
-    const end = events.map(outcomeOf).find((found) => found !== null);
+    const ends = await Promise.all(events.map((event) => outcomeOf(event, read)));
+    const end = ends.find((found) => found !== null);
     const commands: Command[] = [];
     if (end)
       commands.push({
@@ -145,7 +159,7 @@ export async function ask(
       const [details] = activity.heartbeatDetails?.payloads ?? [];
       return {
         attempt: activity.attempt ?? 0,
-        progress: details ? defaultPayloadConverter.fromPayload(details) : null,
+        progress: await read(details),
       };
     },
   };
@@ -158,24 +172,22 @@ function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   return { promise, resolve: (value) => resolvers.forEach((resolve) => resolve(value)) };
 }
 
-function outcomeOf(event: Event): Outcome | null {
+type Reader = (payload: temporal.api.common.v1.IPayload | undefined) => Promise<unknown>;
+
+async function outcomeOf(event: Event, read: Reader): Promise<Outcome | null> {
   const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failed } =
     event;
-  if (completed) {
-    const [payload] = completed.result?.payloads ?? [];
-    return {
-      kind: 'answered',
-      answer: payload ? defaultPayloadConverter.fromPayload(payload) : null,
-      attempt: 0,
-    };
-  }
-  if (failed)
+  if (completed) return { kind: 'answered', answer: await read(completed.result?.payloads?.[0]), attempt: 0 };
+  if (failed) {
+    const info = failed.failure?.applicationFailureInfo;
+    const said = Object(await read(info?.details?.payloads?.[0])) as { message?: string };
     return {
       kind: 'failed',
-      type: failed.failure?.applicationFailureInfo?.type ?? '',
-      message: failed.failure?.message ?? '',
+      type: info?.type ?? '',
+      message: said.message ?? failed.failure?.message ?? '',
       retryState: failed.retryState ?? 0,
     };
+  }
   if (event.activityTaskCanceledEventAttributes) return { kind: 'canceled' };
   if (event.activityTaskTimedOutEventAttributes) return { kind: 'timedOut' };
   return null;

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import type { WrittenPolicy } from '#gpu-runner/policy.js';
 import { writeRunnerHome } from '#gpu-runner/runnerHome.js';
 import { runnerKey, type RunnerKey } from '#gpu-runner/runnerKey.js';
+import { StackClient } from '#gpu-runner/stackClient.js';
+import { outboundRules } from '#services/outboundUrl.js';
 import { chain, coordinator, member, type TestApi } from './api.js';
 import { writeData } from './data.js';
 import { temporaryFolder } from './folder.js';
@@ -15,7 +17,7 @@ let keys = 0;
 /** A registered runner's home with 40 samples; the same number gives the same key. */
 export async function makeHome(
   api: TestApi,
-  change: { temporal?: string; policy?: WrittenPolicy; samples?: number; number?: number } = {},
+  change: { policy?: WrittenPolicy; samples?: number; number?: number } = {},
 ): Promise<{ folder: string; key: RunnerKey; data: string }> {
   const privateKey = `0x${(change.number ?? 1_000 + ++keys).toString(16).padStart(64, '0')}` as const;
   const key = runnerKey(privateKey);
@@ -24,8 +26,8 @@ export async function makeHome(
     config: {
       name: 'north-1',
       member,
-      stack: { api: api.url, temporal: change.temporal ?? '127.0.0.1:1', namespace: 'default', coordinator },
-      chain,
+      stacks: [{ coordinator, api: api.url }],
+      chain: { ...chain, rpcUrls: ['http://127.0.0.1:1'] },
     },
     key: privateKey,
     policy: change.policy ?? allowed,
@@ -35,3 +37,7 @@ export async function makeHome(
   api.registered.add(key.address);
   return { folder, key, data };
 }
+
+/** The runner's side of a stack whose URL its owner wrote. */
+export const clientOf = (api: TestApi, key: RunnerKey): StackClient =>
+  new StackClient({ coordinator, api: api.url, rules: outboundRules([api.url]), found: false }, key);

@@ -6,18 +6,13 @@ import type { ChildProcess } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
-import {
-  offlineAfterSeconds,
-  trainAnswer,
-  type ModelRef,
-  type TrainTask,
-  type TrainUpdate,
-} from '#core/messages.js';
+import { trainAnswer, type ModelRef, type TrainTask, type TrainUpdate } from '#core/messages.js';
 import { projectRoot } from '#local/paths.js';
 import { findTemporal } from '#local/temporal/find.js';
 import { temporalPart } from '#local/temporal/part.js';
 import { startApi, type TestApi } from './api.js';
-import { ask, type AskedTask, type Outcome } from './coordinator.js';
+import { ask as askWith, type AskedTask, type Outcome } from './coordinator.js';
+import type { TestGatekeeper } from '../support/gatekeeper.js';
 import { writeData } from './data.js';
 import { temporaryFolder, until } from './folder.js';
 import { allowed, makeHome } from './home.js';
@@ -26,6 +21,7 @@ import { startRunner, type RunnerProcess } from './runnerProcess.js';
 import { makeTask, smallModel, smallSpec, storeModel } from './task.js';
 
 let api: TestApi;
+let gatekeeper: TestGatekeeper;
 let model: ModelRef;
 let temporal: string;
 let temporalServer: ChildProcess;
@@ -41,8 +37,11 @@ beforeAll(async () => {
   temporal = `127.0.0.1:${port}`;
   startTemporal = () => startPart(temporalPart({ binary, port, httpPort, uiPort: null, stateDir }));
   [temporalServer, api] = await Promise.all([startTemporal(), startApi()]);
+  gatekeeper = await api.openGatekeeper(temporal);
   model = await storeModel(api.artifacts, smallModel());
 });
+const ask = (address: string, task: TrainTask, change: Partial<Parameters<typeof askWith>[2]> = {}) =>
+  askWith(address, task, { codec: gatekeeper.codec, ...change });
 beforeEach(() => {
   api.fault = null;
 });
@@ -54,7 +53,7 @@ const ratherSlowly = { ...allowed, throttle: 15 };
 const never = () => new Promise<Response>(() => undefined);
 
 async function runnerIn(change: Parameters<typeof makeHome>[1] = {}) {
-  const home = await makeHome(api, { temporal, ...change });
+  const home = await makeHome(api, change);
   const start = async (): Promise<RunnerProcess> => {
     const runner = startRunner(home.folder);
     await until(
@@ -231,9 +230,11 @@ describe('what is away is found again', () => {
     await api.stop();
     await endChild(temporalServer, 'SIGKILL');
     const runner = startRunner(folder);
-    await until(() => runner.lines.some((line) => line.startsWith('cannot take tasks')), 'a complaint');
     await until(() => runner.lines.some((line) => line.startsWith('cannot report')), 'a complaint');
-    [temporalServer] = await Promise.all([startTemporal(), api.start()]);
+    // The stack says where its gatekeeper is, which has no Temporal behind it yet.
+    await api.start();
+    await until(() => runner.lines.some((line) => line.startsWith('cannot take tasks')), 'a complaint');
+    temporalServer = await startTemporal();
     await until(
       () => runner.lines.includes('enrolled') && runner.lines.includes('waiting for tasks'),
       'the runner',
@@ -284,11 +285,7 @@ test('new data is announced, and a new data set served', async () => {
   await writeData(data, 44);
   await mkdir(join(folder, 'data'), { recursive: true });
   await writeData(join(folder, 'data', 'letters.safetensors'), 10);
-  await until(
-    async () => (await api.table.getRunner(key.address))?.data.length === 2,
-    'the new enrolment',
-    offlineAfterSeconds,
-  );
+  await until(async () => (await api.table.getRunner(key.address))?.data.length === 2, 'the new enrolment');
   expect((await updateOf(await ask(temporal, makeTask(key.address, model)))).samples).toBe(44);
   await runner.kill('SIGTERM');
 });
@@ -343,6 +340,7 @@ test('packed and unpacked in an empty folder, it needs only the packages that it
   }
   const { folder: home, key } = await runnerIn();
   const runner = startRunner(home, join(root, 'runner.js'));
+  await until(() => runner.lines.includes('waiting for tasks'), 'the runner');
   await updateOf(await ask(temporal, makeTask(key.address, model)));
   await runner.kill('SIGTERM');
 });

@@ -1,4 +1,4 @@
-import { chmod, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -7,28 +7,32 @@ import { verifyMessage, verifyTypedData } from 'ethers/hash';
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import { lockHome } from '#gpu-runner/homeLock.js';
 import { readPolicy, readRunnerHome, writeRunnerHome, type RunnerConfig } from '#gpu-runner/runnerHome.js';
-import { readRunnerKey, runnerKey } from '#gpu-runner/runnerKey.js';
+import { hasKey, readAddress, unlockKey, writeKeystore, type KeyPaths } from '#gpu-runner/keystore.js';
+import { runnerKey } from '#gpu-runner/runnerKey.js';
 import { temporaryFolder, until } from './folder.js';
 
 const privateKey = `0x${'42'.repeat(32)}` as const;
-const config: RunnerConfig = {
+const coordinator = `0x${'c0'.repeat(20)}` as const;
+const config = {
   name: 'north-1',
   member: `0x${'a1'.repeat(20)}`,
-  stack: {
-    api: 'http://127.0.0.1:1',
-    temporal: '127.0.0.1:2',
-    namespace: 'default',
-    coordinator: `0x${'c0'.repeat(20)}`,
+  stacks: [{ coordinator, api: 'http://127.0.0.1:1' }],
+  privateHosts: [],
+  chain: {
+    rpcUrls: ['http://127.0.0.1:3'],
+    block: 7,
+    chainId: 31337,
+    jobs: `0x${'bb'.repeat(20)}`,
+    consortium: `0x${'cc'.repeat(20)}`,
   },
-  chain: { chainId: 31337, jobs: `0x${'bb'.repeat(20)}` },
-};
+} satisfies RunnerConfig;
 
 async function home() {
   const folder = join(await temporaryFolder(), 'home');
   const paths = await writeRunnerHome(folder, {
     config,
     key: privateKey,
-    policy: { allow: [{ coordinators: [config.stack.coordinator], jobs: ['digits-*'], data: ['digits'] }] },
+    policy: { allow: [{ coordinators: [coordinator], jobs: ['digits-*'], data: ['digits'] }] },
   });
   return { folder, paths };
 }
@@ -39,9 +43,7 @@ describe('the home folder', () => {
     const read = await readRunnerHome(folder);
     expect(read.config).toEqual(config);
     expect(await readPolicy(read.paths)).toEqual({
-      allow: [
-        { coordinators: [config.stack.coordinator], jobs: ['digits-*'], data: ['digits'], fewestRunners: 1 },
-      ],
+      allow: [{ coordinators: [coordinator], jobs: ['digits-*'], data: ['digits'], fewestRunners: 1 }],
       throttle: 1,
     });
   });
@@ -50,16 +52,16 @@ describe('the home folder', () => {
     const { folder, paths } = await home();
     await writeFile(
       paths.config,
-      'name: North 1\nmember: "0x12"\nstack: {api: "ftp://x", temporal: nowhere}\n',
+      'name: North 1\nmember: "0x12"\nstacks: nowhere\nchain: {rpcUrls: ["ftp://x"]}\n',
     );
     await writeFile(paths.policy, 'allow: [{jobs: []}]\nthrotle: 2\n');
     const mistakes = [
       'name: ',
       'member: ',
-      'stack.api: ',
-      'stack.temporal: ',
-      'stack.namespace: ',
-      'chain: ',
+      'stacks: ',
+      'chain.rpcUrls.0: ',
+      'chain.jobs: ',
+      'chain.consortium: ',
     ];
     mistakes.push('allow.0.coordinators: ', 'allow.0.jobs: ', 'throtle');
     await expect(readRunnerHome(folder)).rejects.toMatchObject({ code: 'HOME_INVALID' });
@@ -85,17 +87,62 @@ describe('the home folder', () => {
   });
 });
 
+const unlock = async (paths: KeyPaths, passphrase?: string) =>
+  (
+    await unlockKey(paths, () =>
+      passphrase === undefined ? Promise.reject(new Error('asked for')) : Promise.resolve(passphrase),
+    )
+  ).key;
+
+describe('the encrypted key', () => {
+  /** Little work for scrypt: what costs an attacker time costs the tests time. */
+  const work = 1 << 12;
+  async function encrypted() {
+    const { paths } = await home();
+    await rm(paths.key);
+    const address = await writeKeystore(paths.keystore, privateKey, 'correct horse', work);
+    return { paths, address };
+  }
+
+  test('opens with its passphrase only, and shows its address without it', async () => {
+    const { paths, address } = await encrypted();
+    expect((await stat(paths.keystore)).mode & 0o777).toBe(0o600);
+    expect(await hasKey(paths)).toBe(true);
+    expect(await readAddress(paths)).toBe(address);
+    expect((await unlock(paths, 'correct horse')).address).toBe(address);
+    const error: unknown = await unlock(paths, 'wrong horse').catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'PASSPHRASE_WRONG' });
+    expect(String(error)).not.toContain('wrong horse');
+    expect(await readFile(paths.keystore, 'utf8')).not.toContain(privateKey.slice(2));
+  });
+
+  test('is refused when it is damaged, exposed, or not the only key', async () => {
+    const { paths } = await encrypted();
+    const text = await readFile(paths.keystore, 'utf8');
+    await writeFile(paths.keystore, text.replace(/"ciphertext":"../, '"ciphertext":"00'));
+    await expect(unlock(paths, 'correct horse')).rejects.toMatchObject({ code: 'PASSPHRASE_WRONG' });
+    await writeFile(paths.keystore, '{"version": 4}');
+    await expect(unlock(paths, 'correct horse')).rejects.toMatchObject({ code: 'KEY_INVALID' });
+    await expect(readAddress(paths)).rejects.toMatchObject({ code: 'KEY_INVALID' });
+    await chmod(paths.keystore, 0o640);
+    await expect(unlock(paths, 'correct horse')).rejects.toMatchObject({ code: 'KEY_EXPOSED' });
+    await chmod(paths.keystore, 0o600);
+    await writeFile(paths.key, privateKey, { mode: 0o600 });
+    await expect(unlock(paths, 'correct horse')).rejects.toThrow(/two keys/);
+  });
+});
+
 describe('the key', () => {
   test('is written for its owner only, and read back', async () => {
     const { paths } = await home();
     expect((await stat(paths.key)).mode & 0o777).toBe(0o600);
-    expect((await readRunnerKey(paths.key)).address).toBe('0x17c5185167401ed00cf5f5b2fc97d9bbfdb7d025');
+    expect((await unlock(paths)).address).toBe('0x17c5185167401ed00cf5f5b2fc97d9bbfdb7d025');
   });
 
   test.each([0o604, 0o640, 0o644, 0o601])('is refused when others can reach it (mode %o)', async (mode) => {
     const { paths } = await home();
     await chmod(paths.key, mode);
-    await expect(readRunnerKey(paths.key)).rejects.toMatchObject({ code: 'KEY_EXPOSED' });
+    await expect(unlock(paths)).rejects.toMatchObject({ code: 'KEY_EXPOSED' });
   });
 
   test.each([
@@ -106,7 +153,7 @@ describe('the key', () => {
   ])('is refused, and not shown, when it is none (%s: %s)', async (text) => {
     const { paths } = await home();
     await writeFile(paths.key, text);
-    const error: unknown = await readRunnerKey(paths.key).catch((reason: unknown) => reason);
+    const error: unknown = await unlock(paths).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'KEY_INVALID' });
     if (text.length > 10) expect(JSON.stringify(error) + String(error)).not.toContain(text.slice(2));
   });

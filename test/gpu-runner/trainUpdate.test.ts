@@ -5,27 +5,28 @@ import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { verifyTypedData } from 'ethers/hash';
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
-import { toHex, type Hex } from '#core/hex.js';
+import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import type { ModelRef, TrainAnswer, TrainTask, TrainUpdate } from '#core/messages.js';
 import { trainAnswer } from '#core/messages.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { Bandwidth } from '#gpu-runner/bandwidth.js';
 import { DataSets } from '#gpu-runner/dataSets.js';
+import { DecisionLog } from '#gpu-runner/decisionLog.js';
+import { unlockKey } from '#gpu-runner/keystore.js';
 import type { Log } from '#gpu-runner/log.js';
 import { ModelCache } from '#gpu-runner/modelCache.js';
 import type { AnnouncedKey } from '#gpu-runner/readers.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
-import { readRunnerKey } from '#gpu-runner/runnerKey.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
-import { StackClient } from '#gpu-runner/stackClient.js';
+import { Turns } from '#gpu-runner/turns.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { openUpdate } from '#services/updateSealing.js';
 import { generateX25519Key } from '#services/x25519.js';
 import { chain, coordinator, sealing, startApi, type TestApi } from './api.js';
 import { writeData } from './data.js';
-import { allowed, makeHome } from './home.js';
+import { allowed, clientOf, makeHome } from './home.js';
 import { LightTrainer } from './lightTrainer.js';
 import { makeTask, smallModel, smallSpec, storeModel } from './task.js';
 
@@ -56,8 +57,8 @@ async function makeRunner(change: Parameters<typeof makeHome>[1] & { announcedKe
   const train = async (task: unknown): Promise<TrainAnswer> => {
     // Everything anew for each task, as after a restart.
     const home = await readRunnerHome(made.folder);
-    const key = await readRunnerKey(home.paths.key);
-    const stack = new StackClient(home.config.stack, key);
+    const { key } = await unlockKey(home.paths, () => Promise.reject(new Error('no passphrase')));
+    const stack = clientOf(api, key);
     const models = new ModelCache(home.paths.models, stack);
     const dataSets = new DataSets(home.paths.data, () => undefined);
     const parts = {
@@ -70,6 +71,9 @@ async function makeRunner(change: Parameters<typeof makeHome>[1] & { announcedKe
       dataSets,
       work: new SignedWork(home.paths.work),
       trainer,
+      turns: new Turns(),
+      decisions: await DecisionLog.open(home.paths, key),
+      coordinator,
       log: silent,
     };
     const answer = await trainUpdate(parts, task, { signal: control.signal, onProgress: () => undefined });
@@ -231,8 +235,12 @@ describe('a refusal is an answer with code and reason', () => {
     ['of another protocol', 'INVALID_INPUT', (task) => ({ ...task, protocol: 2 })],
     ['for another runner', 'TASK_NOT_MINE', (task) => ({ ...task, runner: stranger })],
     ['of another coordinator', 'TASK_NOT_MINE', (task) => ({ ...task, coordinator: stranger })],
-    ['for another contract', 'TASK_NOT_MINE', (task) => ({ ...task, domain: { ...chain, jobs: stranger } })],
-    ['for another chain', 'TASK_NOT_MINE', (task) => ({ ...task, domain: { ...chain, chainId: 1 } })],
+    [
+      'for another contract',
+      'TASK_NOT_MINE',
+      (task) => ({ ...task, domain: { ...task.domain, jobs: stranger } }),
+    ],
+    ['for another chain', 'TASK_NOT_MINE', (task) => ({ ...task, domain: { ...task.domain, chainId: 1 } })],
     ['with another spec', 'OPENING_INVALID', (task) => ({ ...task, spec: { ...task.spec, rounds: 9 } })],
     ['with another model', 'OPENING_INVALID', (task) => ({ ...task, model: { ...task.model, graph: zero } })],
     [
@@ -264,13 +272,29 @@ describe('a refusal is an answer with code and reason', () => {
       }),
     ],
     [
-      'with a selection out of order',
+      'that names another runner beside it',
       'OPENING_INVALID',
       (task) => ({
         ...task,
         opening: {
           ...task.opening,
-          selection: [{ runner: `0x${'ff'.repeat(20)}`, maxSamples: 1 }, ...task.opening.selection],
+          selection: [...task.opening.selection, { runner: `0x${'ff'.repeat(20)}`, maxSamples: 1 }],
+        },
+      }),
+    ],
+    [
+      'that puts it elsewhere in the selection',
+      'OPENING_INVALID',
+      (task) => ({ ...task, place: { index: 1, count: 2, proof: [ZERO_HASH] } }),
+    ],
+    [
+      'that allows it more samples than the round committed to',
+      'OPENING_INVALID',
+      (task) => ({
+        ...task,
+        opening: {
+          ...task.opening,
+          selection: task.opening.selection.map((own) => ({ ...own, maxSamples: own.maxSamples + 1 })),
         },
       }),
     ],

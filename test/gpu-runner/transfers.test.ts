@@ -13,6 +13,7 @@ import { upload, type Ask } from '#gpu-runner/upload.js';
 import { runnerKey } from '#gpu-runner/runnerKey.js';
 import { artifactKey } from '#services/artifacts.js';
 import { openBucket } from '#services/s3.js';
+import { outboundRules } from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 import { breakingLink, type BreakingLink } from '../../bench/breakingLink.js';
 import { coordinator, startApi, type TestApi } from './api.js';
@@ -27,6 +28,7 @@ let api: TestApi;
 let far: TestApi;
 let link: BreakingLink;
 let apiLink: BreakingLink;
+const rules = outboundRules(['http://127.0.0.1']);
 const key = runnerKey(`0x${'77'.repeat(32)}`);
 
 beforeAll(async () => {
@@ -46,8 +48,9 @@ afterAll(async () => {
   await link?.close();
 });
 
-const near = () => new StackClient({ api: api.url, coordinator }, key);
-const distant = () => new StackClient({ api: `http://127.0.0.1:${apiLink.port}`, coordinator }, key);
+const near = () => new StackClient({ api: api.url, coordinator, rules, found: false }, key);
+const distant = () =>
+  new StackClient({ api: `http://127.0.0.1:${apiLink.port}`, coordinator, rules, found: false }, key);
 const asker =
   (stack: StackClient): Ask =>
   (...question) =>
@@ -83,6 +86,7 @@ describe('over a link that breaks every second', () => {
       data,
       { sha256: file, size, update: { job, round: 1 } },
       {
+        rules,
         signal: never,
         onProgress: (sent) => {
           expect(sent).toBeGreaterThanOrEqual(0);
@@ -100,7 +104,10 @@ describe('over a link that breaks every second', () => {
     await far.artifacts.put(data);
     const before = link.breaks();
     const part = join(await temporaryFolder(), 'part');
-    const bytes = await download(file, part, (signal) => distant().locate(file, signal), { signal: never });
+    const bytes = await download(file, part, (signal) => distant().locate(file, signal), {
+      rules,
+      signal: never,
+    });
     expect(sha256Hex(bytes)).toBe(file);
     expect(link.breaks() - before).toBeGreaterThan(3);
   }, 60_000);
@@ -116,6 +123,7 @@ describe('an upload', () => {
     await new SignedWork(folder).open(job, 2);
     const dying = new AbortController();
     const first = upload(asker(near()), data, request, {
+      rules,
       signal: dying.signal,
       memo: memo(),
       onProgress: (sent) => {
@@ -131,7 +139,7 @@ describe('an upload', () => {
         asked.push(...(body as { parts: { number: number }[] }).parts.map(({ number }) => number));
       return stack.ask(path, body, answer, signal);
     };
-    await upload(ask, data, request, { signal: never, memo: memo() });
+    await upload(ask, data, request, { rules, signal: never, memo: memo() });
     expect(new Set(asked)).toEqual(new Set([3, 4]));
     const stored = await api.updates.get({ job, round: 2, runner: key.address, file: request.sha256 }, size);
     expect(sha256Hex(stored)).toBe(request.sha256);
@@ -142,7 +150,7 @@ describe('an upload', () => {
     const data = noise(size, 'forgotten');
     const request = { sha256: sha256Hex(data), size };
     const memo = { read: () => Promise.resolve('f'.repeat(32)), write: () => Promise.resolve() };
-    await upload(asker(near()), data, request, { signal: never, memo });
+    await upload(asker(near()), data, request, { rules, signal: never, memo });
     expect(sha256Hex(await api.artifacts.get(request.sha256))).toBe(request.sha256);
   }, 60_000);
 
@@ -151,14 +159,16 @@ describe('an upload', () => {
     api.ended.add(over);
     const data = noise(100, 'late');
     const request = { sha256: sha256Hex(data), size: 100, update: { job: over, round: 1 } };
-    await expect(upload(asker(near()), data, request, { signal: never })).rejects.toMatchObject({
+    await expect(upload(asker(near()), data, request, { rules, signal: never })).rejects.toMatchObject({
       code: 'CONFLICT',
     });
   });
 
   test('is given up with UNAVAILABLE when nothing arrives', async () => {
     const request = { sha256: `0x${'00'.repeat(32)}` as Sha256Hex, size: 3 };
-    await expect(upload(toNobody, new Uint8Array(3), request, { signal: never })).rejects.toMatchObject({
+    await expect(
+      upload(toNobody, new Uint8Array(3), request, { rules, signal: never }),
+    ).rejects.toMatchObject({
       code: 'UNAVAILABLE',
     });
   }, 30_000);
@@ -175,7 +185,7 @@ describe('a download', () => {
     );
     const part = join(await temporaryFolder(), 'part');
     const locate = (signal: AbortSignal) => near().locate(sha256Hex(right), signal);
-    await expect(download(sha256Hex(right), part, locate, { signal: never })).rejects.toMatchObject({
+    await expect(download(sha256Hex(right), part, locate, { rules, signal: never })).rejects.toMatchObject({
       code: 'ARTIFACT_CORRUPT',
     });
     expect(existsSync(part)).toBe(false);
@@ -191,7 +201,7 @@ describe('an owner’s bandwidth', () => {
       ['a', 'b'].map((name) => {
         const data = noise(2 * MIB, name);
         const request = { sha256: sha256Hex(data), size: data.length };
-        return upload(asker(near()), data, request, { signal: never, throttle: bandwidth.up });
+        return upload(asker(near()), data, request, { rules, signal: never, throttle: bandwidth.up });
       }),
     );
     expect(performance.now() - began).toBeGreaterThan(1_500);
@@ -205,7 +215,7 @@ describe('an owner’s bandwidth', () => {
     const part = join(await temporaryFolder(), 'part');
     const began = performance.now();
     const locate = (signal: AbortSignal) => near().locate(file, signal);
-    await download(file, part, locate, { signal: never, throttle: bandwidth.down });
+    await download(file, part, locate, { rules, signal: never, throttle: bandwidth.down });
     expect(performance.now() - began).toBeGreaterThan(1_000);
     expect(sha256Hex(await readFile(part))).toBe(file);
   }, 60_000);

@@ -19,6 +19,7 @@ const values: Record<Variable, string> = {
   TEMPORAL_NAMESPACE: 'default',
   COORDINATOR_ADDRESS: address,
   CHAIN_RPC_URLS: 'https://chain.example.org',
+  STACK_ENTRANCE: 'null',
   CHAIN_DEPLOYMENT: JSON.stringify({
     chainId: 8453,
     token: address,
@@ -28,6 +29,7 @@ const values: Record<Variable, string> = {
     judges: { sums: address, leaves: address, data: address, rewards: address },
     block: 1,
   }),
+  CHAIN_NETWORK: '{}',
 };
 
 const names = Object.keys(functions) as FunctionName[];
@@ -98,6 +100,8 @@ describe.each(names)('%s', (name) => {
 
   test('without them it does not start, and names each', async () => {
     const failure: unknown = await load(name, []).catch((error: unknown) => error);
-    for (const variable of shape.variables) expect(String(failure)).toContain(variable);
+    // CHAIN_NETWORK is what differs from a table, and nothing need.
+    const needed = shape.variables.filter((variable) => variable !== 'CHAIN_NETWORK');
+    for (const variable of needed) expect(String(failure)).toContain(variable);
   });
 });

@@ -59,8 +59,22 @@ function one(plane: Plane, type: string): Record<string, unknown> {
 }
 
 test('every stack of every stage passes the strict validation and AwsSolutions', () => {
-  expect(Object.keys(production).sort()).toEqual(['Database', 'Fleet', 'Network', 'Temporal', 'Worker']);
-  expect(Object.keys(personal).sort()).toEqual(['Database', 'Fleet', 'Network', 'Temporal', 'Worker']);
+  expect(Object.keys(production).sort()).toEqual([
+    'Database',
+    'Fleet',
+    'Gatekeeper',
+    'Network',
+    'Temporal',
+    'Worker',
+  ]);
+  expect(Object.keys(personal).sort()).toEqual([
+    'Database',
+    'Fleet',
+    'Gatekeeper',
+    'Network',
+    'Temporal',
+    'Worker',
+  ]);
 });
 
 test('the compute plane gives and takes exactly what the contract names', () => {
@@ -83,10 +97,13 @@ test('what must be deployed before the app plane takes nothing from it', () => {
 });
 
 describe('the network', () => {
-  test('no security group lets anybody in but other groups', () => {
-    for (const { Properties } of resources(production, 'AWS::EC2::SecurityGroup'))
-      for (const rule of (Properties['SecurityGroupIngress'] ?? []) as Record<string, unknown>[])
-        expect(rule['CidrIp']).toBeUndefined();
+  test('nobody is let in but other groups, and by the load balancer whoever wants to the gatekeepers', () => {
+    const open = resources(production, 'AWS::EC2::SecurityGroup').flatMap(({ Properties }) =>
+      ((Properties['SecurityGroupIngress'] ?? []) as Record<string, unknown>[])
+        .filter((rule) => rule['CidrIp'] !== undefined)
+        .map((rule) => [Properties['GroupDescription'], rule['FromPort'], rule['ToPort']]),
+    );
+    expect(open).toEqual([['Runners of all members', 443, 443]]);
     for (const { Properties } of resources(production, 'AWS::EC2::SecurityGroupIngress')) {
       expect(Properties['CidrIp']).toBeUndefined();
       expect(Properties['SourceSecurityGroupId']).toBeDefined();
@@ -117,6 +134,34 @@ describe('Temporal', () => {
   test('production runs each role twice, a personal stage all in one task', () => {
     expect(services(production)).toEqual([2, 2, 2, 2]);
     expect(services(personal)).toEqual([1]);
+  });
+});
+
+describe('the gatekeepers', () => {
+  test('are told every variable that they read, and what is secret as secrets only', () => {
+    const gatekeeper = container('Gatekeeper');
+    const source = readFileSync('gatekeeper/environment.ts', 'utf8');
+    const read = [...source.matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => String(name));
+    const told = new Set([...namesIn(gatekeeper, 'Environment'), ...namesIn(gatekeeper, 'Secrets')]);
+    expect(read.filter((name) => name !== 'LOG_LEVEL' && !told.has(name))).toEqual([]);
+    expect(namesIn(gatekeeper, 'Secrets').sort()).toEqual([
+      'CHAIN_RPC_URLS',
+      'GATEKEEPER_CERTIFICATE',
+      'GATEKEEPER_KEY',
+      'GATEKEEPER_SECRETS',
+    ]);
+  });
+
+  test('end TLS themselves, see who comes, and are never all away', () => {
+    expect(one(part('Gatekeeper'), 'AWS::ElasticLoadBalancingV2::Listener')['Protocol']).toBe('TCP');
+    const { TargetGroupAttributes: attributes } = one(
+      part('Gatekeeper'),
+      'AWS::ElasticLoadBalancingV2::TargetGroup',
+    );
+    expect(attributes).toContainEqual({ Key: 'preserve_client_ip.enabled', Value: 'true' });
+    const service = one(part('Gatekeeper'), 'AWS::ECS::Service');
+    expect(service['DesiredCount']).toBe(2);
+    expect(service['DeploymentConfiguration']).toMatchObject({ MinimumHealthyPercent: 100 });
   });
 });
 
@@ -208,8 +253,11 @@ const services = ({ Temporal: template }: Plane) =>
     ({ Properties }) => Properties['DesiredCount'],
   );
 
-function container(): Record<string, unknown> {
-  const [only] = one(part('Worker'), 'AWS::ECS::TaskDefinition')['ContainerDefinitions'] as Record<
+const namesIn = (of: Record<string, unknown>, list: string): string[] =>
+  (of[list] as { Name: string }[]).map(({ Name }) => Name);
+
+function container(name = 'Worker'): Record<string, unknown> {
+  const [only] = one(part(name), 'AWS::ECS::TaskDefinition')['ContainerDefinitions'] as Record<
     string,
     unknown
   >[];

@@ -13,9 +13,9 @@ const line = (load: Load, service: string) =>
 describe('the month of a stack', () => {
   test('is, by hand: 300 rounds to 10 runners of a model of 4 MB leave AWS as 12 GB', () => {
     expect(line(some, 'Transfer')).toBeCloseTo(12 * 0.09, 10);
-    expect(line(some, 'API Gateway')).toBeCloseTo((10 * 730 * 1800 + 6000) * 1e-6, 10);
+    expect(line(some, 'API Gateway')).toBeCloseTo((10 * 730 * 60 + 12 * 3000) * 1e-6, 10);
     expect(line(some, 'VPC')).toBeCloseTo(2 * 730 * 0.05 + 1.2 * 0.045, 10);
-    expect(line(some, 'ECS')).toBeCloseTo(730 * (6 * 0.04048 + 16 * 0.004445), 10);
+    expect(line(some, 'ECS')).toBeCloseTo(730 * (7 * 0.04048 + 18 * 0.004445), 10);
     expect(growingCost(some)).toBeCloseTo(11 * 300 * 0.004 * 0.023, 10);
   });
 

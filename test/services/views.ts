@@ -118,8 +118,10 @@ export function exampleRunner(changes: Partial<RunnerView> = {}): RunnerView {
     data: [{ name: 'digits', samples: 2_000, input: [1, 28, 28], classes: 10 }],
     enrolledAt: timeOf(0),
     lastSeen: timeOf(0),
+    connected: false,
     state: 'idle',
     progress: null,
+    suspension: null,
     ...changes,
   };
 }

@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, type PayloadCodec } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { Context } from '@temporalio/activity';
+import { toHex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import type { ModelRef, TrainAnswer, TrainTask, TransactionRecord } from '#core/messages.js';
 import { chainQueue, coordinatorQueue, runnerQueue } from '#core/names.js';
 import type { JobView, RoundView } from '#core/views.js';
+import { coordinatorCodec, runnerCodec } from '#services/runnerPayloads.js';
+import { sha256 } from '#services/sha256.js';
+import { x25519PublicKey, type X25519KeyPair } from '#services/x25519.js';
 import type { ChainActivities, CoordinatorActivities, EpochPlan, PreparedJob } from '#workflows/types.js';
 
 export const hash = (digit: string): `0x${string}` => `0x${digit.repeat(64)}`;
@@ -96,6 +100,8 @@ export async function fakeStack(
     spec: JobSpec;
     runners: Record<`0x${string}`, FakeRunner>;
     selected?: `0x${string}`[];
+    /** Runners that read their tasks and answer in the clear. */
+    unsealed?: `0x${string}`[];
     override?: Partial<CoordinatorActivities>;
   },
 ): Promise<FakeStack> {
@@ -122,6 +128,10 @@ export async function fakeStack(
       quorum: spec.participants.quorum === 'all' ? selected.length : spec.participants.quorum,
       ready: true,
     }),
+    findPlaces: async ({ opening, from, to }) =>
+      opening.selection
+        .slice(from, to)
+        .map((_, i) => ({ index: from + i, count: opening.selection.length, proof: [] })),
     admitUpdate: async ({ update }) => {
       if (update.samples > 100) throw ApplicationFailure.nonRetryable('too many samples', 'UPDATE_REFUSED');
     },
@@ -172,6 +182,7 @@ export async function fakeStack(
       connection: environment.nativeConnection,
       taskQueue: coordinatorQueue,
       workflowBundle: { code: readFileSync('dist/workflow-bundle.js', 'utf8') },
+      dataConverter: { payloadCodecs: [fakeCodec()] },
       activities: coordinator,
     }),
     Worker.create({
@@ -183,6 +194,7 @@ export async function fakeStack(
       Worker.create({
         connection: environment.nativeConnection,
         taskQueue: runnerQueue(runner),
+        dataConverter: { payloadCodecs: [fakeRunnerCodec(runner, options.unsealed ?? [])] },
         activities: { train },
       }),
     ),
@@ -198,6 +210,22 @@ export async function fakeStack(
       )();
     },
   };
+}
+
+const member = sealingKeyOf('member');
+
+/** The coordinator's codec as in workflows/main.ts. */
+export const fakeCodec = (): PayloadCodec =>
+  coordinatorCodec(member.privateKey, async (runner) => toHex(sealingKeyOf(runner).publicKey));
+
+function fakeRunnerCodec(runner: string, unsealed: readonly string[]): PayloadCodec {
+  const codec = runnerCodec(runner as `0x${string}`, sealingKeyOf(runner).privateKey, member.publicKey);
+  return unsealed.includes(runner) ? { ...codec, encode: (payloads) => Promise.resolve(payloads) } : codec;
+}
+
+function sealingKeyOf(name: string): X25519KeyPair {
+  const privateKey = sha256(Buffer.from(name));
+  return { privateKey, publicKey: x25519PublicKey(privateKey) };
 }
 
 /** A runner that answers after so many milliseconds, unless it is cancelled before. */

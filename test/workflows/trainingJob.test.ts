@@ -1,15 +1,32 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { coordinatorQueue, jobWorkflowId, settlementWorkflowId, signalNames } from '#core/names.js';
+import { Worker } from '@temporalio/worker';
+import {
+  coordinatorQueue,
+  jobWorkflowId,
+  roundWorkflowId,
+  settlementWorkflowId,
+  signalNames,
+} from '#core/names.js';
 import type { JobView, RoundView } from '#core/views.js';
+import { sealedEncoding } from '#services/runnerPayloads.js';
 import { findTemporal } from '#local/temporal/find.js';
 import { startTemporal } from '../support/temporal.js';
-import { answering, coordinatorAddress, fakeSpec, fakeStack, hash, runnerAddress, silent } from './fakes.js';
+import {
+  answering,
+  coordinatorAddress,
+  fakeCodec,
+  fakeSpec,
+  fakeStack,
+  hash,
+  runnerAddress,
+  silent,
+} from './fakes.js';
 
 let environment: TestWorkflowEnvironment;
 beforeAll(async () => {
@@ -90,6 +107,27 @@ describe('a training job', () => {
     ]);
   });
 
+  test('asks more than a hundred runners in groups, and goes on without those that are not there', async () => {
+    const selected = Array.from({ length: 150 }, (_, index) => runnerAddress(index + 1));
+    const far = runnerAddress(140);
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 3, rounds: 1, graceFactor: 2 }),
+      runners: { [first]: answering(300), [second]: answering(300), [far]: answering(300) },
+      selected,
+    });
+    await stack.run(() => finish(`0x${'21'.repeat(32)}`));
+    const { phase, participants, missing } = lastOfRound(stack.seen.rounds, 1);
+    expect(phase).toBe('done');
+    const done = participants.filter(({ state }) => state === 'done').map(({ runner }) => runner);
+    expect(done).toEqual([first, second, far]);
+    expect(missing).toHaveLength(147);
+    const { workflowExecutionInfo } = await environment.client.workflow
+      .getHandle(`0x${'21'.repeat(32)}/round/1`)
+      .describe()
+      .then(({ raw }) => raw);
+    expect(Number(workflowExecutionInfo?.historyLength)).toBeLessThan(150);
+  });
+
   test('does not count an update that was refused', async () => {
     const stack = await fakeStack(environment, {
       spec: fakeSpec({ quorum: 2, rounds: 1 }),
@@ -99,6 +137,43 @@ describe('a training job', () => {
     expect(lastOfRound(stack.seen.rounds, 1).missing).toEqual([
       { runner: third, code: 'rejected', reason: 'too many samples' },
     ]);
+  });
+
+  test('rejects a runner that answers in the clear, and goes on', async () => {
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 1, rounds: 1, graceFactor: 100 }),
+      runners: { [first]: answering(400), [second]: answering(1) },
+      unsealed: [second],
+    });
+    await stack.run(() => finish(`0x${'21'.repeat(32)}`));
+    expect(lastOfRound(stack.seen.rounds, 1).missing).toEqual([
+      { runner: second, code: 'rejected', reason: expect.stringContaining('it is not encrypted') },
+    ]);
+  });
+
+  test('replays what runners answered with the keys of that time', async () => {
+    const job = `0x${'22'.repeat(32)}` as const;
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ rounds: 1 }),
+      runners: { [first]: answering(1), [second]: answering(1) },
+    });
+    await stack.run(() => finish(job));
+    const round = environment.client.workflow.getHandle(roundWorkflowId(job, 1));
+    await Worker.runReplayHistory(
+      {
+        workflowBundle: { code: readFileSync('dist/workflow-bundle.js', 'utf8') },
+        dataConverter: { payloadCodecs: [fakeCodec()] },
+      },
+      await round.fetchHistory(),
+    );
+    const { events } = await round.fetchHistory();
+    const answers = (events ?? []).flatMap(
+      (event) => event.activityTaskCompletedEventAttributes?.result?.payloads ?? [],
+    );
+    const sealed = answers.filter(
+      ({ metadata }) => Buffer.from(metadata?.['encoding'] ?? []).toString() === sealedEncoding,
+    );
+    expect(sealed).toHaveLength(2);
   });
 
   test("takes a runner's refusal as an answer, with its reason", async () => {

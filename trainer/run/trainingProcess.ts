@@ -13,6 +13,7 @@ import type {
   TrainRequest,
   TrainResult,
 } from './messages.js';
+import { defaultMemory, watch } from './watch.js';
 
 export type {
   EvaluateRequest,
@@ -33,16 +34,21 @@ export type {
  */
 export class TrainingProcess {
   readonly #childPath: string;
-  readonly #threads: 1 | 2;
+  readonly #threads: Threads;
+  readonly #memoryBytes: number;
   #child: ChildProcess | undefined;
   #closed = false;
   /** Settles when the last request in the queue has been served. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  /** `threads`: training repeats to the bit only with the same number. */
-  constructor(options: { childPath?: string; threads?: 1 | 2 } = {}) {
+  /**
+   * `threads`: training repeats to the bit only with the same number, 1 or 2; with all cores it does not.
+   * `memoryBytes`: a child that takes more is ended; three quarters of the machine unless told.
+   */
+  constructor(options: { childPath?: string; threads?: Threads; memoryBytes?: number } = {}) {
     this.#childPath = options.childPath ?? findChild();
     this.#threads = options.threads ?? 1;
+    this.#memoryBytes = options.memoryBytes ?? defaultMemory();
   }
 
   /** Process id of the child while there is one. */
@@ -52,24 +58,37 @@ export class TrainingProcess {
 
   /**
    * Writes the trained weights to `request.out`. Requests wait for each other.
-   * @throws what train.ts throws; TRAINING_CHILD_DIED, after which the request can be made again; TRAINING_ABORTED
-   * when `signal` fires, once the child has ended.
+   * @param options seconds after which the child is ended; none unless told, for a training of one's own
+   * @throws what train.ts throws; TRAINING_CHILD_DIED, after which the request can be made again; TRAINING_LIMIT
+   * when it took more time or memory than it may; TRAINING_ABORTED when `signal` fires, once the child has ended.
    */
   async train(
     request: TrainRequest,
-    options: { onProgress?: (progress: TrainProgress) => void; signal?: AbortSignal } = {},
+    options: {
+      onProgress?: (progress: TrainProgress) => void;
+      signal?: AbortSignal;
+      seconds?: number;
+    } = {},
   ): Promise<TrainResult> {
     return (await this.#request({ kind: 'train', request }, options)) as TrainResult;
   }
 
   /** @throws as train */
-  async evaluate(request: EvaluateRequest, options: { signal?: AbortSignal } = {}): Promise<EvaluateResult> {
-    return (await this.#request({ kind: 'evaluate', request }, options)) as EvaluateResult;
+  async evaluate(
+    request: EvaluateRequest,
+    options: { signal?: AbortSignal; seconds?: number } = {},
+  ): Promise<EvaluateResult> {
+    const limited = { seconds: LONGEST_ANSWER, ...options };
+    return (await this.#request({ kind: 'evaluate', request }, limited)) as EvaluateResult;
   }
 
   /** Compares the trainer with a reference. @throws as check */
-  async check(request: CheckRequest, options: { signal?: AbortSignal } = {}): Promise<CheckResult> {
-    return (await this.#request({ kind: 'check', request }, options)) as CheckResult;
+  async check(
+    request: CheckRequest,
+    options: { signal?: AbortSignal; seconds?: number } = {},
+  ): Promise<CheckResult> {
+    const limited = { seconds: LONGEST_ANSWER, ...options };
+    return (await this.#request({ kind: 'check', request }, limited)) as CheckResult;
   }
 
   /** Ends the child. Requests that were not answered fail with TRAINING_ABORTED. */
@@ -85,14 +104,27 @@ export class TrainingProcess {
     return served;
   }
 
-  async #serve(message: ChildRequest, { onProgress, signal }: RequestOptions): Promise<ChildResult> {
+  async #serve(
+    message: ChildRequest,
+    { onProgress, signal, seconds = Infinity }: RequestOptions,
+  ): Promise<ChildResult> {
     if (this.#closed || signal?.aborted) throw aborted();
     const child = (this.#child ??= this.#start());
     const abort = () => void this.#kill();
     signal?.addEventListener('abort', abort);
+    let exceeded: string | null = null;
+    const unwatch = watch(child, { memoryBytes: this.#memoryBytes, seconds }, (why) => {
+      exceeded = why;
+      abort();
+    });
+    const whyKilled = () => {
+      if (exceeded !== null) return overLimit(exceeded);
+      return this.#closed || signal?.aborted ? aborted() : null;
+    };
     try {
-      return await converse(child, message, onProgress, () => this.#closed || signal?.aborted === true);
+      return await converse(child, message, onProgress, whyKilled);
     } finally {
+      unwatch();
       signal?.removeEventListener('abort', abort);
     }
   }
@@ -126,17 +158,24 @@ export class TrainingProcess {
   }
 }
 
+/** Of a session; more than two give other bits from run to run. */
+export type Threads = 1 | 2 | 'all';
+
 interface RequestOptions {
   readonly onProgress?: (progress: TrainProgress) => void;
   readonly signal?: AbortSignal;
+  readonly seconds?: number;
 }
+
+/** Seconds for an evaluation or a comparison: more than any takes, and an end for one that never would. */
+const LONGEST_ANSWER = 3_600;
 
 /** Sends one request and waits for its answer, or for the end of the child. */
 function converse(
   child: ChildProcess,
   message: ChildRequest,
   onProgress: RequestOptions['onProgress'],
-  wasAborted: () => boolean,
+  whyKilled: () => RoundtableError | null,
 ): Promise<ChildResult> {
   return new Promise((resolve, reject) => {
     let lastWords = '';
@@ -156,9 +195,7 @@ function converse(
       }
     };
     const onEnd = (code: number | null, signal: string | null) =>
-      settle(() =>
-        reject(wasAborted() ? aborted() : died(`ended with ${signal ?? `exit code ${code}`}`, lastWords)),
-      );
+      settle(() => reject(whyKilled() ?? died(`ended with ${signal ?? `exit code ${code}`}`, lastWords)));
     const onError = (error: Error) => settle(() => reject(died(`failed: ${error.message}`, lastWords)));
     const settle = (finish: () => void) => {
       child.off('message', onMessage).off('exit', onEnd).off('error', onError);
@@ -175,6 +212,13 @@ function converse(
 
 function aborted(): RoundtableError {
   return new RoundtableError('TRAINING_ABORTED', 'The training was cancelled before it was complete.');
+}
+
+function overLimit(why: string): RoundtableError {
+  return new RoundtableError(
+    'TRAINING_LIMIT',
+    `The training process ${why}; it was ended. Use a smaller model or batch, or fewer samples.`,
+  );
 }
 
 function died(how: string, lastWords: string): RoundtableError {

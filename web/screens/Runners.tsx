@@ -8,7 +8,7 @@ import { age, count } from '../text/format.js';
 import { strings } from '../text/strings.js';
 
 /** core/messages.ts: after so many seconds of silence nobody is asked to train. */
-const offlineAfterSeconds = 7;
+const offlineAfterSeconds = 40;
 
 export function Runners() {
   const { data, saidAt } = useResource(runners());
@@ -29,7 +29,10 @@ export function Runners() {
 /** State with the age of its evidence, by the server's clock when it answered: neither a slow page nor a wrong clock puts anybody offline. */
 export function runnerState(runner: RunnerView, saidAt: number): { kind: string; silentMs: number } {
   const silentMs = saidAt - Date.parse(runner.lastSeen);
-  return { kind: silentMs > offlineAfterSeconds * 1000 ? 'offline' : runner.state, silentMs };
+  return {
+    kind: !runner.connected || silentMs > offlineAfterSeconds * 1000 ? 'offline' : runner.state,
+    silentMs,
+  };
 }
 
 export function RunnerTable({

@@ -128,6 +128,7 @@ export const missingWords: Record<MissingCode, string> = {
   offline: 'was off',
   'no-data': 'had no such data',
   'not-registered': 'was not registered',
+  suspended: 'was suspended',
   refused: 'refused',
   late: 'came too late',
   lost: 'was lost on the way',

@@ -25,7 +25,7 @@ export interface Dependencies {
   archiveOwner: string;
   chain: Chain;
   credits: Queue;
-  evaluator: { evaluate(request: EvaluateRequest): Promise<EvaluateResult> };
+  evaluator: { evaluate(request: EvaluateRequest, limits: { seconds: number }): Promise<EvaluateResult> };
   /** Folder for files that the evaluator reads; whatever lies there can be made again. */
   scratch: string;
 }

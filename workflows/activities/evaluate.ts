@@ -6,6 +6,8 @@ import { artifactFile, weightsFile } from './versions.js';
 
 /** Samples a run; large enough to keep the cores busy, small enough for any model that can be trained. */
 const batch = 500;
+/** Less than the activity around it has (proxies.workflow.ts), so that the next one does not wait for this one's child. */
+const longestSeconds = 540;
 
 /** Accuracy and loss of a version on the job's held-out data; nulls when it names none. */
 export async function evaluateVersion(
@@ -19,6 +21,9 @@ export async function evaluateVersion(
     weightsFile(deps, version),
     artifactFile(deps, spec.evaluation.sha256),
   ]);
-  const { accuracy, loss } = await deps.evaluator.evaluate({ graph, weights, data, batch });
+  const { accuracy, loss } = await deps.evaluator.evaluate(
+    { graph, weights, data, batch },
+    { seconds: longestSeconds },
+  );
   return { accuracy, loss };
 }

@@ -1,7 +1,7 @@
 import { RoundtableError } from '#core/errors.js';
 import { hashJson, canonicalBytes } from '#core/canonicalJson.js';
 import type { Hex } from '#core/hex.js';
-import { dequantiseModel, valuesOf } from '#core/layout.js';
+import { floatTensors } from '#core/layout.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { manifestHash, type GenesisManifest } from '#core/manifest.js';
 import type { ModelRef } from '#core/messages.js';
@@ -9,11 +9,15 @@ import type { VersionView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
 import { readModel, type Model } from '#trainer/model.js';
 import { checkModelData } from '#trainer/modelData.js';
+import { whatIsTrained } from '#trainer/trained.js';
 import type { PreparedJob } from '../types.js';
 import { archiveTags, archiveVersionFile } from './archive.js';
 import type { Dependencies } from './dependencies.js';
 import { evaluateVersion } from './evaluate.js';
 import { loadVersion, genesisVersion } from './versions.js';
+
+/** Bytes of a model file: no protobuf may have more. */
+const largestModel = 2 * 1024 ** 3;
 
 /**
  * Checks the spec against what it names, makes or finds version 0, evaluates and archives it. Everything is
@@ -25,7 +29,8 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
   if (!row) throw new RoundtableError('NOT_FOUND', `There is no row for job ${job}; submit it again.`);
   const { spec } = row;
   checkReaders(deps, spec);
-  const model = readModel(await deps.artifacts.get(spec.model.sha256));
+  const bytes = await deps.artifacts.get(spec.model.sha256, largestModel);
+  const model = readModel(bytes, whatIsTrained(spec.training));
   checkModelData(model, { input: spec.data.input, classes: spec.data.classes });
   const latest = spec.start === 'latest' ? await deps.table.latestVersion(spec.name) : null;
   const base = latest ? await continued(deps, spec, model, latest) : await genesisVersion(deps, model);
@@ -132,11 +137,5 @@ async function continued(
     );
   // A new job fixes a new grid; the server optimiser starts at rest.
   const { layout, params } = await loadVersion(deps, latest.model);
-  const floats = dequantiseModel(layout, params);
-  const weights = layout.tensors.map((tensor) => ({
-    name: tensor.name,
-    dims: tensor.shape,
-    data: valuesOf(floats, tensor),
-  }));
-  return genesisVersion(deps, { ...model, weights });
+  return genesisVersion(deps, { ...model, weights: floatTensors(layout, params) });
 }

@@ -2,12 +2,12 @@ import { hashJson } from '#core/canonicalJson.js';
 import { toHex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { offlineAfterSeconds, type MissingRunner } from '#core/messages.js';
-import { openHash } from '#core/openHash.js';
+import { openHash, selectionPlaces, type SelectionPlace } from '#core/openHash.js';
 import { trainingSeed } from '#core/seed.js';
 import type { RunnerView } from '#core/views.js';
 import { weightShift } from '#core/weights.js';
 import { sha256 } from '#services/sha256.js';
-import type { RoundInput, Selection } from '../types.js';
+import type { RoundInput, RunnerGroup, Selection } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 
 interface Candidate {
@@ -16,7 +16,7 @@ interface Candidate {
 }
 
 /**
- * Who is asked in a round: enrolled, registered and staked on chain, serving the data; alive, unless the quorum is
+ * Who is asked in a round: enrolled, registered and staked on chain, not suspended, serving the data; connected, unless the quorum is
  * `all`, which waits for the absent. Where more are there than the job asks, a hash of job, round and runner
  * decides, so that turns are taken.
  */
@@ -27,10 +27,17 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
   const waitForAll = rules.quorum === 'all';
   const missing: MissingRunner[] = [];
   const candidates: Candidate[] = [];
-  for (const view of await deps.table.listRunners()) {
+  const serving = (await deps.table.listRunners()).flatMap((view) => {
     const samples = samplesServed(view, spec);
-    if (samples === null) continue;
-    const absent = (await registration(deps, view)) ?? (waitForAll ? null : offline(view));
+    return samples === null ? [] : [{ view, samples }];
+  });
+  const kept = await concurrently(
+    16,
+    serving,
+    async ({ view }) => (await registration(deps, view)) ?? (await entry(deps, view)),
+  );
+  for (const [index, { view, samples }] of serving.entries()) {
+    const absent = kept[index] ?? (waitForAll ? null : offline(view));
     if (absent) missing.push(absent);
     else candidates.push({ view, maxSamples: samples });
   }
@@ -56,6 +63,26 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
   return { opening, missing, quorum, ready };
 }
 
+/** Where the runners of a group stand in the selection; workflows cannot hash. */
+export function findPlaces({ opening, from, to }: RunnerGroup): SelectionPlace[] {
+  return selectionPlaces(sha256, opening.selection, from, to);
+}
+
+/** As Promise.all over the entries, at most `most` at a time. */
+async function concurrently<T, R>(
+  most: number,
+  entries: readonly T[],
+  work: (entry: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const waiting = entries.entries();
+  const worker = async () => {
+    for (const [index, entry] of waiting) results[index] = await work(entry);
+  };
+  await Promise.all(Array.from({ length: most }, worker));
+  return results;
+}
+
 function samplesServed(view: RunnerView, spec: JobSpec): number | null {
   const { contract, input, classes } = spec.data;
   const served = view.data.find(
@@ -71,10 +98,20 @@ async function registration(deps: Dependencies, { runner }: RunnerView): Promise
   return { runner, code: 'not-registered', reason };
 }
 
-function offline({ runner, lastSeen, state }: RunnerView): MissingRunner | null {
+/** A runner that never came in has no key that its tasks could be encrypted with; one that is barred gets none. */
+async function entry(deps: Dependencies, { runner }: RunnerView): Promise<MissingRunner | null> {
+  if ((await deps.table.sealingKey(runner)) === null)
+    return { runner, code: 'offline', reason: 'has not entered this stack yet' };
+  const suspension = await deps.table.suspension(runner);
+  const reason = `suspended since ${suspension?.at}: ${suspension?.reason}`.slice(0, 1_000);
+  return suspension && { runner, code: 'suspended', reason };
+}
+
+function offline({ runner, lastSeen, state, connected }: RunnerView): MissingRunner | null {
   const silence = (Date.now() - Date.parse(lastSeen)) / 1000;
   if (state === 'leaving') return { runner, code: 'offline', reason: `stopped by its owner ${ago(silence)}` };
-  if (silence > offlineAfterSeconds) return { runner, code: 'offline', reason: `last seen ${ago(silence)}` };
+  if (!connected || silence > offlineAfterSeconds)
+    return { runner, code: 'offline', reason: `last seen ${ago(silence)}` };
   return null;
 }
 

@@ -1,7 +1,13 @@
 import { canonicalBytes } from '#core/canonicalJson.js';
 import { RoundtableError } from '#core/errors.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
-import { epochManifest, manifestHash, roundManifest, type EpochManifest } from '#core/manifest.js';
+import {
+  epochManifest,
+  manifestHash,
+  roundManifest,
+  type EpochManifest,
+  largestManifest,
+} from '#core/manifest.js';
 import type { TransactionRecord } from '#core/messages.js';
 import { epochTree, type AccountRewards } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
@@ -175,8 +181,10 @@ async function finalRounds(
 ): Promise<PaidRound[]> {
   const due: PaidRound[] = [];
   const now = Math.floor(Date.now() / 1000);
-  for (const job of await deps.chain.jobsOf(payer))
-    for (const { round, closing } of await deps.chain.rounds(job)) {
+  // Money is reckoned only from what no reorganisation takes back.
+  const settled = { confirmations: deps.chain.network.reorgDepth };
+  for (const job of await deps.chain.jobsOf(payer, settled))
+    for (const { round, closing } of await deps.chain.rounds(job, settled)) {
       if (!closing || paid.has(roundKey({ job, round }))) continue;
       const final = (await closedAt(deps, closing.block)) + deps.windowSeconds;
       if (final > now) {
@@ -258,7 +266,7 @@ function accountsOf(previous: EpochManifest | undefined, due: readonly PaidRound
 }
 
 async function archivedJson(deps: Dependencies, id: string): Promise<unknown> {
-  return JSON.parse(new TextDecoder().decode(await deps.archive.get(id)));
+  return JSON.parse(new TextDecoder().decode(await deps.archive.get(id, largestManifest)));
 }
 
 function mismatch(what: string): never {

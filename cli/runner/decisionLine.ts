@@ -1,0 +1,33 @@
+import type { DecisionRecord } from '#gpu-runner/decisionLog.js';
+
+/** @example '2026-11-22T18:00:00.000Z  refused   digits, round 3: POLICY_REFUSED The runner's owner does not allow …' */
+export function decisionLine(record: DecisionRecord): string {
+  return `${record.time}  ${record.kind.padEnd(8)}  ${textOf(record)}`;
+}
+
+function textOf(record: DecisionRecord): string {
+  const field = (name: string): string => shown(record[name]);
+  switch (record.kind) {
+    case 'started':
+      return field('software');
+    case 'enrolled':
+      return `at the stack of ${field('coordinator')} until ${field('until')}, with the data ${field('data')}`;
+    case 'allowed':
+      return `${field('name')}, round ${field('round')}, on ${field('data')}, by rule ${field('rule')}, for ${field('coordinator')}`;
+    case 'refused':
+      return `${field('name')}, round ${field('round')}: ${field('code')} ${field('reason')}`;
+    case 'repaired':
+      return `${field('bytes')} bytes of a line that a crash had cut off were dropped`;
+    case 'lost':
+      return `the runner had signed for ${field('signedSeq')} records, and the last of them were gone`;
+    default:
+      return '';
+  }
+}
+
+/** What stands in a task was written by others: nothing of it may steer a terminal. */
+function shown(value: unknown): string {
+  const text = Array.isArray(value) ? value.map(String).join(', ') : value === null ? '?' : String(value);
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+}
