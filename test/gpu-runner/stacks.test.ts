@@ -53,14 +53,18 @@ describe('the stacks of a runner', () => {
 
   test('are not looked for on chain when the owner wrote their URLs, wherever they lie', async () => {
     const stacks = [{ coordinator: river, api: 'http://10.0.0.7:8080' }];
-    const found = await findStacks(written({ stacks }), policySchema.parse({}), () => Promise.reject(new Error('asked')));
+    const found = await findStacks(written({ stacks }), policySchema.parse({}), () =>
+      Promise.reject(new Error('asked')),
+    );
     expect(found.stacks).toMatchObject([{ coordinator: river, api: 'http://10.0.0.7:8080', found: false }]);
   });
 
   test('in a private network are dialled on the word of the chain only if the owner names the host', async () => {
     const privateStack = [{ member: north, name: 'north', url: 'http://10.0.0.7:8080' }];
     const find = (change: object) =>
-      findStacks(written({ stacks: [north], ...change }), policySchema.parse({}), () => Promise.resolve(privateStack));
+      findStacks(written({ stacks: [north], ...change }), policySchema.parse({}), () =>
+        Promise.resolve(privateStack),
+      );
     expect((await find({})).lost[0]?.error.code).toBe('URL_REFUSED');
     expect((await find({ privateHosts: ['10.0.0.7:8080'] })).stacks).toHaveLength(1);
   });
