@@ -1,7 +1,13 @@
 /** What chain and archive hold of a closed round and of the version it builds on, without judging it. */
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
-import { genesisManifest, manifestHash, roundManifest, type RoundManifest } from '#core/manifest.js';
+import {
+  genesisManifest,
+  manifestHash,
+  roundManifest,
+  type RoundManifest,
+  largestManifest,
+} from '#core/manifest.js';
 import { closingFields, creationFields } from '#services/chain/words.js';
 import type { ChainClosing, ChainJob, ChainRound } from '#services/chain.js';
 import { AuditStopped, Checklist } from './checklist.js';
@@ -78,7 +84,10 @@ function evidenceOf(hash: AuditSources['hash'], facts: ConstructorParameters<typ
 }
 
 async function readRound(sources: AuditSources, closing: ChainClosing): Promise<RoundManifest['hashed']> {
-  const document = parseJson(await sources.archive.get(closing.archiveId), closing.archiveId);
+  const document = parseJson(
+    await sources.archive.get(closing.archiveId, largestManifest),
+    closing.archiveId,
+  );
   const parsed = roundManifest.safeParse(document);
   if (!parsed.success || manifestHash(sources.hash, parsed.data) !== closing.manifestHash)
     throw missing(`the manifest of round ${closing.round} of job ${closing.job}`);
@@ -87,7 +96,7 @@ async function readRound(sources: AuditSources, closing: ChainClosing): Promise<
 
 async function readGenesis(sources: AuditSources, job: ChainJob) {
   const parsed = genesisManifest.safeParse(
-    parseJson(await sources.archive.get(job.archiveId), job.archiveId),
+    parseJson(await sources.archive.get(job.archiveId, largestManifest), job.archiveId),
   );
   if (!parsed.success || manifestHash(sources.hash, parsed.data) !== job.manifestHash)
     throw missing(`the genesis manifest of job ${job.job}`);

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { hashJson } from '#core/canonicalJson.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import { stepsHash, type Layout } from '#core/layout.js';
-import { manifestHash } from '#core/manifest.js';
+import { manifestHash, largestManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { versionId } from '#core/model.js';
 import { parseMessage } from '#core/schema.js';
@@ -39,7 +39,7 @@ export async function checkManifest<T extends z.ZodType<{ hashed: unknown }>>(
 ): Promise<z.output<T>> {
   const { subject, schema, archiveId, hash } = document;
   return list.check(subject, 'manifest', "Arweave data root; SHA-256 against the chain's", async (say) => {
-    const bytes = await sources.archive.get(archiveId);
+    const bytes = await sources.archive.get(archiveId, largestManifest);
     const manifest = parseMessage(schema, parseJson(bytes, archiveId), `Manifest ${archiveId}`);
     same('its hash', manifestHash(sources.hash, manifest), hash);
     say(archiveId);

@@ -1,6 +1,12 @@
 /** What a payer's epochs owe and what was claimed, recomputed from the rounds that the chain knows. */
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
-import { epochManifest, manifestHash, roundManifest, type EpochManifest } from '#core/manifest.js';
+import {
+  epochManifest,
+  manifestHash,
+  roundManifest,
+  type EpochManifest,
+  largestManifest,
+} from '#core/manifest.js';
 import { epochTree, type AccountRewards } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
 import type { ChainClosing, ChainEpoch } from '#services/chain.js';
@@ -35,7 +41,7 @@ export async function findEpochManifest(sources: AuditSources, onChain: ChainEpo
     'Manifest-Hash': onChain.manifestHash,
   });
   for (const { id } of records) {
-    const parsed = epochManifest.safeParse(parseJson(await sources.archive.get(id), id));
+    const parsed = epochManifest.safeParse(parseJson(await sources.archive.get(id, largestManifest), id));
     if (parsed.success && manifestHash(sources.hash, parsed.data) === onChain.manifestHash)
       return parsed.data;
   }
@@ -80,7 +86,7 @@ async function checkEpoch(
         paid.add(key);
         const closing = await closingOf(sources, closings, onChain.payer, entry);
         same(`the manifest of round ${entry.round}`, entry.manifestHash, closing.manifestHash);
-        const bytes = await sources.archive.get(closing.archiveId);
+        const bytes = await sources.archive.get(closing.archiveId, largestManifest);
         const manifest = parseMessage(roundManifest, parseJson(bytes, closing.archiveId), 'The manifest');
         same('its hash', manifestHash(sources.hash, manifest), closing.manifestHash);
         sameJson(sources, `the shares of round ${entry.round}`, entry.shares, manifest.hashed.rewards.shares);

@@ -1,4 +1,5 @@
 import { run as encoding } from './encoding.js';
+import { run as flood } from './flood.js';
 import { run as gatekeeper } from './gatekeeper.js';
 import { run as memory } from './memory.js';
 import { run as round } from './round.js';
@@ -14,6 +15,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   encoding,
   round,
   webhook,
+  flood,
   memory,
   train,
   gatekeeper,
@@ -22,7 +24,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
 // On Node 20 the SDK of AWS tells everybody that it will want 22 some day.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !(name in benches));
+const unknown = wanted.filter((name) => !Object.hasOwn(benches, name));
 if (unknown.length > 0) {
   console.error(`There is no bench ${unknown.join(', ')}. There are: ${Object.keys(benches).join(', ')}.`);
   process.exit(2);

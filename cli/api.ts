@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Wallet } from 'ethers';
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
-import { RoundtableError } from '#core/errors.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import {
   creditMessage,
   uploadAnswer,
@@ -10,10 +10,12 @@ import {
   type SubmitRequest,
   type TriggerRequest,
 } from '#core/messages.js';
+import { printable } from '#core/printable.js';
 import { jobId, parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import {
   epochView,
+  queueView,
   jobView,
   roundView,
   runnerView,
@@ -21,11 +23,13 @@ import {
   versionView,
   type EpochView,
   type JobView,
+  type QueueView,
   type RoundView,
   type RunnerView,
   type TriggerView,
   type VersionView,
 } from '#core/views.js';
+import { dial, outboundRules, readAtMost, type OutboundRequest } from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 
 /** A stack's HTTP API. Requests that change something are signed with the member's key. */
@@ -45,6 +49,9 @@ export interface Api {
   versions(lineage?: string): Promise<VersionView[]>;
   epochs(): Promise<EpochView[]>;
   credits(): Promise<CreditMessage[]>;
+  queues(): Promise<QueueView[]>;
+  /** @returns how many messages were put back */
+  redrive(queue: QueueView['queue']): Promise<number>;
   /** Stores bytes under their SHA-256 unless they are there already. @returns the hash */
   putArtifact(data: Uint8Array): Promise<`0x${string}`>;
   /** @throws ARTIFACT_CORRUPT when the bytes are not those of the hash */
@@ -62,30 +69,38 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
   return {
     health: () => call(health, 'GET', '/health'),
     jobs: () => list('/v1/jobs', jobView),
-    job: (job) => call(jobView, 'GET', `/v1/jobs/${job}`),
-    rounds: (job) => list(`/v1/jobs/${job}/rounds`, roundView),
+    job: (job) => call(jobView, 'GET', `/v1/jobs/${encodeURIComponent(job)}`),
+    rounds: (job) => list(`/v1/jobs/${encodeURIComponent(job)}/rounds`, roundView),
     submit: (request) => call(accepted, 'POST', '/v1/jobs', request),
-    signal: async (job, signal) => void (await call(z.unknown(), 'POST', `/v1/jobs/${job}/${signal}`, {})),
+    signal: async (job, signal) =>
+      void (await call(z.unknown(), 'POST', `/v1/jobs/${encodeURIComponent(job)}/${signal}`, {})),
     triggers: () => list('/v1/triggers', triggerView),
     addTrigger: (request) => call(triggerSecret, 'POST', '/v1/triggers', request),
-    rotateTrigger: (name) => call(triggerSecret, 'POST', `/v1/triggers/${name}/rotate`, {}),
+    rotateTrigger: (name) =>
+      call(triggerSecret, 'POST', `/v1/triggers/${encodeURIComponent(name)}/rotate`, {}),
     runners: () => list('/v1/runners', runnerView),
     suspendRunner: async (runner, reason) =>
       void (await call(z.unknown(), 'POST', `/v1/runners/${runner}/suspend`, { reason })),
     resumeRunner: async (runner) =>
       void (await call(z.unknown(), 'POST', `/v1/runners/${runner}/resume`, {})),
     versions: (lineage) =>
-      list(`/v1/versions${lineage === undefined ? '' : `?lineage=${lineage}`}`, versionView),
+      list(
+        `/v1/versions${lineage === undefined ? '' : `?lineage=${encodeURIComponent(lineage)}`}`,
+        versionView,
+      ),
     epochs: () => list('/v1/epochs', epochView),
     credits: () => list('/v1/credits', creditMessage),
+    queues: () => list('/v1/queues', queueView),
+    redrive: async (queue) =>
+      (await call(z.object({ moved: z.number() }), 'POST', `/v1/queues/${queue}/redrive`, {})).moved,
     async putArtifact(data) {
       const sha256 = sha256Hex(data);
       const answer = await call(uploadAnswer, 'POST', '/v1/uploads', { sha256, size: data.length });
       if (answer.url === null) return sha256;
-      const response = await reach(answer.url, {
+      const response = await transfer(answer.url, options.url, {
         method: 'PUT',
         headers: answer.headers,
-        body: Buffer.from(data),
+        body: data,
       });
       if (!response.ok)
         throw new RoundtableError(
@@ -95,8 +110,11 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
       return sha256;
     },
     async getArtifact(sha256) {
-      const response = await send(options, 'GET', `/v1/artifacts/${sha256}`, undefined, true);
-      const data = new Uint8Array(await response.arrayBuffer());
+      const answer = await send(options, 'GET', `/v1/artifacts/${sha256}`, undefined, true);
+      const location = new URL(answer.headers.get('location') ?? '', options.url).href;
+      const response = await transfer(location, options.url, {});
+      if (!response.ok) throw problemOf('', response.status, `Reading the artifact ${sha256}`);
+      const data = new Uint8Array(await readAtMost(response, LARGEST_ARTIFACT, 'The artifact store'));
       if (sha256Hex(data) !== sha256)
         throw new RoundtableError(
           'ARTIFACT_CORRUPT',
@@ -128,6 +146,9 @@ const problemDetails = z.object({
   title: z.string().optional(),
 });
 
+const LARGEST_ANSWER = 64 * 1024 * 1024;
+const LARGEST_ARTIFACT = 2 * 1024 ** 3;
+
 interface Target {
   url: string;
   audience: string;
@@ -142,8 +163,8 @@ function caller(target: Target) {
     body?: unknown,
   ): Promise<z.output<T>> => {
     const response = await send(target, method, path, body, method !== 'GET');
-    const text = await response.text();
-    return parseMessage(schema, text === '' ? {} : JSON.parse(text), `The answer to ${method} ${path}`);
+    const text = await textOf(response);
+    return parseMessage(schema, text === '' ? {} : parseAnswer(text), `The answer to ${method} ${path}`);
   };
 }
 
@@ -162,8 +183,8 @@ async function send(
     headers,
     ...(body === undefined ? {} : { body: text }),
   });
-  if (response.ok) return response;
-  throw problemOf(await response.text(), response.status, `${method} ${path}`);
+  if (response.ok || response.status === 307) return response;
+  throw problemOf(await textOf(response), response.status, `${method} ${path}`);
 }
 
 async function authorization(target: Target, method: string, path: string, body: string): Promise<string> {
@@ -178,27 +199,50 @@ async function authorization(target: Target, method: string, path: string, body:
 
 async function reach(url: string, init: RequestInit): Promise<Response> {
   try {
-    return await fetch(url, { ...init, signal: AbortSignal.timeout(60_000) });
+    return await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(60_000) });
   } catch (cause) {
-    const { origin } = new URL(url);
-    throw new RoundtableError(
-      'UNAVAILABLE',
-      `Nothing answers at ${origin}. See what runs with \`roundtable status\`; bring the stack up with \`roundtable up\`.`,
-      { cause },
-    );
+    throw unreachable(url, cause);
+  }
+}
+
+/** To or from the place that the stack named: its word, so it is not dialled wherever it points. */
+async function transfer(
+  url: string,
+  stack: string,
+  request: Omit<OutboundRequest, 'signal'>,
+): Promise<Response> {
+  try {
+    return await dial(url, { ...request, signal: AbortSignal.timeout(600_000) }, outboundRules([stack]));
+  } catch (cause) {
+    throw isRoundtableError(cause) ? cause : unreachable(url, cause);
+  }
+}
+
+function unreachable(url: string, cause: unknown): RoundtableError {
+  return new RoundtableError(
+    'UNAVAILABLE',
+    `Nothing answers at ${new URL(url).origin}. See what runs with \`roundtable status\`; bring the stack up with \`roundtable up\`.`,
+    { cause },
+  );
+}
+
+const textOf = async (response: Response): Promise<string> =>
+  (await readAtMost(response, LARGEST_ANSWER, 'The stack')).toString();
+
+/** JSON with nothing in it that a terminal would obey; {} when it is none. */
+function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text, (_, value: unknown) => (typeof value === 'string' ? printable(value) : value));
+  } catch {
+    return {};
   }
 }
 
 /** The error behind an RFC 9457 answer; its code survives the way through HTTP. */
 function problemOf(text: string, status: number, what: string): RoundtableError {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    parsed = {};
-  }
+  const parsed = parseAnswer(text);
   const { code, detail, title } = problemDetails.catch({}).parse(parsed);
-  const known = code !== undefined && code in errorCodes ? (code as ErrorCode) : null;
+  const known = code !== undefined && Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : null;
   return new RoundtableError(
     known ?? (status === 404 ? 'NOT_FOUND' : status >= 500 ? 'UNAVAILABLE' : 'INVALID_INPUT'),
     detail ?? title ?? `${what} was answered with ${status}.`,

@@ -1,5 +1,6 @@
 import { CommanderError, type Command } from 'commander';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { printable } from '#core/printable.js';
 import { CheckFailed, contextOf, UsageError, type Context, type Surroundings } from './command.js';
 import { wrap } from './terminal/text.js';
 import { paint } from './terminal/theme.js';
@@ -74,7 +75,10 @@ function report(
     );
     return 1;
   }
-  const [first = '', ...more] = wrap(`error ${known.code}: ${known.message}`, Math.max(40, theme.columns));
+  const [first = '', ...more] = wrap(
+    `error ${known.code}: ${printable(known.message)}`,
+    Math.max(40, theme.columns),
+  );
   terminal.writeError(first.replace(/^error \S+/, (head) => paint(theme, 'red', head)) + '\n');
   for (const line of more) terminal.writeError(`${line}\n`);
   return 1;

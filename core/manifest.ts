@@ -30,6 +30,9 @@ export const manifestHeader = z.strictObject({
 });
 export type ManifestHeader = z.output<typeof manifestHeader>;
 
+/** Bytes that a manifest may have: ten times one of 16,384 runners. */
+export const largestManifest = 128 * 1024 * 1024;
+
 const reward = z.strictObject({ runner: address, units: z.string().regex(/^\d{1,39}$/), amount });
 
 const versionHashes = {

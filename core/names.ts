@@ -11,6 +11,9 @@ export const signalNames = { pause: 'pause', resume: 'resume', cancel: 'cancel' 
 /** SQS queues. Each is a doorbell with a dead-letter queue of its own. */
 export const queueNames = { jobs: 'roundtable-jobs', credits: 'roundtable-credits' } as const;
 
+/** Deliveries of one message before it lies in the dead-letter queue. */
+export const mostDeliveries = 5;
+
 export const deadLetterName = (queue: string): string => `${queue}-dead`;
 
 export const tableName = 'roundtable';

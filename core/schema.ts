@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { RoundtableError } from './errors.js';
+import { oneLine } from './printable.js';
 
 /** Building blocks of every message: one schema for each kind of value that crosses a border. */
 
@@ -28,6 +29,8 @@ export const slug = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'a name of lower-case letters, digits and hyphens, at most 63');
 
+const MOST_MISTAKES = 50;
+
 /**
  * Parses a message from outside; every mistake is reported at once, each with its path.
  * @throws INVALID_INPUT
@@ -35,14 +38,17 @@ export const slug = z
 export function parseMessage<T extends z.ZodType>(schema: T, value: unknown, what: string): z.output<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const mistakes = result.error.issues.map((issue) => ({
-    path: issue.path.map(String).join('.') || '(top)',
-    message: issue.message,
+  const { issues } = result.error;
+  // A message with a million wrong keys gets an answer that can be read, not one as long as itself.
+  const mistakes = issues.slice(0, MOST_MISTAKES).map((issue) => ({
+    path: oneLine(issue.path.map(String).join('.'), 200) || '(top)',
+    message: oneLine(issue.message, 400),
   }));
-  const lines = mistakes.map(({ path, message }) => `  ${path}: ${message}`).join('\n');
+  const lines = mistakes.map(({ path, message }) => `  ${path}: ${message}`);
+  if (issues.length > mistakes.length) lines.push(`  and ${issues.length - mistakes.length} more`);
   throw new RoundtableError(
     'INVALID_INPUT',
-    `${what} has ${mistakes.length} mistake${mistakes.length === 1 ? '' : 's'}:\n${lines}`,
+    `${what} has ${issues.length} mistake${issues.length === 1 ? '' : 's'}:\n${lines.join('\n')}`,
     { details: { mistakes } },
   );
 }

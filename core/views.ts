@@ -138,6 +138,31 @@ export const runnerView = z.strictObject({
 });
 export type RunnerView = z.output<typeof runnerView>;
 
+/** A message that could not be processed. */
+export const deadLetterView = z.strictObject({
+  id: z.string(),
+  /** When it was laid aside. */
+  since: z.iso.datetime(),
+  /** The message, cut after 1,000 characters. */
+  message: z.string(),
+  /** Null: nobody counted. */
+  deliveries: count.nullable(),
+  /** An error code; null when the function could not say why. */
+  code: z.string().nullable(),
+  reason: z.string(),
+});
+export type DeadLetterView = z.output<typeof deadLetterView>;
+
+export const queueView = z.strictObject({
+  queue: z.enum(['jobs', 'credits']),
+  /** Messages that wait or are in work; SQS counts approximately. */
+  waiting: count,
+  dead: count,
+  /** Some of the dead ones, oldest first. */
+  letters: z.array(deadLetterView),
+});
+export type QueueView = z.output<typeof queueView>;
+
 /** A trigger without its secrets: those never leave the table. */
 export const triggerView = z.strictObject({
   ...projected,

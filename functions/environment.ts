@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
 import { stackEntrance } from '#core/messages.js';
 import { address, parseMessage } from '#core/schema.js';
+import { limitSettings } from './limits.js';
 import { pageSettings } from './page.js';
 
 /** What the functions and their node server read from the environment; each names what it needs, all is checked at once. */
@@ -9,6 +10,9 @@ const variables = {
   TABLE_NAME: z.string().min(1),
   BUCKET_NAME: z.string().min(1),
   JOBS_QUEUE_URL: z.url(),
+  JOBS_DEAD_URL: z.url(),
+  CREDITS_QUEUE_URL: z.url(),
+  CREDITS_DEAD_URL: z.url(),
   TEMPORAL_ADDRESS: z.string().regex(/^[^\s/]+:\d+$/, 'host:port'),
   TEMPORAL_NAMESPACE: z.string().min(1),
   /** This stack's member. */
@@ -39,7 +43,7 @@ const variables = {
         return z.NEVER;
       }
     })
-    .pipe(stackEntrance)
+    .pipe(stackEntrance.nullable())
     .optional(),
   STACK_ENTRANCE_FILE: z.string().min(1).optional(),
   /** Folder of the built page; without it none is served. */
@@ -57,6 +61,19 @@ const variables = {
       }
     })
     .pipe(pageSettings),
+  /** Other rates and quotas than limits.ts has, as JSON. */
+  API_LIMITS: z
+    .string()
+    .default('{}')
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'a JSON object' });
+        return z.NEVER;
+      }
+    })
+    .pipe(limitSettings),
   API_HOST: z.string().min(1).default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535),
 };

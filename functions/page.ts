@@ -6,11 +6,14 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import type { Deployment } from '#contracts/deployment.js';
 
+/** Shown as links: nothing that a browser would run. */
+const webUrl = z.url({ protocol: /^https?$/ });
+
 /** What the page may know of where chain and archive are. Addresses with secrets in them do not belong here. */
 export const pageSettings = z.strictObject({
-  rpcUrls: z.array(z.url()).default([]),
-  gateways: z.array(z.url()).default([]),
-  temporalUi: z.url().nullable().default(null),
+  rpcUrls: z.array(webUrl).default([]),
+  gateways: z.array(webUrl).default([]),
+  temporalUi: webUrl.nullable().default(null),
 });
 export type PageSettings = z.output<typeof pageSettings>;
 

@@ -50,6 +50,7 @@ function problemResponse(problem: ProblemDetails): Response {
     headers: {
       'content-type': 'application/problem+json',
       ...(problem.status === 503 ? { 'retry-after': '2' } : {}),
+      ...(problem.status === 429 ? { 'retry-after': String(problem['retryAfterSeconds']) } : {}),
     },
   });
 }

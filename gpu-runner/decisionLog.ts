@@ -123,7 +123,11 @@ export class DecisionLog {
 /** All files of a log in their order, the one that is written now last; those that are not there are left out. */
 export async function decisionFiles(path: string): Promise<string[]> {
   const folder = dirname(path);
-  const closed = (await readdir(folder)).filter((name) => /^decisions-\d{12}\.log$/.test(name)).sort();
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (errorNumber(error) === 'ENOENT') return [];
+    throw error;
+  });
+  const closed = names.filter((name) => /^decisions-\d{12}\.log$/.test(name)).sort();
   const files = closed.map((name) => join(folder, name));
   return (await sizeOf(path)) === null ? files : [...files, path];
 }

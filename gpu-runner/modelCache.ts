@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
+import type { OutboundRules } from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 import { errorNumber } from './failures.js';
 import { diskError } from './files.js';
@@ -23,13 +24,13 @@ export interface CachedModel {
 /** Graphs and parameter files by content hash. What is read from it always has the hash that was asked for. */
 export class ModelCache {
   readonly #folder: string;
-  readonly #stack: Pick<StackClient, 'locate'>;
+  readonly #stack: Pick<StackClient, 'locate' | 'rules'>;
   readonly #cap: number;
   /** Bytes of every file by its path, used longest ago first; read once, then kept. */
   #sizes: Map<string, number> | null = null;
 
   /** @param cap bytes that the cache may keep; what a task needs is kept beyond it while it runs */
-  constructor(folder: string, stack: Pick<StackClient, 'locate'>, cap = 2 * 1024 ** 3) {
+  constructor(folder: string, stack: Pick<StackClient, 'locate' | 'rules'>, cap = 2 * 1024 ** 3) {
     this.#folder = folder;
     this.#stack = stack;
     this.#cap = cap;
@@ -108,7 +109,8 @@ export class ModelCache {
     for (let attempt = 1; ; attempt++) {
       const before = await sizeOf(part);
       try {
-        await transfer(await this.#stack.locate(sha256, signal), part, before, signal);
+        const { rules } = this.#stack;
+        await transfer(await this.#stack.locate(sha256, signal), rules, part, before, signal);
         return;
       } catch (error) {
         if (!isRoundtableError(error, 'UNAVAILABLE')) throw error;
@@ -120,7 +122,13 @@ export class ModelCache {
   }
 }
 
-async function transfer(url: string, part: string, from: number, outer: AbortSignal): Promise<void> {
+async function transfer(
+  url: string,
+  rules: OutboundRules,
+  part: string,
+  from: number,
+  outer: AbortSignal,
+): Promise<void> {
   const still = new AbortController();
   const timer = setTimeout(
     () => still.abort(new DOMException('no bytes came for a while', 'TimeoutError')),
@@ -128,7 +136,8 @@ async function transfer(url: string, part: string, from: number, outer: AbortSig
   );
   const signal = AbortSignal.any([outer, still.signal]);
   try {
-    const response = await reach(url, { signal, headers: from > 0 ? { range: `bytes=${from}-` } : {} });
+    const headers = from > 0 ? { range: `bytes=${from}-` } : {};
+    const response = await reach(url, { signal, headers }, rules);
     const start = startOf(response, from);
     if (start === null || !response.body) {
       await response.body?.cancel();

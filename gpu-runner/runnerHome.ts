@@ -1,10 +1,11 @@
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse, stringify, YAMLError } from 'yaml';
+import { stringify } from 'yaml';
 import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import { signingDomain } from '#core/messages.js';
 import { address, count, parseMessage, slug } from '#core/schema.js';
+import { parseYaml } from '#services/yamlFile.js';
 import { errorNumber, messageOf } from './failures.js';
 import { writeDurably } from './files.js';
 import { policySchema, type Policy, type WrittenPolicy } from './policy.js';
@@ -135,7 +136,7 @@ async function readYaml<T extends z.ZodType>(
   whenMissing?: unknown,
 ): Promise<z.output<T>> {
   try {
-    return parseMessage(schema, parse(await readFile(path, 'utf8')) ?? {}, path);
+    return parseMessage(schema, parseYaml(await readFile(path, 'utf8'), path) ?? {}, path);
   } catch (error) {
     if (errorNumber(error) === 'ENOENT') {
       if (whenMissing !== undefined) return schema.parse(whenMissing);
@@ -144,8 +145,6 @@ async function readYaml<T extends z.ZodType>(
         `${path} does not exist; docs/runner.md says what belongs into it.`,
       );
     }
-    if (error instanceof YAMLError)
-      throw new RoundtableError('HOME_INVALID', `${path} is not YAML: ${error.message}`, { cause: error });
     throw new RoundtableError('HOME_INVALID', messageOf(error), { cause: error });
   }
 }

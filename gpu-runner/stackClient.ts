@@ -1,6 +1,3 @@
-import http from 'node:http';
-import https from 'node:https';
-import { text as readText } from 'node:stream/consumers';
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
@@ -13,9 +10,16 @@ import {
   type SeenRequest,
   type UploadRequest,
 } from '#core/messages.js';
+import { oneLine, printable } from '#core/printable.js';
 import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
-import { dial, type OutboundRequest, type OutboundRules } from '#services/outboundUrl.js';
+import {
+  checkOutboundUrl,
+  dial,
+  readAtMost,
+  type OutboundRequest,
+  type OutboundRules,
+} from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 import { causeOf, errorNumber, messageOf, nameOf } from './failures.js';
 import type { RunnerKey } from './runnerKey.js';
@@ -23,6 +27,8 @@ import type { RunnerKey } from './runnerKey.js';
 const ANSWER_SECONDS = 10;
 /** An upload or download may take as long as it likes, but not stand still for longer. */
 const UPLOAD_SECONDS = 600;
+/** Bytes; answers of a stack to its runners are a few hundred. */
+const LARGEST_ANSWER = 1024 * 1024;
 
 /** A runner's requests to its stack, each signed. Every call throws UNAVAILABLE while the stack does not answer. */
 export class StackClient {
@@ -46,7 +52,7 @@ export class StackClient {
 
   async enrol(request: EnrolRequest, signal: AbortSignal): Promise<EnrolAnswer> {
     const response = await this.#request('POST', '/v1/runners/enrol', request, signal);
-    return parseMessage(enrolAnswer, await response.json(), 'The answer to the enrolment');
+    return parseMessage(enrolAnswer, await jsonOf(response), 'The answer to the enrolment');
   }
 
   /** @throws NOT_FOUND when the stack does not know the runner (any more) */
@@ -65,7 +71,7 @@ export class StackClient {
         'UNAVAILABLE',
         `The stack answered ${response.status} where an artifact's place was expected.`,
       );
-    return new URL(location, this.#api).href;
+    return checkOutboundUrl(new URL(location, this.#api).href, this.rules).href;
   }
 
   /** Stores bytes under their hash; harmless when they are stored already. */
@@ -74,16 +80,20 @@ export class StackClient {
     const response = await this.#request('POST', '/v1/uploads', request, signal);
     const { url, headers } = parseMessage(
       uploadAnswer,
-      await response.json(),
+      await jsonOf(response),
       'The answer to an upload request',
     );
     if (url === null) return;
-    const stored = await put(url, headers, bytes, signal);
-    if (stored.status < 200 || stored.status > 299)
-      throw new RoundtableError(
-        'UNAVAILABLE',
-        `The store refused an upload with ${stored.status}: ${stored.text.slice(0, 300)}`,
-      );
+    const answer = await reach(
+      url,
+      { method: 'PUT', headers, body: bytes, signal: orAfter(signal, UPLOAD_SECONDS) },
+      this.rules,
+    );
+    if (answer.ok) return void (await answer.body?.cancel());
+    throw new RoundtableError(
+      'UNAVAILABLE',
+      `The store refused an upload with ${answer.status}: ${oneLine(await textOf(answer), 300)}`,
+    );
   }
 
   async #request(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
@@ -105,38 +115,17 @@ export class StackClient {
       },
       ...(body === undefined ? {} : { body: bytes }),
       redirect: 'manual' as const,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_SECONDS * 1_000)]),
+      signal: orAfter(signal, ANSWER_SECONDS),
     };
     // A URL that was found on chain is somebody else's word, as are those in answers.
-    const response = this.#found
-      ? await reachFound(url.href, request, this.rules)
-      : await reach(url.href, request);
+    const response = this.#found ? await reach(url.href, request, this.rules) : await ask(url.href, request);
     if (response.status >= 400) throw await problemOf(response);
     return response;
   }
 }
 
-/** Sends the bytes as they lie in memory; fetch would copy them twice. @throws as reach */
-async function put(
-  url: string,
-  headers: Record<string, string>,
-  bytes: Uint8Array,
-  outer: AbortSignal,
-): Promise<{ status: number; text: string }> {
-  const signal = AbortSignal.any([outer, AbortSignal.timeout(UPLOAD_SECONDS * 1_000)]);
-  const { request } = url.startsWith('https:') ? https : http;
-  try {
-    const answer = await new Promise<http.IncomingMessage>((resolve, reject) =>
-      request(url, { method: 'PUT', headers, signal }, resolve).once('error', reject).end(bytes),
-    );
-    return { status: answer.statusCode ?? 0, text: await readText(answer) };
-  } catch (error) {
-    throw unreachable(url, error, signal);
-  }
-}
-
-/** fetch, whose failures say what could not be reached. @throws UNAVAILABLE; the abort's reason when aborted */
-export async function reach(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+/** A request to the stack itself, whose failures say what could not be reached. @throws as reach */
+async function ask(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (error) {
@@ -144,13 +133,20 @@ export async function reach(url: string, init: RequestInit & { signal: AbortSign
   }
 }
 
-/** The same for a URL that others gave. @throws URL_REFUSED as well */
-async function reachFound(url: string, request: OutboundRequest, rules: OutboundRules): Promise<Response> {
+/**
+ * A request to where the stack sent us, under the rules for URLs of others; bytes are sent as they lie in memory.
+ * @throws URL_REFUSED, UNAVAILABLE; the abort's reason when aborted
+ */
+export async function reach(url: string, request: OutboundRequest, rules: OutboundRules): Promise<Response> {
   try {
     return await dial(url, request, rules);
   } catch (error) {
     throw isRoundtableError(error) ? error : unreachable(url, error, request.signal);
   }
+}
+
+function orAfter(signal: AbortSignal, seconds: number): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(1_000 * seconds)]);
 }
 
 /** What a failed transfer means. */
@@ -174,16 +170,21 @@ const problemDetails = z.object({
 });
 
 async function problemOf(response: Response): Promise<RoundtableError> {
-  const text = await response.text();
+  const text = await textOf(response);
   const problem = problemDetails.safeParse(jsonOrNull(text)).data;
   const known = problem !== undefined && Object.hasOwn(errorCodes, problem.code);
   // A failure inside the stack is none of this request's doing: it may pass.
   const code = known && response.status < 500 ? (problem.code as ErrorCode) : 'UNAVAILABLE';
-  const reason = problem?.detail ?? problem?.title ?? text.slice(0, 300);
+  const reason = printable(problem?.detail ?? problem?.title ?? text.slice(0, 300), 2_000);
   return new RoundtableError(code, `The stack answered ${response.status}: ${reason}`, {
     details: { status: response.status },
   });
 }
+
+const textOf = async (response: Response): Promise<string> =>
+  (await readAtMost(response, LARGEST_ANSWER, 'The stack')).toString();
+
+const jsonOf = async (response: Response): Promise<unknown> => jsonOrNull(await textOf(response));
 
 function jsonOrNull(text: string): unknown {
   try {

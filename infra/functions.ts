@@ -8,11 +8,15 @@ export type Variable =
   | 'TABLE_NAME'
   | 'BUCKET_NAME'
   | 'JOBS_QUEUE_URL'
+  | 'JOBS_DEAD_URL'
+  | 'CREDITS_QUEUE_URL'
+  | 'CREDITS_DEAD_URL'
   | 'TEMPORAL_ADDRESS'
   | 'TEMPORAL_NAMESPACE'
   | 'COORDINATOR_ADDRESS'
   | 'CHAIN_RPC_URLS'
-  | 'CHAIN_DEPLOYMENT';
+  | 'CHAIN_DEPLOYMENT'
+  | 'STACK_ENTRANCE';
 
 export interface FunctionShape {
   /** MB; the processor's share grows with it (1,769 MB are one core). */
@@ -27,8 +31,10 @@ export interface FunctionShape {
     bucket?: readonly ('s3:GetObject' | 's3:PutObject' | 's3:ListBucket')[];
     /** Ring for jobs. */
     jobs?: readonly 'sqs:SendMessage'[];
-    /** Taken from by this function's event source mapping. */
+    /** Taken from by this function's event source mapping; what it cannot process it lays aside. */
     takes?: 'jobs' | 'credits';
+    /** Looks into all queues and puts dead letters back. */
+    redrives?: true;
   };
 }
 
@@ -48,11 +54,15 @@ export const functions = {
       'TABLE_NAME',
       'BUCKET_NAME',
       'JOBS_QUEUE_URL',
+      'JOBS_DEAD_URL',
+      'CREDITS_QUEUE_URL',
+      'CREDITS_DEAD_URL',
       'TEMPORAL_ADDRESS',
       'TEMPORAL_NAMESPACE',
       'COORDINATOR_ADDRESS',
       'CHAIN_RPC_URLS',
       'CHAIN_DEPLOYMENT',
+      'STACK_ENTRANCE',
     ],
     may: {
       table: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
@@ -60,18 +70,19 @@ export const functions = {
       // Without ListBucket S3 answers 403, not 404, for an object that is not there.
       bucket: ['s3:GetObject', 's3:PutObject', 's3:ListBucket'],
       jobs: ['sqs:SendMessage'],
+      redrives: true,
     },
   },
   dispatch: {
     memory: 1024,
     timeout: 30,
-    variables: ['TABLE_NAME', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE'],
+    variables: ['TABLE_NAME', 'JOBS_QUEUE_URL', 'JOBS_DEAD_URL', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE'],
     may: { table: ['dynamodb:GetItem', 'dynamodb:UpdateItem'], takes: 'jobs' },
   },
   reward: {
     memory: 512,
     timeout: 30,
-    variables: ['TABLE_NAME'],
+    variables: ['TABLE_NAME', 'CREDITS_QUEUE_URL', 'CREDITS_DEAD_URL'],
     may: { table: ['dynamodb:GetItem', 'dynamodb:PutItem'], takes: 'credits' },
   },
   settle: {
@@ -96,9 +107,6 @@ export type FunctionName = keyof typeof functions;
 
 /** Those that talk to Temporal stand in its network; the others need none. */
 export const isInNetwork = (shape: FunctionShape): boolean => shape.variables.includes('TEMPORAL_ADDRESS');
-
-/** Deliveries of one message before it lies in the dead-letter queue. */
-export const maxReceiveCount = 5;
 
 /** Schedules of the cloud; a minute is the shortest that EventBridge Scheduler has. */
 export const schedules = { sweep: 'rate(1 minute)', settle: 'rate(1 hour)' } as const;

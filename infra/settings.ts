@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
 import { RoundtableError } from '#core/errors.js';
+import { stackEntrance } from '#core/messages.js';
 import { address, parseMessage, slug } from '#core/schema.js';
 
 /** infra/stages/STAGE.json: what a member decides for one stage. Nothing in it is secret. */
@@ -12,6 +13,8 @@ const settingsFile = z.strictObject({
   coordinator: address,
   /** Where the consortium's contracts are. */
   deployment,
+  /** Where runners come in, as the member signed it; null until it has, and then no runner is let in. */
+  entrance: stackEntrance.nullable().default(null),
   arweaveGateways: z.array(z.url({ protocol: /^https$/ })).min(1),
   /** Seconds a round stays open to dispute before it is paid. */
   disputeWindowSeconds: z.number().int().min(0),

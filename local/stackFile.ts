@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import { address, parseMessage, slug } from '#core/schema.js';
 
-const url = z.url();
+const url = z.url({ protocol: /^https?$/ });
 const path = z.string().min(1);
 
 export const stackFile = z.strictObject({

@@ -27,9 +27,11 @@ export interface Archive {
   put(data: Uint8Array, tags: Record<string, string>): Promise<{ id: string; size: number }>;
   /**
    * The bytes behind an id, from the first gateway that gives those whose data root was signed under that id.
-   * @throws ARCHIVE_UNREACHABLE if no gateway has them in time, ARCHIVE_CORRUPT if all that came was something else
+   * @param most bytes that the reader is ready to hold: anybody can archive anything and sign its size
+   * @throws ARCHIVE_UNREACHABLE if no gateway has them in time, ARCHIVE_CORRUPT if all that came was something else,
+   * PAYLOAD_TOO_LARGE
    */
-  get(id: string): Promise<Uint8Array>;
+  get(id: string, most?: number): Promise<Uint8Array>;
   /**
    * What gateways list under all these tags, newest first (100 unless told). An index is not proof: an entry is
    * believed when `get` has read it, or limited to `owners` (addresses) when it comes from a gateway one trusts.
@@ -115,13 +117,18 @@ class GatewayArchive implements Archive {
     return { id, size: data.length };
   }
 
-  async get(id: string): Promise<Uint8Array> {
+  async get(id: string, most = LARGEST): Promise<Uint8Array> {
     if (!isArchiveId(id))
       throw new RoundtableError(
         'INVALID_INPUT',
         `Expected an Arweave id (43 characters of base64url), got ${JSON.stringify(id.slice(0, 60))}.`,
       );
     const header = await this.#firstOf(`find ${id}`, (gateway) => this.#header(gateway, id));
+    if (Number(header.data_size) > most)
+      throw new RoundtableError(
+        'PAYLOAD_TOO_LARGE',
+        `${id} is signed for ${header.data_size} bytes, and at most ${most} were expected.`,
+      );
     return this.#read(header);
   }
 
@@ -212,6 +219,9 @@ class GatewayArchive implements Archive {
     }
   }
 }
+
+/** A model of 2^31 int32 values, in several copies, is more than one process holds. */
+const LARGEST = 2 * 1024 ** 3;
 
 interface Content {
   readonly data: Uint8Array;

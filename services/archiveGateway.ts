@@ -4,6 +4,8 @@
  */
 import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
+import { oneLine } from '#core/printable.js';
+import { dial, outboundRules, type OutboundRequest, type OutboundRules } from './outboundUrl.js';
 import { transactionHeader, type DataTree, type TransactionHeader } from './archiveTransaction.js';
 
 export interface ArchiveRecord {
@@ -16,9 +18,12 @@ export class GatewayTrouble extends Error {}
 
 export class ArchiveGateway {
   readonly url: string;
+  /** Its own host wherever it lies: the owner named it. Where it redirects to is the gateway's word. */
+  readonly #rules: OutboundRules;
 
   constructor(url: string) {
     this.url = url.replace(/\/+$/, '');
+    this.#rules = outboundRules([url], URL.canParse(url) ? [new URL(url).host] : []);
   }
 
   /** The id of a recent block, which a new transaction names. */
@@ -42,8 +47,8 @@ export class ArchiveGateway {
 
   /** The bytes as the gateway gives them, at most `size` + 1 of them; undefined if the gateway has none. */
   async data(id: string, size: number): Promise<Uint8Array | undefined> {
-    // 'identity': the length of what comes must be the length that was signed.
-    const response = await this.#request(`/${id}`, { headers: { 'accept-encoding': 'identity' } }, size);
+    // Not compressed (dial asks for that): the length of what comes must be the length that was signed.
+    const response = await this.#request(`/${id}`, {}, size);
     if (response.status !== 200) return this.#absent(response);
     return this.#body(response, size + 1);
   }
@@ -119,7 +124,7 @@ export class ArchiveGateway {
     );
     const answer = await this.#body(response, MAX_ANSWER);
     if (response.ok) return answer;
-    const reason = answer.toString().slice(0, 200);
+    const reason = oneLine(answer.toString(), 200);
     const said = `${this.url}${path} answered ${response.status}: ${reason}`;
     if (response.status >= 500 || response.status === 429 || TRANSIENT.some((word) => reason.includes(word)))
       throw new GatewayTrouble(said);
@@ -128,10 +133,14 @@ export class ArchiveGateway {
     });
   }
 
-  async #request(path: string, init: RequestInit = {}, size = 0): Promise<Response> {
-    const timeout = 30_000 + Math.ceil(size / BYTES_PER_MS);
+  async #request(
+    path: string,
+    init: Omit<OutboundRequest, 'signal' | 'redirects'> = {},
+    size = 0,
+  ): Promise<Response> {
+    const signal = AbortSignal.timeout(30_000 + Math.ceil(size / BYTES_PER_MS));
     try {
-      return await fetch(this.url + path, { ...init, signal: AbortSignal.timeout(timeout) });
+      return await dial(this.url + path, { ...init, signal, redirects: MAX_REDIRECTS }, this.#rules);
     } catch (cause) {
       throw this.#trouble(cause);
     }
@@ -169,10 +178,13 @@ export class ArchiveGateway {
   async #absent(response: Response): Promise<undefined> {
     await response.body?.cancel();
     if (response.status !== 404 && response.status !== 202)
-      throw new GatewayTrouble(`${response.url} answered ${response.status}`);
+      throw new GatewayTrouble(`${this.url} answered ${response.status}`);
     return undefined;
   }
 }
+
+/** Gateways serve data from a host of its own for each id. */
+const MAX_REDIRECTS = 3;
 
 /** The slowest transfer that is waited for. */
 const BYTES_PER_MS = 100;

@@ -31,6 +31,8 @@ export interface Artifacts {
 }
 
 export const presignedSeconds = 900;
+/** Bytes of one upload (S3's own limit). Nothing larger can have come in, whatever a store announces. */
+const largestArtifact = 5 * 1024 ** 3;
 
 export function openArtifacts(options: { bucket: string; client?: S3Client }): Artifacts {
   const client = options.client ?? createClient();
@@ -60,7 +62,7 @@ export function openArtifacts(options: { bucket: string; client?: S3Client }): A
       return sha256;
     },
 
-    async get(sha256, most = Infinity) {
+    async get(sha256, most = largestArtifact) {
       const bytes = await client
         .send(new GetObjectCommand(at(sha256)))
         .then((answer) => bodyOf(answer, most))

@@ -74,7 +74,7 @@ export async function dial(given: string, request: OutboundRequest, rules: Outbo
     const status = answer.statusCode ?? 0;
     if (!REDIRECTS.includes(status) || location === undefined || left <= 0 || request.body !== undefined)
       return toResponse(answer);
-    answer.destroy();
+    answer.resume();
     if (!URL.canParse(location, url.href)) throw refused(location, 'it is not a URL');
     url = checkOutboundUrl(new URL(location, url).href, rules);
   }
@@ -99,18 +99,35 @@ export async function readAtMost(response: Response, limit: number, what: string
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 
-function send(url: URL, request: OutboundRequest, rules: OutboundRules): Promise<http.IncomingMessage> {
+/** Connections are kept for the next request, but only for one under the same rules: others did not check them. */
+const agents = new WeakMap<OutboundRules, { http: http.Agent; https: https.Agent }>();
+
+function agentsOf(rules: OutboundRules): { http: http.Agent; https: https.Agent } {
+  const known = agents.get(rules) ?? {
+    http: new http.Agent({ keepAlive: true }),
+    https: new https.Agent({ keepAlive: true }),
+  };
+  agents.set(rules, known);
+  return known;
+}
+
+function send(
+  url: URL,
+  request: OutboundRequest,
+  rules: OutboundRules,
+  again = true,
+): Promise<http.IncomingMessage> {
   const { method = 'GET', headers = {}, body, signal } = request;
   const free = isNamed(url, rules);
+  const secure = url.protocol === 'https:';
   return new Promise((resolve, reject) => {
-    (url.protocol === 'https:' ? https : http)
+    const sent = (secure ? https : http)
       .request(
         url,
         {
           method,
           signal,
-          // A connection kept alive by somebody else was not checked by these rules.
-          agent: false,
+          agent: secure ? agentsOf(rules).https : agentsOf(rules).http,
           headers: {
             'accept-encoding': 'identity',
             ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
@@ -120,7 +137,12 @@ function send(url: URL, request: OutboundRequest, rules: OutboundRules): Promise
         },
         resolve,
       )
-      .once('error', (error) => reject(signal.aborted ? signal.reason : error))
+      .once('error', (error) => {
+        // The other side closed a kept connection at the very moment: nothing of this request was answered.
+        if (sent.reusedSocket && again && !signal.aborted)
+          send(url, request, rules, false).then(resolve, reject);
+        else reject(signal.aborted ? signal.reason : error);
+      })
       .end(body);
   });
 }
@@ -177,10 +199,17 @@ function toResponse(answer: http.IncomingMessage): Response {
   }
   const empty = status === 204 || status === 205 || status === 304;
   if (empty) answer.resume();
-  return new Response(empty ? null : (Readable.toWeb(answer) as ReadableStream<Uint8Array>), {
-    status,
-    headers,
-  });
+  const body = empty ? null : Readable.toWeb(Readable.from(chunksOf(answer)));
+  return new Response(body as ReadableStream<Uint8Array> | null, { status, headers });
+}
+
+/** An answer that breaks off fails as fetch's do: not with an error number, which could be a file's. */
+async function* chunksOf(answer: http.IncomingMessage): AsyncGenerator<Uint8Array> {
+  try {
+    yield* answer as AsyncIterable<Uint8Array>;
+  } catch (cause) {
+    throw new TypeError('the answer broke off', { cause });
+  }
 }
 
 function refused(url: string, why: string): RoundtableError {

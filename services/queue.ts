@@ -8,7 +8,7 @@ export interface Queue {
 }
 
 export function openQueue(options: { url: string; client?: SQSClient }): Queue {
-  const client = options.client ?? createClient();
+  const client = options.client ?? createQueueClient();
   return {
     async send(message) {
       await client.send(
@@ -18,7 +18,7 @@ export function openQueue(options: { url: string; client?: SQSClient }): Queue {
   };
 }
 
-function createClient(): SQSClient {
+export function createQueueClient(): SQSClient {
   // The queue's URL names the host that it had when it was made; the endpoint is what AWS_ENDPOINT_URL_SQS says.
   const client = new SQSClient({ ...awsDefaults, useQueueUrlAsEndpoint: false });
   client.middlewareStack.add(reportUnavailable('The queue (SQS)'), { step: 'initialize' });

@@ -6,6 +6,7 @@ import { intentTable } from './table/intents.js';
 import { createTableClient, openItems } from './table/items.js';
 import { jobTable, type JobTable } from './table/jobs.js';
 import { onceOnly, type OnceOnly } from './table/onceOnly.js';
+import { quotas, type Quotas } from './table/quotas.js';
 import { rewardTable, type RewardTable } from './table/rewards.js';
 import { runnerTable, type RunnerTable } from './table/runners.js';
 import { triggerTable, type TriggerTable } from './table/triggers.js';
@@ -16,7 +17,7 @@ import { versionTable, type VersionTable } from './table/versions.js';
  * is read is parsed by its schema; a row of another form is INTERNAL. Every method can throw UNAVAILABLE.
  */
 export interface Table
-  extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, EntryTable, OnceOnly {
+  extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, EntryTable, OnceOnly, Quotas {
   /** Signed transactions, for services/chainSender.ts. */
   intents: IntentStore;
 }
@@ -31,6 +32,7 @@ export function openTable(options: { table: string; client?: DynamoDBClient }): 
     ...rewardTable(items),
     ...entryTable(items),
     ...onceOnly(items),
+    ...quotas(items),
     intents: intentTable(items),
   };
 }

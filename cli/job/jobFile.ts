@@ -1,10 +1,11 @@
 /** Reads job.yaml and the files it names, and reports every mistake at once with its path and line. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
+import { isMap, isScalar, isSeq, type Document, type LineCounter } from 'yaml';
 import { RoundtableError } from '#core/errors.js';
 import { jobFile, type JobFile } from '#core/jobSpec.js';
 import { decodeDataset } from '#local/consortium/dataset.js';
+import { readYaml } from '#services/yamlFile.js';
 import { readModel } from '#trainer/model.js';
 import { checkModelData } from '#trainer/modelData.js';
 
@@ -30,16 +31,11 @@ export interface Mistake {
  * INVALID_INPUT or FORMAT_INVALID for held-out data that does not meet the job
  */
 export function readJobFile(path: string): JobSource {
-  const lines = new LineCounter();
-  const document = parseDocument(readText(path), { lineCounter: lines, uniqueKeys: true });
-  if (document.errors.length > 0)
+  const { document, lines, mistakes: formal } = readYaml(readText(path));
+  if (formal.length > 0)
     throw invalid(
       path,
-      document.errors.map(({ message, pos }) => ({
-        path: '(top)',
-        line: lines.linePos(pos[0]).line,
-        message: message.split('\n', 1)[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? message,
-      })),
+      formal.map((mistake) => ({ path: '(top)', ...mistake })),
     );
   const parsed = jobFile.safeParse(document.toJS());
   const folder = dirname(resolve(path));

@@ -1,7 +1,7 @@
 import { RoundtableError } from '#core/errors.js';
 import { toHex, type Hex } from '#core/hex.js';
 import { dequantiseModel, valuesOf } from '#core/layout.js';
-import { genesisManifest, manifestHash } from '#core/manifest.js';
+import { genesisManifest, manifestHash, largestManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { parseMessage } from '#core/schema.js';
 import { decodeVersion } from '#core/versionFile.js';
@@ -57,10 +57,10 @@ async function pullGraph({ chain, archive }: PullSources, version: VersionView):
       'NOT_FOUND',
       `The chain knows no job ${version.job}, to which version ${version.model.versionId} belongs.`,
     );
-  const bytes = await archive.get(job.archiveId);
+  const bytes = await archive.get(job.archiveId, largestManifest);
   const manifest = parseMessage(
     genesisManifest,
-    JSON.parse(new TextDecoder().decode(bytes)),
+    parseJson(bytes, job.archiveId),
     `Manifest ${job.archiveId}`,
   );
   if (manifestHash(sha256, manifest) !== job.manifestHash) throw corrupt(job.archiveId, 'the hash on chain');
@@ -68,6 +68,14 @@ async function pullGraph({ chain, archive }: PullSources, version: VersionView):
   if (sha256Hex(graph) !== version.model.graph)
     throw corrupt(manifest.hashed.graph.archive, "the SHA-256 of the version's graph");
   return graph;
+}
+
+function parseJson(bytes: Uint8Array, id: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw corrupt(id, 'the form of a manifest');
+  }
 }
 
 function opened(stored: Uint8Array, context: Hex, unseal: PullSources['unseal']): Uint8Array {

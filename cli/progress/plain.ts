@@ -1,3 +1,4 @@
+import { oneLine } from '#core/printable.js';
 import { finalJobStates, type RoundView, type RunnerView } from '#core/views.js';
 import { count, loss, percent, seconds, tokens } from '../terminal/format.js';
 import type { StackEvent } from './events.js';
@@ -75,7 +76,7 @@ function roundLines(round: RoundView, views: readonly RunnerView[], said: Set<st
         ),
       ),
     ...round.missing.flatMap(({ runner, code, reason }) =>
-      say(runner, `${runnerName(runners, runner)} is missing (${code}): ${reason}`),
+      say(runner, `${runnerName(runners, runner)} is missing (${code}): ${oneLine(reason)}`),
     ),
     ...(round.accuracy === null
       ? []

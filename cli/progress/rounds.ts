@@ -1,3 +1,4 @@
+import { oneLine } from '#core/printable.js';
 import type { JobView, ParticipantView, RoundPhase, RoundView, RunnerView } from '#core/views.js';
 import { bytes, count, loss, percent, seconds } from '../terminal/format.js';
 import { bar, cut, flow, padEnd, padStart, short, wrap } from '../terminal/text.js';
@@ -130,7 +131,7 @@ function missingLines(theme: Theme, round: RoundView, runners: Runners, names: n
   return round.missing.flatMap(({ runner, code, reason }) => {
     const name = padEnd(cut(theme, runnerName(runners, runner), names), names);
     const [first = '', ...more] = wrap(
-      `missing, ${code}: ${reason}`,
+      `missing, ${code}: ${oneLine(reason)}`,
       Math.max(20, theme.columns - 6 - names),
     );
     const head = `  ${paint(theme, 'yellow', glyphs(theme).ring)} ${name}  `;

@@ -4,6 +4,7 @@ import { readAddress, unlockKey } from '#gpu-runner/keystore.js';
 import { leave, openRunnerChain, register, withdraw, type Step } from '#gpu-runner/owner/registration.js';
 import { enterStacks, sayGoodbye } from '#gpu-runner/owner/stackVisits.js';
 import { readStatus } from '#gpu-runner/owner/status.js';
+import { homePaths } from '#gpu-runner/runnerHome.js';
 import { readDecisions, verifyDecisions } from '#gpu-runner/verifyDecisions.js';
 import { CheckFailed, type Context } from '../command.js';
 import type { Does } from '../run.js';
@@ -199,16 +200,16 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
     .option('--last <count>', 'so many records', '20')
     .action(
       does<{ verify?: boolean; last: string }>(async (context, options, given) => {
-        const home = await openHome(context, given);
+        const paths = homePaths(homeFolder(context, given));
         if (!options.verify) {
-          const all = await readDecisions(home.paths);
+          const all = await readDecisions(paths);
           const last = Math.max(1, Math.floor(Number(options.last) || 20));
           context.print(all.slice(-last), () =>
             all.length === 0 ? ['Nothing was decided yet.'] : all.slice(-last).map(decisionLine),
           );
           return;
         }
-        const result = await verifyDecisions(home.paths, await readAddress(home.paths));
+        const result = await verifyDecisions(paths, await readAddress(paths));
         const { broken, torn, lost, records } = result;
         context.print(result, () => [
           broken

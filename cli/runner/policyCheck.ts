@@ -7,11 +7,11 @@ import { jobFile } from '#core/jobSpec.js';
 import { address, parseMessage } from '#core/schema.js';
 import { judge, whyNot, type Policy } from '#gpu-runner/policy.js';
 import { isWithin } from '#gpu-runner/policy/hours.js';
-import { readPolicy } from '#gpu-runner/runnerHome.js';
+import { homePaths, readPolicy } from '#gpu-runner/runnerHome.js';
 import { CheckFailed, UsageError } from '../command.js';
 import type { Does } from '../run.js';
 import { glyphs } from '../terminal/theme.js';
-import { openHome } from './home.js';
+import { homeFolder } from './home.js';
 
 interface CheckOptions {
   job?: string;
@@ -35,12 +35,13 @@ export function policyVerb(parent: Command, does: Does, name: string): void {
     )
     .action(
       does<CheckOptions>(async (context, options, given) => {
-        const home = await openHome(context, given);
-        const policy = await readPolicy(home.paths);
+        // Its rules are looked at even while runner.yaml is not filled in yet.
+        const paths = homePaths(homeFolder(context, given));
+        const policy = await readPolicy(paths);
         const { ok, fail } = glyphs(context.terminal.theme());
         if (options.job === undefined) {
           context.print({ valid: true, policy }, () => [
-            `${ok} ${home.paths.policy} has no mistakes.`,
+            `${ok} ${paths.policy} has no mistakes.`,
             ...policyLines(policy).map((line) => `  ${line}`),
           ]);
           return;

@@ -11,6 +11,17 @@ export interface Terminal {
   readonly isInteractive: boolean;
 }
 
+/**
+ * What a terminal would obey, but for the few sequences that theme.ts and region.ts write: a name or an error text
+ * from elsewhere must not set the title or the clipboard, clear the screen or leave it in another mode.
+ */
+function onlyOurs(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/\u001b\[(?:[0-9;]*m|[0-9]+A|0J)|(?![\n\t])\p{Cc}/gu, (found) =>
+    found.length > 1 ? found : '',
+  );
+}
+
 interface Output {
   write(text: string): unknown;
   isTTY?: boolean;
@@ -26,8 +37,8 @@ export function openTerminal(
   const isTty = stdout.isTTY === true;
   const inCi = (environment['CI'] ?? '') !== '' && environment['CI'] !== 'false';
   return {
-    write: (text) => void stdout.write(text),
-    writeError: (text) => void stderr.write(text),
+    write: (text) => void stdout.write(onlyOurs(text)),
+    writeError: (text) => void stderr.write(onlyOurs(text)),
     theme: () => themeFor(environment, stdout),
     rows: () => stdout.rows ?? 24,
     canRedraw: isTty && !inCi && environment['TERM'] !== 'dumb',

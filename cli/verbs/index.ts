@@ -4,6 +4,7 @@ import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
 import { jobVerbs } from './job.js';
 import { modelVerbs } from './model.js';
+import { queueVerbs } from './queue.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
@@ -19,6 +20,7 @@ export const verbs: readonly Verb[] = [
   runnerVerbs,
   modelVerbs,
   rewardVerbs,
+  queueVerbs,
   dataVerbs,
   costVerb,
   trainVerbs,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { printable } from '#core/printable.js';
 import { stackFilePath } from '#local/stackFile.js';
 import { demoData } from '#local/demo.js';
 import { isAlive } from '#local/supervisor/process.js';
@@ -120,9 +121,14 @@ export const stackVerbs: Verb = (program, does) => {
         const count = Number(options.lines);
         if (!Number.isInteger(count) || count < 0) throw new UsageError('--lines takes a whole number.');
         const { lines, end } = await lastLines(path, count);
-        context.print({ part, path, lines }, () => lines);
+        context.print({ part, path, lines }, () => lines.map((line) => printable(line, Infinity)));
         if (options.follow === true)
-          await follow(path, end, (text) => context.terminal.write(text), context.signal);
+          await follow(
+            path,
+            end,
+            (text) => context.terminal.write(printable(text, Infinity)),
+            context.signal,
+          );
       }),
     );
 

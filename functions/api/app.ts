@@ -2,8 +2,11 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Deployment } from '#contracts/deployment.js';
 import type { StackEntrance } from '#core/messages.js';
 import type { Artifacts } from '#services/artifacts.js';
+import type { DeadLetters } from '#services/deadLetters.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
+import type { QueueView } from '#core/views.js';
+import { addressOf, type Limits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
@@ -11,6 +14,7 @@ import { addArtifacts } from './artifacts.js';
 import { entityTags } from './entityTags.js';
 import { addJobs } from './jobs.js';
 import type { Membership } from './membership.js';
+import { addQueues } from './queues.js';
 import { addRecords } from './records.js';
 import { addRunners } from './runners.js';
 import { addStack } from './stack.js';
@@ -20,12 +24,14 @@ export interface ApiParts {
   table: Table;
   artifacts: Artifacts;
   queue: Queue;
+  queues: Record<QueueView['queue'], DeadLetters>;
   temporal: Pick<Temporal, 'signalJob'>;
   membership: Membership;
   coordinator: `0x${string}`;
   deployment: Deployment;
   /** Where runners come in, as the member signed it; null when it has not. */
   entrance: () => Promise<StackEntrance | null>;
+  limits: Limits;
   log: Logger;
 }
 
@@ -35,6 +41,10 @@ declare const ROUNDTABLE_VERSION: string | undefined;
 export function apiApp(parts: ApiParts): OpenAPIHono {
   const app = new OpenAPIHono();
   answerProblems(app, parts.log);
+  app.use('/v1/*', async (context, next) => {
+    parts.limits.address(addressOf(context));
+    await next();
+  });
   app.use('/v1/*', entityTags);
 
   addStack(app, parts);
@@ -43,6 +53,7 @@ export function apiApp(parts: ApiParts): OpenAPIHono {
   addRunners(app, parts);
   addRecords(app, parts);
   addArtifacts(app, parts);
+  addQueues(app, parts);
 
   app.openAPIRegistry.registerComponent('securitySchemes', 'roundtable', {
     type: 'apiKey',

@@ -9,7 +9,7 @@ import { addEndpoint } from './endpoint.js';
 
 /** Transfers go straight to the store, by presigned URLs; the API never carries the bytes. */
 export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
-  const { artifacts } = parts;
+  const { artifacts, limits } = parts;
   // The runners of a round all ask for the same version at once.
   const locate = cached(async (sha256: Sha256Hex) => {
     if (!(await artifacts.has(sha256)))
@@ -30,7 +30,11 @@ export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
       status: 200,
       answer: uploadAnswer,
     },
-    ({ body }) => artifacts.presignPut(body),
+    async ({ body, signer }) => {
+      const answer = await artifacts.presignPut(body);
+      if (answer.url !== null) await limits.uploads(signer.address, body.size);
+      return answer;
+    },
   );
 
   addEndpoint(

@@ -14,7 +14,7 @@ import { addEndpoint, itemsOf } from './endpoint.js';
 const params = { job: jobId };
 
 export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
-  const { table, artifacts, coordinator, temporal } = parts;
+  const { table, artifacts, coordinator, temporal, limits } = parts;
 
   addEndpoint(
     app,
@@ -46,6 +46,7 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
     async ({ body, signer }) => {
       await checkSpec(artifacts, body.spec);
       const job = deriveJobId('submit', signer.address, body.key);
+      if (!(await table.getJob(job))) await limits.jobs(signer.member);
       const { existing, repeated } = await queueJob(parts, {
         job,
         spec: body.spec,

@@ -3,9 +3,11 @@ import { stackEntrance, type StackEntrance } from '#core/messages.js';
 import { parseMessage } from '#core/schema.js';
 import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
+import { openDeadLetters } from '#services/deadLetters.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import { readEnvironment, type Environment } from '../environment.js';
+import { openLimits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { openTemporal, type Temporal } from '../temporal.js';
 import type { ApiParts } from './app.js';
@@ -18,6 +20,9 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'TABLE_NAME',
     'BUCKET_NAME',
     'JOBS_QUEUE_URL',
+    'JOBS_DEAD_URL',
+    'CREDITS_QUEUE_URL',
+    'CREDITS_DEAD_URL',
     'TEMPORAL_ADDRESS',
     'TEMPORAL_NAMESPACE',
     'COORDINATOR_ADDRESS',
@@ -25,12 +30,19 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'CHAIN_DEPLOYMENT',
     'STACK_ENTRANCE',
     'STACK_ENTRANCE_FILE',
+    'API_LIMITS',
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
+  const table = openTable({ table: environment.TABLE_NAME });
   return {
-    table: openTable({ table: environment.TABLE_NAME }),
+    table,
+    limits: openLimits(table, environment.API_LIMITS),
     artifacts: openArtifacts({ bucket: environment.BUCKET_NAME }),
     queue: openQueue({ url: environment.JOBS_QUEUE_URL }),
+    queues: {
+      jobs: openDeadLetters({ queue: environment.JOBS_QUEUE_URL, dead: environment.JOBS_DEAD_URL }),
+      credits: openDeadLetters({ queue: environment.CREDITS_QUEUE_URL, dead: environment.CREDITS_DEAD_URL }),
+    },
     temporal: openTemporal({
       address: environment.TEMPORAL_ADDRESS,
       namespace: environment.TEMPORAL_NAMESPACE,

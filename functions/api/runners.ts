@@ -21,7 +21,7 @@ import type { Signer } from './signer.js';
 import { signedEntrance } from './stack.js';
 
 export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
-  const { table } = parts;
+  const { table, limits } = parts;
 
   addEndpoint(
     app,
@@ -51,6 +51,7 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
       answer: enrolAnswer,
     },
     async ({ body: { entry, ...introduction }, signer }) => {
+      await limits.enrolments(signer.member);
       const entrance = await signedEntrance(parts);
       await enter(parts, entry, introduction.data, signer);
       const now = new Date().toISOString();

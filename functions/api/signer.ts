@@ -4,6 +4,7 @@ import type { Hex } from '#core/hex.js';
 import { parseAuthorization, requestText, requestToleranceSeconds } from '#core/signedRequest.js';
 import { sha256Hex } from '#services/sha256.js';
 import type { Table } from '#services/table.js';
+import type { Limits } from '../limits.js';
 import type { Membership } from './membership.js';
 
 /** Who may make a request: anybody, a member, a registered runner, or one of the two. */
@@ -21,6 +22,7 @@ export interface SignedParts {
   coordinator: Hex;
   membership: Membership;
   table: Pick<Table, 'useOnce'>;
+  limits: Pick<Limits, 'signer'>;
 }
 
 export interface ReceivedRequest {
@@ -33,7 +35,7 @@ export interface ReceivedRequest {
 
 /**
  * @param once refuses the same signed request a second time: for what is not harmless to repeat
- * @throws NOT_SIGNED, BAD_SIGNATURE, TOO_OLD, FORBIDDEN, CONFLICT, UNAVAILABLE when the chain does not answer
+ * @throws NOT_SIGNED, BAD_SIGNATURE, TOO_OLD, TOO_MANY, FORBIDDEN, CONFLICT, UNAVAILABLE when the chain does not answer
  */
 export async function identifySigner(
   parts: SignedParts,
@@ -60,6 +62,7 @@ export async function identifySigner(
       'TOO_OLD',
       `The request was signed ${Math.round(age)} s from now; ${requestToleranceSeconds} s are allowed. Check the clock.`,
     );
+  parts.limits.signer(address);
   const signer = await findRole(parts.membership, address, allowed);
   if (once) {
     const id = sha256Hex(Buffer.from(`${address}\n${text}`));

@@ -1,5 +1,6 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { jobMessage } from '#core/messages.js';
+import { openDeadLetters } from '#services/deadLetters.js';
 import { openTable } from '#services/table.js';
 import { handleBatch } from '../batch.js';
 import { readEnvironment } from '../environment.js';
@@ -7,7 +8,13 @@ import { openLog } from '../log.js';
 import { openTemporal } from '../temporal.js';
 import { dispatchJob } from './dispatch.js';
 
-const environment = readEnvironment('TABLE_NAME', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE');
+const environment = readEnvironment(
+  'TABLE_NAME',
+  'JOBS_QUEUE_URL',
+  'JOBS_DEAD_URL',
+  'TEMPORAL_ADDRESS',
+  'TEMPORAL_NAMESPACE',
+);
 const log = openLog('dispatch');
 const parts = {
   table: openTable({ table: environment.TABLE_NAME }),
@@ -15,9 +22,10 @@ const parts = {
     address: environment.TEMPORAL_ADDRESS,
     namespace: environment.TEMPORAL_NAMESPACE,
   }),
+  dead: openDeadLetters({ queue: environment.JOBS_QUEUE_URL, dead: environment.JOBS_DEAD_URL }),
   log,
 };
 
 /** Lambda on the queue of jobs. */
 export const handler = (event: SQSEvent): Promise<SQSBatchResponse> =>
-  handleBatch(event, jobMessage, ({ job }) => dispatchJob(parts, job), log);
+  handleBatch(event, jobMessage, ({ job }) => dispatchJob(parts, job), parts);

@@ -1,12 +1,17 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { creditMessage } from '#core/messages.js';
+import { openDeadLetters } from '#services/deadLetters.js';
 import { openTable } from '#services/table.js';
 import { handleBatch } from '../batch.js';
 import { readEnvironment } from '../environment.js';
 import { openLog } from '../log.js';
 
-const environment = readEnvironment('TABLE_NAME');
+const environment = readEnvironment('TABLE_NAME', 'CREDITS_QUEUE_URL', 'CREDITS_DEAD_URL');
 const table = openTable({ table: environment.TABLE_NAME });
+const dead = openDeadLetters({
+  queue: environment.CREDITS_QUEUE_URL,
+  dead: environment.CREDITS_DEAD_URL,
+});
 const log = openLog('reward');
 
 /** Lambda on the queue of credits: each share of each round once, however often it is delivered. */
@@ -18,5 +23,5 @@ export const handler = (event: SQSEvent): Promise<SQSBatchResponse> =>
       const outcome = await table.credit(message);
       log.info({ job: message.job, round: message.round, runner: message.runner, outcome }, 'share credited');
     },
-    log,
+    { dead, log },
   );

@@ -6,6 +6,7 @@ import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
 import { readBody } from '../body.js';
 import { queueJob } from '../jobs.js';
+import type { Limits } from '../limits.js';
 import type { Logger } from '../log.js';
 import { answerProblems } from '../problem.js';
 import { readDelivery } from './delivery.js';
@@ -14,6 +15,7 @@ export interface WebhookParts {
   table: Pick<Table, 'getTrigger' | 'createJob' | 'getJob'>;
   queue: Queue;
   coordinator: `0x${string}`;
+  limits: Pick<Limits, 'trigger'>;
   log: Logger;
 }
 
@@ -32,6 +34,8 @@ export function webhookApp(parts: WebhookParts): Hono {
 
     const delivery = readDelivery(trigger.view, trigger.secrets, headers, body, now);
     if (delivery.kind === 'ignored') return context.json({ ignored: delivery.reason }, 200);
+    // Only what is new counts: whoever repeats old deliveries must not use up the sender's share.
+    if (!(await parts.table.getJob(delivery.job))) parts.limits.trigger(trigger.view.name);
     const { job, repeated } = await queueJob(parts, {
       job: delivery.job,
       delivery: delivery.delivery,

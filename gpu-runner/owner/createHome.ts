@@ -41,10 +41,12 @@ export async function createHome(
     made.push(name);
     return true;
   };
+  // Asked for first: whoever breaks off here has made nothing.
+  const chosen = (await hasKey(paths)) ? null : await passphrase();
   for (const path of [folder, paths.data, paths.work, paths.models]) await mkdir(path, { recursive: true });
   await chmod(folder, 0o700);
-  if (!(await hasKey(paths))) {
-    await writeKeystore(paths.keystore, importedKey ?? newKey(), await passphrase());
+  if (chosen !== null) {
+    await writeKeystore(paths.keystore, importedKey ?? newKey(), chosen);
     made.push('keystore.json');
   }
   const [tlsKey, sealingKey] = [

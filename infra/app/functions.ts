@@ -84,10 +84,14 @@ function valuesOf(parts: FunctionParts): Record<Variable, $util.Input<string>> {
     TABLE_NAME: table.name,
     BUCKET_NAME: bucket.name,
     JOBS_QUEUE_URL: queues.jobs.queue.url,
+    JOBS_DEAD_URL: queues.jobs.dead.url,
+    CREDITS_QUEUE_URL: queues.credits.queue.url,
+    CREDITS_DEAD_URL: queues.credits.dead.url,
     TEMPORAL_ADDRESS: compute['temporal/address'],
     TEMPORAL_NAMESPACE: compute['temporal/namespace'],
     COORDINATOR_ADDRESS: settings.coordinator,
     CHAIN_RPC_URLS: secrets.chainRpcUrls.value,
     CHAIN_DEPLOYMENT: JSON.stringify(settings.deployment),
+    STACK_ENTRANCE: JSON.stringify(settings.entrance),
   };
 }

@@ -23,7 +23,15 @@ export function permissionsOf(
     allow(onObjects, $interpolate`${bucket.arn}/sha256/*`),
     ...(may.bucket?.includes('s3:ListBucket') ? [allow(['s3:ListBucket'], bucket.arn)] : []),
     allow(may.jobs ?? [], queues.jobs.queue.arn),
-    ...(may.takes ? [allow(taking, queues[may.takes].queue.arn)] : []),
+    ...(may.takes
+      ? [allow(taking, queues[may.takes].queue.arn), allow(['sqs:SendMessage'], queues[may.takes].dead.arn)]
+      : []),
+    ...(may.redrives
+      ? Object.values(queues).flatMap(({ queue, dead }) => [
+          allow(['sqs:GetQueueAttributes', 'sqs:SendMessage'], queue.arn),
+          allow(taking, dead.arn),
+        ])
+      : []),
     allow(['logs:CreateLogStream', 'logs:PutLogEvents'], $interpolate`${logGroup}:*`),
     allow(tracing, '*'),
     ...(isInNetwork(shape) ? [allow(networking, '*')] : []),

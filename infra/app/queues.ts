@@ -1,4 +1,5 @@
-import { functions, maxReceiveCount, type FunctionName } from '../functions.js';
+import { mostDeliveries } from '../../core/names.js';
+import { functions, type FunctionName } from '../functions.js';
 
 export type Queues = ReturnType<typeof createQueues>;
 
@@ -14,7 +15,7 @@ function createQueue(name: string, taker: FunctionName) {
   const queue = new sst.aws.Queue(name, {
     // As AWS asks for: six times the function's time-out, so that no message is delivered twice at once.
     visibilityTimeout: `${6 * functions[taker].timeout} seconds`,
-    dlq: { queue: dead.arn, retry: maxReceiveCount },
+    dlq: { queue: dead.arn, retry: mostDeliveries },
     transform: { queue: { ...encrypted, messageRetentionSeconds: 4 * 86_400 } },
   });
   for (const [suffix, each] of [

@@ -1,4 +1,4 @@
-import { Interface, isCallException, isError } from 'ethers';
+import { Interface, isCallException, isError, type ErrorDescription } from 'ethers';
 import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
@@ -8,6 +8,7 @@ import { rewardsAbi } from '#contracts/generated/Rewards.js';
 import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { RoundtableError } from '#core/errors.js';
+import { oneLine } from '#core/printable.js';
 
 /** Errors of all contracts: a revert may come from a contract that the called one called. */
 const errors = new Interface(
@@ -49,7 +50,7 @@ export function chainError(error: unknown, what: string): Error {
 
 /** @param data of the revert: a selector and its arguments, or nothing. */
 export function revertError(data: string | null | undefined, what: string, cause?: unknown): RoundtableError {
-  const parsed = data === null || data === undefined || data === '0x' ? null : errors.parseError(data);
+  const parsed = data === null || data === undefined || data === '0x' ? null : parseError(data);
   if (parsed === null)
     return new RoundtableError('CHAIN_REVERTED', `${what}: the contract refused it without saying why.`, {
       cause,
@@ -66,13 +67,23 @@ export function revertError(data: string | null | undefined, what: string, cause
   );
 }
 
+/** Null for what none of our contracts throws; a node may say anything. */
+function parseError(data: string): ErrorDescription | null {
+  try {
+    return errors.parseError(data);
+  } catch {
+    return null;
+  }
+}
+
 /** The node's own words, which ethers keeps at different depths. */
 export function nodeReason(error: unknown): string {
   for (let inner: unknown = error; typeof inner === 'object' && inner !== null;) {
     const { info, error: nested, message } = inner as { info?: unknown; error?: unknown; message?: unknown };
     const next: unknown = info ?? nested;
-    if (next === undefined || next === null) return typeof message === 'string' ? message : 'unknown reason';
+    if (next === undefined || next === null)
+      return typeof message === 'string' ? oneLine(message) : 'unknown reason';
     inner = next;
   }
-  return String(error);
+  return oneLine(String(error));
 }

@@ -1,8 +1,11 @@
 import { JsonRpcProvider, Network, type JsonRpcPayload, type JsonRpcResult } from 'ethers';
 import type { Deployment } from '#contracts/deployment.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { readAtMost } from '../outboundUrl.js';
 
 const timeoutMs = 15_000;
+/** More than the logs of any range of blocks that is asked for. */
+const largestAnswer = 64 * 1024 * 1024;
 
 /**
  * An ethers provider over several endpoints of one chain: each request goes to the first that answers. Before
@@ -37,7 +40,7 @@ export class ChainRpc extends JsonRpcProvider {
         await this.#check(url);
         return (await post(url, payload)) as JsonRpcResult[];
       } catch (error) {
-        if (isRoundtableError(error)) throw error;
+        if (isRoundtableError(error, 'CHAIN_WRONG_NETWORK')) throw error;
         failures.push(`${hostOf(url)}: ${reasonOf(error)}`);
       }
     }
@@ -81,15 +84,26 @@ async function post(url: string, payload: unknown): Promise<unknown[]> {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(payload),
+      // An endpoint that sends its askers elsewhere is not the one that its owner named.
+      redirect: 'error',
       signal: AbortSignal.timeout(timeoutMs),
     });
   const response = await request().catch(request);
   // Some endpoints answer a JSON-RPC error with a status of its own: what counts is whether it is JSON-RPC.
-  const answer: unknown = await response.json().catch(() => null);
+  const text = (await readAtMost(response, largestAnswer, hostOf(url))).toString();
+  const answer = parsed(text);
   const list = Array.isArray(answer) ? answer : [answer];
   if (!list.every((entry) => typeof entry === 'object' && entry !== null && 'id' in entry))
     throw new Error(`HTTP ${response.status}`);
   return list;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** An endpoint's path and query often hold a key. */

@@ -28,7 +28,7 @@ export const tableDefinition: Omit<CreateTableCommandInput, 'TableName'> = {
   BillingMode: 'PAY_PER_REQUEST',
 };
 
-/** Seconds since 1970 after which DynamoDB may delete an item. Only used-up signatures carry it. */
+/** Seconds since 1970 after which DynamoDB may delete an item. Used-up signatures and quotas carry it. */
 export const expiryAttribute = 'expires';
 
 /** Creates the table if it is not there; for the local stack (in the cloud, infra does). */

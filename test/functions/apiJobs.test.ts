@@ -128,6 +128,23 @@ describe('a job', () => {
 
 const request = (name: string, kind = 'github') => ({ name, kind, spec: api.spec });
 
+describe('dead letters', () => {
+  test('are seen by anybody with their reason, and put back by a member alone, once for each signature', async () => {
+    const { queues } = api.parts;
+    await queues.jobs.bury({ body: '{"type":"job"}', deliveries: 5 }, { code: 'NOT_FOUND', reason: 'a\nb' });
+    expect((await api.get('/v1/queues')).body.items).toMatchObject([
+      { queue: 'jobs', dead: 1, letters: [{ code: 'NOT_FOUND', deliveries: 5, reason: 'a b' }] },
+      { queue: 'credits', dead: 0, letters: [] },
+    ]);
+    const path = '/v1/queues/jobs/redrive';
+    expect((await api.post(path, undefined, { by: runner })).body.code).toBe('FORBIDDEN');
+    const now = { at: Math.floor(Date.now() / 1_000) };
+    expect(await api.post(path, undefined, now)).toMatchObject({ status: 200, body: { moved: 1 } });
+    expect((await api.post(path, undefined, now)).body.code).toBe('CONFLICT');
+    expect((await api.post('/v1/queues/others/redrive', undefined)).body.code).toBe('INVALID_INPUT');
+  });
+});
+
 describe('triggers', () => {
   test('show their secret once', async () => {
     const { status, body } = await api.post('/v1/triggers', request('nightly'));

@@ -1,4 +1,4 @@
-import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
+import { PurgeQueueCommand, ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
@@ -8,6 +8,7 @@ import { openTemporal } from '#functions/temporal.js';
 import { openSqs } from '#local/events/queues.js';
 import { findTemporal } from '#local/temporal/find.js';
 import { temporalPart } from '#local/temporal/part.js';
+import { openDeadLetters } from '#services/deadLetters.js';
 import { ensureTable, openTable, type Table } from '#services/table.js';
 import { startPart, startStores, type StartedPart, type Stores } from '../services/realParts.js';
 import { addressOf, coordinator, exampleJob, hashOf, timeOf } from '../services/views.js';
@@ -29,7 +30,7 @@ beforeAll(async () => {
   await ensureTable({ table: String(process.env['TABLE_NAME']) });
   table = openTable({ table: String(process.env['TABLE_NAME']) });
   Object.assign(process.env, {
-    JOBS_QUEUE_URL: stores.jobsQueue,
+    ...stores.queueUrls,
     TEMPORAL_ADDRESS: `127.0.0.1:${stores.ports.temporal}`,
     TEMPORAL_NAMESPACE: 'default',
     COORDINATOR_ADDRESS: coordinator,
@@ -92,6 +93,14 @@ async function queued(name: string): Promise<Hex> {
   return job;
 }
 
+const deadJobs = () => openDeadLetters({ queue: stores.jobsQueue, dead: stores.deadJobsQueue });
+
+async function empty(): Promise<void> {
+  const sqs = openSqs();
+  await sqs.send(new PurgeQueueCommand({ QueueUrl: stores.deadJobsQueue }));
+  sqs.destroy();
+}
+
 describe('dispatch', () => {
   test('starts the job’s workflow under the job’s id', async () => {
     const job = await queued('dispatched');
@@ -141,11 +150,52 @@ describe('dispatch', () => {
     await expect(client.workflow.getHandle(job).describe()).rejects.toThrow(/not found/i);
   });
 
-  test('reports exactly the messages that failed', async () => {
+  test('reports what may succeed later, and lays aside what never will, with the reason', async () => {
     const job = await queued('among bad ones');
     const messages = [ring(hashOf('no such row')), 'not JSON', ring(job), { type: 'job', job, more: 1 }];
-    expect(failed(await dispatch(batch(...messages)))).toEqual(['message-0', 'message-1', 'message-3']);
+    expect(failed(await dispatch(batch(...messages)))).toEqual(['message-0']);
     expect((await client.workflow.getHandle(job).describe()).status.name).toBe('RUNNING');
+    const { dead, letters } = await deadJobs().look();
+    expect(dead).toBe(2);
+    expect(letters.map(({ message, code, deliveries }) => [message, code, deliveries])).toEqual(
+      expect.arrayContaining([
+        ['not JSON', 'INVALID_INPUT', 1],
+        [JSON.stringify({ type: 'job', job, more: 1 }), 'INVALID_INPUT', 1],
+      ]),
+    );
+    await empty();
+  });
+
+  test('lays a message aside at its last delivery, and redriven it is handled', async () => {
+    const job = hashOf('its row comes late');
+    const event = batch(ring(job));
+    for (const record of event.Records) record.attributes.ApproximateReceiveCount = '5';
+    expect(failed(await dispatch(event))).toEqual([]);
+    const { letters } = await deadJobs().look();
+    expect(letters).toMatchObject([
+      { code: 'NOT_FOUND', deliveries: 5, reason: expect.stringContaining(`names job ${job}`) },
+    ]);
+    // Looking took nothing away.
+    expect((await deadJobs().look()).letters).toEqual(letters);
+
+    await queued('its row comes late');
+    expect(await deadJobs().redrive(10)).toBe(1);
+    expect(await deadJobs().redrive(10)).toBe(0);
+    expect(await deadJobs().look()).toMatchObject({ waiting: 1, dead: 0, letters: [] });
+    const [bell] = await bells();
+    expect(bell).toBe(job);
+    expect(failed(await dispatch(batch(ring(job))))).toEqual([]);
+    expect((await client.workflow.getHandle(job).describe()).status.name).toBe('RUNNING');
+  });
+
+  test('what SQS laid aside by itself says that no reason is known', async () => {
+    const sqs = openSqs();
+    await sqs.send(new SendMessageCommand({ QueueUrl: stores.deadJobsQueue, MessageBody: 'killed' }));
+    sqs.destroy();
+    expect((await deadJobs().look()).letters).toMatchObject([
+      { message: 'killed', code: null, deliveries: null, reason: expect.stringContaining('ran out of time') },
+    ]);
+    await empty();
   });
 
   test('a signal reaches a job that was not dispatched yet, and starts it', async () => {

@@ -25,7 +25,7 @@ beforeAll(async () => {
   server = start({
     TABLE_NAME: String(process.env['TABLE_NAME']),
     BUCKET_NAME: 'bucket',
-    JOBS_QUEUE_URL: stores.jobsQueue,
+    ...stores.queueUrls,
     TEMPORAL_ADDRESS: '127.0.0.1:1',
     TEMPORAL_NAMESPACE: 'default',
     COORDINATOR_ADDRESS: coordinator,

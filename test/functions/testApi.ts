@@ -92,7 +92,7 @@ export async function startApi(): Promise<TestApi> {
     ensureBucket({ bucket: String(process.env['BUCKET_NAME']) }),
   ]);
   Object.assign(process.env, {
-    JOBS_QUEUE_URL: stores.jobsQueue,
+    ...stores.queueUrls,
     TEMPORAL_ADDRESS: `127.0.0.1:${stores.ports.temporal}`,
     TEMPORAL_NAMESPACE: 'default',
     COORDINATOR_ADDRESS: coordinator.address,

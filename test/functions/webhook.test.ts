@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { hashJson } from '#core/canonicalJson.js';
 import type { Hex } from '#core/hex.js';
 import { openLog, type Logger } from '#functions/log.js';
+import { limitSettings, openLimits } from '#functions/limits.js';
 import { webhookApp } from '#functions/webhook/app.js';
 import { openSqs } from '#local/events/queues.js';
 import { openQueue } from '#services/queue.js';
@@ -267,5 +268,6 @@ function openApp(): ReturnType<typeof webhookApp> {
     table: openTable({ table: String(process.env['TABLE_NAME']) }),
     queue: openQueue({ url: stores.jobsQueue }),
   };
-  return webhookApp({ ...services, coordinator, log });
+  const limits = openLimits(services.table, limitSettings.parse({}));
+  return webhookApp({ ...services, coordinator, limits, log });
 }

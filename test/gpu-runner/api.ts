@@ -7,6 +7,7 @@ import { Wallet } from 'ethers';
 import { toHex, type Hex } from '#core/hex.js';
 import type { StackEntrance } from '#core/messages.js';
 import { apiApp } from '#functions/api/app.js';
+import { limitSettings, openLimits } from '#functions/limits.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';
 import { s3Part } from '#local/emulators/s3.js';
 import { ensureBucket, openArtifacts, type Artifacts } from '#services/artifacts.js';
@@ -81,6 +82,7 @@ export async function startApi(wallet = coordinatorWallet): Promise<TestApi> {
     table,
     artifacts,
     queue: { send: unused } as never,
+    queues: {} as never,
     temporal: { signalJob: unused },
     membership: {
       isMember: () => Promise.resolve(false),
@@ -91,6 +93,7 @@ export async function startApi(wallet = coordinatorWallet): Promise<TestApi> {
     coordinator: stack,
     deployment: chain as never,
     entrance: () => Promise.resolve(api.entrance),
+    limits: openLimits(table, limitSettings.parse({})),
     log: pino({ level: 'silent' }),
   });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { isRoundtableError } from '#core/errors.js';
 import { ModelCache } from '#gpu-runner/modelCache.js';
+import { outboundRules } from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';
 import { temporaryFolder } from './folder.js';
 
@@ -48,7 +49,8 @@ beforeEach(() => {
 });
 
 const never = new AbortController().signal;
-const stack = { locate: () => Promise.resolve(url) };
+const rules = outboundRules(['http://127.0.0.1']);
+const stack = { rules, locate: () => Promise.resolve(url) };
 
 describe('a model is fetched by its hash', () => {
   test('once; then it comes from the disk', async () => {
@@ -124,7 +126,7 @@ describe('it fails with a code', () => {
   });
 
   test('UNAVAILABLE when the store stays away', async () => {
-    const gone = { locate: () => Promise.resolve('http://127.0.0.1:9/') };
+    const gone = { rules, locate: () => Promise.resolve('http://127.0.0.1:9/') };
     const error: unknown = await new ModelCache(await temporaryFolder(), gone)
       .get(hash, never)
       .catch((e: unknown) => e);

@@ -124,7 +124,7 @@ describe('the machine', () => {
     });
   });
 
-  /** The program's answers as a real one printed them; what it is told to set is refused without rights. */
+  /** A script stands in for the program, with answers in the form that its manual gives. */
   test('with nvidia-smi is measured by it, and its cap is not believed unless it can be set', async () => {
     const folder = await temporaryFolder();
     const smi = join(folder, 'nvidia-smi');

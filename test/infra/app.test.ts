@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { tableDefinition } from '#services/table/definition.js';
 import { appGives, computeGives, parameterName } from '#infra/contract.js';
-import { functions, isInNetwork, maxReceiveCount, type FunctionName } from '#infra/functions.js';
+import { mostDeliveries } from '#core/names.js';
+import { functions, isInNetwork, type FunctionName } from '#infra/functions.js';
 import { readAppPlane, statementsOf, type AppPlane, type Statement } from './appPlane.js';
 
 let personal: AppPlane;
@@ -82,14 +83,10 @@ describe('access', () => {
     }
   });
 
-  test('no function but the worker sends credits', () => {
-    const senders = names.filter((name) =>
-      policiesOf(production, `${title(name)}Role`).some(
-        ({ actions, resources }) =>
-          actions.includes('sqs:SendMessage') && resources.some((arn) => arn.includes('Credits')),
-      ),
-    );
-    expect(senders).toEqual([]);
+  test('besides the worker only the API sends credits, to put dead letters back', () => {
+    expect(senders('Credits')).toEqual(['api']);
+    expect(senders('CreditsDead')).toEqual(['reward']);
+    expect(senders('JobsDead')).toEqual(['dispatch']);
   });
 });
 
@@ -156,6 +153,16 @@ describe('what is kept', () => {
   });
 });
 
+/** Functions that may send to a queue. */
+function senders(queue: string): FunctionName[] {
+  return names.filter((name) =>
+    policiesOf(production, `${title(name)}Role`).some(
+      ({ actions, resources }) =>
+        actions.includes('sqs:SendMessage') && resources.some((arn) => arn.endsWith(`${queue}Queue`)),
+    ),
+  );
+}
+
 describe('events', () => {
   test('every queue is encrypted, TLS only, and has a dead-letter queue after five deliveries', () => {
     const queues = production.of('aws:sqs/queue:Queue');
@@ -171,7 +178,7 @@ describe('events', () => {
       else
         expect(JSON.parse(String(inputs['redrivePolicy']))).toEqual({
           deadLetterTargetArn: `arn:aws:mock:aws:sqs/queue:Queue:${name.replace('Queue', 'DeadQueue')}`,
-          maxReceiveCount,
+          maxReceiveCount: mostDeliveries,
         });
     }
     expect(production.of('aws:sqs/queuePolicy:QueuePolicy')).toHaveLength(4);

@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
 import { checkOutboundUrl, dial, outboundRules, readAtMost } from '#services/outboundUrl.js';
 
+const within = (): AbortSignal => AbortSignal.timeout(10_000);
 const cloud = outboundRules(['https://api.example.org']);
 const laptop = outboundRules(['http://127.0.0.1:8080', 'http://localhost:9000']);
 
@@ -76,7 +77,6 @@ describe('dialling', () => {
   let server: Server;
   let at: string;
   const hits: string[] = [];
-  const within = (): AbortSignal => AbortSignal.timeout(10_000);
 
   beforeAll(async () => {
     server = createServer((request, response) => {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bucketName, queueNames, tableName } from '#core/names.js';
+import { bucketName, deadLetterName, mostDeliveries, queueNames, tableName } from '#core/names.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';
 import { s3Part } from '#local/emulators/s3.js';
 import { sqsPart } from '#local/emulators/sqs.js';
@@ -46,6 +46,8 @@ export interface Stores {
   /** URL of the jobs queue. */
   jobsQueue: string;
   deadJobsQueue: string;
+  /** What functions are told of the queues. */
+  queueUrls: Record<string, string>;
   stop(): Promise<void>;
 }
 
@@ -66,7 +68,9 @@ export async function startStores(which: readonly ('dynamodb' | 's3' | 'sqs')[])
       return startPart(sqsPart({ port: ports.sqs }));
     }),
   );
-  const queues = which.includes('sqs') ? await makeQueues() : { jobsQueue: '', deadJobsQueue: '' };
+  const queues = which.includes('sqs')
+    ? await makeQueues()
+    : { jobsQueue: '', deadJobsQueue: '', queueUrls: {} };
   return {
     folder,
     ports,
@@ -78,11 +82,28 @@ export async function startStores(which: readonly ('dynamodb' | 's3' | 'sqs')[])
   };
 }
 
-async function makeQueues(): Promise<{ jobsQueue: string; deadJobsQueue: string }> {
+async function makeQueues(): Promise<Pick<Stores, 'jobsQueue' | 'deadJobsQueue' | 'queueUrls'>> {
   const sqs = openSqs();
-  const name = queueNames.jobs;
-  const queue = { queue: name, deadLetter: `${name}-dead`, maxReceiveCount: 5, visibilitySeconds: 30 };
-  const { url } = await ensureQueue(sqs, queue);
+  const [jobs, credits] = await Promise.all(
+    [queueNames.jobs, queueNames.credits].map((queue) =>
+      ensureQueue(sqs, {
+        queue,
+        deadLetter: deadLetterName(queue),
+        maxReceiveCount: mostDeliveries,
+        visibilitySeconds: 30,
+      }),
+    ),
+  );
   sqs.destroy();
-  return { jobsQueue: url, deadJobsQueue: `${url}-dead` };
+  const [jobsQueue, creditsQueue] = [String(jobs?.url), String(credits?.url)];
+  return {
+    jobsQueue,
+    deadJobsQueue: deadLetterName(jobsQueue),
+    queueUrls: {
+      JOBS_QUEUE_URL: jobsQueue,
+      JOBS_DEAD_URL: deadLetterName(jobsQueue),
+      CREDITS_QUEUE_URL: creditsQueue,
+      CREDITS_DEAD_URL: deadLetterName(creditsQueue),
+    },
+  };
 }

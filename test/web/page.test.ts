@@ -204,6 +204,35 @@ withBrowser('the page on a real stack', () => {
     await page.close();
   });
 
+  test('messages that could not be processed are shown with why, and the command that puts them back', async () => {
+    const page = await open('', { viewport: { width: 1280, height: 900 } });
+    const letter = {
+      id: 'message-1',
+      since: '2026-11-22T20:00:00.000Z',
+      message: '{"type":"job","job":"<b>0x01</b>"}',
+      deliveries: 5,
+      code: 'NOT_FOUND',
+      reason: 'The queue names a job which the table does not have.',
+    };
+    const items = [
+      { queue: 'jobs', waiting: 2, dead: 1, letters: [letter] },
+      { queue: 'credits', waiting: 0, dead: 0, letters: [] },
+    ];
+    await page.route('**/v1/queues', (route) => route.fulfill({ json: { items } }));
+    await page.goto(`${stack.file.api}/#/stack`);
+    await page.waitForSelector('text=NOT_FOUND');
+    const shown = await page.locator('main').innerText();
+    for (const text of [
+      '2 waiting, 1 could not be processed',
+      letter.reason,
+      letter.message,
+      'queue redrive jobs',
+    ])
+      expect(shown).toContain(text);
+    expect(await axeViolations(page)).toEqual([]);
+    await page.close();
+  });
+
   const looks: [string, BrowserContextOptions][] = [
     ['in light', { colorScheme: 'light', viewport: { width: 1280, height: 900 } }],
     ['in dark', { colorScheme: 'dark', viewport: { width: 1280, height: 900 } }],

@@ -12,6 +12,7 @@ export function readNpz(file: Uint8Array, what: string): Map<string, Tensor> {
   const end = directoryEnd(view, what);
   const arrays = new Map<string, Tensor>();
   let at = view.getUint32(end + 16, true);
+  let total = 0;
   for (let entry = view.getUint16(end + 10, true); entry > 0; entry--) {
     if (at + 46 > file.length || view.getUint32(at, true) !== 0x02014b50)
       throw invalid(what, 'its directory is damaged');
@@ -33,7 +34,10 @@ export function readNpz(file: Uint8Array, what: string): Map<string, Tensor> {
     const raw = file.subarray(start, start + packed);
     if (method !== 0 && method !== 8)
       throw invalid(what, `its entry ${name} is compressed in a way that numpy does not use`);
-    const content = method === 0 ? raw : inflateRawSync(raw, { maxOutputLength: Math.max(1, size) });
+    total += size;
+    if (total > MOST_BYTES || size > MOST_RATIO * packed + 4_096)
+      throw invalid(what, `its entry ${name} claims more than ${MOST_RATIO} times its size inside`);
+    const content = method === 0 ? raw : inflate(raw, size, `${what}, ${name}`);
     if (name.endsWith('.npy')) arrays.set(name.slice(0, -4), readNpy(content, `${what}, ${name}`));
     at += 46 + nameLength + extra + comment;
   }
@@ -41,6 +45,18 @@ export function readNpz(file: Uint8Array, what: string): Map<string, Tensor> {
 }
 
 const maxBytes = 2 ** 32 - 2;
+/** Of all entries together, unpacked: the memory that a file may ask for. */
+const MOST_BYTES = 4 * 1024 ** 3;
+/** Images compress by about 5; deflate could 1,000. */
+const MOST_RATIO = 200;
+
+function inflate(raw: Uint8Array, size: number, what: string): Uint8Array {
+  try {
+    return inflateRawSync(raw, { maxOutputLength: Math.max(1, size) });
+  } catch {
+    throw invalid(what, 'it is damaged');
+  }
+}
 
 /** The record at the end of a ZIP; a comment of up to 64 kB may follow it. */
 function directoryEnd(view: DataView, what: string): number {
@@ -51,7 +67,7 @@ function directoryEnd(view: DataView, what: string): number {
 
 function readNpy(bytes: Uint8Array, what: string): Tensor {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (new TextDecoder('latin1').decode(bytes.subarray(1, 6)) !== 'NUMPY')
+  if (bytes.length < 12 || new TextDecoder('latin1').decode(bytes.subarray(1, 6)) !== 'NUMPY')
     throw invalid(what, 'it is not an NPY array');
   const wide = (bytes[6] ?? 1) > 1;
   const length = wide ? view.getUint32(8, true) : view.getUint16(8, true);

@@ -3,7 +3,7 @@ import { Age, Command, Facts, Hash, Note, Section } from '../parts/basics.js';
 import { Table } from '../parts/Table.js';
 import { config } from '../state/config.js';
 import { now, useResource } from '../state/resource.js';
-import { jobs, triggers } from '../state/stack.js';
+import { jobs, queues, triggers } from '../state/stack.js';
 import { age, count } from '../text/format.js';
 import { strings } from '../text/strings.js';
 
@@ -11,6 +11,7 @@ import { strings } from '../text/strings.js';
 export function Stack() {
   const settings = config.value;
   const table = useResource(jobs());
+  const waiting = useResource(queues()).data.value?.items ?? [];
   const set = useResource(triggers()).data.value?.items ?? [];
   const head = useProbe(settings?.rpcUrls[0], chainHead);
   const archive = useProbe(settings?.gateways[0], archiveHead);
@@ -51,6 +52,37 @@ export function Stack() {
             ['From block', count(deployment.block)],
           ]}
         />
+      </Section>
+      <Section title={strings.stack.queues}>
+        <Facts
+          facts={waiting.map(({ queue, waiting, dead }) => [
+            strings.stack.queueNames[queue],
+            dead === 0 ? strings.stack.waiting(waiting) : strings.stack.waitingAndDead(waiting, dead),
+          ])}
+        />
+        {waiting.some(({ letters }) => letters.length > 0) && (
+          <>
+            <Table
+              name="dead-letters"
+              caption={strings.stack.deadLetters}
+              rows={waiting.flatMap(({ queue, letters }) => letters.map((letter) => ({ queue, ...letter })))}
+              keyOf={({ id }) => id}
+              columns={[
+                { title: 'Queue', show: ({ queue }) => queue, value: ({ queue }) => queue },
+                { title: 'Since', show: ({ since }) => <Age of={since} />, value: ({ since }) => since },
+                { title: 'Code', show: ({ code }) => code ?? '–', value: ({ code }) => code ?? '' },
+                { title: 'Why', show: ({ reason }) => reason, value: ({ reason }) => reason },
+                {
+                  title: 'Message',
+                  wide: true,
+                  show: ({ message }) => <code>{message}</code>,
+                  value: ({ message }) => message,
+                },
+              ]}
+            />
+            <Command line="npx roundtable queue redrive jobs" />
+          </>
+        )}
       </Section>
       <Section title="Triggers">
         {set.length === 0 ? (

@@ -3,6 +3,7 @@ import type {
   EpochView,
   JobState,
   JobView,
+  QueueView,
   RoundView,
   RunnerView,
   TriggerView,
@@ -28,6 +29,7 @@ export const job = (id: string): Resource<JobView> => resource(`/v1/jobs/${encod
 export const versions = (): Resource<Items<VersionView>> => resource('/v1/versions');
 export const runners = (): Resource<Items<RunnerView>> => resource('/v1/runners');
 export const triggers = (): Resource<Items<TriggerView>> => resource('/v1/triggers');
+export const queues = (): Resource<Items<QueueView>> => resource('/v1/queues');
 export const epochs = (): Resource<Items<EpochView>> => resource('/v1/epochs');
 export const credits = (): Resource<Items<CreditMessage>> => resource('/v1/credits');
 

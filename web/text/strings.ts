@@ -96,6 +96,11 @@ export const strings = {
     table: 'Table',
     workflows: 'Workflows',
     contracts: 'Contracts',
+    queues: 'Queues',
+    queueNames: { jobs: 'Jobs to start', credits: 'Shares to credit' },
+    waiting: (waiting: number) => `${waiting} waiting`,
+    waitingAndDead: (waiting: number, dead: number) => `${waiting} waiting, ${dead} could not be processed`,
+    deadLetters: 'Messages that could not be processed',
   },
 } as const;
 

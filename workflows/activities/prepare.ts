@@ -15,6 +15,9 @@ import type { Dependencies } from './dependencies.js';
 import { evaluateVersion } from './evaluate.js';
 import { loadVersion, genesisVersion } from './versions.js';
 
+/** Bytes of a model file: no protobuf may have more. */
+const largestModel = 2 * 1024 ** 3;
+
 /**
  * Checks the spec against what it names, makes or finds version 0, evaluates and archives it. Everything is
  * stored by content, so doing it again after a crash changes nothing.
@@ -24,7 +27,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
   const row = await deps.table.getJob(job);
   if (!row) throw new RoundtableError('NOT_FOUND', `There is no row for job ${job}; submit it again.`);
   const { spec } = row;
-  const model = readModel(await deps.artifacts.get(spec.model.sha256));
+  const model = readModel(await deps.artifacts.get(spec.model.sha256, largestModel));
   checkModelData(model, { input: spec.data.input, classes: spec.data.classes });
   const latest = spec.start === 'latest' ? await deps.table.latestVersion(spec.name) : null;
   const base = latest ? await continued(deps, spec, model, latest) : await genesisVersion(deps, model);

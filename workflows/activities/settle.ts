@@ -1,7 +1,13 @@
 import { canonicalBytes } from '#core/canonicalJson.js';
 import { RoundtableError } from '#core/errors.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
-import { epochManifest, manifestHash, roundManifest, type EpochManifest } from '#core/manifest.js';
+import {
+  epochManifest,
+  manifestHash,
+  roundManifest,
+  type EpochManifest,
+  largestManifest,
+} from '#core/manifest.js';
 import type { TransactionRecord } from '#core/messages.js';
 import { epochTree, type AccountRewards } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
@@ -258,7 +264,7 @@ function accountsOf(previous: EpochManifest | undefined, due: readonly PaidRound
 }
 
 async function archivedJson(deps: Dependencies, id: string): Promise<unknown> {
-  return JSON.parse(new TextDecoder().decode(await deps.archive.get(id)));
+  return JSON.parse(new TextDecoder().decode(await deps.archive.get(id, largestManifest)));
 }
 
 function mismatch(what: string): never {
