@@ -30,7 +30,9 @@ export async function scheduleTasks(
       workflowType: { name: 'oneTask' },
       taskQueue,
     });
-    const { taskToken, workflowExecution } = await service.pollWorkflowTaskQueue({ namespace, taskQueue });
+    const { taskToken, workflowExecution } = await connection.withDeadline(Date.now() + 30_000, () =>
+      service.pollWorkflowTaskQueue({ namespace, taskQueue }),
+    );
     const context = {
       type: 'activity',
       namespace,
