@@ -11,9 +11,10 @@ import {
 import { closingFields, creationFields } from '#services/chain/words.js';
 import type { ChainClosing, ChainJob, ChainRound } from '#services/chain.js';
 import { AuditStopped, Checklist } from './checklist.js';
-import { checkModelFile, parseJson, type OpenedModel, type VersionHashes } from './documents.js';
+import { parseJson } from './documents.js';
 import { Evidence } from './evidence.js';
 import type { AuditSources } from './sources.js';
+import { checkModelFile, type OpenedModel, type VersionHashes, type VersionRecord } from './version.js';
 
 export interface Accused {
   job: ChainJob;
@@ -53,9 +54,7 @@ export async function loadAccused(sources: AuditSources, id: Hex, round: number)
 
   const previous = rounds.find((entry) => entry.round === round - 1)?.closing;
   const { opening: openingBefore } = await chain.commitments(id, round - 1);
-  const base = previous
-    ? await readRound(sources, previous)
-    : { ...(await readGenesis(sources, job)), state: null };
+  const base: VersionRecord = previous ? await readRound(sources, previous) : await readGenesis(sources, job);
   return {
     job,
     record,
@@ -103,13 +102,9 @@ async function readGenesis(sources: AuditSources, job: ChainJob) {
   return parsed.data.hashed;
 }
 
-async function opened(
-  sources: AuditSources,
-  of: Pick<RoundManifest['hashed'], 'version' | 'model' | 'state' | 'spec'>,
-): Promise<OpenedModel> {
-  const files = { sealed: of.spec.archive.recipients !== null, model: of.model, state: of.state };
+async function opened(sources: AuditSources, record: VersionRecord): Promise<OpenedModel> {
   try {
-    return await checkModelFile(new Checklist(), sources, 'version', of.version, files);
+    return await checkModelFile(new Checklist(), sources, 'version', record);
   } catch (error) {
     if (error instanceof AuditStopped) return null;
     throw error;

@@ -3,16 +3,14 @@
  * version 0, and, where the updates are at hand, the sum and the step to the bit.
  */
 import type { Hex } from '#core/hex.js';
-import { allJobs, checkChainRecord, jobOfVersion } from './chainRecord.js';
-import { AuditStopped, Checklist, Wrong, type Check } from './checklist.js';
-import { checkModelFile, type OpenedModel } from './documents.js';
-import { checkGenesis } from './genesis.js';
-import { checkRound, type RoundState } from './round.js';
-import { checkSettlement } from './settlement.js';
-import type { AuditSources } from './sources.js';
-
-export type { Check } from './checklist.js';
-export type { AuditSources } from './sources.js';
+import { checkChainRecord, type JobRecord } from './chainRecord.js';
+import { AuditStopped, Checklist, type Check } from './checklist.js';
+import { checkGenesis, type Genesis } from './genesis.js';
+import { findParent, findPlace, nameOf, type VersionPlace } from './place.js';
+import { checkRound, type AuditedRound, type RoundState } from './round.js';
+import { checkSettlements } from './settlement.js';
+import type { AuditChain, AuditSources } from './sources.js';
+import { checkModelFile, type OpenedModel } from './version.js';
 
 export interface Audit {
   ok: boolean;
@@ -28,118 +26,145 @@ export interface AuditedRoundSummary {
   version: Hex;
   /** False: the sum was not recomputed and stands on the coordinator's word. */
   recomputed: boolean;
+  coordinator: Hex;
 }
 
-/** One version with its whole lineage, and the settlement of whoever coordinated it. */
+export interface AuditOptions {
+  /** The job that a version of several jobs is meant in; also: the line that it must be of. */
+  job?: Hex;
+  /** Called for every check, for progress. */
+  onCheck?: (check: Check) => void;
+}
+
+/**
+ * One version with its whole lineage, and the settlements of whoever coordinated it.
+ * @throws CONFLICT when the version is in several jobs and none is named
+ */
 export function auditVersion(
-  sources: AuditSources,
+  sources: AuditSources<AuditChain>,
   version: Hex,
-  onCheck?: (check: Check) => void,
+  { job, onCheck }: AuditOptions = {},
 ): Promise<Audit> {
-  return audit(onCheck, async (list, rounds) => {
-    const walk = new Walk(list, sources, rounds);
-    const job = await walk.version(version);
-    const record = await sources.chain.job(job);
-    if (record) await checkSettlement(list, sources, record.coordinator);
-  });
+  return audit(sources, onCheck, (walk) => walk.version(version, job));
 }
 
 /** Every job on the chain, and every coordinator's settlement. */
-export function auditAll(sources: AuditSources, onCheck?: (check: Check) => void): Promise<Audit> {
-  return audit(onCheck, async (list, rounds) => {
-    const walk = new Walk(list, sources, rounds);
-    const payers = new Set<Hex>();
-    for (const job of await allJobs(sources.chain)) {
-      await walk.job(job);
-      const record = await sources.chain.job(job);
-      if (record) payers.add(record.coordinator);
-    }
-    for (const payer of payers) await checkSettlement(list, sources, payer);
+export function auditAll(
+  sources: AuditSources<AuditChain>,
+  { onCheck }: Pick<AuditOptions, 'onCheck'> = {},
+): Promise<Audit> {
+  return audit(sources, onCheck, async (walk) => {
+    for (const job of await sources.chain.jobs()) await walk.job(job);
   });
 }
 
 async function audit(
-  onCheck: ((check: Check) => void) | undefined,
-  work: (list: Checklist, rounds: Map<string, AuditedRoundSummary>) => Promise<void>,
+  sources: AuditSources<AuditChain>,
+  onCheck: AuditOptions['onCheck'],
+  work: (walk: Walk) => Promise<void>,
 ): Promise<Audit> {
   const list = new Checklist(onCheck);
-  const rounds = new Map<string, AuditedRoundSummary>();
+  const walk = new Walk(list, sources);
+  if (sources.chainRecord !== undefined)
+    list.unchecked('chain', 'record', 'no node was asked', sources.chainRecord);
   try {
-    await work(list, rounds);
+    await work(walk);
+    await checkSettlements(list, sources, [...walk.coordinators], walk.shares);
   } catch (error) {
     if (!(error instanceof AuditStopped)) throw error;
   }
   const wrong = list.checks.find(({ ok }) => ok === false) ?? null;
-  return { ok: wrong === null, checks: list.checks, wrong, rounds: [...rounds.values()] };
+  return { ok: wrong === null, checks: list.checks, wrong, rounds: walk.rounds };
 }
 
 /** Walks jobs from their start; what was verified is not verified twice. */
 class Walk {
-  /** The state after each round of each verified job. */
-  readonly #done = new Map<Hex, RoundState[]>();
+  readonly rounds: AuditedRoundSummary[] = [];
+  /** Of all that was walked: they owe the rewards. */
+  readonly coordinators = new Set<Hex>();
+  readonly shares = new Map<string, { manifestHash: Hex; shares: AuditedRound['shares'] }>();
+  readonly #jobs = new Map<Hex, WalkedJob>();
 
   constructor(
     private readonly list: Checklist,
-    private readonly sources: AuditSources,
-    private readonly rounds: Map<string, AuditedRoundSummary>,
+    private readonly sources: AuditSources<AuditChain>,
   ) {}
 
-  /** @returns the job of the version */
-  async version(version: Hex): Promise<Hex> {
-    const place = await this.#place(`version ${version.slice(0, 12)}`, version);
-    await this.job(place.job, place.round);
-    return place.job;
+  async version(version: Hex, job: Hex | undefined): Promise<void> {
+    const how = 'RoundClosed and JobCreated events';
+    const { round, job: found } = await this.list.check(
+      `version ${version.slice(0, 12)}`,
+      job === undefined ? 'known to the chain' : 'of the line of the job',
+      how,
+      async (say) => {
+        const { place, others } = await findPlace(this.sources.chain, version, job);
+        say([place, ...others].map(nameOf).join('; also '));
+        return place;
+      },
+    );
+    await this.job(found, round);
   }
 
-  /** @param last the round to stop after. @returns the states after round 0, 1, … */
-  async job(job: Hex, last = Infinity): Promise<RoundState[]> {
-    const known = this.#done.get(job);
-    if (known && (known.length > last || last === Infinity)) return known;
+  /** @param last the round to stop after */
+  async job(job: Hex, last = Infinity): Promise<void> {
     const { list, sources } = this;
-    const record = await checkChainRecord(list, sources.chain, job);
-    const parent =
-      record.job.parentVersion === null ? undefined : await this.#parent(record.job.parentVersion);
-    const genesis = await checkGenesis(list, sources, record, parent);
-    const states: RoundState[] = [
-      { ...genesis, version: genesis.manifest.version, manifestHash: record.job.manifestHash },
-    ];
-    for (const { closing, ...round } of record.rounds) {
+    const walked = this.#jobs.get(job) ?? (await this.#start(job));
+    const { record, genesis, states } = walked;
+    for (const { closing, ...round } of record.rounds.slice(states.length - 1)) {
       const base = states.at(-1);
       if (!closing || !base || round.round > last) break;
-      const {
-        manifest: _,
-        recomputed,
-        ...state
-      } = await checkRound(list, sources, genesis, base, { ...round, closing });
-      const version = state.version.versionId;
-      this.rounds.set(`${job}/${round.round}`, { job, round: round.round, version, recomputed });
+      const place = { job, round: round.round };
+      const { recomputed, shares, ...state } = await checkRound(list.at(place), sources, genesis, base, {
+        ...round,
+        closing,
+      });
+      const { versionId } = state.record.version;
+      this.rounds.push({ ...place, version: versionId, recomputed, coordinator: round.coordinator });
+      this.coordinators.add(round.coordinator);
+      this.shares.set(`${job}/${round.round}`, { manifestHash: closing.manifestHash, shares });
       // Parameters are needed for one step only; a long job must not keep them all.
       base.model = null;
       states.push(state);
     }
-    this.#done.set(job, states);
-    return states;
+    const isOver = !record.rounds[states.length - 1]?.closing;
+    const end = states.at(-1);
+    if (isOver && end) end.model = null;
+  }
+
+  async #start(job: Hex): Promise<WalkedJob> {
+    const { sources } = this;
+    const list = this.list.at({ job });
+    const record = await checkChainRecord(list, sources.chain, job);
+    const parent = record.job.parentVersion === null ? undefined : await this.#parent(list, record);
+    const { model, ...genesis } = await checkGenesis(list.at({ round: 0 }), sources, record, parent);
+    const { manifest } = genesis;
+    const states = [{ record: manifest, model, manifestHash: record.job.manifestHash }];
+    const walked = { record, genesis, states };
+    this.#jobs.set(job, walked);
+    this.coordinators.add(record.job.coordinator);
+    return walked;
   }
 
   /** The model of the version that a job goes on from, verified with its own lineage. */
-  async #parent(version: Hex): Promise<OpenedModel> {
-    const { job, round } = await this.#place('parent version', version);
-    const state = (await this.job(job, round))[round];
-    if (!state) throw new Error(`round ${round} of job ${job} was not walked`);
-    return checkModelFile(this.list, this.sources, 'parent version', state.version, state.files);
+  async #parent(list: Checklist, record: JobRecord): Promise<OpenedModel> {
+    const { chain } = this.sources;
+    const how = 'RoundClosed and JobCreated events before the job';
+    const place = await list.check<VersionPlace>('parent version', 'known to the chain', how, async (say) => {
+      const found = await findParent(chain, record.job);
+      say(nameOf(found));
+      return found;
+    });
+    await this.job(place.job, place.round);
+    const state = this.#jobs.get(place.job)?.states[place.round];
+    if (!state) throw new Error(`round ${place.round} of job ${place.job} was not walked`);
+    const { job, round } = place;
+    return checkModelFile(list.at({ job, round }), this.sources, 'parent version', state.record);
   }
+}
 
-  #place(subject: string, version: Hex): Promise<{ job: Hex; round: number }> {
-    return this.list.check(
-      subject,
-      'known to the chain',
-      'RoundClosed and JobCreated events',
-      async (say) => {
-        const place = await jobOfVersion(this.sources.chain, version);
-        if (!place) throw new Wrong(`the chain knows no version ${version}`);
-        say(`round ${place.round} of job ${place.job.slice(0, 12)}`);
-        return place;
-      },
-    );
-  }
+interface WalkedJob {
+  record: JobRecord;
+  genesis: Omit<Genesis, 'model'>;
+  /** After round 0, 1, …; only the last has its model. */
+  states: RoundState[];
 }

@@ -258,8 +258,9 @@ async function wrongNumber(known: Known): Promise<Accusation | null> {
 /** Every update, if each is at hand and is what was signed. */
 async function updatesOf({ manifest, sources }: Known): Promise<Int32Array[] | null> {
   const updates: Int32Array[] = [];
-  for (const { updateRoot } of manifest.headers) {
-    const file = await sources.update?.(updateRoot);
+  const { job, round } = manifest.opening;
+  for (const { runner, updateRoot } of manifest.headers) {
+    const file = await sources.updateSource?.({ job, round, runner, updateRoot });
     if (!file) return null;
     const { delta } = decodeUpdateFile(file);
     if (toHex(valuesRoot(sources.hash, LEAF.update, delta)) !== updateRoot) return null;

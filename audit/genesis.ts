@@ -1,26 +1,21 @@
 import { hashJson } from '#core/canonicalJson.js';
 import { toHex, type Hex } from '#core/hex.js';
-import { createLayout, dequantiseModel, quantiseModel, valuesOf } from '#core/layout.js';
+import { createLayout, floatTensors, quantiseModel } from '#core/layout.js';
 import { genesisManifest, type GenesisManifest } from '#core/manifest.js';
-import { LEAF, valuesRoot } from '#core/merkle.js';
 import { readGraph } from '#trainer/graph.js';
 import { termsOf } from '#services/chain/terms.js';
 import type { JobRecord } from './chainRecord.js';
-import { same, Wrong, type Checklist } from './checklist.js';
-import {
-  checkManifest,
-  checkModelFile,
-  checkVersionId,
-  sameJson,
-  type ModelFiles,
-  type OpenedModel,
-} from './documents.js';
-import type { AuditSources } from './sources.js';
+import { same, type Checklist } from './checklist.js';
+import { firstDifference } from './difference.js';
+import { checkManifest, sameJson } from './documents.js';
+import type { AuditChain, AuditSources } from './sources.js';
+import { checkVersion, type OpenedModel } from './version.js';
 
 export interface Genesis {
   manifest: GenesisManifest['hashed'];
-  files: ModelFiles;
   model: OpenedModel;
+  /** Parameters, as the chain has them. */
+  dimension: number;
 }
 
 /**
@@ -29,7 +24,7 @@ export interface Genesis {
  */
 export async function checkGenesis(
   list: Checklist,
-  sources: AuditSources,
+  sources: AuditSources<AuditChain>,
   { job }: JobRecord,
   parent: OpenedModel | undefined,
 ): Promise<Genesis> {
@@ -52,51 +47,57 @@ export async function checkGenesis(
     same('the parent version', hashed.parent, job.parentVersion);
     same('the version', hashed.version.versionId, job.genesisVersion);
   });
-  await checkVersionId(list, sources, subject, hashed.version);
-  await list.check(subject, 'graph', 'Arweave data root, SHA-256, read as ONNX', async (say) => {
-    const graph = await sources.archive.get(hashed.graph.archive);
-    same('its SHA-256', toHex(sources.hash(graph)), hashed.graph.sha256);
-    same('the graph of the version', hashed.version.graph, hashed.graph.sha256);
-    say(`${readGraph(graph).nodes.length} nodes`);
-  });
-  const files = { sealed: hashed.spec.archive.recipients !== null, model: hashed.model, state: null };
-  const model = await checkModelFile(list, sources, subject, hashed.version, files);
+  const graph = await list.check(
+    subject,
+    'graph',
+    'Arweave data root, SHA-256, read as ONNX',
+    async (say) => {
+      const file = await sources.archive.get(hashed.graph.archive);
+      same('its SHA-256', toHex(sources.hash(file)), hashed.graph.sha256);
+      same('the graph of the version', hashed.version.graph, hashed.graph.sha256);
+      const read = readGraph(file);
+      say(`${read.nodes.length} nodes`);
+      return read;
+    },
+  );
+  const model = await checkVersion(list, sources, subject, hashed);
   if (model)
-    await list.check(subject, 'dimension', 'model file against the chain', () =>
-      same('the number of parameters', model.layout.dimension, job.terms.dimension),
-    );
-  if (parent !== undefined) await checkDescent(list, sources, parent, model, hashed.version.paramsRoot);
-  return { manifest: hashed, files, model };
+    await list.check(subject, 'dimension', 'model file against chain and graph', () => {
+      same('the number of parameters', model.layout.dimension, job.terms.dimension);
+      sameJson(
+        sources,
+        'the list of tensors',
+        model.layout.tensors.map(({ name, shape }) => [name, shape]),
+        graph.weights.map(({ name, shape }) => [name, shape]),
+      );
+    });
+  if (parent !== undefined) await checkDescent(list, parent, model);
+  return { manifest: hashed, model, dimension: job.terms.dimension };
 }
 
 /** @throws Wrong when signatures were made for another chain or contract */
-export function checkDomain({ chain }: AuditSources, domain: { chainId: number; jobs: Hex }): void {
+export function checkDomain(
+  { chain }: AuditSources<AuditChain>,
+  domain: { chainId: number; jobs: Hex },
+): void {
   same('the chain id', domain.chainId, chain.deployment.chainId);
   same('the Jobs contract', domain.jobs, chain.deployment.jobs);
 }
 
 /** A job that goes on from a version takes its float weights over onto a grid of its own. */
-async function checkDescent(
-  list: Checklist,
-  sources: AuditSources,
-  parent: OpenedModel,
-  model: OpenedModel,
-  paramsRoot: Hex,
-): Promise<void> {
+async function checkDescent(list: Checklist, parent: OpenedModel, model: OpenedModel): Promise<void> {
   const how = "the parent's weights on the grid of this job";
   if (!parent || !model) {
     list.unchecked('start', 'descent', how, "the parent's or this version's parameters are sealed");
     return;
   }
   await list.check('start', 'descent', how, () => {
-    const floats = dequantiseModel(parent.layout, parent.params);
-    const weights = parent.layout.tensors.map((tensor) => ({
-      name: tensor.name,
-      dims: tensor.shape,
-      data: valuesOf(floats, tensor),
-    }));
-    const params = quantiseModel(createLayout(weights), weights);
-    if (toHex(valuesRoot(sources.hash, LEAF.params, params)) !== paramsRoot)
-      throw new Wrong('the parameters are not those of the parent version');
+    const weights = floatTensors(parent.layout, parent.params);
+    const layout = createLayout(weights);
+    const namesOf = ({ tensors }: typeof layout) =>
+      tensors.map(({ name, shape, exponent }) => `${name} [${shape.join(', ')}] 2^${exponent}`).join('; ');
+    same('the grid', namesOf(model.layout), namesOf(layout));
+    const params = quantiseModel(layout, weights);
+    firstDifference(model.layout, model.params, params, 'parameter', 'the parent version gives');
   });
 }

@@ -8,14 +8,14 @@ import type { RoundOpening } from '#core/messages.js';
 import { openHash } from '#core/openHash.js';
 import { weightOf, weightShift } from '#core/weights.js';
 import { same, Wrong, type Checklist } from './checklist.js';
-import type { AuditSources } from './sources.js';
+import type { AuditChain, AuditSources } from './sources.js';
 
 type Round = RoundManifest['hashed'];
 
 /** @param onChain the openHash of the RoundOpened event */
 export async function checkOpening(
   list: Checklist,
-  sources: AuditSources,
+  sources: AuditSources<AuditChain>,
   subject: string,
   opening: RoundOpening,
   onChain: Hex,
@@ -37,7 +37,7 @@ export async function checkParticipants(
   list: Checklist,
   subject: string,
   { headers, missing, opening, spec }: Round,
-  dimension: number | null,
+  dimension: number,
 ): Promise<void> {
   await list.check(
     subject,
@@ -48,21 +48,22 @@ export async function checkParticipants(
       const absent = new Set(missing.map(({ runner }) => runner));
       for (const [index, header] of headers.entries()) {
         const who = `runner ${header.runner}`;
+        const place = { runner: header.runner };
         const limit = selected.get(header.runner);
-        same(`the index of ${who}`, header.index, index);
+        same(`the index of ${who}`, header.index, index, place);
         if (index > 0 && header.runner <= (headers[index - 1]?.runner ?? ''))
-          throw new Wrong(`${who} is out of order or there twice`);
-        if (limit === undefined) throw new Wrong(`${who} was not selected`);
-        if (absent.has(header.runner)) throw new Wrong(`${who} is both present and missing`);
+          throw new Wrong(`${who} is out of order or there twice`, place);
+        if (limit === undefined) throw new Wrong(`${who} was not selected`, place);
+        if (absent.has(header.runner)) throw new Wrong(`${who} is both present and missing`, place);
         if (header.samples > limit)
-          throw new Wrong(`${who} signed ${header.samples} samples, and ${limit} were declared`);
-        same(`the weight of ${who}`, header.weight, weightOf(header.samples, opening.shift));
-        if (dimension !== null) same(`the dimension of ${who}`, header.dimension, dimension);
+          throw new Wrong(`${who} signed ${header.samples} samples, and ${limit} were declared`, place);
+        same(`the weight of ${who}`, header.weight, weightOf(header.samples, opening.shift), place);
+        same(`the dimension of ${who}`, header.dimension, dimension, place);
       }
       const present = new Set(headers.map(({ runner }) => runner));
       for (const runner of selected.keys())
         if (!present.has(runner) && !absent.has(runner))
-          throw new Wrong(`runner ${runner} was selected and is neither present nor missing`);
+          throw new Wrong(`runner ${runner} was selected and is neither present nor missing`, { runner });
       const { quorum } = spec.participants;
       const needed = quorum === 'all' ? selected.size : quorum;
       if (headers.length < needed)
@@ -83,6 +84,7 @@ export async function checkSignatures(
       if (signer !== header.runner)
         throw new Wrong(
           `the signature of runner ${header.runner} is ${signer === null ? 'malformed' : `of ${signer}`}`,
+          { runner: header.runner },
         );
     }
     say(`${headers.length} of ${headers.length}`);
@@ -92,7 +94,7 @@ export async function checkSignatures(
 /** The aggregation tree over headers and sum roots, up to the root header on chain. */
 export async function checkTree(
   list: Checklist,
-  sources: AuditSources,
+  sources: AuditSources<AuditChain>,
   subject: string,
   round: Round,
   onChain: Hex,

@@ -3,45 +3,37 @@ import type { Hex } from '#core/hex.js';
 import { apportion, roundBudget } from '#core/rewards.js';
 import type { ChainClosing, ChainRound } from '#services/chain.js';
 import { same, type Checklist } from './checklist.js';
-import {
-  checkManifest,
-  checkModelFile,
-  checkVersionId,
-  sameJson,
-  type ModelFiles,
-  type OpenedModel,
-  type VersionHashes,
-} from './documents.js';
+import { checkManifest, sameJson } from './documents.js';
 import { checkDomain, type Genesis } from './genesis.js';
 import { checkOpening, checkParticipants, checkSignatures, checkTree } from './headers.js';
-import type { AuditSources } from './sources.js';
+import type { AuditChain, AuditSources } from './sources.js';
+import { checkStep, checkVelocity } from './step.js';
 import { checkSum } from './sum.js';
+import { checkVersion, type OpenedModel, type VersionRecord } from './version.js';
 
 /** What the next round builds on. */
 export interface RoundState {
-  version: VersionHashes;
-  files: ModelFiles;
+  record: VersionRecord;
   /** Null when the files are sealed, or were let go. */
   model: OpenedModel;
   manifestHash: Hex;
 }
 
 export interface AuditedRound extends RoundState {
-  round: number;
-  manifest: RoundManifest['hashed'];
   /** The sum and the step were recomputed from the updates themselves. */
   recomputed: boolean;
+  shares: RoundManifest['hashed']['rewards']['shares'];
 }
 
 /** One closed round, from what the chain says of it and the version before. */
 export async function checkRound(
   list: Checklist,
-  sources: AuditSources,
-  genesis: Genesis,
+  sources: AuditSources<AuditChain>,
+  genesis: Pick<Genesis, 'manifest' | 'dimension'>,
   base: RoundState,
   onChain: ChainRound & { closing: ChainClosing },
 ): Promise<AuditedRound> {
-  const { round, closing } = onChain;
+  const { round, closing, coordinator } = onChain;
   const subject = `round ${round}`;
   const { hashed } = await checkManifest(list, sources, {
     subject,
@@ -49,38 +41,38 @@ export async function checkRound(
     archiveId: closing.archiveId,
     hash: closing.manifestHash,
   });
+  const { version } = base.record;
   await list.check(subject, 'identity', 'manifest against the chain and the round before', () => {
     same('the job', hashed.opening.job, genesis.manifest.job);
     same('the round', hashed.opening.round, round);
-    same('the coordinator', hashed.coordinator, genesis.manifest.coordinator);
+    same('the coordinator', hashed.coordinator, coordinator);
     checkDomain(sources, hashed.domain);
     sameJson(sources, 'the spec', hashed.spec, genesis.manifest.spec);
     same('the spec hash', hashed.opening.specHash, genesis.manifest.specHash);
     same('the manifest before', hashed.previousManifest, base.manifestHash);
-    sameJson(sources, 'the base version', hashed.base, base.version);
-    same('the base of the opening', hashed.opening.baseVersion, base.version.versionId);
+    sameJson(sources, 'the base version', hashed.base, version);
+    same('the base of the opening', hashed.opening.baseVersion, version.versionId);
     same('the version', hashed.version.versionId, closing.versionId);
     same('the root of its parameters', hashed.version.paramsRoot, closing.paramsRoot);
-    same('its graph', hashed.version.graph, base.version.graph);
-    same('its steps', hashed.version.stepsHash, base.version.stepsHash);
+    same('its graph', hashed.version.graph, version.graph);
+    same('its steps', hashed.version.stepsHash, version.stepsHash);
   });
-  await checkVersionId(list, sources, subject, hashed.version);
+  const model = await checkVersion(list, sources, subject, hashed);
   await checkOpening(list, sources, subject, hashed.opening, onChain.openHash);
-  const files = { sealed: hashed.spec.archive.recipients !== null, model: hashed.model, state: hashed.state };
-  const next = await checkModelFile(list, sources, subject, hashed.version, files);
-  await checkParticipants(list, subject, hashed, next?.layout.dimension ?? null);
+  await checkParticipants(list, subject, hashed, genesis.dimension);
   await checkSignatures(list, subject, hashed);
   await checkTree(list, sources, subject, hashed, closing.rootHeader);
-  const recomputed = await checkSum(list, sources, subject, hashed, { base: base.model, next });
+  const models = { base: base.model, next: model };
+  await checkVelocity(list, subject, hashed, models);
+  const sum = await checkSum(list, sources, subject, hashed, models);
+  const recomputed = sum !== null && (await checkStep(list, subject, hashed, models, sum));
   await checkShares(list, subject, hashed, round);
   return {
-    round,
-    manifest: hashed,
-    version: hashed.version,
-    files,
-    model: next,
+    record: hashed,
+    model,
     manifestHash: closing.manifestHash,
     recomputed,
+    shares: hashed.rewards.shares,
   };
 }
 
@@ -99,9 +91,9 @@ async function checkShares(
     const amounts = apportion(budget, units);
     headers.forEach(({ runner }, i) => {
       const share = rewards.shares[i];
-      same(`the runner of share ${i}`, share?.runner, runner);
-      same(`the units of ${runner}`, share?.units, String(units[i]));
-      same(`the amount of ${runner}`, share?.amount, String(amounts[i]));
+      same(`the runner of share ${i}`, share?.runner, runner, { runner });
+      same(`the units of ${runner}`, share?.units, String(units[i]), { runner });
+      same(`the amount of ${runner}`, share?.amount, String(amounts[i]), { runner });
     });
     say(`${budget} units`);
   });

@@ -1,156 +1,121 @@
-/** Recomputes a round's sum and step from the updates, when they are at hand (PROTOCOL sections 3 and 4). */
-import { aggregationTree } from '#core/commitment.js';
-import { toHex } from '#core/hex.js';
-import type { RoundManifest } from '#core/manifest.js';
+/** Recomputes a round's sum from the updates, when they are at hand (PROTOCOL sections 3 and 5). */
+import { aggregationTree, type AggregationNode } from '#core/commitment.js';
+import { toHex, type Hex } from '#core/hex.js';
+import type { ManifestHeader, RoundManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
-import { fedAvg, fedAvgM } from '#core/step.js';
 import { ExactSum } from '#core/sum.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { same, Wrong, type Checklist } from './checklist.js';
-import type { OpenedModel } from './documents.js';
-import type { AuditSources } from './sources.js';
+import type { AuditChain, AuditSources } from './sources.js';
+import { compareStep } from './step.js';
+import type { OpenedModel } from './version.js';
 
 type Round = RoundManifest['hashed'];
 
-/** @returns whether the new version was recomputed; otherwise the list says on whose word it stands */
+/**
+ * @param models to say which parameter a wrong sum shows in
+ * @returns null when updates are missing; then the list says on whose word the sum stands
+ */
 export async function checkSum(
   list: Checklist,
-  sources: AuditSources,
+  sources: AuditSources<AuditChain>,
   subject: string,
   round: Round,
   models: { base: OpenedModel; next: OpenedModel },
-): Promise<boolean> {
-  const updates = await readUpdates(sources, round);
-  if (typeof updates === 'string') {
-    list.unchecked(
-      subject,
-      'sum',
-      'not recomputed',
-      `${updates}; it stands on the word of coordinator ${round.coordinator}`,
-    );
-    return false;
-  }
-  const { base, next } = models;
-  const sum = await list.check(subject, 'sum', 'recomputed from all updates, to the bit', (say) => {
-    const total = sumOf(sources, round, updates);
-    say(`${updates.length} updates`);
-    return total;
-  });
-  if (!base || !next) {
-    list.unchecked(
-      subject,
-      'step',
-      'not recomputed',
-      `the models are sealed; it stands on the word of coordinator ${round.coordinator}`,
-    );
-    return false;
-  }
-  await list.check(
-    subject,
-    'step',
-    `${round.spec.aggregation.rule} recomputed from the old version to the new`,
-    () => checkStep(round, base, next, sum),
-  );
-  return true;
-}
-
-/** Every update, checked against its signed root; a reason when they are not all at hand. */
-async function readUpdates(
-  sources: AuditSources,
-  { headers, opening }: Round,
-): Promise<Int32Array[] | string> {
-  if (!sources.update) return 'no updates are at hand';
-  const updates: Int32Array[] = [];
-  for (const { runner, updateRoot } of headers) {
-    const file = await sources.update(updateRoot);
-    if (!file) return `the update of runner ${runner} is not at hand`;
-    const { header, delta } = decodeUpdateFile(file);
-    if (header.job !== opening.job || header.round !== opening.round || header.runner !== runner)
-      return `the file of runner ${runner} is for another job, round or runner`;
-    updates.push(delta);
-  }
-  return updates;
-}
-
-/** Sums node by node, comparing each with its committed root. */
-function sumOf(
-  sources: AuditSources,
-  { headers, sumRoots }: Round,
-  updates: readonly Int32Array[],
-): ExactSum {
-  const dimension = updates[0]?.length ?? 0;
-  for (const [i, update] of updates.entries()) {
-    const header = headers[i];
-    const root = toHex(valuesRoot(sources.hash, LEAF.update, update));
-    if (header && root !== header.updateRoot)
-      throw new Wrong(
-        `the update of runner ${header.runner} has the root ${root}, and ${header.updateRoot} was signed`,
-      );
-    if (update.length !== dimension)
-      throw new Wrong(
-        `the update of runner ${header?.runner ?? i} has ${update.length} values, others ${dimension}`,
-      );
-  }
-  const { levels } = aggregationTree(updates.length);
-  let below: ExactSum[] = [];
-  levels.forEach((level, height) => {
-    below = level.map(({ children: [from, to] }, index) => {
-      const sum = new ExactSum(dimension);
-      if (height === 0)
-        sum.addAll(
-          updates.slice(from, to),
-          headers.slice(from, to).map(({ weight }) => weight),
-        );
-      else for (const part of below.slice(from, to)) sum.addSum(part);
-      same(
-        `the sum of node ${index} of level ${height}`,
-        sumRoots[height]?.[index],
-        toHex(valuesRoot(sources.hash, LEAF.sum, sum.values)),
-      );
-      return sum;
+): Promise<ExactSum | null> {
+  try {
+    return await list.check(subject, 'sum', 'recomputed from all updates, to the bit', async (say) => {
+      const total = await new Summation(sources, round, models).total();
+      say(`${total.count} updates`);
+      return total;
     });
-  });
-  const [top] = below;
-  if (!top) throw new Wrong('the round has no updates');
-  return top;
+  } catch (error) {
+    if (!(error instanceof NotAtHand)) throw error;
+    const why = `${error.message}; it stands on the word of coordinator ${round.coordinator}`;
+    list.unchecked(subject, 'sum', 'not recomputed', why);
+    return null;
+  }
 }
 
-function checkStep(
-  round: Round,
-  base: NonNullable<OpenedModel>,
-  next: NonNullable<OpenedModel>,
-  sum: ExactSum,
-): void {
-  const { aggregation } = round.spec;
-  const expected =
-    aggregation.rule === 'fedavg'
-      ? { params: fedAvg(base.params, sum.values, sum.weight, aggregation.rate), velocity: null }
-      : fedAvgM(
-          base.params,
-          base.velocity ?? new Int32Array(base.params.length),
-          sum.values,
-          sum.weight,
-          aggregation.rate,
-          aggregation.momentum,
-        );
-  firstDifference(next, next.params, expected.params, 'parameter');
-  if (expected.velocity)
-    firstDifference(next, next.velocity ?? new Int32Array(0), expected.velocity, 'velocity');
-  else if (next.velocity) throw new Wrong('the version has a state that its rule does not know');
+/** Says nothing of the data: an update was not to be had. */
+class NotAtHand extends Error {}
+
+/** Adds node by node, comparing each with its committed root; at most the updates of one bottom node are in memory. */
+class Summation {
+  readonly #levels: AggregationNode[][];
+
+  constructor(
+    private readonly sources: AuditSources<AuditChain>,
+    private readonly round: Round,
+    private readonly models: { base: OpenedModel; next: OpenedModel },
+  ) {
+    this.#levels = aggregationTree(round.headers.length).levels;
+  }
+
+  total(): Promise<ExactSum> {
+    return this.#node(this.#levels.length - 1, 0);
+  }
+
+  async #node(level: number, index: number): Promise<ExactSum> {
+    const [from, to] = this.#levels[level]?.[index]?.children ?? [0, 0];
+    const sum = level === 0 ? await this.#bottom(from, to) : await this.#node(level - 1, from);
+    if (level > 0)
+      for (let child = from + 1; child < to; child++) sum.addSum(await this.#node(level - 1, child));
+    const root = toHex(valuesRoot(this.sources.hash, LEAF.sum, sum.values));
+    const committed = this.round.sumRoots[level]?.[index];
+    if (root !== committed) this.#fail(`node ${index} of level ${level}`, committed, root, sum);
+    return sum;
+  }
+
+  async #bottom(from: number, to: number): Promise<ExactSum> {
+    const headers = this.round.headers.slice(from, to);
+    const updates = await Promise.all(headers.map((header) => this.#update(header)));
+    const sum = new ExactSum(updates[0]?.length ?? 0);
+    sum.addAll(
+      updates,
+      headers.map(({ weight }) => weight),
+    );
+    return sum;
+  }
+
+  /** An update as its runner signed it. @throws NotAtHand, Wrong, FORMAT_INVALID */
+  async #update({ runner, updateRoot, dimension }: ManifestHeader): Promise<Int32Array> {
+    const { job, round } = this.round.opening;
+    const { updateSource } = this.sources;
+    if (!updateSource) throw new NotAtHand('no updates are at hand');
+    const file = await updateSource({ job, round, runner, updateRoot });
+    if (!file) throw new NotAtHand(`the update of runner ${runner} is not at hand`);
+    const { header, delta } = decoded(file, runner);
+    const who = `the update of runner ${runner}`;
+    same(`the job of ${who}`, header.job, job, { runner });
+    same(`the round of ${who}`, header.round, round, { runner });
+    same(`the runner of ${who}`, header.runner, runner, { runner });
+    same(`the dimension of ${who}`, delta.length, dimension, { runner });
+    const root = toHex(valuesRoot(this.sources.hash, LEAF.update, delta));
+    if (root !== updateRoot)
+      throw new Wrong(`${who} has the root ${root}, and ${updateRoot} was signed`, { runner });
+    return delta;
+  }
+
+  /** The root alone does not say which value is wrong; where the parameters follow the wrong sum, they do. */
+  #fail(node: string, committed: Hex | undefined, root: Hex, sum: ExactSum): never {
+    const message = `the sum of ${node} is committed to as ${committed ?? 'nothing'}, and the updates give ${root}`;
+    const { base, next } = this.models;
+    if (base && next && sum.count === this.round.headers.length)
+      try {
+        compareStep(this.round, base, next, sum);
+      } catch (error) {
+        if (error instanceof Wrong) throw new Wrong(`${message}; ${error.message}`, error.place);
+      }
+    throw new Wrong(message);
+  }
 }
 
-/** @throws Wrong naming tensor and index */
-function firstDifference(
-  { layout }: NonNullable<OpenedModel>,
-  found: Int32Array,
-  expected: Int32Array,
-  what: string,
-): void {
-  same(`the number of values`, found.length, expected.length);
-  const at = expected.findIndex((value, i) => value !== found[i]);
-  if (at < 0) return;
-  const tensor = layout.tensors.find(({ offset, size }) => at >= offset && at < offset + size);
-  throw new Wrong(
-    `${what} ${at - (tensor?.offset ?? 0)} of tensor ${tensor?.name ?? '?'} is ${found[at]}, and the updates give ${expected[at]}`,
-  );
+function decoded(file: Uint8Array, runner: Hex): ReturnType<typeof decodeUpdateFile> {
+  try {
+    return decodeUpdateFile(file);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Wrong(`the update of runner ${runner} cannot be read: ${reason}`, { runner });
+  }
 }

@@ -5,6 +5,7 @@ import { run as memory } from './memory.js';
 import { run as round } from './round.js';
 import { run as sum } from './sum.js';
 import { run as train } from './train.js';
+import { run as verify } from './verify.js';
 import { run as webhook } from './webhook.js';
 
 /** `npm run bench [-- NAME…]`: every figure is one JSON line; nothing here fails a build. */
@@ -14,6 +15,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   sum,
   encoding,
   round,
+  verify,
   webhook,
   flood,
   memory,

@@ -124,6 +124,21 @@ export const errorCodes = {
     status: 503,
     meaning: 'A transaction was sent but not mined in time. Repeating sends the same bytes again.',
   },
+  CHAIN_UNKNOWN: {
+    status: 422,
+    meaning:
+      'Nothing is known of this chain: it is not in the table of chains, and CHAIN_NETWORK does not describe it.',
+  },
+  CHAIN_TOO_EXPENSIVE: {
+    status: 503,
+    meaning:
+      'Gas costs more than the cap at present. The transaction waits; repeating goes on with it when gas is cheaper or the cap was raised.',
+  },
+  CHAIN_DISAGREES: {
+    status: 503,
+    meaning:
+      'The RPC endpoints contradict each other or what was signed and stored. Nothing is signed on their word.',
+  },
 
   // The local stack
   ALREADY_RUNNING: { status: 409, meaning: 'Another process runs a stack from this state folder.' },

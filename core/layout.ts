@@ -113,6 +113,16 @@ export function dequantiseModel(
   return floats;
 }
 
+/** The same as a model file holds them, tensor by tensor. */
+export function floatTensors(layout: Layout, params: Int32Array): WeightTensor[] {
+  const floats = dequantiseModel(layout, params);
+  return layout.tensors.map((tensor) => ({
+    name: tensor.name,
+    dims: tensor.shape,
+    data: valuesOf(floats, tensor),
+  }));
+}
+
 /**
  * What training changed, as integers: see encodeDelta.
  * @param local trained weights, D values in the vector's order

@@ -57,9 +57,26 @@ export function fedAvgM(
     const mean = scaledMean(checkedSum(S[i] ?? 0, W, i), W, 1, 1);
     const v = inRange(addQuotient(0, (velocity[i] ?? 0) * m, n) + mean, i, 'velocity');
     nextVelocity[i] = v;
-    params[i] = inRange((P[i] ?? 0) + addQuotient(0, v * a, b), i, 'parameter');
+    params[i] = stepBy(P[i] ?? 0, v, a, b, i);
   }
   return { params, velocity: nextVelocity };
+}
+
+/**
+ * The second half of fedAvgM: P' = P + roundHalfEven(v'*a/b), for whoever has the new velocity and not the updates.
+ * @throws STEP_OUT_OF_RANGE, INVALID_INPUT as fedAvg
+ */
+export function velocityStep(
+  P: Int32Array,
+  velocity: Int32Array,
+  { numerator, denominator }: Fraction,
+): Int32Array {
+  if (velocity.length !== P.length) throw lengths(velocity.length, P.length);
+  return P.map((value, i) => stepBy(value, velocity[i] ?? 0, numerator, denominator, i));
+}
+
+function stepBy(value: number, v: number, a: number, b: number, index: number): number {
+  return inRange(value + addQuotient(0, v * a, b), index, 'parameter');
 }
 
 /**

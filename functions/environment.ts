@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
 import { stackEntrance } from '#core/messages.js';
 import { address, parseMessage } from '#core/schema.js';
+import { networkSettings } from '#services/chain/networks.js';
 import { limitSettings } from './limits.js';
 import { pageSettings } from './page.js';
 
@@ -32,6 +33,19 @@ const variables = {
       }
     })
     .pipe(deployment),
+  /** What of the chain differs from the table of services/chain/networks.ts. */
+  CHAIN_NETWORK: z
+    .string()
+    .default('{}')
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'a JSON object' });
+        return z.NEVER;
+      }
+    })
+    .pipe(networkSettings),
   /** Where runners come in, as the stack's member signed it: the JSON itself, or a file with it. */
   STACK_ENTRANCE: z
     .string()

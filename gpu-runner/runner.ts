@@ -43,7 +43,11 @@ export async function createRunner(options: {
     address: key.address,
     run: async (signal) => {
       const { chain } = home.config;
-      const consortium = openConsortium({ rpcUrls: chain.rpcUrls, deployment: chain });
+      const consortium = openConsortium({
+        rpcUrls: chain.rpcUrls,
+        deployment: chain,
+        network: chain.network,
+      });
       try {
         const decisions = await DecisionLog.open(home.paths, key);
         await decisions.append({ kind: 'started', software });

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import { signingDomain } from '#core/messages.js';
 import { address, count, parseMessage, slug } from '#core/schema.js';
+import { networkSettings } from '#services/chain/networks.js';
 import { parseYaml } from '#services/yamlFile.js';
 import { errorNumber, messageOf } from './failures.js';
 import { writeDurably } from './files.js';
@@ -25,6 +26,8 @@ export const runnerConfig = z.strictObject({
     rpcUrls: z.array(httpUrl).max(16).default([]),
     /** Block of the Consortium's creation: nothing before it is looked at. */
     block: count.default(0),
+    /** What differs from the table of chains in docs/payments.md, or describes one that is not in it. */
+    network: networkSettings.optional(),
   }),
   /** `auto`: of the members that policy.yaml allows. An address alone: at the URL that the member has on chain. */
   stacks: z
@@ -65,6 +68,8 @@ export interface HomePaths {
   work: string;
   /** Models by content hash, a cache. */
   models: string;
+  /** Transactions that the runner's key has signed. */
+  intents: string;
   /** What the runner decided, see decisionLog.ts. */
   decisions: string;
   decisionsHead: string;
@@ -124,6 +129,7 @@ export function homePaths(folder: string): HomePaths {
     data: join(folder, 'data'),
     work: join(folder, 'work'),
     models: join(folder, 'models'),
+    intents: join(folder, 'intents'),
     decisions: join(folder, 'decisions.log'),
     decisionsHead: join(folder, 'decisions.head'),
     lock: join(folder, 'lock'),

@@ -16,6 +16,7 @@ export type Variable =
   | 'COORDINATOR_ADDRESS'
   | 'CHAIN_RPC_URLS'
   | 'CHAIN_DEPLOYMENT'
+  | 'CHAIN_NETWORK'
   | 'STACK_ENTRANCE';
 
 export interface FunctionShape {
@@ -63,6 +64,7 @@ export const functions = {
       'CHAIN_RPC_URLS',
       'CHAIN_DEPLOYMENT',
       'STACK_ENTRANCE',
+      'CHAIN_NETWORK',
     ],
     may: {
       table: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],

@@ -4,6 +4,7 @@ import { deployment } from '#contracts/deployment.js';
 import { RoundtableError } from '#core/errors.js';
 import { stackEntrance } from '#core/messages.js';
 import { address, parseMessage, slug } from '#core/schema.js';
+import { networkSettings } from '#services/chain/networks.js';
 
 /** infra/stages/STAGE.json: what a member decides for one stage. Nothing in it is secret. */
 const settingsFile = z.strictObject({
@@ -15,6 +16,14 @@ const settingsFile = z.strictObject({
   deployment,
   /** Where runners come in, as the member signed it; null until it has, and then no runner is let in. */
   entrance: stackEntrance.nullable().default(null),
+  /** What of the chain differs from the table in docs/payments.md: fee caps, or a chain that is not in it. */
+  chainNetwork: z
+    .record(z.string(), z.union([z.string(), z.number()]))
+    .default({})
+    .refine(
+      (given) => networkSettings.safeParse(given).success,
+      'fields of CHAIN_NETWORK, see docs/payments.md',
+    ),
   arweaveGateways: z.array(z.url({ protocol: /^https$/ })).min(1),
   /** Seconds a round stays open to dispute before it is paid. */
   disputeWindowSeconds: z.number().int().min(0),

@@ -5,6 +5,7 @@ import { isArchiveId } from './archiveId.js';
 import { archiveSigner, type ArchiveSigner, type JWKInterface } from './archiveKey.js';
 import {
   dataTree,
+  isDataOf,
   isSignedTransaction,
   signTransaction,
   type DataTree,
@@ -32,6 +33,8 @@ export interface Archive {
    * PAYLOAD_TOO_LARGE
    */
   get(id: string, most?: number): Promise<Uint8Array>;
+  /** As `get`, with the signed header that shows them to be the bytes of this id. */
+  getSigned(id: string, most?: number): Promise<SignedData>;
   /**
    * What gateways list under all these tags, newest first (100 unless told). An index is not proof: an entry is
    * believed when `get` has read it, or limited to `owners` (addresses) when it comes from a gateway one trusts.
@@ -40,6 +43,19 @@ export interface Archive {
     tags: Record<string, string>,
     options?: { owners?: string[]; limit?: number },
   ): Promise<ArchiveRecord[]>;
+}
+
+export interface SignedData {
+  header: TransactionHeader;
+  data: Uint8Array;
+}
+
+/** What one gateway did when it was asked for the transaction of an id. */
+export interface GatewayAnswer {
+  gateway: string;
+  id: string;
+  /** `wrong`: a signature or bytes that do not belong to the id; `absent`: 404, which says little. */
+  said: 'served' | 'absent' | 'wrong' | 'unreachable';
 }
 
 export interface ArchiveOptions {
@@ -52,6 +68,8 @@ export interface ArchiveOptions {
    * The public network shows a new transaction after minutes.
    */
   patienceMs?: number;
+  /** Told of every answer to `get`, also of those that made it ask another gateway. */
+  onAnswer?: (answer: GatewayAnswer) => void;
 }
 
 export function openArchive(options: ArchiveOptions): Archive {
@@ -61,6 +79,7 @@ export function openArchive(options: ArchiveOptions): Archive {
     options.gateways.map((url) => new ArchiveGateway(url)),
     options.key && archiveSigner(options.key),
     options.patienceMs ?? 20_000,
+    options.onAnswer ?? (() => undefined),
   );
 }
 
@@ -69,6 +88,7 @@ class GatewayArchive implements Archive {
     private readonly gateways: readonly ArchiveGateway[],
     private readonly signer: ArchiveSigner | undefined,
     private readonly patienceMs: number,
+    private readonly onAnswer: (answer: GatewayAnswer) => void,
   ) {}
 
   async put(data: Uint8Array, tags: Record<string, string>): Promise<{ id: string; size: number }> {
@@ -117,19 +137,23 @@ class GatewayArchive implements Archive {
     return { id, size: data.length };
   }
 
-  async get(id: string, most = LARGEST): Promise<Uint8Array> {
+  async get(id: string, most?: number): Promise<Uint8Array> {
+    return (await this.getSigned(id, most)).data;
+  }
+
+  async getSigned(id: string, most = LARGEST): Promise<SignedData> {
     if (!isArchiveId(id))
       throw new RoundtableError(
         'INVALID_INPUT',
         `Expected an Arweave id (43 characters of base64url), got ${JSON.stringify(id.slice(0, 60))}.`,
       );
-    const header = await this.#firstOf(`find ${id}`, (gateway) => this.#header(gateway, id));
+    const header = await this.#firstOf(`find ${id}`, (gateway) => this.#header(gateway, id), id);
     if (Number(header.data_size) > most)
       throw new RoundtableError(
         'PAYLOAD_TOO_LARGE',
         `${id} is signed for ${header.data_size} bytes, and at most ${most} were expected.`,
       );
-    return this.#read(header);
+    return { header, data: await this.#read(header) };
   }
 
   async find(
@@ -147,7 +171,7 @@ class GatewayArchive implements Archive {
   /** Brings a copy that an earlier attempt began to its end. False if the network will not have it any more. */
   async #complete(gateway: ArchiveGateway, header: TransactionHeader, content: Content): Promise<boolean> {
     const there = await gateway.data(header.id, content.data.length);
-    if (there && (await meets(header, there))) return true;
+    if (there && (await isDataOf(header, there))) return true;
     try {
       await gateway.postTransaction(header, new Uint8Array());
       await sendChunks(gateway, header, content);
@@ -160,17 +184,22 @@ class GatewayArchive implements Archive {
   }
 
   #read(header: TransactionHeader): Promise<Uint8Array> {
-    return this.#firstOf(`read ${header.id}`, async (gateway) => {
-      const data = await gateway.data(header.id, Number(header.data_size));
-      if (!data || (await meets(header, data))) return data;
-      throw new RoundtableError(
-        'ARCHIVE_CORRUPT',
-        `${gateway.url} gave bytes for ${header.id} that do not meet its signed data root.`,
-        {
-          details: { gateway: gateway.url, id: header.id },
-        },
-      );
-    });
+    const { id } = header;
+    return this.#firstOf(
+      `read ${id}`,
+      async (gateway) => {
+        const data = await gateway.data(id, Number(header.data_size));
+        if (data && !(await isDataOf(header, data)))
+          throw new RoundtableError(
+            'ARCHIVE_CORRUPT',
+            `${gateway.url} gave bytes for ${id} that do not meet its signed data root.`,
+            { details: { gateway: gateway.url, id } },
+          );
+        if (data) this.onAnswer({ gateway: gateway.url, id, said: 'served' });
+        return data;
+      },
+      id,
+    );
   }
 
   async #header(gateway: ArchiveGateway, id: string): Promise<TransactionHeader | undefined> {
@@ -190,7 +219,14 @@ class GatewayArchive implements Archive {
    * "not here, perhaps elsewhere or later". A refusal, or bytes that are wrong, end it at once if every gateway
    * that said anything said so.
    */
-  async #firstOf<T>(what: string, ask: (gateway: ArchiveGateway) => Promise<T | undefined>): Promise<T> {
+  async #firstOf<T>(
+    what: string,
+    ask: (gateway: ArchiveGateway) => Promise<T | undefined>,
+    id?: string,
+  ): Promise<T> {
+    const note = (gateway: ArchiveGateway, answer: GatewayAnswer['said']) => {
+      if (id !== undefined) this.onAnswer({ gateway: gateway.url, id, said: answer });
+    };
     const deadline = Date.now() + this.patienceMs;
     for (let pause = 50; ; pause = Math.min(2 * pause, 2000)) {
       const said: string[] = [];
@@ -200,12 +236,15 @@ class GatewayArchive implements Archive {
           const answer = await ask(gateway);
           if (answer !== undefined) return answer;
           said.push(`${gateway.url} does not have it`);
+          note(gateway, 'absent');
         } catch (error) {
-          if (isRoundtableError(error, 'ARCHIVE_REFUSED') || isRoundtableError(error, 'ARCHIVE_CORRUPT'))
+          if (isRoundtableError(error, 'ARCHIVE_REFUSED') || isRoundtableError(error, 'ARCHIVE_CORRUPT')) {
             final.push(error);
-          else if (error instanceof GatewayTrouble || isRoundtableError(error, 'ARCHIVE_UNREACHABLE'))
+            note(gateway, 'wrong');
+          } else if (error instanceof GatewayTrouble || isRoundtableError(error, 'ARCHIVE_UNREACHABLE')) {
             said.push(error.message);
-          else throw error;
+            note(gateway, 'unreachable');
+          } else throw error;
         }
       }
       const [first] = final;
@@ -227,10 +266,6 @@ interface Content {
   readonly data: Uint8Array;
   readonly tree: DataTree;
   readonly tags: Record<string, string>;
-}
-
-async function meets(header: TransactionHeader, data: Uint8Array): Promise<boolean> {
-  return data.length === Number(header.data_size) && (await dataTree(data)).dataRoot === header.data_root;
 }
 
 /** Four at a time, so that encoding one overlaps with sending another. */

@@ -7,7 +7,6 @@ import Arweave from 'arweave';
 import { generateTransactionChunks } from 'arweave/node/lib/merkle.js';
 import { z } from 'zod';
 import type { ArchiveSigner } from './archiveKey.js';
-import { isCanonicalBase64url } from './archiveId.js';
 import { sha256 } from './sha256.js';
 
 const base64url = z.string().refine(isCanonicalBase64url, 'not canonical base64url');
@@ -99,6 +98,16 @@ export async function dataTree(data: Uint8Array): Promise<DataTree> {
       path: proof,
     })),
   };
+}
+
+/** One spelling for each value: with spare bits set, another text would decode to the same bytes. */
+export function isCanonicalBase64url(text: string): boolean {
+  return Buffer.from(text, 'base64url').toString('base64url') === text;
+}
+
+/** True if these are the bytes whose data root was signed. */
+export async function isDataOf(header: TransactionHeader, data: Uint8Array): Promise<boolean> {
+  return data.length === Number(header.data_size) && (await dataTree(data)).dataRoot === header.data_root;
 }
 
 /** Tags are bytes on the network; as text for people and indexes. */

@@ -1,8 +1,8 @@
-import type { JsonRpcProvider } from 'ethers';
 import type { Deployment } from '#contracts/deployment.js';
 import { consortiumReads, type ConsortiumReads } from './chain/consortium.js';
 import { chainError } from './chain/errors.js';
 import { jobReads, type JobReads } from './chain/jobs.js';
+import { networkOf, type Network, type NetworkSettings } from './chain/networks.js';
 import { rewardReads, type RewardReads } from './chain/rewards.js';
 import { ChainRpc } from './chain/rpc.js';
 
@@ -17,15 +17,25 @@ export type { ChainEpoch } from './chain/rewards.js';
  */
 export interface Chain extends ConsortiumReads, JobReads, RewardReads {
   deployment: Deployment;
-  provider: JsonRpcProvider;
+  network: Network;
+  provider: ChainRpc;
   blockNumber(): Promise<number>;
   /** Ends connections and timers. */
   close(): void;
 }
 
-/** @param options rpcUrls of one chain; each request goes to the first that answers. */
-export function openChain(options: { rpcUrls: string[]; deployment: Deployment }): Chain {
+/**
+ * @param options rpcUrls of one chain; each request goes to the first that answers. network: what differs from the
+ * table of chains, or describes one that is not in it.
+ * @throws CHAIN_UNKNOWN
+ */
+export function openChain(options: {
+  rpcUrls: string[];
+  deployment: Deployment;
+  network?: NetworkSettings | undefined;
+}): Chain {
   const { deployment } = options;
+  const network = networkOf(deployment.chainId, options.network);
   const provider = new ChainRpc(options.rpcUrls, deployment);
   const reads = {
     ...consortiumReads(provider, deployment),
@@ -33,21 +43,26 @@ export function openChain(options: { rpcUrls: string[]; deployment: Deployment }
     ...rewardReads(provider, deployment),
     blockNumber: () => provider.getBlockNumber(),
   };
-  return { deployment, provider, close: () => provider.destroy(), ...withOurErrors(reads) };
+  return { deployment, network, provider, close: () => provider.destroy(), ...withOurErrors(reads) };
 }
 
 export type ConsortiumChain = Pick<Chain, 'provider' | 'close'> &
-  ConsortiumReads & { deployment: Pick<Deployment, 'chainId' | 'consortium' | 'jobs' | 'block'> };
+  ConsortiumReads & {
+    deployment: Pick<Deployment, 'chainId' | 'consortium' | 'jobs' | 'block'>;
+    network: Network;
+  };
 
-/** The Consortium contract alone, for whoever is not told where the others are. */
+/** The Consortium contract alone, for whoever is not told where the others are. @throws CHAIN_UNKNOWN */
 export function openConsortium(options: {
   rpcUrls: string[];
   deployment: ConsortiumChain['deployment'];
+  network?: NetworkSettings | undefined;
 }): ConsortiumChain {
   const { deployment } = options;
+  const network = networkOf(deployment.chainId, options.network);
   const provider = new ChainRpc(options.rpcUrls, deployment);
   const reads = withOurErrors(consortiumReads(provider, deployment));
-  return { deployment, provider, close: () => provider.destroy(), ...reads };
+  return { deployment, network, provider, close: () => provider.destroy(), ...reads };
 }
 
 function withOurErrors<Reads extends object>(reads: Reads): Reads {

@@ -1,32 +1,19 @@
-import type { Wallet } from 'ethers';
+import { Transaction, type Wallet } from 'ethers';
 import type { Address } from '#contracts/deployment.js';
-import { RoundtableError } from '#core/errors.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
+import { costOf, feesAt, tooExpensive } from './chain/fees.js';
 import { lowerCase } from './chain/lowerCase.js';
+import type { Network } from './chain/networks.js';
+import { createNonces, type Timing } from './chain/nonces.js';
 import {
   transactionsOf,
+  type Fees,
   type MinedTransaction,
   type SendingChain,
-  type SignedTransaction,
   type TransactionRequest,
 } from './chain/transactions.js';
-
-/** mined: where it was last seen; a reorganisation may have undone that since. */
-export interface Intent extends SignedTransaction {
-  mined: { block: number; gasUsed: bigint } | null;
-}
-
-/** Signed transactions by what they are for. Ids are any text of at most 200 characters. */
-export interface IntentStore {
-  get(id: string): Promise<Intent | null>;
-  /**
-   * Stores a transaction on condition: with `replaces` null only where there is none yet, otherwise only in
-   * place of the one with that hash. Gives what is stored afterwards, ours or another's.
-   */
-  put(id: string, transaction: SignedTransaction, replaces: Hex | null): Promise<Intent>;
-  /** Notes that the transaction with this hash was mined; does nothing if another one is stored. */
-  markMined(id: string, hash: Hex, mined: { block: number; gasUsed: bigint }): Promise<void>;
-}
+import { intentBook, type IntentStore } from './intentBook.js';
 
 /** A transaction on the chain; gasUsed in gas. */
 export interface Sent {
@@ -38,154 +25,175 @@ export interface Sent {
 export interface Sender {
   address: Address;
   /**
-   * Sees to it that the request is on the chain, once for each intent however often it is called: signs it,
-   * stores it, sends it, waits until it is mined. What was stored is sent again as the same bytes; a new one is
-   * signed under the same intent only when those can no longer be mined, or were refused by the contract.
+   * Sees to it that the request is on the chain, once for each intent however often it is called and by however
+   * many processes: signs it, stores it, sends it, waits until it counts. What was stored is sent again as the same
+   * bytes; a stuck one is replaced under the same nonce by one that pays more; a new nonce is used only when the old
+   * one is proved to have gone to another transaction, or the contract refused what was mined.
    *
-   * @throws CHAIN_REVERTED, CHAIN_INSUFFICIENT_FUNDS, CHAIN_NOT_MINED, CHAIN_REFUSED, CHAIN_UNREACHABLE,
-   *   CHAIN_WRONG_NETWORK
+   * @param intentId any text of at most 180 characters
+   * @throws CHAIN_REVERTED, CHAIN_INSUFFICIENT_FUNDS, CHAIN_TOO_EXPENSIVE, CHAIN_NOT_MINED, CHAIN_DISAGREES,
+   *   CHAIN_REFUSED, CHAIN_UNREACHABLE, CHAIN_WRONG_NETWORK
    */
   send(intentId: string, request: TransactionRequest): Promise<Sent>;
   /**
-   * Sends again, as the same bytes, whatever of these intents a reorganisation has undone. Gives those that are
-   * on the chain then, in the order in which they were signed; ids that were never stored are left out.
+   * Sees to it that these intents are on the chain, also after a reorganisation. Gives those that are, in the order
+   * of their nonces; ids that were never stored, or whose call the contract refused, are left out.
    */
   reconcile(intentIds: readonly string[]): Promise<(Sent & { intentId: string })[]>;
+  /** Sends again whatever of this key a reorganisation has undone. @returns whether there was anything */
+  heal(): Promise<boolean>;
 }
 
-const minedWithinMs = 120_000;
-
 /**
- * The only sender of transactions for one key: two would sign the same nonce for different things. Within a
- * process calls wait for each other; across processes the key's task queue (core/names.ts) sees to it.
- *
- * A transaction is stored under its intent and under its nonce before it leaves. After a crash or a
- * reorganisation the nonces tell which ones have to be mined before it.
+ * Sends transactions for one key. Any number of senders may share the key if they share the store: what stands in
+ * it is written once, so the first to write an intent's nonce and a nonce's transaction decides for all of them
+ * (intentBook.ts). Nothing is handed to a node before it is stored, and what nodes say about nonces is never a
+ * reason to sign twice.
  */
-export function createSender(options: { chain: SendingChain; wallet: Wallet; intents: IntentStore }): Sender {
-  const { chain, wallet, intents } = options;
-  const transactions = transactionsOf(chain, wallet);
+export function createSender(options: {
+  chain: SendingChain;
+  wallet: Wallet;
+  intents: IntentStore;
+  timing?: Timing;
+}): Sender {
+  const { chain, wallet } = options;
+  const { network } = chain;
+  const timing = options.timing ?? timingOf(network);
   const address = lowerCase(wallet.address as Address);
-  const nonceId = (nonce: number) => `nonce/${chain.deployment.chainId}/${address}/${nonce}`;
+  const book = intentBook(options.intents, chain.deployment.chainId, address);
+  const transactions = transactionsOf(chain, wallet);
+  const nonces = createNonces({ transactions, book, network, address, timing });
   let turn: Promise<unknown> = Promise.resolve();
 
   return {
     address,
-    send: (intentId, request) => inTurn(() => deliver(intentId, request)),
-    reconcile: (intentIds) => inTurn(() => restore(intentIds)),
+    heal: nonces.heal,
+
+    async send(id, request) {
+      // What was undone comes first: the request may build on it.
+      await nonces.heal();
+      let signedHere = false;
+      let stranger = false;
+      for (let tries = 0; tries < mostTries; tries += 1) {
+        const attempts = await book.attempts(id);
+        const nonce = attempts.at(-1);
+        if (nonce !== undefined) {
+          const [first] = await book.candidates(nonce);
+          if (first === undefined) {
+            await sign(id, request, { attempts: attempts.slice(0, -1), nonce });
+            signedHere = true;
+            continue;
+          }
+          if (first.intent === id) {
+            const outcome = await nonces.pursue(nonce, id, await spentOn(attempts.slice(0, -1)));
+            if (outcome.kind === 'mined') {
+              const { mined } = outcome;
+              if (mined.succeeded) return note(id, mined);
+              if (signedHere || !outcome.before) throw await transactions.refusal(id, request, mined.block);
+            } else stranger = true;
+          }
+        }
+        await sign(id, request, { attempts, nonce: null, stranger });
+        signedHere = true;
+      }
+      throw new RoundtableError(
+        'CHAIN_NOT_MINED',
+        `${id}: ${mostTries} nonces in a row went to other transactions of ${address}. Let nothing else send with this key.`,
+      );
+    },
+
+    async reconcile(ids) {
+      const known = await Promise.all(
+        ids.map(async (id) => ({ id, nonce: (await book.attempts(id)).at(-1) })),
+      );
+      const found = known.flatMap(({ id, nonce }) => (nonce === undefined ? [] : [{ id, nonce }]));
+      const restored: (Sent & { intentId: string })[] = [];
+      for (const { id, nonce } of found.sort((left, right) => left.nonce - right.nonce)) {
+        const [first] = await book.candidates(nonce);
+        if (first?.intent !== id) continue;
+        const outcome = await nonces.pursue(nonce, id, 0n);
+        if (outcome.kind === 'mined' && outcome.mined.succeeded)
+          restored.push({ intentId: id, ...(await note(id, outcome.mined)) });
+      }
+      return restored;
+    },
   };
 
-  async function deliver(id: string, request: TransactionRequest): Promise<Sent> {
-    const stored = await intents.get(id);
-    let replaces: Hex | null = null;
-    if (stored !== null) {
-      const mined = await mine(id, stored);
-      if (mined?.succeeded) return note(id, stored, mined);
-      replaces = stored.hash;
-    }
-    for (let attempts = 0; attempts < 3; attempts += 1) {
-      const signed: SignedTransaction = await sign(id, request, replaces);
-      const mined = await broadcastUntilMined(id, signed);
-      if (mined?.succeeded) return note(id, signed, mined);
-      if (mined !== null) throw await transactions.refusal(id, request, mined.block);
-      replaces = signed.hash;
-    }
-    throw new RoundtableError(
-      'CHAIN_NOT_MINED',
-      `${id}: its nonce went to other transactions of ${address} three times. Let only one process send with this key.`,
-    );
-  }
-
-  async function restore(ids: readonly string[]): Promise<(Sent & { intentId: string })[]> {
-    const stored = await Promise.all(ids.map(async (id) => ({ id, intent: await intents.get(id) })));
-    const found = stored.flatMap(({ id, intent }) => (intent === null ? [] : [{ id, intent }]));
-    const restored: (Sent & { intentId: string })[] = [];
-    for (const { id, intent } of found.sort((left, right) => left.intent.nonce - right.intent.nonce)) {
-      const mined = await mine(id, intent);
-      if (mined?.succeeded) restored.push({ intentId: id, ...(await note(id, intent, mined)) });
-    }
-    return restored;
-  }
-
-  /** The intent comes first: a transaction that only its nonce knew would be signed twice after a crash here. */
+  /**
+   * Gives an intent a nonce, and the nonce its first transaction. Whoever was faster at either stays; the caller
+   * looks at what stands there.
+   * @param of the nonces of earlier attempts; the nonce of this one where it has one already; whether a program
+   * outside this store was seen to send with the key
+   */
   async function sign(
     id: string,
     request: TransactionRequest,
-    replaces: Hex | null,
-  ): Promise<SignedTransaction> {
-    const signed = await transactions.sign(id, request, await nextNonce());
-    const kept = await intents.put(id, signed, replaces);
-    if (kept.hash === signed.hash) await intents.put(nonceId(signed.nonce), signed, null);
-    return kept;
+    of: { attempts: readonly number[]; nonce: number | null; stranger?: boolean },
+  ): Promise<void> {
+    const gasLimit = await estimate(id, request);
+    const fees = await affordable(id, gasLimit, await spentOn(of.attempts));
+    const work = turn.then(async () => {
+      const nonce =
+        of.nonce ??
+        (await book.addAttempt(
+          id,
+          of.attempts.length,
+          await nonces.next({ stranger: of.stranger ?? false }),
+        ));
+      const signed = await transactions.sign(request, nonce, gasLimit, fees);
+      await book.addCandidate(nonce, 0, { intent: id, ...signed });
+    });
+    // One after the other, so that what is sent together does not compete for one nonce.
+    turn = work.catch(() => {});
+    return work;
   }
 
-  /** What was signed before and not mined yet goes first; then no nonce is given away twice. */
-  async function nextNonce(): Promise<number> {
-    const { mined, pending } = await transactions.counts();
-    for (let nonce = mined; ; nonce += 1) {
-      const stored = await intents.get(nonceId(nonce));
-      if (stored !== null) await broadcastUntilMined(nonceId(nonce), stored);
-      else if (nonce >= pending) return nonce;
-    }
+  /** Where the contract would refuse, a reorganisation may just have undone what the request builds on. */
+  async function estimate(id: string, request: TransactionRequest): Promise<bigint> {
+    for (let tries = 1; ; tries += 1)
+      try {
+        return await transactions.estimate(id, request);
+      } catch (error) {
+        if (!isRoundtableError(error, 'CHAIN_REVERTED') || tries === 5) throw error;
+        if (!(await nonces.heal()) && tries > 1) throw error;
+      }
   }
 
-  /** @returns null if the transaction can never be mined: another one has its nonce */
-  async function mine(what: string, transaction: SignedTransaction): Promise<MinedTransaction | null> {
-    const mined = await transactions.mined(transaction.hash);
-    if (mined !== null) return mined;
-    await restoreBefore(transaction.nonce);
-    return broadcastUntilMined(what, transaction);
-  }
-
-  /**
-   * A node mines the nonces of a key without gaps, and a reorganisation may have undone several. Where a
-   * transaction of another program with this key was undone, an empty one to ourselves takes its place.
-   */
-  async function restoreBefore(nonce: number): Promise<void> {
-    const { mined, pending } = await transactions.counts();
-    for (let before = mined; before < nonce; before += 1) {
-      const id = nonceId(before);
-      let stored: SignedTransaction | null = await intents.get(id);
-      if (stored === null && before < pending) continue;
-      stored ??= await intents.put(
-        id,
-        await transactions.sign(id, { to: address, data: '0x' }, before),
-        null,
-      );
-      await transactions.broadcast(id, stored.raw);
-    }
-  }
-
-  async function broadcastUntilMined(
-    what: string,
-    transaction: SignedTransaction,
-  ): Promise<MinedTransaction | null> {
-    await transactions.broadcast(what, transaction.raw);
-    const until = Date.now() + minedWithinMs;
-    let taken = 0;
-    for (let pause = 50; Date.now() < until; pause = Math.min(pause * 1.5, 1_000)) {
-      const mined = await transactions.mined(transaction.hash);
-      if (mined !== null) return mined;
-      // Endpoints that share their load may count a transaction before they show it: one look is not enough.
-      if ((await transactions.counts()).mined > transaction.nonce) taken += 1;
-      if (taken === 3) return null;
+  async function affordable(id: string, gasLimit: bigint, spent: bigint): Promise<Fees> {
+    const until = Date.now() + timing.patienceMs;
+    for (let pause = timing.pauseMs; ; pause = Math.min(pause * 1.5, timing.longestPauseMs)) {
+      const market = await transactions.market();
+      const fees = feesAt(market, gasLimit, network, spent);
+      if (fees !== null) return fees;
+      if (Date.now() >= until) throw tooExpensive(id, network, market, gasLimit);
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
-    throw new RoundtableError(
-      'CHAIN_NOT_MINED',
-      `${what}: transaction ${transaction.hash} was not mined within ${minedWithinMs / 1000} s. Repeat the call; it sends the same bytes.`,
-    );
   }
 
-  async function note(id: string, { hash }: SignedTransaction, mined: MinedTransaction): Promise<Sent> {
-    const { block, gasUsed } = mined;
-    await intents.markMined(id, hash, { block, gasUsed });
+  /** What earlier attempts may have cost, whichever of their transactions was mined. */
+  async function spentOn(attempts: readonly number[]): Promise<bigint> {
+    let spent = 0n;
+    for (const nonce of attempts) {
+      const costs = (await book.candidates(nonce)).map(({ raw }) => costOf(Transaction.from(raw)));
+      spent += costs.reduce((most, cost) => (cost > most ? cost : most), 0n);
+    }
+    return spent;
+  }
+
+  async function note(id: string, { hash, block, gasUsed }: MinedTransaction): Promise<Sent> {
+    await book.end(id, { hash, block, gasUsed });
     return { hash, gasUsed, block };
   }
+}
 
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = turn.then(work);
-    turn = result.catch(() => {});
-    return result;
-  }
+const mostTries = 20;
+
+/** What suits the chain's blocks: quick where a block comes at once, unhurried where each question costs money. */
+function timingOf({ blockSeconds, confirmations }: Network): Timing {
+  return {
+    pauseMs: Math.max(5, blockSeconds * 100),
+    longestPauseMs: Math.max(200, Math.min(1_000, blockSeconds * 500)),
+    stuckAfterMs: Math.max(10_000, blockSeconds * 15_000),
+    patienceMs: Math.max(120_000, 3_000 * confirmations * blockSeconds),
+  };
 }

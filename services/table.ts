@@ -1,5 +1,5 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import type { IntentStore } from './chainSender.js';
+import type { IntentStore } from './intentBook.js';
 import { entryTable, type EntryTable } from './table/entries.js';
 import { ensureTable as ensureTableWith } from './table/definition.js';
 import { intentTable } from './table/intents.js';

@@ -15,6 +15,10 @@ export interface Anvil {
   kill(): Promise<void>;
   /** Starts it again on the same port from what its state file holds. */
   start(): Promise<void>;
+  /** SIGSTOP: it takes connections and answers none of them. */
+  freeze(): void;
+  /** SIGCONT. */
+  thaw(): void;
   /** Path of the state file, which anvil writes once a second. */
   stateFile: string;
   /** Ends it and removes its files. */
@@ -59,6 +63,8 @@ export async function startAnvil(options: { hardfork?: string } = {}): Promise<A
       ended = Promise.all([exited, part.tend?.(ends.signal)]);
       await answering(url, ends.signal);
     },
+    freeze: () => void child?.kill('SIGSTOP'),
+    thaw: () => void child?.kill('SIGCONT'),
     kill: async () => {
       child?.kill('SIGKILL');
       await ended;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { networkSettings } from '#services/chain/networks.js';
 import { address, parseMessage } from '#core/schema.js';
 
 const list = z
@@ -23,6 +24,7 @@ const environment = z.object({
   TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
   CHAIN_RPC_URLS: list,
   CHAIN_DEPLOYMENT: json,
+  CHAIN_NETWORK: json.pipe(networkSettings).default({}),
   ARWEAVE_GATEWAYS: list,
   ARWEAVE_KEY_FILE: z.string().min(1),
   COORDINATOR_ADDRESS: address,

@@ -9,11 +9,13 @@ import { parseMessage } from '#core/schema.js';
 import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
 import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
+import { checkWindow } from '#services/chain/networks.js';
 import { createSender } from '#services/chainSender.js';
 import { coordinatorCodec } from '#services/runnerPayloads.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
+import { aliveInterceptor } from './alive.js';
 import { createActivities } from './activities/index.js';
 import { createChainActivities } from './activities/transactions.js';
 import { cachedArtifacts } from './artifactCache.js';
@@ -30,7 +32,12 @@ const sealingKey = fromHex(readFileSync(environment.COORDINATOR_SEALING_KEY_FILE
 const archiveKey = JSON.parse(readFileSync(environment.ARWEAVE_KEY_FILE, 'utf8')) as JWKInterface;
 
 const table = openTable({ table: environment.TABLE_NAME });
-const chain = openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment });
+const chain = openChain({
+  rpcUrls: environment.CHAIN_RPC_URLS,
+  deployment,
+  network: environment.CHAIN_NETWORK,
+});
+checkWindow(chain.network, environment.DISPUTE_WINDOW_SECONDS);
 const evaluator = new TrainingProcess({ threads: 1 });
 const activities = createActivities({
   coordinator: environment.COORDINATOR_ADDRESS,
@@ -48,6 +55,7 @@ const activities = createActivities({
   evaluator,
   scratch: environment.WORKER_SCRATCH,
 });
+const healEveryMs = 60_000;
 const sender = createSender({ chain, wallet, intents: table.intents });
 
 Runtime.install({
@@ -76,7 +84,9 @@ const connection = await NativeConnection.connect({ address: environment.TEMPORA
 const common = {
   connection,
   namespace: environment.TEMPORAL_NAMESPACE,
-  interceptors: { activity: [() => ({ inbound: failureInterceptor(log) })] },
+  interceptors: {
+    activity: [() => ({ inbound: failureInterceptor(log) }), () => ({ inbound: aliveInterceptor() })],
+  },
   shutdownGraceTime: '5s',
 } satisfies Partial<WorkerOptions>;
 
@@ -100,7 +110,12 @@ const sending = await Worker.create({
   maxConcurrentActivityTaskExecutions: 1,
 });
 
+// Between jobs nobody sends, and what a reorganisation undid would stay undone.
+const healing = setInterval(() => {
+  sender.heal().catch((error: unknown) => log.warn({ err: error }, 'what was sent could not be checked'));
+}, healEveryMs);
 const stop = () => {
+  clearInterval(healing);
   coordinator.shutdown();
   sending.shutdown();
 };
@@ -108,5 +123,6 @@ process.once('SIGTERM', stop);
 process.once('SIGINT', stop);
 log.info({ coordinator: environment.COORDINATOR_ADDRESS }, 'the workflow worker is ready');
 await Promise.all([coordinator.run(), sending.run()]);
+chain.close();
 await evaluator.close();
 await connection.close();

@@ -19,5 +19,11 @@ export const quick = proxyLocalActivities<
   Pick<CoordinatorActivities, 'projectJob' | 'projectRound' | 'failQueuedJob' | 'selectRunners'>
 >({ startToCloseTimeout: '10s', scheduleToCloseTimeout: '1h', retry });
 
+/** A transaction waits for cheaper gas, for its account's funds or for an endpoint as long as that takes. */
 export const chain = (address: string) =>
-  proxyActivities<ChainActivities>({ ...patient, taskQueue: chainQueue(address), heartbeatTimeout: '20s' });
+  proxyActivities<ChainActivities>({
+    ...patient,
+    taskQueue: chainQueue(address),
+    heartbeatTimeout: '20s',
+    scheduleToCloseTimeout: '30d',
+  });

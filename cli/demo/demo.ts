@@ -17,7 +17,7 @@ import { followJob } from '../progress/follow.js';
 import { buildReport, reportProblems, type Report } from '../report/report.js';
 import { claimRewards, epochInEffect } from '../rewards/claim.js';
 import { rewardStandings } from '../rewards/standing.js';
-import { accountsHere } from '../rewards/accounts.js';
+import { accountsHere, intentsHere } from '../rewards/accounts.js';
 import { showStack } from '../stack/news.js';
 import { sendWebhook } from '../trigger/webhook.js';
 import { demoTrigger } from './trigger.js';
@@ -156,6 +156,7 @@ async function payEverybody(context: Context, api: Api, job: JobView, emit: Emit
       { ...record, hash: sha256 },
       payer,
       accounts,
+      intentsHere(context.state),
     ))
       if (transaction !== null)
         emit({ type: 'claimed', runner: account, account, amount: String(amount), transaction, gas });

@@ -1,7 +1,7 @@
 import { RoundtableError } from '#core/errors.js';
 import { toHex, type Hex } from '#core/hex.js';
-import { dequantiseModel, valuesOf } from '#core/layout.js';
-import { genesisManifest, manifestHash, largestManifest } from '#core/manifest.js';
+import { floatTensors } from '#core/layout.js';
+import { genesisManifest, largestManifest, manifestHash } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { parseMessage } from '#core/schema.js';
 import { decodeVersion } from '#core/versionFile.js';
@@ -38,15 +38,7 @@ export async function pullParameters(
 export async function pullOnnx(sources: PullSources, version: VersionView): Promise<Uint8Array> {
   const [file, graph] = await Promise.all([pullParameters(sources, version), pullGraph(sources, version)]);
   const { layout, params } = decodeVersion(file);
-  const floats = dequantiseModel(layout, params);
-  return writeModel(
-    graph,
-    layout.tensors.map((tensor) => ({
-      name: tensor.name,
-      dims: tensor.shape,
-      data: valuesOf(floats, tensor),
-    })),
-  );
+  return writeModel(graph, floatTensors(layout, params));
 }
 
 /** The graph is archived once a job; the genesis manifest, which the chain names, says where. */

@@ -1,14 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import { deployment } from '#contracts/deployment.js';
-import { isRoundtableError } from '#core/errors.js';
-import { fromHex, toHex, type Hex } from '#core/hex.js';
-import { LEAF, valuesRoot } from '#core/merkle.js';
-import { decodeUpdateFile } from '#core/updateFile.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { fromHex, type Hex } from '#core/hex.js';
 import { openArchive, type Archive } from '#services/archive.js';
 import { openChain, type Chain } from '#services/chain.js';
-import { unseal } from '#services/sealing.js';
-import { sha256 } from '#services/sha256.js';
+import { sealedFor, unseal } from '#services/sealing.js';
 import type { StackFile } from '#local/stackFile.js';
 
 /** The chain and the archive that a stack uses, read without the stack. */
@@ -19,55 +15,40 @@ export function openPublicRecord(stack: StackFile): { chain: Chain; archive: Arc
   };
 }
 
+type Unseal = (envelope: Uint8Array, context: Hex) => Uint8Array;
+
 /** Opens what was sealed for any member whose sealing key is on this machine; undefined when there is none. */
-export function memberUnseal(
-  stack: StackFile,
-): ((envelope: Uint8Array, context: Hex) => Uint8Array) | undefined {
-  const keys = stack.members.flatMap(({ address, sealing }) =>
-    sealing === undefined || !existsSync(sealing)
-      ? []
-      : [{ id: address, privateKey: fromHex(readFileSync(sealing, 'utf8').trim(), 32) }],
-  );
-  if (keys.length === 0) return undefined;
+export function memberUnseal(stack: StackFile | null): Unseal | undefined {
+  const files = (stack?.members ?? []).flatMap(({ sealing }) => sealing ?? []);
+  return unsealWith(files.filter((file) => existsSync(file)));
+}
+
+/**
+ * Opens what was sealed for any of these X25519 private keys; undefined without keys.
+ * @param files each holds a key: 0x and 64 hexadecimal digits
+ * @throws INVALID_INPUT for a file that does not; the key is not shown
+ */
+export function unsealWith(files: readonly string[]): Unseal | undefined {
+  if (files.length === 0) return undefined;
+  const keys = files.map(readKey);
   return (envelope, context) => {
-    let refusal: unknown;
-    for (const key of keys)
-      try {
-        return unseal(envelope, key, context);
-      } catch (error) {
-        if (!isRoundtableError(error, 'SEAL_NOT_FOR_YOU')) throw error;
-        refusal = error;
-      }
-    throw refusal;
+    for (const id of sealedFor(envelope))
+      for (const privateKey of keys)
+        try {
+          return unseal(envelope, { id, privateKey }, context);
+        } catch (error) {
+          if (!isRoundtableError(error, 'SEAL_NOT_FOR_YOU')) throw error;
+        }
+    throw new RoundtableError('SEAL_NOT_FOR_YOU', 'It is sealed, and for none of the keys that are at hand.');
   };
 }
 
-/** Update files in folders (such as runners' work), by the root over their values. Others are passed over. */
-export function updatesIn(folders: readonly string[]): (updateRoot: Hex) => Promise<Uint8Array | null> {
-  let paths: Map<Hex, string> | undefined;
-  return (updateRoot) => {
-    paths ??= new Map(
-      folders.flatMap(updateFiles).flatMap((path) => rootOf(path).map((root) => [root, path] as const)),
+function readKey(file: string): Uint8Array {
+  const text = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+  if (!/^0x[0-9a-f]{64}$/.test(text))
+    throw new RoundtableError(
+      'INVALID_INPUT',
+      `${file} does not hold a sealing key: 0x and 64 lower-case hexadecimal digits.`,
     );
-    const path = paths.get(updateRoot);
-    return Promise.resolve(path === undefined ? null : new Uint8Array(readFileSync(path)));
-  };
-}
-
-function updateFiles(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('update.bin'))
-    .map((name) => join(folder, name));
-}
-
-function rootOf(path: string): Hex[] {
-  try {
-    return [
-      toHex(valuesRoot(sha256, LEAF.update, decodeUpdateFile(new Uint8Array(readFileSync(path))).delta)),
-    ];
-  } catch (error) {
-    if (isRoundtableError(error, 'FORMAT_INVALID')) return [];
-    throw error;
-  }
+  return fromHex(text, 32);
 }

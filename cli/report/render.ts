@@ -2,7 +2,7 @@ import type { JobView, VersionView } from '#core/views.js';
 import { count, percent, seconds, tokens } from '../terminal/format.js';
 import { flow, short, table, wrap } from '../terminal/text.js';
 import { paint, type Theme } from '../terminal/theme.js';
-import { lineageLines } from './lineage.js';
+import { entriesOfViews, lineageLines } from './lineage.js';
 import { accuracyPlot } from './plot.js';
 import type { Report } from './report.js';
 
@@ -91,9 +91,7 @@ function accuracyLines(theme: Theme, job: JobView, report: Report): string[] {
 }
 
 function newestVersions(theme: Theme, versions: readonly VersionView[]): string[] {
-  const newest = [...versions]
-    .sort((a, b) => b.number - a.number || b.round - a.round)
-    .slice(0, mostVersions);
+  const newest = entriesOfViews(versions).slice(0, mostVersions);
   const older = versions.length - newest.length;
   const rest = older === 0 ? [] : [paint(theme, 'dim', `  and ${older} older: roundtable model lineage`)];
   return [...lineageLines(theme, newest), ...rest];

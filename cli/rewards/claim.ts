@@ -1,12 +1,14 @@
 import { accountsOf, findEpochManifest } from '#audit/settlement.js';
 import type { AuditSources } from '#audit/sources.js';
+import type { Wallet } from 'ethers';
+import { hashJson } from '#core/canonicalJson.js';
 import { RoundtableError } from '#core/errors.js';
 import { toHex, type Hex } from '#core/hex.js';
 import { epochTree, type ProvenRewardLeaf } from '#core/rewards.js';
 import type { Chain } from '#services/chain.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { createSender } from '#services/chainSender.js';
-import { memoryIntents } from '#services/memoryIntents.js';
+import type { IntentStore } from '#services/intentBook.js';
 import { readWallet } from '../api.js';
 
 export interface Claimed {
@@ -14,34 +16,80 @@ export interface Claimed {
   /** Token units paid by this claim; 0 when nothing was left to claim. */
   amount: bigint;
   transaction: Hex | null;
+  /** This account's part of the transaction's gas, rounded up. */
   gas: number | null;
 }
 
+/** Leaves of one claimMany: some 7 million gas, which fits into a block of every chain in the table. */
+const mostTogether = 100;
+
 /**
- * Claims for each account what it earned in the epoch that is in effect and was not paid yet. Claims are
- * cumulative: repeating this, also after a crash, pays nothing twice.
- * @param accounts each with the file of its key, which signs and pays for its claim
+ * Claims for each account what it earned in the epoch that is in effect and was not paid yet: one transaction for all
+ * of them, signed by the account that has the most ether, since a claim pays whoever earned and not whoever sends it.
+ * Claims are cumulative: repeating this, also after a crash, pays nothing twice.
+ * @param accounts each with the file of its key
+ * @param intents where what is signed is kept
  * @throws SETTLEMENT_MISMATCH when archive and chain disagree about what is owed
  */
 export async function claimRewards(
   sources: AuditSources,
   payer: Hex,
   accounts: readonly { account: Hex; keyFile: string }[],
+  intents: IntentStore,
 ): Promise<Claimed[]> {
-  const { chain } = sources;
+  const { chain, hash } = sources;
   const inEffect = await epochInEffect(chain, payer);
   const leaves = inEffect === 0 ? [] : await provenLeaves(sources, payer, inEffect);
-  return Promise.all(
-    accounts.map(async ({ account, keyFile }) => {
-      const leaf = leaves.find((candidate) => candidate.account === account);
-      const before = await chain.claimed(payer, account);
-      if (!leaf || leaf.cumulative <= before) return { account, amount: 0n, transaction: null, gas: null };
-      const call = chainCalls(chain.deployment).rewards.claim(payer, inEffect, leaf);
-      const sender = createSender({ chain, wallet: readWallet(keyFile), intents: memoryIntents() });
-      const { hash, gasUsed } = await sender.send(`claim ${payer} ${account} ${inEffect}`, call);
-      return { account, amount: leaf.cumulative - before, transaction: hash, gas: Number(gasUsed) };
-    }),
+  const due: { leaf: ProvenRewardLeaf; amount: bigint }[] = [];
+  for (const leaf of leaves) {
+    if (!accounts.some(({ account }) => account === leaf.account)) continue;
+    const amount = leaf.cumulative - (await chain.claimed(payer, leaf.account));
+    if (amount > 0n) due.push({ leaf, amount });
+  }
+  const claimed = new Map<Hex, Claimed>();
+  if (due.length > 0) {
+    const wallet = await richest(chain, accounts);
+    const sender = createSender({ chain, wallet, intents });
+    const { rewards } = chainCalls(chain.deployment);
+    for (let from = 0; from < due.length; from += mostTogether) {
+      const batch = due.slice(from, from + mostTogether);
+      const what = {
+        payer,
+        epoch: inEffect,
+        leaves: batch.map(({ leaf }) => [leaf.account, String(leaf.cumulative)]),
+      };
+      const [first] = batch;
+      const call =
+        batch.length === 1 && first
+          ? rewards.claim(payer, inEffect, first.leaf)
+          : rewards.claimMany(
+              payer,
+              inEffect,
+              batch.map(({ leaf }) => leaf),
+            );
+      const sent = await sender.send(`claim/${payer}/${inEffect}/${hashJson(hash, what)}`, call);
+      const gas = Math.ceil(Number(sent.gasUsed) / batch.length);
+      for (const { leaf, amount } of batch)
+        claimed.set(leaf.account, { account: leaf.account, amount, transaction: sent.hash, gas });
+    }
+  }
+  return accounts.map(
+    ({ account }) => claimed.get(account) ?? { account, amount: 0n, transaction: null, gas: null },
   );
+}
+
+async function richest(
+  chain: Chain,
+  accounts: readonly { account: Hex; keyFile: string }[],
+): Promise<Wallet> {
+  const balances = await Promise.all(
+    accounts.map(async ({ account, keyFile }) => ({
+      keyFile,
+      ether: await chain.provider.getBalance(account),
+    })),
+  );
+  const [first] = balances.sort((a, b) => (a.ether < b.ether ? 1 : -1));
+  return readWallet(first?.keyFile ?? '');
 }
 
 /**

@@ -36,6 +36,10 @@ export interface Glyphs {
   line: string;
   branch: string;
   last: string;
+  /** Where a line to the right goes down. */
+  turn: string;
+  /** Where a line from above ends in one to the left. */
+  merge: string;
   rule: string;
   ellipsis: string;
   separator: string;
@@ -76,6 +80,8 @@ const unicode: Glyphs = {
   line: '│',
   branch: '├─',
   last: '╰─',
+  turn: '╭─',
+  merge: '╯',
   rule: '─',
   ellipsis: '…',
   separator: ' · ',
@@ -93,6 +99,8 @@ const ascii: Glyphs = {
   line: '|',
   branch: '|-',
   last: '`-',
+  turn: ',-',
+  merge: "'",
   rule: '-',
   ellipsis: '..',
   separator: ', ',

@@ -2,6 +2,7 @@ import type { Verb } from '../run.js';
 import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
+import { entranceVerb } from './entrance.js';
 import { jobVerbs } from './job.js';
 import { modelVerbs } from './model.js';
 import { queueVerbs } from './queue.js';
@@ -18,6 +19,7 @@ export const verbs: readonly Verb[] = [
   jobVerbs,
   triggerVerbs,
   runnerVerbs,
+  entranceVerb,
   modelVerbs,
   rewardVerbs,
   queueVerbs,

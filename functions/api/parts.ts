@@ -31,6 +31,7 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'STACK_ENTRANCE',
     'STACK_ENTRANCE_FILE',
     'API_LIMITS',
+    'CHAIN_NETWORK',
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
   const table = openTable({ table: environment.TABLE_NAME });
@@ -47,7 +48,9 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
       address: environment.TEMPORAL_ADDRESS,
       namespace: environment.TEMPORAL_NAMESPACE,
     }),
-    membership: cacheMembership(openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment })),
+    membership: cacheMembership(
+      openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment, network: environment.CHAIN_NETWORK }),
+    ),
     coordinator: environment.COORDINATOR_ADDRESS,
     deployment,
     entrance: entranceFrom(environment),

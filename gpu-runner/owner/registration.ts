@@ -8,7 +8,7 @@ import { keyFingerprint } from '#services/certificate.js';
 import { openConsortium, type ConsortiumChain } from '#services/chain.js';
 import type { ChainRunner, ServedData } from '#services/chain/consortium.js';
 import { createSender } from '#services/chainSender.js';
-import { memoryIntents } from '#services/memoryIntents.js';
+import { folderIntents } from '#services/folderIntents.js';
 import { DataSets } from '../dataSets.js';
 import { readEntryKeys } from '../entryKeys.js';
 import type { RunnerConfig, RunnerHome } from '../runnerHome.js';
@@ -42,7 +42,7 @@ export function openRunnerChain({ chain }: RunnerConfig): ConsortiumChain {
       'HOME_INVALID',
       'runner.yaml names no node of the chain. Add one under chain.rpcUrls.',
     );
-  return openConsortium({ rpcUrls: chain.rpcUrls, deployment: chain });
+  return openConsortium({ rpcUrls: chain.rpcUrls, deployment: chain, network: chain.network });
 }
 
 export async function readStanding(
@@ -111,7 +111,7 @@ export async function register(
     steps.push({ what: `published its TLS key and ${what}`, call: consortium.serve(key, data) });
   }
   await checkFunds(standing, address, chain, steps.length);
-  const sender = createSender({ chain, wallet, intents: memoryIntents() });
+  const sender = createSender({ chain, wallet, intents: folderIntents(home.paths.intents) });
   for (const { what, call } of steps) {
     const { hash } = await sender.send(what, call);
     onStep({ what, transaction: hash });
@@ -128,7 +128,7 @@ export async function leave(
 ): Promise<number> {
   const { runner, wallet, call } = await leaving(home, privateKey, chain);
   if (runner.leftAt === null) {
-    const sender = createSender({ chain, wallet, intents: memoryIntents() });
+    const sender = createSender({ chain, wallet, intents: folderIntents(home.paths.intents) });
     const { hash } = await sender.send('leaving the consortium', call.exit());
     onStep({ what: 'left the consortium', transaction: hash });
   }
@@ -158,7 +158,7 @@ export async function withdraw(
       `The stake is free at ${new Date(free * 1_000).toISOString()}. Repeat this then.`,
     );
   if (runner.stake === 0n) return;
-  const sender = createSender({ chain, wallet, intents: memoryIntents() });
+  const sender = createSender({ chain, wallet, intents: folderIntents(home.paths.intents) });
   const { hash } = await sender.send('taking the stake back', call.withdraw());
   onStep({ what: `took back its stake of ${runner.stake} token units`, transaction: hash });
 }

@@ -33,7 +33,7 @@ export interface Entered {
 /** Where this runner would work now. */
 export async function stacksOf(home: RunnerHome): Promise<{ stacks: KnownStack[]; lost: LostStack[] }> {
   const { chain } = home.config;
-  const consortium = openConsortium({ rpcUrls: chain.rpcUrls, deployment: chain });
+  const consortium = openConsortium({ rpcUrls: chain.rpcUrls, deployment: chain, network: chain.network });
   try {
     return await findStacks(home.config, await readPolicy(home.paths), () => consortium.members());
   } finally {

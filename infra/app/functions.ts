@@ -93,5 +93,6 @@ function valuesOf(parts: FunctionParts): Record<Variable, $util.Input<string>> {
     CHAIN_RPC_URLS: secrets.chainRpcUrls.value,
     CHAIN_DEPLOYMENT: JSON.stringify(settings.deployment),
     STACK_ENTRANCE: JSON.stringify(settings.entrance),
+    CHAIN_NETWORK: JSON.stringify(settings.chainNetwork),
   };
 }

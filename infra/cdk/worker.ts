@@ -72,6 +72,7 @@ export class WorkerStack extends Stack {
         TEMPORAL_ADDRESS: temporal.address,
         TEMPORAL_NAMESPACE: temporalNamespace,
         CHAIN_DEPLOYMENT: JSON.stringify(settings.deployment),
+        CHAIN_NETWORK: JSON.stringify(settings.chainNetwork),
         ARWEAVE_GATEWAYS: settings.arweaveGateways.join(','),
         ARWEAVE_KEY_FILE: `${paths.keys}/arweave.json`,
         COORDINATOR_ADDRESS: settings.coordinator,

@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { validatePath } from 'arweave/node/lib/merkle.js';
 import { z } from 'zod';
-import { isCanonicalBase64url } from '#services/archiveId.js';
+import { isCanonicalBase64url } from '#services/archiveTransaction.js';
 import { sha256 } from '#services/sha256.js';
 import type { Folder } from './folder.js';
 import { Refusal } from './refusal.js';

@@ -30,9 +30,11 @@ export interface ChainJob extends Anchor {
 /** A round's closing, with where it is on the chain. */
 export interface ChainClosing extends RoundClosing, Anchor {}
 
+/** coordinator: who opened it, which is another than the job's first after a take-over. */
 export interface ChainRound extends Anchor {
   round: number;
   openHash: Sha256Hex;
+  coordinator: Address;
   closing: ChainClosing | null;
 }
 
@@ -51,10 +53,20 @@ export interface JobReads {
   job(job: JobId, at?: Confirmed): Promise<ChainJob | null>;
   /** Jobs that this member coordinates. */
   jobsOf(coordinator: Address, at?: Confirmed): Promise<JobId[]>;
-  /** All rounds that were opened. */
+  /** All jobs, oldest first. */
+  jobs(at?: Confirmed): Promise<JobId[]>;
+  /** Jobs that start from this version. */
+  jobsFrom(version: VersionId, at?: Confirmed): Promise<JobId[]>;
+  /** All rounds that were opened and stand. */
   rounds(job: JobId, at?: Confirmed): Promise<ChainRound[]>;
-  /** The round that closed with this version; null if none did (the version that a job starts from is in its job). */
-  closedVersion(version: VersionId, at?: Confirmed): Promise<ChainClosing | null>;
+  /** Rounds that a conviction made void, or that a take-over left open; others may have their numbers by now. */
+  voidRounds(job: JobId, at?: Confirmed): Promise<ChainRound[]>;
+  /** Rounds that closed with this version, void ones too (the version that a job starts from is in its job). */
+  closedVersions(version: VersionId, at?: Confirmed): Promise<ChainClosing[]>;
+  /** Every closing of every job, void ones too. */
+  closings(at?: Confirmed): Promise<ChainClosing[]>;
+  /** The newest round that cannot be disputed any more, 0 while there is none. */
+  finalRound(job: JobId): Promise<number>;
   escrow(job: JobId): Promise<ChainEscrow>;
   /** Seconds after its closing in which a round can be disputed. */
   disputeWindow(): Promise<number>;
@@ -82,18 +94,55 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
       ...anchor,
     }));
   };
+
+  const created = async (indexed: { coordinator?: Hex; genesisVersion?: Hex }, at?: Confirmed) =>
+    (await logs(jobs, 'JobCreated', indexed, at)).map(({ args }) => args.job);
+
+  /** A round's number is given anew after a conviction or a take-over: only its last opening can stand. */
+  const attempts = async (job: JobId, at?: Confirmed): Promise<(ChainRound & { stands: boolean })[]> => {
+    const opened = await logs(jobs, 'RoundOpened', { job }, at);
+    if (opened.length === 0) return [];
+    const [creation] = await logs(jobs, 'JobCreated', { job }, at);
+    const takenOver = await logs(jobs, 'JobTakenOver', { job }, at);
+    const closed = await closings({ job }, at);
+    const [, , latest] = await (await jobsAt(at)).read.jobs(job);
+    return opened.map(({ args, ...anchor }, index) => {
+      const round = Number(args.round);
+      const again = opened.slice(index + 1).find((later) => later.args.round === args.round);
+      const closing = closed.find(
+        (entry) =>
+          entry.round === round && entry.block >= anchor.block && entry.block < (again?.block ?? Infinity),
+      );
+      const coordinator =
+        takenOver.findLast(({ block }) => block <= anchor.block)?.args.coordinator ??
+        creation?.args.coordinator ??
+        ZERO_ADDRESS;
+      return {
+        round,
+        openHash: args.openHash,
+        coordinator: lowerCase(coordinator),
+        closing: closing ?? null,
+        stands: again === undefined && round <= Number(latest),
+        ...anchor,
+      };
+    });
+  };
+  const jobsAt = async (at: Confirmed | undefined) => {
+    const block = await lastBlock(provider, at);
+    return typedContract(jobsAbi, deployment.jobs, {
+      provider,
+      call: (request) => provider.call({ ...request, blockTag: block }),
+    });
+  };
+
   return {
     job: async (job, at) => {
-      const [created] = await logs(jobs, 'JobCreated', { job }, at);
-      if (created === undefined) return null;
-      const block = await lastBlock(provider, at);
-      const then = typedContract(jobsAbi, deployment.jobs, {
-        provider,
-        call: (request) => provider.call({ ...request, blockTag: block }),
-      });
+      const [creation] = await logs(jobs, 'JobCreated', { job }, at);
+      if (creation === undefined) return null;
+      const then = await jobsAt(at);
       const [, , latest, state] = await then.read.jobs(job);
       const closed = BigInt(await then.read.closings(job, latest)) !== 0n;
-      const { args: event, ...anchor } = created;
+      const { args: event, ...anchor } = creation;
       const args = event.creation;
       return {
         job,
@@ -116,19 +165,21 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         ...anchor,
       };
     },
-    jobsOf: async (coordinator, at) =>
-      (await logs(jobs, 'JobCreated', { coordinator }, at)).map(({ args }) => args.job),
-    rounds: async (job, at) => {
-      const closed = new Map((await closings({ job }, at)).map((closing) => [closing.round, closing]));
-      const opened = await logs(jobs, 'RoundOpened', { job }, at);
-      return opened.map(({ args, ...anchor }) => ({
-        round: Number(args.round),
-        openHash: args.openHash,
-        closing: closed.get(Number(args.round)) ?? null,
-        ...anchor,
-      }));
+    jobsOf: (coordinator, at) => created({ coordinator }, at),
+    jobs: (at) => created({}, at),
+    jobsFrom: (genesisVersion, at) => created({ genesisVersion }, at),
+    rounds: async (job, at) =>
+      (await attempts(job, at)).flatMap(({ stands, ...round }) => (stands ? [round] : [])),
+    voidRounds: async (job, at) =>
+      (await attempts(job, at)).flatMap(({ stands, ...round }) => (stands ? [] : [round])),
+    closedVersions: (versionId, at) => closings({ versionId }, at),
+    closings: (at) => closings({}, at),
+    finalRound: async (job) => {
+      let round = Number(await jobs.read.lastClosed(job));
+      // Rounds become final in their order, so the newest that is one settles it.
+      while (round > 0 && !(await jobs.read.isFinal(job, BigInt(round)))) round -= 1;
+      return round;
     },
-    closedVersion: async (versionId, at) => (await closings({ versionId }, at))[0] ?? null,
     disputeWindow: async () => Number(await jobs.read.window()),
     escrow: async (job) => {
       const [coordinator, , , state, , , budget, bond, released] = await jobs.read.jobs(job);
@@ -149,6 +200,8 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
     }),
   };
 }
+
+const ZERO_ADDRESS = `0x${'00'.repeat(20)}` as const;
 
 function phaseOf(state: number, closed: boolean): ChainJob['phase'] {
   if (state === 1) return 'convicted';

@@ -4,7 +4,7 @@ import { rewardsAbi } from '#contracts/generated/Rewards.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
 import type { Sha256Hex } from '#core/hex.js';
-import { logReader, type Anchor, type Confirmed } from './logs.js';
+import { lastBlock, logReader, type Anchor, type Confirmed } from './logs.js';
 import { lowerCase } from './lowerCase.js';
 
 /** Token units. bond: what it loses for a wrong epoch; latest: newest published epoch; inEffect: the one that is claimed against; 0 for none. */
@@ -37,6 +37,7 @@ export interface ChainClaim extends Anchor {
 
 export interface RewardReads {
   purse(payer: Address): Promise<ChainPurse>;
+  /** Those that stand: what was revoked is not among them. */
   epochs(payer: Address, at?: Confirmed): Promise<ChainEpoch[]>;
   /** What a payer's bond must be to publish, token units. */
   payerBond(): Promise<bigint>;
@@ -45,6 +46,8 @@ export interface RewardReads {
   claimed(payer: Address, account: Address): Promise<bigint>;
   /** Token units that the account holds. */
   balance(account: Address): Promise<bigint>;
+  /** Digits after the point when people write the token. */
+  decimals(): Promise<number>;
   /** Token units of the owner that the spender may pull. */
   allowance(owner: Address, spender: Address): Promise<bigint>;
 }
@@ -62,16 +65,28 @@ export function rewardReads(provider: JsonRpcProvider, deployment: Deployment): 
     },
     epochs: async (payer, at) => {
       const published = await logs(rewards, 'EpochPublished', { payer }, at);
-      return published.map(({ args, ...anchor }) => ({
-        payer: lowerCase(args.payer),
-        epoch: Number(args.epoch),
-        root: args.root,
-        leaves: Number(args.leaves),
-        total: args.total,
-        manifestHash: args.manifestHash,
-        effectiveAt: Number(args.effectiveAt),
-        ...anchor,
-      }));
+      if (published.length === 0) return [];
+      const block = await lastBlock(provider, at);
+      const then = typedContract(rewardsAbi, deployment.rewards, {
+        provider,
+        call: (request) => provider.call({ ...request, blockTag: block }),
+      });
+      const [, , latest] = await then.read.purses(payer);
+      // A number is given anew after a revocation: only its last publication can stand.
+      const stands = (epoch: bigint, index: number) =>
+        epoch <= latest && !published.slice(index + 1).some(({ args }) => args.epoch === epoch);
+      return published
+        .filter(({ args }, index) => stands(args.epoch, index))
+        .map(({ args, ...anchor }) => ({
+          payer: lowerCase(args.payer),
+          epoch: Number(args.epoch),
+          root: args.root,
+          leaves: Number(args.leaves),
+          total: args.total,
+          manifestHash: args.manifestHash,
+          effectiveAt: Number(args.effectiveAt),
+          ...anchor,
+        }));
     },
     payerBond: () => rewards.read.minBond(),
     claims: async (payer, at) => {
@@ -86,6 +101,7 @@ export function rewardReads(provider: JsonRpcProvider, deployment: Deployment): 
     },
     claimed: (payer, account) => rewards.read.claimed(payer, account),
     balance: (account) => token.read.balanceOf(account),
+    decimals: async () => Number(await token.read.decimals()),
     allowance: (owner, spender) => token.read.allowance(owner, spender),
   };
 }

@@ -6,10 +6,15 @@ import { readAtMost } from '../outboundUrl.js';
 const timeoutMs = 15_000;
 /** More than the logs of any range of blocks that is asked for. */
 const largestAnswer = 64 * 1024 * 1024;
+/** How long the others may take once one endpoint has answered a question that all were asked. */
+const stragglersMs = 2_000;
+
+/** What one endpoint said: a result, or the error of its node. */
+export type Answer = { result: unknown } | { error: { code: number; message: string } };
 
 /**
- * An ethers provider over several endpoints of one chain: each request goes to the first that answers. Before
- * an endpoint is used, its chain and the contracts on it are checked.
+ * An ethers provider over several endpoints of one chain: each request goes to the first that answers, beginning
+ * with the one that answered last. Before an endpoint is used, its chain and the contracts on it are checked.
  *
  * ethers' defaults would poll every 4 s, ask for the chain's id before each call, answer repeated questions
  * from a cache of 250 ms (stale right after a transaction) and wait to batch; all of that is off.
@@ -20,6 +25,7 @@ export class ChainRpc extends JsonRpcProvider {
   readonly #urls: readonly string[];
   readonly #deployment: Pick<Deployment, 'chainId' | 'jobs'>;
   readonly #checked = new Set<string>();
+  #preferred = 0;
 
   constructor(urls: readonly string[], deployment: Pick<Deployment, 'chainId' | 'jobs'>) {
     const network = Network.from(deployment.chainId);
@@ -35,16 +41,59 @@ export class ChainRpc extends JsonRpcProvider {
 
   override async _send(payload: JsonRpcPayload | JsonRpcPayload[]): Promise<JsonRpcResult[]> {
     const failures: string[] = [];
-    for (const url of this.#urls) {
+    const first = this.#preferred;
+    for (let offset = 0; offset < this.#urls.length; offset += 1) {
+      const index = (first + offset) % this.#urls.length;
+      const url = this.#urls[index] ?? '';
       try {
         await this.#check(url);
-        return (await post(url, payload)) as JsonRpcResult[];
+        const answer = (await post(url, payload)) as JsonRpcResult[];
+        const trouble = answer.find(isOwnTrouble);
+        if (trouble) throw new Error(messageOf(trouble));
+        this.#preferred = index;
+        return answer;
       } catch (error) {
         if (isRoundtableError(error, 'CHAIN_WRONG_NETWORK')) throw error;
         failures.push(`${hostOf(url)}: ${reasonOf(error)}`);
       }
     }
-    throw new RoundtableError(
+    throw this.#unreachable(failures);
+  }
+
+  /**
+   * Asks all endpoints the same, for questions on which money depends. Those that do not answer are left out.
+   * @throws CHAIN_UNREACHABLE when none answers
+   */
+  async everyone(method: string, params: readonly unknown[]): Promise<Answer[]> {
+    const answers: Answer[] = [];
+    const failures: string[] = [];
+    const asking = this.#urls.map(async (url) => {
+      try {
+        await this.#check(url);
+        const [answer] = await post(url, { jsonrpc: '2.0', id: 1, method, params });
+        answers.push(answer as Answer);
+      } catch (error) {
+        if (isRoundtableError(error)) throw error;
+        failures.push(`${hostOf(url)}: ${reasonOf(error)}`);
+        throw error;
+      }
+    });
+    if (asking.length > 1) {
+      await Promise.any(asking).catch(() => undefined);
+      const over = new AbortController();
+      await Promise.race([Promise.allSettled(asking), pause(stragglersMs, over.signal)]);
+      over.abort();
+    } else await Promise.allSettled(asking);
+    if (answers.length > 0) return [...answers];
+    // A wrong chain or a missing contract says more than that nobody answered.
+    await Promise.all(asking).catch((error: unknown) => {
+      if (isRoundtableError(error)) throw error;
+    });
+    throw this.#unreachable(failures);
+  }
+
+  #unreachable(failures: readonly string[]): RoundtableError {
+    return new RoundtableError(
       'CHAIN_UNREACHABLE',
       `No RPC endpoint of chain ${this.#deployment.chainId} answered (${failures.join('; ')}). Look whether it runs and CHAIN_RPC_URLS names it.`,
     );
@@ -69,6 +118,21 @@ export class ChainRpc extends JsonRpcProvider {
       );
     this.#checked.add(url);
   }
+}
+
+/** An error that says something about the endpoint and nothing about the request: another one may do better. */
+function isOwnTrouble(answer: object): boolean {
+  const { code, data, message } = errorIn(answer);
+  // Some nodes call a revert an internal error; it carries the revert's data, or says so.
+  if (data !== undefined || /revert/i.test(String(message))) return false;
+  // Internal error, limit exceeded, method not supported (EIP-1474), too many requests.
+  return code === -32603 || code === -32005 || code === -32004 || code === -32601 || code === 429;
+}
+
+const messageOf = (answer: object) => String(errorIn(answer).message);
+
+function errorIn(answer: object): { code?: unknown; data?: unknown; message?: unknown } {
+  return 'error' in answer && typeof answer.error === 'object' && answer.error !== null ? answer.error : {};
 }
 
 async function ask(url: string, method: string, params: unknown[]): Promise<unknown> {
@@ -104,6 +168,16 @@ function parsed(text: string): unknown {
   } catch {
     return null;
   }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 /** An endpoint's path and query often hold a key. */

@@ -39,6 +39,8 @@ export interface Items {
   update(key: Key, change: Change): Promise<{ updated: boolean; existing: Item | null }>;
   /** All rows of a partition whose sk starts with `prefix`, ascending. */
   query(pk: string, prefix?: string): Promise<Item[]>;
+  /** The row of a partition with the highest sk. */
+  last(pk: string): Promise<Item | null>;
   /** The same through the index `lists`; reads there lag by milliseconds. */
   list(list: string, options?: { limit?: number | undefined; descending?: boolean }): Promise<Item[]>;
   /** Keys of rows waiting for `what` since before that time, oldest first; lags likewise. */
@@ -142,6 +144,19 @@ export function openItems(table: string, client: DynamoDBClient): Items {
         ExpressionAttributeValues: prefix ? { ':pk': pk, ':prefix': prefix } : { ':pk': pk },
         ConsistentRead: true,
       }),
+
+    last: async (pk) => {
+      const [item] = await queryAll(
+        {
+          KeyConditionExpression: 'pk = :pk',
+          ExpressionAttributeValues: { ':pk': pk },
+          ConsistentRead: true,
+          ScanIndexForward: false,
+        },
+        1,
+      );
+      return item ?? null;
+    },
 
     list: (list, { limit, descending = false } = {}) =>
       queryAll(

@@ -3,7 +3,7 @@ import { auditVersion, type Audit } from '#audit/audit.js';
 import type { Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
 import { startChainStack, type ChainStack } from '#test/services/chainStack.js';
-import { prepareCoordinator, writeHistory, type History } from './history.js';
+import { prepareCoordinator, updatesOf, writeHistory, type History } from './history.js';
 import { runnerWallets } from './signing.js';
 
 let stack: ChainStack;
@@ -18,12 +18,11 @@ beforeAll(async () => {
 afterAll(() => stack.stop());
 
 function audit(history: History, options: { updates?: boolean; version?: number } = {}): Promise<Audit> {
-  const updates = (root: Hex) => Promise.resolve(history.updates.get(root) ?? null);
   const sources = {
     chain: stack.chain,
     archive: history.archive,
     hash: sha256,
-    ...(options.updates === false ? {} : { update: updates }),
+    ...(options.updates === false ? {} : { updateSource: updatesOf(history) }),
   };
   return auditVersion(sources, history.versions[options.version ?? 2] ?? '0x');
 }
@@ -61,7 +60,7 @@ describe('an honest history', () => {
 
 describe('a history with server momentum', () => {
   test('holds, its velocity recomputed with its parameters', async () => {
-    const result = await audit(await writeHistory(stack, 'momentum', {}, 'fedavgm'));
+    const result = await audit(await writeHistory(stack, 'momentum', {}, { rule: 'fedavgm' }));
     expect(result.wrong).toBeNull();
     expect(
       result.checks.filter(({ check }) => check === 'step').map(({ how, ok }) => [how.slice(0, 7), ok]),
@@ -73,9 +72,23 @@ describe('a history with server momentum', () => {
 
   test('is wrong where the velocity is off by one', async () => {
     const falsify = { velocity: (velocity: Int32Array) => void (velocity[3] = (velocity[3] ?? 0) + 1) };
-    const { wrong } = await audit(await writeHistory(stack, 'wrong momentum', falsify, 'fedavgm'));
+    const { wrong } = await audit(await writeHistory(stack, 'wrong momentum', falsify, { rule: 'fedavgm' }));
+    expect([wrong?.subject, wrong?.check]).toEqual(['round 2', 'momentum']);
+    expect(wrong?.detail).toMatch(
+      /^parameter 3 of tensor fc1\.bias \(3 of the vector\) is .* the velocity gives /,
+    );
+    expect(wrong?.place).toMatchObject({ round: 2, tensor: 'fc1.bias', index: 3, parameter: 3 });
+  });
+
+  test('is wrong where velocity and parameters are off together', async () => {
+    const falsify = {
+      velocity: (velocity: Int32Array) => void (velocity[8] = (velocity[8] ?? 0) + 1),
+      params: (params: Int32Array) => void (params[8] = (params[8] ?? 0) + 1),
+    };
+    const { wrong } = await audit(await writeHistory(stack, 'wrong velocity', falsify, { rule: 'fedavgm' }));
     expect([wrong?.subject, wrong?.check]).toEqual(['round 2', 'step']);
-    expect(wrong?.detail).toMatch(/^velocity 3 of tensor fc1\.bias is /);
+    expect(wrong?.detail).toMatch(/^velocity 3 of tensor fc1\.weight \(8 of the vector\) is /);
+    expect(wrong?.place).toMatchObject({ round: 2, tensor: 'fc1.weight', index: 3, parameter: 8 });
   });
 });
 

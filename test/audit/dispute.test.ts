@@ -17,7 +17,8 @@ import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, giveEther, startChainStack, type ChainStack } from '#test/services/chainStack.js';
 import { closeRandomRound } from '#test/contracts/randomRound.js';
-import { prepareCoordinator, writeHistory, type Falsification, type History } from './history.js';
+import type { Falsification } from './falsification.js';
+import { prepareCoordinator, updatesOf, writeHistory, type History } from './history.js';
 import { runnerWallets } from './signing.js';
 
 /** Nobody's member and nobody's runner. */
@@ -381,12 +382,12 @@ function proofAbove(tree: MerkleTree, height: number, index: number): Hex[] {
     .map(toHex);
 }
 
-function sourcesOf({ archive, updates }: History): AuditSources {
+function sourcesOf(history: History): AuditSources {
   return {
     chain: stack.chain,
-    archive,
+    archive: history.archive,
     hash: sha256,
-    update: (root) => Promise.resolve(updates.get(root) ?? null),
+    updateSource: updatesOf(history),
   };
 }
 

@@ -4,7 +4,7 @@ import { manifestHash, type EpochManifest } from '#core/manifest.js';
 import { epochTree } from '#core/rewards.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
-import type { MemoryArchive } from './memoryArchive.js';
+import type { HistoryArchive } from './memoryArchive.js';
 import { runnerWallets } from './signing.js';
 
 /** Publishes the payer's first epoch; later histories on the same chain stay unpaid. */
@@ -13,7 +13,7 @@ export async function publishEpoch(
   facts: {
     name: string;
     payer: Hex;
-    archive: MemoryArchive;
+    archive: HistoryArchive;
     archived: Record<string, string>;
     domain: EpochManifest['hashed']['domain'];
     paid: EpochManifest['hashed']['rounds'];
@@ -67,7 +67,7 @@ export async function publishEpoch(
   };
   facts.falsify?.(manifest.hashed);
   const hash = manifestHash(sha256, manifest);
-  facts.archived['epoch'] = archive.put(canonicalBytes(manifest), {
+  facts.archived['epoch'] = await archive.put(canonicalBytes(manifest), {
     'App-Name': 'Roundtable',
     Kind: 'epoch',
     'Manifest-Hash': hash,

@@ -2,8 +2,8 @@
 import { id, type Wallet } from 'ethers';
 import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
-import { createLayout, quantiseModel, stepsHash } from '#core/layout.js';
-import { manifestHash, type EpochManifest, type ManifestHeader, type RoundManifest } from '#core/manifest.js';
+import { createLayout, floatTensors, quantiseModel, stepsHash, type Layout } from '#core/layout.js';
+import { manifestHash, type EpochManifest, type RoundManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
@@ -16,43 +16,34 @@ import { weightOf, weightShift } from '#core/weights.js';
 import { termsOf } from '#services/chain/terms.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
-import { Evidence } from '#audit/evidence.js';
-import { addressOf, archiveId, type ChainStack } from '#test/services/chainStack.js';
+import type { UpdateSource } from '#audit/sources.js';
+import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { publishEpoch } from './epoch.js';
-import { archiveOf, type MemoryArchive } from './memoryArchive.js';
+import { rootOf, type Falsification } from './falsification.js';
+import { archiveOf, type HistoryArchive, type MemoryArchive } from './memoryArchive.js';
 import { rounds, specOf } from './spec.js';
 import { runnerWallets, signUpdate, type Sign } from './signing.js';
 import { mlp } from '../../examples/mnist/models.js';
 
-type Round = RoundManifest['hashed'];
-
-/** What a cheating coordinator does in round 2; everything behind it is hashed and anchored as if it were true. */
-export interface Falsification {
-  /** The new parameters, before they are committed to. */
-  params?: (params: Int32Array) => void;
-  /** The weighted sum, from which the step is made then. */
-  sum?: (sum: Float64Array) => void;
-  /** What the round is opened with. */
-  opening?: (opening: {
-    baseVersion: Hex;
-    shift: number;
-    selection: { runner: Hex; maxSamples: number }[];
-  }) => void;
-  /** The server's momentum, likewise. */
-  velocity?: (velocity: Int32Array) => void;
-  /** The headers, before the tree over them is built. */
-  headers?: (headers: ManifestHeader[], sign: Sign) => Promise<ManifestHeader[]> | ManifestHeader[];
-  /** The hashed part of the manifest, before it is hashed. */
-  manifest?: (manifest: Round) => void;
-  epoch?: (manifest: EpochManifest['hashed']) => void;
+export interface HistoryOptions<A extends HistoryArchive> {
+  rule?: 'fedavg' | 'fedavgm';
+  archive: A;
+  /** The version that the job goes on from; a new model without it. */
+  parent?: { version: Hex; model: Opened };
+  /** Of the job: it decides about the updates too. Made from the name unless told. */
+  salt?: number;
 }
 
-export interface History {
+type Opened = { layout: Layout; params: Int32Array };
+
+export interface History<A extends HistoryArchive = MemoryArchive> {
   job: Hex;
   payer: Hex;
   /** Version ids of round 0, 1, 2. */
   versions: Hex[];
-  archive: MemoryArchive;
+  /** Their parameters. */
+  models: Opened[];
+  archive: A;
   /** Archive ids of what was archived last under each name: graph, model N, manifest N, epoch. */
   archived: Record<string, string>;
   updates: Map<Hex, Uint8Array>;
@@ -69,30 +60,40 @@ export async function prepareCoordinator(stack: ChainStack): Promise<void> {
 }
 
 /** @param name makes the job's id; a chain can hold many histories */
-export async function writeHistory(
+export function writeHistory(
   stack: ChainStack,
   name: string,
   falsify: Falsification = {},
-  rule: 'fedavg' | 'fedavgm' = 'fedavg',
+  options: Partial<HistoryOptions<MemoryArchive>> = {},
 ): Promise<History> {
+  return writeHistoryTo(stack, name, { archive: archiveOf(stack), ...options }, falsify);
+}
+
+export async function writeHistoryTo<A extends HistoryArchive>(
+  stack: ChainStack,
+  name: string,
+  { archive, rule = 'fedavg', parent, ...options }: HistoryOptions<A>,
+  falsify: Falsification = {},
+): Promise<History<A>> {
   const { calls, deployment, chain } = stack;
   const sender = stack.sender(stack.member);
   const payer = addressOf(stack.member);
-  const archive = archiveOf(stack);
   const archived: Record<string, string> = {};
   const updates = new Map<Hex, Uint8Array>();
   const job = id(name) as Hex;
   const domain = { chainId: deployment.chainId, jobs: deployment.jobs };
   // Versions are named by their content: without this, histories that share a chain would share versions.
-  const salt = Number.parseInt(job.slice(2, 10), 16);
-  const keep = (what: string, data: Uint8Array, tags = {}) => (archived[what] = archive.put(data, tags));
+  const salt = options.salt ?? Number.parseInt(job.slice(2, 10), 16);
+  const keep = async (what: string, data: Uint8Array) => (archived[what] = await archive.put(data));
 
   const onnx = mlp([4, 5, 3]);
   const model = readModel(onnx);
   const spec = specOf(sha256Hex(onnx), rule);
   const specHash = hashJson(sha256, spec);
-  const layout = createLayout(model.weights);
-  let params = quantiseModel(layout, model.weights);
+  const weights = parent ? floatTensors(parent.model.layout, parent.model.params) : model.weights;
+  const layout = createLayout(weights);
+  let params = quantiseModel(layout, weights);
+  falsify.start?.(params);
   const hashesOf = (values: Int32Array, state: Int32Array | null) => {
     const hashes = {
       graphHash: sha256Hex(model.graph),
@@ -107,7 +108,7 @@ export async function writeHistory(
   let version = hashesOf(params, null);
   const files = {
     sha256: sha256Hex(encodeVersion(layout, params)),
-    archive: keep('model 0', encodeVersion(layout, params)),
+    archive: await keep('model 0', encodeVersion(layout, params)),
   };
   const genesis = {
     hashed: {
@@ -118,9 +119,9 @@ export async function writeHistory(
       job,
       spec,
       specHash,
-      parent: null,
+      parent: parent?.version ?? null,
       version,
-      graph: { sha256: version.graph, archive: keep('graph', model.graph) },
+      graph: { sha256: version.graph, archive: await keep('graph', model.graph) },
       model: files,
     },
     measured: { accuracy: null, loss: null },
@@ -132,10 +133,10 @@ export async function writeHistory(
       job,
       coordinator: payer,
       specHash,
-      parentVersion: null,
+      parentVersion: parent?.version ?? null,
       genesisVersion: version.versionId,
       manifestHash: previousManifest,
-      archiveId: keep('manifest 0', canonicalBytes(genesis)),
+      archiveId: await keep('manifest 0', canonicalBytes(genesis)),
       rounds,
       budget: BigInt(spec.rewards.budget),
       terms: termsOf(spec, layout.dimension),
@@ -144,6 +145,7 @@ export async function writeHistory(
   );
 
   const versions = [version.versionId];
+  const models = [{ layout, params }];
   const paid: EpochManifest['hashed']['rounds'] = [];
   for (let round = 1; round <= rounds; round++) {
     const wrong = round === 2 ? falsify : {};
@@ -236,8 +238,11 @@ export async function writeHistory(
             amount: String(amounts[i]),
           })),
         },
-        model: { sha256: sha256Hex(file), archive: keep(`model ${round}`, file) },
-        state: stateFile && { sha256: sha256Hex(stateFile), archive: keep(`state ${round}`, stateFile) },
+        model: { sha256: sha256Hex(file), archive: await keep(`model ${round}`, file) },
+        state: stateFile && {
+          sha256: sha256Hex(stateFile),
+          archive: await keep(`state ${round}`, stateFile),
+        },
         previousManifest,
       },
       measured: { accuracy: null, loss: null, seconds: {}, runners: [] },
@@ -245,7 +250,7 @@ export async function writeHistory(
     wrong.manifest?.(manifest.hashed);
     const { hashed } = manifest;
     previousManifest = manifestHash(sha256, manifest);
-    const archiveId = keep(`manifest ${round}`, canonicalBytes(manifest));
+    const archiveId = await keep(`manifest ${round}`, canonicalBytes(manifest));
     await sender.send(
       `${name} close ${round}`,
       calls.jobs.close({
@@ -259,6 +264,7 @@ export async function writeHistory(
       }),
     );
     versions.push(hashed.version.versionId);
+    models.push({ layout, params });
     paid.push({
       job,
       round,
@@ -277,30 +283,10 @@ export async function writeHistory(
     epoch: (await chain.purse(payer)).latest + 1,
     archived,
   });
-  return { job, payer, versions, archive, archived, updates, runners: runnerWallets };
+  return { job, payer, versions, models, archive, archived, updates, runners: runnerWallets };
 }
 
-/** The root header over whatever headers there are, in whatever order. */
-function rootOf(headers: readonly ManifestHeader[], sumRoots: readonly (readonly Hex[])[]): Hex {
-  const zero: Hex = ZERO_HASH;
-  const closing = {
-    job: zero,
-    round: 0,
-    rootHeader: ZERO_HASH,
-    paramsRoot: ZERO_HASH,
-    versionId: zero,
-    manifestHash: ZERO_HASH,
-    archiveId,
-    block: 0,
-    transaction: ZERO_HASH,
-  };
-  return new Evidence(sha256, { closing, opening: ZERO_HASH, headers, sumRoots }).root;
-}
-
-/** Takes a unit from the first share and gives it to the second. */
-export function moveUnit(shares: { amount: string }[]): void {
-  const [from, to] = shares;
-  if (!from || !to) return;
-  from.amount = String(BigInt(from.amount) - 1n);
-  to.amount = String(BigInt(to.amount) + 1n);
+/** The updates of a history, as whoever holds them has them. */
+export function updatesOf({ updates }: Pick<History, 'updates'>): UpdateSource {
+  return ({ updateRoot }) => Promise.resolve(updates.get(updateRoot) ?? null);
 }

@@ -1,6 +1,12 @@
 import { fromHex } from '#core/hex.js';
 import { sha256Hex } from '#services/sha256.js';
 
+/** What a history is archived in; `put` gives the id. */
+export interface HistoryArchive {
+  put(data: Uint8Array, tags?: Record<string, string>): string | Promise<string>;
+  get(id: string): Promise<Uint8Array>;
+}
+
 /** One archive for each chain, as there is one Arweave. */
 export function archiveOf(chain: object): MemoryArchive {
   const archive = archives.get(chain) ?? new MemoryArchive();

@@ -14,6 +14,7 @@ type Statement = {
   samples: number;
   job?: Hex;
   chainId?: number;
+  jobs?: Hex;
   by?: Wallet;
 };
 export type Sign = (runner: Hex, statement: Statement) => Promise<Hex>;
@@ -21,7 +22,7 @@ export type Sign = (runner: Hex, statement: Statement) => Promise<Hex>;
 export function signUpdate(
   runner: Hex,
   fixed: { job: Hex; domain: { chainId: number; jobs: Hex }; openHash: Hex; dimension: number },
-  { round, updateRoot, samples: count, job, chainId, by }: Statement,
+  { round, updateRoot, samples: count, job, chainId, jobs, by }: Statement,
 ): Promise<Hex> {
   const wallet = by ?? runnerWallets.find((candidate) => addressOf(candidate) === runner);
   if (!wallet) throw new Error(`no key of ${runner}`);
@@ -35,7 +36,7 @@ export function signUpdate(
     steps: 10,
   };
   return wallet.signTypedData(
-    updateDomain(chainId ?? fixed.domain.chainId, fixed.domain.jobs),
+    updateDomain(chainId ?? fixed.domain.chainId, jobs ?? fixed.domain.jobs),
     updateTypes,
     value,
   ) as Promise<Hex>;

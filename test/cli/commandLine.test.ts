@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { createProgram } from '#cli/command.js';
 import { errorsPage } from '#cli/docs/errorsPage.js';
-import { jobSchema } from '#cli/docs/schemas.js';
+import { jobSchema, policyJsonSchema } from '#cli/docs/schemas.js';
 import { follow, lastLines } from '#cli/stack/logs.js';
 import { verbs } from '#cli/verbs/index.js';
 import { errorCodes } from '#core/errorCodes.js';
@@ -191,7 +191,13 @@ describe('documents printed from the sources', () => {
     expect(schema.additionalProperties).toBe(false);
   });
 
-  test('docs/errors.md and docs/job.schema.json are current', () => {
+  test('the schema of policies asks for nothing, and knows no other rules', () => {
+    const schema = JSON.parse(policyJsonSchema()) as { required?: string[]; additionalProperties: boolean };
+    expect(schema.required).toBeUndefined();
+    expect(schema.additionalProperties).toBe(false);
+  });
+
+  test('docs/errors.md and the schemas are current', () => {
     expect(() =>
       execFileSync(process.execPath, ['scripts/make-docs.mjs', '--check'], { stdio: 'pipe' }),
     ).not.toThrow();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { lineageLines } from '#cli/report/lineage.js';
+import { entriesOfViews, lineageLines } from '#cli/report/lineage.js';
 import { accuracyPlot } from '#cli/report/plot.js';
 import { nextCommands, renderReport } from '#cli/report/render.js';
 import {
@@ -174,7 +174,7 @@ describe('the plot', () => {
 
 describe('the lineage', () => {
   test('is one line of versions, newest first', () => {
-    const lines = lineageLines(theme(80), [0, 1, 2].map(example.version));
+    const lines = lineageLines(theme(80), entriesOfViews([0, 1, 2].map(example.version)));
     expect(lines.map((line) => line.slice(0, 38))).toEqual([
       '  ● 2  0x52525252…525252   84.12%   ro',
       '  ● 1  0x51515151…515151   71.25%   ro',
@@ -189,11 +189,11 @@ describe('the lineage', () => {
       model: { ...example.model(2), versionId: example.hash(0xee) },
       updatedAt: '2026-11-21T00:00:00.000Z',
     };
-    const lines = lineageLines(theme(100), [...main, fork]);
+    const lines = lineageLines(theme(100), entriesOfViews([...main, fork]));
     expect(lines.map((line) => line.slice(0, 12))).toEqual([
       '  ● 3  0x535',
       '  ● 2  0x525',
-      '  │ ● 2  0xe',
+      '  ├─● 2  0xe',
       '  ● 1  0x515',
       '  ○ 0  0x505',
     ]);

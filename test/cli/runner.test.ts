@@ -11,7 +11,12 @@ import { EventEmitter } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Wallet } from 'ethers';
 import { stringify } from 'yaml';
+import type { Hex } from '#core/hex.js';
+import { stackEntrance } from '#core/messages.js';
+import { generateTlsKey, issueCertificate } from '#services/certificate.js';
+import { checkEntrance } from '#services/entrance.js';
 import { secretReader } from '#cli/terminal/secret.js';
 import { DecisionLog } from '#gpu-runner/decisionLog.js';
 import { unlockKey } from '#gpu-runner/keystore.js';
@@ -150,6 +155,47 @@ describe('log', () => {
     expect(code).toBe(1);
     expect(out).toContain('decisions.log, line 2: it is not a record');
   });
+});
+
+test('a member signs where its stack is entered, as runners check it', async () => {
+  const wallet = Wallet.createRandom();
+  const privateKey = generateTlsKey();
+  const made = await issueCertificate({ privateKey, name: 'north', seconds: 3_600, purpose: 'gatekeeper' });
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return name;
+  };
+  const address = `0x${'aa'.repeat(20)}` as const;
+  const deployment = {
+    chainId: 31337,
+    token: address,
+    consortium: address,
+    jobs: address,
+    rewards: address,
+    block: 1,
+    judges: { sums: address, leaves: address, data: address, rewards: address },
+  };
+  const seen = await type(
+    [
+      'entrance',
+      '--gatekeeper',
+      'gate.example.org:7233',
+      '--certificate',
+      write('gatekeeper.crt', made.certificate),
+      '--key',
+      write('member.key', wallet.privateKey),
+      '--sealing',
+      write('member.x25519', `0x${'07'.repeat(32)}`),
+      '--stage',
+      write('stage.json', JSON.stringify({ deployment })),
+    ],
+    { folder },
+  );
+  expect(seen.err).toBe('');
+  const entrance = stackEntrance.parse(seen.json());
+  const stack = wallet.address.toLowerCase() as Hex;
+  expect(() => checkEntrance(entrance, { chainId: 31337, consortium: address }, stack)).not.toThrow();
+  expect(entrance.statement).toMatchObject({ gatekeeper: 'gate.example.org:7233', namespace: 'default' });
 });
 
 describe('a secret that is typed', () => {

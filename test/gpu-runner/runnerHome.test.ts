@@ -13,7 +13,7 @@ import { temporaryFolder, until } from './folder.js';
 
 const privateKey = `0x${'42'.repeat(32)}` as const;
 const coordinator = `0x${'c0'.repeat(20)}` as const;
-const config: RunnerConfig = {
+const config = {
   name: 'north-1',
   member: `0x${'a1'.repeat(20)}`,
   stacks: [{ coordinator, api: 'http://127.0.0.1:1' }],
@@ -25,7 +25,7 @@ const config: RunnerConfig = {
     jobs: `0x${'bb'.repeat(20)}`,
     consortium: `0x${'cc'.repeat(20)}`,
   },
-};
+} satisfies RunnerConfig;
 
 async function home() {
   const folder = join(await temporaryFolder(), 'home');

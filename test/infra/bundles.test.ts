@@ -29,6 +29,7 @@ const values: Record<Variable, string> = {
     judges: { sums: address, leaves: address, data: address, rewards: address },
     block: 1,
   }),
+  CHAIN_NETWORK: '{}',
 };
 
 const names = Object.keys(functions) as FunctionName[];

@@ -105,8 +105,8 @@ describe('a job', () => {
         closing: { ...closing(job, 2), block: sent.block, transaction: sent.hash },
       },
     ]);
-    expect(await chain.closedVersion(closing(job, 2).versionId)).toMatchObject({ job, round: 2 });
-    expect(await chain.closedVersion(hash('unknown'))).toBeNull();
+    expect(await chain.closedVersions(closing(job, 2).versionId)).toMatchObject([{ job, round: 2 }]);
+    expect(await chain.closedVersions(hash('unknown'))).toEqual([]);
     expect(await chain.job(hash('unknown'))).toBeNull();
     expect(await chain.rounds(hash('unknown'))).toEqual([]);
   });

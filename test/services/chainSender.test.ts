@@ -24,6 +24,14 @@ async function holder(): Promise<Wallet> {
   return wallet;
 }
 
+/** The process dies right after the next line in a book of this kind. */
+function crashAt(book: 'intents/' | 'nonces/'): void {
+  stack.intents.onWrite = (written) => {
+    if (written.startsWith(book)) throw new Error('killed');
+  };
+}
+const goOn = () => void (stack.intents.onWrite = () => {});
+
 const receiver = `0x${'ab'.repeat(20)}` as const;
 const pay = (amount: bigint) => stack.calls.token.transfer(receiver, amount);
 const count = (wallet: Wallet) => stack.anvil.provider.getTransactionCount(wallet.address);
@@ -36,62 +44,72 @@ describe('an intent', () => {
     expect(await sender.send('once', pay(1n))).toEqual(first);
     expect(await stack.sender(wallet).send('once', pay(1n))).toEqual(first);
     expect(await count(wallet)).toBe(1);
-    expect(stack.intents.stored.get('once')).toMatchObject({
-      hash: first.hash,
-      mined: { block: first.block },
-    });
+    expect(await stack.intents.of(addressOf(wallet)).ended('once')).toEqual(first);
   });
 
   test('is stored before it is sent, and after a crash the same bytes are sent', async () => {
-    for (const crashAt of ['crash/intent', 'nonce/']) {
-      const wallet = await holder();
-      const intent = `crash/intent/${crashAt}`;
-      stack.intents.onPut = (written) => {
-        if (written.startsWith(crashAt)) throw new Error('killed');
-      };
-      await expect(stack.sender(wallet).send(intent, pay(1n))).rejects.toThrow('killed');
-      stack.intents.onPut = () => {};
-      expect(await count(wallet)).toBe(0);
-      const stored = stack.intents.stored.get(intent);
-      expect((await stack.sender(wallet).send(intent, pay(1n))).hash).toBe(stored?.hash);
-      expect(await count(wallet)).toBe(1);
-    }
+    const wallet = await holder();
+    crashAt('nonces/');
+    await expect(stack.sender(wallet).send('crash', pay(1n))).rejects.toThrow('killed');
+    goOn();
+    expect(await count(wallet)).toBe(0);
+    const [stored] = await stack.intents.signedFor(addressOf(wallet), 'crash');
+    expect((await stack.sender(wallet).send('crash', pay(1n))).hash).toBe(stored?.hash);
+    expect(await count(wallet)).toBe(1);
+  });
+
+  test('that has a nonce and nothing signed for it after a crash keeps the nonce', async () => {
+    const wallet = await holder();
+    crashAt('intents/');
+    await expect(stack.sender(wallet).send('begun', pay(1n))).rejects.toThrow('killed');
+    goOn();
+    await stack.sender(wallet).send('begun', pay(1n));
+    expect(await stack.intents.of(addressOf(wallet)).attempts('begun')).toEqual([0]);
+    expect(await count(wallet)).toBe(1);
   });
 
   test('is known to be done when the crash came between sending and noting it', async () => {
     const wallet = await holder();
-    const sender = stack.sender(wallet);
-    const { hash } = await sender.send('sent', pay(1n));
-    const intent = stack.intents.stored.get('sent');
-    if (intent) stack.intents.stored.set('sent', { ...intent, mined: null });
-    expect((await stack.sender(wallet).send('sent', pay(1n))).hash).toBe(hash);
+    stack.intents.onWrite = (_, place) => {
+      if (place === 'ended') throw new Error('killed');
+    };
+    await expect(stack.sender(wallet).send('sent', pay(1n))).rejects.toThrow('killed');
+    goOn();
+    const [stored] = await stack.intents.signedFor(addressOf(wallet), 'sent');
+    expect((await stack.sender(wallet).send('sent', pay(1n))).hash).toBe(stored?.hash);
     expect(await count(wallet)).toBe(1);
   });
 
-  test('gets a new transaction when its nonce went to another one', async () => {
+  test('gets another nonce when another intent was faster with its own', async () => {
     const wallet = await holder();
-    stack.intents.onPut = (written) => {
-      if (written === 'robbed') throw new Error('killed');
-    };
+    crashAt('intents/');
     await expect(stack.sender(wallet).send('robbed', pay(1n))).rejects.toThrow('killed');
-    stack.intents.onPut = () => {};
-    const stored = stack.intents.stored.get('robbed');
+    goOn();
     await stack.sender(wallet).send('robber', pay(2n));
-    const sent = await stack.sender(wallet).send('robbed', pay(1n));
-    expect(sent.hash).not.toBe(stored?.hash);
-    expect(stack.intents.stored.get('robbed')).toMatchObject({ hash: sent.hash, nonce: 1 });
+    await stack.sender(wallet).send('robbed', pay(1n));
+    expect(await stack.intents.of(addressOf(wallet)).attempts('robbed')).toEqual([0, 1]);
     expect(await count(wallet)).toBe(2);
+  });
+
+  test('gets another nonce when another program with this key was faster, and only when that is proved', async () => {
+    const wallet = await holder();
+    await stack.sender(wallet).send('ours', pay(1n));
+    crashAt('nonces/');
+    await expect(stack.sender(wallet).send('overtaken', pay(1n))).rejects.toThrow('killed');
+    goOn();
+    const outside = wallet.connect(stack.anvil.provider);
+    for (const nonce of [1, 2, 3]) await outside.sendTransaction({ to: receiver, value: 1n, nonce });
+    await stack.sender(wallet).send('overtaken', pay(1n));
+    expect(await stack.intents.of(addressOf(wallet)).attempts('overtaken')).toEqual([1, 4]);
+    expect(await count(wallet)).toBe(5);
   });
 
   test('that was signed but not sent goes first when another one follows', async () => {
     const wallet = await holder();
-    stack.intents.onPut = (written) => {
-      if (written.startsWith('nonce/')) throw new Error('killed');
-    };
+    crashAt('nonces/');
     await expect(stack.sender(wallet).send('left behind', pay(1n))).rejects.toThrow('killed');
-    stack.intents.onPut = () => {};
+    goOn();
     const next = await stack.sender(wallet).send('next', pay(2n));
-    expect(stack.intents.stored.get('next')?.nonce).toBe(1);
     const behind = await stack.sender(wallet).send('left behind', pay(1n));
     expect(behind.block).toBeLessThan(next.block);
     expect(await count(wallet)).toBe(2);
@@ -106,6 +124,17 @@ describe('an intent', () => {
     expect(new Set(sent.map(({ hash }) => hash)).size).toBe(5);
     expect(await count(wallet)).toBe(5);
   });
+
+  test('is sent once by any number of senders with one key and one store', async () => {
+    const wallet = await holder();
+    const senders = [1, 2, 3].map(() => stack.sender(wallet));
+    const ids = ['shared a', 'shared b', 'shared c', 'shared d'];
+    const sent = await Promise.all(
+      senders.flatMap((sender) => ids.map((intent) => sender.send(intent, pay(3n)))),
+    );
+    expect(new Set(sent.map(({ hash }) => hash)).size).toBe(ids.length);
+    expect(await count(wallet)).toBe(ids.length);
+  });
 });
 
 describe('a refusal', () => {
@@ -119,7 +148,7 @@ describe('a refusal', () => {
       message: expect.stringContaining('NotCoordinator'),
       details: { error: 'NotCoordinator', arguments: { job: unknown, caller: wallet.address } },
     });
-    expect(stack.intents.stored.has('refused')).toBe(false);
+    expect(await stack.intents.of(addressOf(wallet)).attempts('refused')).toEqual([]);
     expect(await count(wallet)).toBe(0);
   });
 
@@ -181,7 +210,7 @@ describe('a reorganisation', () => {
     const wallet = await holder();
     const undo = await stack.anvil.provider.send('evm_snapshot', []);
     for (const amount of [1n, 2n, 3n]) await stack.sender(wallet).send(`chain ${amount}`, pay(amount));
-    const last = stack.intents.stored.get('chain 3');
+    const [last] = await stack.intents.signedFor(addressOf(wallet), 'chain 3');
     await stack.anvil.provider.send('evm_revert', [undo]);
     expect((await stack.sender(wallet).send('chain 3', pay(3n))).hash).toBe(last?.hash);
     expect(await count(wallet)).toBe(3);
@@ -213,7 +242,9 @@ test('a killed chain comes back without its last blocks, and nothing is lost or 
     await stack.anvil.kill();
     await stack.anvil.start();
     lost = (await stack.chain.blockNumber()) < height;
-    const hashes = ids.map((intent) => stack.intents.stored.get(intent)?.hash);
+    const hashes = await Promise.all(
+      ids.map(async (intent) => (await stack.intents.signedFor(addressOf(wallet), intent))[0]?.hash),
+    );
     const restored = await stack.sender(wallet).reconcile(ids);
     expect(restored.map(({ hash }) => hash)).toEqual(hashes);
   }

@@ -4,9 +4,10 @@ import type { Address, Deployment } from '#contracts/deployment.js';
 import type { Hex } from '#core/hex.js';
 import { startAnvil, type Anvil } from '#test/anvil.js';
 import { openChain, type Chain } from '#services/chain.js';
+import type { NetworkSettings } from '#services/chain/networks.js';
 import { chainCalls, type RoundClosing } from '#services/chainCalls.js';
-import type { SignedTransaction } from '#services/chain/transactions.js';
-import { createSender, type Intent, type IntentStore, type Sender } from '#services/chainSender.js';
+import { createSender, type Sender } from '#services/chainSender.js';
+import { MemoryIntents } from './memoryIntents.js';
 
 export const archiveId = 'frkGPuTzi4t7sEIhBqHsULKzn0oMkjYbvXMdwsjcbbg';
 export const hash = (text: string): Hex => id(text) as Hex;
@@ -21,6 +22,8 @@ export interface ChainStack {
   member: Wallet;
   intents: MemoryIntents;
   sender(wallet: Wallet): Sender;
+  /** Another view of the same chain: through other endpoints, with other figures than the table's. */
+  open(rpcUrls: string[], network?: NetworkSettings): Chain;
   stop(): Promise<void>;
 }
 
@@ -40,6 +43,7 @@ export async function startChainStack(
   });
   const chain = openChain({ rpcUrls: [anvil.url], deployment });
   const intents = new MemoryIntents();
+  const others: Chain[] = [];
   return {
     anvil,
     deployment,
@@ -49,8 +53,13 @@ export async function startChainStack(
     member,
     intents,
     sender: (wallet) => createSender({ chain, wallet, intents }),
+    open: (rpcUrls, network) => {
+      const other = openChain({ rpcUrls, deployment, network });
+      others.push(other);
+      return other;
+    },
     stop: async () => {
-      chain.close();
+      for (const opened of [chain, ...others]) opened.close();
       await anvil.stop();
     },
   };
@@ -72,28 +81,4 @@ export function closing(job: Hex, round: number): RoundClosing {
     manifestHash: hash(`manifest ${round}`),
     archiveId,
   };
-}
-
-/** The conditions of IntentStore in memory; `onPut` stands at the door after each write, where a crash may come. */
-export class MemoryIntents implements IntentStore {
-  readonly stored = new Map<string, Intent>();
-  onPut: (id: string) => void = () => {};
-
-  get(id: string): Promise<Intent | null> {
-    return Promise.resolve(this.stored.get(id) ?? null);
-  }
-
-  async put(id: string, { raw, hash, nonce }: SignedTransaction, replaces: Hex | null): Promise<Intent> {
-    const before = this.stored.get(id);
-    if ((before?.hash ?? null) !== replaces && before !== undefined) return before;
-    const intent = { raw, hash, nonce, mined: null };
-    this.stored.set(id, intent);
-    this.onPut(id);
-    return intent;
-  }
-
-  async markMined(id: string, hash: Hex, mined: { block: number; gasUsed: bigint }): Promise<void> {
-    const before = this.stored.get(id);
-    if (before?.hash === hash) this.stored.set(id, { ...before, mined });
-  }
 }

@@ -239,30 +239,26 @@ test('epochs are listed ascending, each at its newest state', async () => {
   ]);
 });
 
-const intent = (name: string) => ({ raw: hashOf(`raw ${name}`), hash: hashOf(name), nonce: 7 });
-
 describe('intents', () => {
-  test('the first transaction of an intent is kept', async () => {
-    expect(await table.intents.get('open/1')).toBeNull();
-    const kept = await Promise.all(['a', 'b'].map((name) => table.intents.put('open/1', intent(name), null)));
-    expect(kept[0]).toEqual(kept[1]);
-    expect(await table.intents.get('open/1')).toEqual(kept[0]);
+  test('the first line at a place stays, for everybody', async () => {
+    const written = await Promise.all(
+      ['a', 'b', 'c'].map((line) => table.intents.write('intents/1', 'attempt/0000', line)),
+    );
+    expect(new Set(written).size).toBe(1);
+    expect(await table.intents.read('intents/1', 'attempt/')).toEqual([written[0]]);
+    expect(await table.intents.write('intents/1', 'attempt/0000', 'd')).toBe(written[0]);
   });
 
-  test('is replaced only in place of the one that was meant, and then is not mined', async () => {
-    await table.intents.put('open/2', intent('a'), null);
-    await table.intents.markMined('open/2', hashOf('b'), { block: 1, gasUsed: 1n });
-    await table.intents.markMined('open/2', hashOf('a'), { block: 2, gasUsed: 21_000n });
-    expect(await table.intents.get('open/2')).toEqual({
-      ...intent('a'),
-      mined: { block: 2, gasUsed: 21_000n },
-    });
-    expect(await table.intents.put('open/2', intent('c'), hashOf('b'))).toMatchObject({ hash: hashOf('a') });
-    expect(await table.intents.put('open/2', intent('c'), hashOf('a'))).toEqual({
-      ...intent('c'),
-      mined: null,
-    });
-    expect(await table.intents.get('open/2')).toEqual({ ...intent('c'), mined: null });
+  test('a book is read in the order of its places, and knows the last of them', async () => {
+    expect(await table.intents.last('nonces/1')).toBeNull();
+    for (const place of ['000000000010/0000', '000000000002/0001', '000000000002/0000'])
+      await table.intents.write('nonces/1', place, place);
+    expect(await table.intents.read('nonces/1', '000000000002/')).toEqual([
+      '000000000002/0000',
+      '000000000002/0001',
+    ]);
+    expect(await table.intents.last('nonces/1')).toBe('000000000010/0000');
+    expect(await table.intents.read('nonces/2', '')).toEqual([]);
   });
 });
 

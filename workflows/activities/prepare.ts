@@ -1,7 +1,7 @@
 import { RoundtableError } from '#core/errors.js';
 import { hashJson, canonicalBytes } from '#core/canonicalJson.js';
 import type { Hex } from '#core/hex.js';
-import { dequantiseModel, valuesOf } from '#core/layout.js';
+import { floatTensors } from '#core/layout.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { manifestHash, type GenesisManifest } from '#core/manifest.js';
 import type { ModelRef } from '#core/messages.js';
@@ -124,11 +124,5 @@ async function continued(
     );
   // A new job fixes a new grid; the server optimiser starts at rest.
   const { layout, params } = await loadVersion(deps, latest.model);
-  const floats = dequantiseModel(layout, params);
-  const weights = layout.tensors.map((tensor) => ({
-    name: tensor.name,
-    dims: tensor.shape,
-    data: valuesOf(floats, tensor),
-  }));
-  return genesisVersion(deps, { ...model, weights });
+  return genesisVersion(deps, { ...model, weights: floatTensors(layout, params) });
 }

@@ -181,8 +181,10 @@ async function finalRounds(
 ): Promise<PaidRound[]> {
   const due: PaidRound[] = [];
   const now = Math.floor(Date.now() / 1000);
-  for (const job of await deps.chain.jobsOf(payer))
-    for (const { round, closing } of await deps.chain.rounds(job)) {
+  // Money is reckoned only from what no reorganisation takes back.
+  const settled = { confirmations: deps.chain.network.reorgDepth };
+  for (const job of await deps.chain.jobsOf(payer, settled))
+    for (const { round, closing } of await deps.chain.rounds(job, settled)) {
       if (!closing || paid.has(roundKey({ job, round }))) continue;
       const final = (await closedAt(deps, closing.block)) + deps.windowSeconds;
       if (final > now) {

@@ -1,0 +1,19 @@
+import type { Command } from 'commander';
+
+/** Options of verbs that read chain and archive themselves: no stack is needed. */
+export function addRecordOptions(command: Command): Command {
+  return command
+    .option(
+      '--rpc <url>',
+      "a node of the chain; several: the first that answers (default: this stack's)",
+      several,
+    )
+    .option('--gateway <url>', "an Arweave gateway; several: in this order (default: this stack's)", several)
+    .option('--deployment <file>', "JSON with the addresses of the contracts (default: this stack's)")
+    .option('--offline <dir>', 'no network at all: read what `model verify --save` kept');
+}
+
+/** For an option that may be given more than once. */
+export function several(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}

@@ -1,0 +1,121 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { auditAll, auditVersion, type Check } from '#audit/index.js';
+import type { UpdateSource } from '#audit/index.js';
+import type { Hex } from '#core/hex.js';
+import { sha256 } from '#services/sha256.js';
+import { addVerb, CheckFailed, UsageError, type Context } from '../command.js';
+import { openRecord, type PublicRecord, type RecordOptions } from '../model/record.js';
+import { addRecordOptions, several } from '../model/recordOptions.js';
+import { memberUnseal, unsealWith } from '../model/sources.js';
+import { firstOf, updatesAt, updatesIn } from '../model/updates.js';
+import { auditLines } from '../model/verification.js';
+import { jobNamed, versionNamed } from '../model/versionNamed.js';
+import { openRegion } from '../progress/progress.js';
+import type { Does } from '../run.js';
+
+interface VerifyOptions extends RecordOptions {
+  all?: boolean;
+  job?: string;
+  updates?: string[];
+  sealingKey?: string[];
+}
+
+export function addVerifyVerb(model: Command, does: Does): void {
+  const verify = addVerb(
+    model,
+    'verify [version]',
+    'check a version and all it descends from, from chain and archive alone; `latest` is the newest',
+    'model verify latest',
+    'model verify --all --json',
+    'model verify latest --rpc https://NODE --gateway https://arweave.net --deployment consortium.json',
+    'model verify 0x91f3c2 --save record, and later: model verify 0x91f3c2 --offline record',
+  )
+    .option('--all', 'every job on the chain and every payment')
+    .option(
+      '--job <id>',
+      'the job whose version is meant, where several made the same; it must be of its line',
+    )
+    .option(
+      '--updates <dir or url>',
+      'where updates are, from which sums are recomputed (besides the runners of this stack)',
+      several,
+    )
+    .option(
+      '--sealing-key <file>',
+      'opens models that are sealed for its owner (default: keys of this stack)',
+      several,
+    )
+    .option('--save <dir>', 'keep what was read there, to verify it again offline');
+  addRecordOptions(verify).action(
+    does<VerifyOptions>(async (context, options, typed = '') => {
+      if ((typed === '') === (options.all !== true)) throw new UsageError('Name a version, or give --all.');
+      if (options.all === true && options.job !== undefined)
+        throw new UsageError('--job names the job of one version; it does not go with --all.');
+      const record = await openRecord(context, options);
+      const region = liveLine(context);
+      try {
+        const sources = sourcesOf(context, record, options);
+        const { show: onCheck } = region;
+        const audit =
+          options.all === true
+            ? await auditAll(sources, { onCheck })
+            : await auditVersion(sources, await versionNamed(record.chain, typed), {
+                onCheck,
+                ...(await jobNamed(record.chain, options.job)),
+              });
+        await record.save();
+        region.clear();
+        const asked = record.asked();
+        context.print({ ...audit, asked }, () => auditLines(context.terminal.theme(), audit, asked));
+        if (!audit.ok) throw new CheckFailed();
+      } finally {
+        region.clear();
+        record.close();
+      }
+    }),
+  );
+}
+
+function sourcesOf(context: Context, record: PublicRecord, options: VerifyOptions) {
+  const { chain, archive, chainRecord, stack } = record;
+  const unseal =
+    options.sealingKey === undefined
+      ? memberUnseal(stack)
+      : unsealWith(options.sealingKey.map((file) => resolve(context.folder, file)));
+  return {
+    chain,
+    archive,
+    hash: sha256,
+    ...(chainRecord === undefined ? {} : { chainRecord }),
+    ...(unseal ? { unseal: (envelope: Uint8Array, hash: Hex) => unseal(envelope, hash) } : {}),
+    updateSource: updateSource(context, record, options),
+  };
+}
+
+/** The runners of this stack, what is saved beside an offline record, and what was named. */
+function updateSource(context: Context, { stack }: PublicRecord, options: VerifyOptions): UpdateSource {
+  const named = options.updates ?? [];
+  const urls = named.filter((place) => /^https?:/.test(place));
+  const folders = named
+    .filter((place) => !urls.includes(place))
+    .map((place) => {
+      const folder = resolve(context.folder, place);
+      if (!existsSync(folder)) throw new UsageError(`There is no folder ${folder} with updates.`);
+      return folder;
+    });
+  const saved = options.offline === undefined ? [] : [resolve(context.folder, options.offline, 'updates')];
+  const works = (stack?.runners ?? []).map(({ home }) => join(home, 'work'));
+  return firstOf([updatesIn([...folders, ...saved, ...works]), ...urls.map(updatesAt)]);
+}
+
+/** Where the audit is at this moment, on a terminal that can redraw. */
+function liveLine({ json, terminal }: Context): { show(check: Check): void; clear(): void } {
+  if (json || !terminal.canRedraw) return { show: () => undefined, clear: () => undefined };
+  const region = openRegion(terminal);
+  return {
+    show: ({ subject, check }) => region.draw([], [`  ${subject}: ${check}`]),
+    clear: () => region.clear(),
+  };
+}
