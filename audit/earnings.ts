@@ -1,6 +1,6 @@
 /** What each account earned from a payer, round by round, and how far it has come to being paid. */
 import { toHex, type Hex } from '#core/hex.js';
-import { roundManifest, type EpochManifest } from '#core/manifest.js';
+import { largestManifest, roundManifest, type EpochManifest } from '#core/manifest.js';
 import { epochTree, type ProvenRewardLeaf } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
 import type { ChainEpoch } from '#services/chain.js';
@@ -72,7 +72,7 @@ export async function readEarnings(sources: AuditSources, payer: Hex, now: numbe
   for (const job of await chain.jobsOf(payer))
     for (const { round, closing } of await chain.rounds(job)) {
       if (closing === null) continue;
-      const bytes = await sources.archive.get(closing.archiveId);
+      const bytes = await sources.archive.get(closing.archiveId, largestManifest);
       const { hashed } = parseMessage(roundManifest, parseJson(bytes, closing.archiveId), 'The manifest');
       sameJson(
         sources,

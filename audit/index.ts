@@ -3,7 +3,7 @@
  * browser) hands in the chain, the archive, SHA-256 and, where there are some, the updates; see sources.ts.
  */
 export { auditAll, auditVersion, type Audit, type AuditOptions } from './audit.js';
-export type { Check, Place } from './checklist.js';
+export type { Check } from './checklist.js';
 export { readLineage, type Lineage, type LineageVersion } from './lineage.js';
 export { openSavedChain, recordChain, savedChain, type SavedChain } from './savedChain.js';
 export type { AuditChain, AuditSources, UpdateSource, WantedUpdate } from './sources.js';

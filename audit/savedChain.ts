@@ -97,15 +97,6 @@ export function recordChain(chain: AuditChain): {
 } {
   const jobs = new Set<Hex>();
   const payers = new Set<Hex>();
-  const noting = <Rest extends unknown[], T>(
-    seen: Set<Hex>,
-    read: (name: Hex, ...rest: Rest) => Promise<T>,
-  ): ((name: Hex, ...rest: Rest) => Promise<T>) => {
-    return (name, ...rest) => {
-      seen.add(name);
-      return read(name, ...rest);
-    };
-  };
   return {
     chain: {
       ...chain,
@@ -155,6 +146,17 @@ export function openSavedChain(saved: SavedChain): AuditChain {
     claims: async (id) => (await payerOf(id)).claims,
     claimed: async (id, account) =>
       (await payerOf(id)).claimed.find((entry) => entry.account === account)?.amount ?? 0n,
+  };
+}
+
+/** A read that adds what it is asked about. */
+function noting<Rest extends unknown[], T>(
+  seen: Set<Hex>,
+  read: (name: Hex, ...rest: Rest) => Promise<T>,
+): (name: Hex, ...rest: Rest) => Promise<T> {
+  return (name, ...rest) => {
+    seen.add(name);
+    return read(name, ...rest);
   };
 }
 

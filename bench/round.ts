@@ -33,7 +33,7 @@ export async function run(emit: Emit): Promise<void> {
     { name: 'flat', load: () => samples },
     { name: 'images', load: () => images },
   ];
-  await withStack({ data, plan, holdRunners: true }, async (stack, api) => {
+  await withStack({ data, plan, runners: 'held' }, async (stack, api) => {
     const homes = stack.file.runners.map(({ home }) => home);
     for (let index = 0; index < processes; index++)
       await stack.supervisor.start({

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openApi, type Api } from '#cli/api.js';
+import { isRoundtableError } from '#core/errors.js';
 import { jobFile, toJobSpec, type JobSpec } from '#core/jobSpec.js';
 import { finalJobStates, type JobView } from '#core/views.js';
 import { startStack, type LocalStack, type StackOptions } from '#local/stack.js';
@@ -38,7 +39,14 @@ export async function specFor(
 /** @throws when the job does not end well */
 export async function untilDone(api: Api, job: string): Promise<JobView> {
   for (;;) {
-    const view = await api.job(job);
+    const view = await api.job(job).catch((error: unknown) => {
+      if (isRoundtableError(error, 'UNAVAILABLE')) return null;
+      throw error;
+    });
+    if (!view) {
+      await pause(500);
+      continue;
+    }
     if (view.state === 'done') return view;
     if (finalJobStates.includes(view.state))
       throw new Error(`the job ${view.state}: ${view.problem?.message ?? ''}`);
@@ -46,8 +54,17 @@ export async function untilDone(api: Api, job: string): Promise<JobView> {
   }
 }
 
+/** A stack that hundreds of runners enter at once may be too busy to say so. */
 export async function untilEnrolled(api: Api, runners: number): Promise<void> {
-  while ((await api.runners()).length < runners) await pause(50);
+  const enrolled = async () => {
+    try {
+      return (await api.runners()).length;
+    } catch (error) {
+      if (isRoundtableError(error, 'UNAVAILABLE')) return 0;
+      throw error;
+    }
+  };
+  while ((await enrolled()) < runners) await pause(50 + runners);
 }
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -1,25 +1,16 @@
 /**
- * Training against PyTorch, in the same run and with the same threads. Needs a Python with torch, onnx and onnxscript:
- * `BENCH_PYTHON=/path/to/python npm run bench -- train`; BENCH_COMPILE=1 adds torch.compile.
+ * Training against PyTorch, in the same run and with the same threads, each shape and side in a process of its own.
+ * Needs a Python with torch, onnx and onnxscript:
+ * `BENCH_PYTHON=/path/to/python npm run bench -- train`. BENCH_SHAPES=lstm,cnn:50 takes some of the shapes,
+ * BENCH_THREADS=1 some of the threads, BENCH_SECONDS=5 measures longer, BENCH_COMPILE=0 leaves torch.compile out.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import ort from 'onnxruntime-node';
-import { compileTraining } from '#trainer/compile.js';
-import { readModel } from '#trainer/model.js';
+import { fileURLToPath } from 'node:url';
 import type { Emit } from './main.js';
-
-interface Shape {
-  readonly model: string;
-  readonly batch: number;
-  readonly sample: number[];
-  readonly classes: number;
-  readonly tokens: boolean;
-  /** By how PyTorch was used. */
-  readonly rates: Record<string, Rate | null>;
-}
+import type { Task } from './trainShape/main.js';
 
 /** Samples in a second of the clock, and in one of the processor: the second counts on a machine that is busy with others. */
 interface Rate {
@@ -27,8 +18,23 @@ interface Rate {
   readonly cpu: number;
 }
 
-const samples = 640;
-const seconds = 2;
+interface Torch extends Pick<Task, 'batch' | 'sample' | 'classes' | 'tokens'> {
+  readonly model: string;
+  /** By how PyTorch was used. */
+  readonly rates: Record<string, Rate | null>;
+  readonly peakBytes: number;
+}
+
+interface Ours {
+  readonly rate: Rate;
+  readonly compileSeconds: number;
+  readonly loadSeconds: number;
+  readonly parameters: number;
+  readonly plannedBytes: number;
+  readonly peakBytes: number;
+}
+
+const shapes = ['2nn:10', '2nn:64', 'cnn:10', 'cnn:50', 'gpt:16', 'vit:32', 'lstm:32'];
 
 export async function run(emit: Emit): Promise<void> {
   const python = process.env['BENCH_PYTHON'];
@@ -36,39 +42,28 @@ export async function run(emit: Emit): Promise<void> {
     emit({ skipped: 'Set BENCH_PYTHON to a Python with torch, onnx and onnxscript.' });
     return;
   }
+  const wanted = process.env['BENCH_SHAPES']?.split(',');
+  const threads = (process.env['BENCH_THREADS'] ?? '1,2').split(',').map(Number);
+  const seconds = Number(process.env['BENCH_SECONDS'] ?? 2);
+  const compiled = process.env['BENCH_COMPILE'] ?? '1';
   const folder = mkdtempSync(join(tmpdir(), 'roundtable-bench-'));
   try {
-    for (const threads of [1, 2]) {
-      const compiled = process.env['BENCH_COMPILE'] === '1' ? '1' : '0';
-      const said = execFileSync(
-        python,
-        ['bench/train.py', folder, String(threads), String(seconds), compiled],
-        {
-          encoding: 'utf8',
-          stdio: ['ignore', 'pipe', 'ignore'],
-        },
-      );
-      for (const line of said.split('\n').filter((text) => text.startsWith('{'))) {
-        const shape = JSON.parse(line) as Shape;
-        const ours = await measure(readFileSync(join(folder, `${shape.model}.onnx`)), shape, threads);
-        const kinds = Object.entries(shape.rates).flatMap(([kind, rate]) =>
-          rate ? [{ kind, ...rate }] : [],
-        );
-        const times = (by: keyof Rate) => ({
-          eager: round(ours.rate[by] / (shape.rates['eager']?.[by] ?? NaN)),
-          best: round(ours.rate[by] / Math.max(...kinds.map((rate) => rate[by]))),
-        });
-        emit({
-          model: shape.model,
-          batch: shape.batch,
-          threads,
-          parameters: ours.parameters,
-          compileSeconds: round(ours.compileSeconds),
-          samplesPerSecond: Math.round(ours.rate.wall),
-          torch: Object.fromEntries(kinds.map(({ kind, wall }) => [kind, Math.round(wall)])),
-          times: times('wall'),
-          timesPerProcessorSecond: times('cpu'),
-        });
+    for (const shape of shapes) {
+      const [model = '', batch = ''] = shape.split(':');
+      if (wanted && !wanted.includes(shape) && !wanted.includes(model)) continue;
+      for (const count of threads) {
+        const torch = answer<Torch>(python, [
+          'bench/train.py',
+          folder,
+          String(count),
+          String(seconds),
+          compiled,
+          model,
+          batch,
+        ]);
+        const task: Task = { ...torch, file: join(folder, `${model}.onnx`), threads: count, seconds };
+        const child = fileURLToPath(new URL('./bench/trainShape.js', import.meta.url));
+        emit(line(torch, answer<Ours>(process.execPath, [child, JSON.stringify(task)]), count));
       }
     }
   } finally {
@@ -76,67 +71,39 @@ export async function run(emit: Emit): Promise<void> {
   }
 }
 
-async function measure(file: Uint8Array, shape: Shape, threads: number) {
-  const began = performance.now();
-  const { graph, weights } = readModel(file);
-  const { batch, classes } = shape;
-  const plan = compileTraining(graph, {
-    loss: 'softmax_cross_entropy',
-    optimizer: { name: 'sgd', lr: 0.01 },
-    batch,
-    input: shape.tokens ? 'int32' : 'float32',
+function line(torch: Torch, ours: Ours, threads: number): Record<string, unknown> {
+  const kinds = Object.entries(torch.rates).flatMap(([kind, rate]) => (rate ? [{ kind, ...rate }] : []));
+  const times = (by: keyof Rate) => ({
+    eager: round(ours.rate[by] / (torch.rates['eager']?.[by] ?? NaN)),
+    best: round(ours.rate[by] / Math.max(...kinds.map((rate) => rate[by]))),
   });
-  const compileSeconds = (performance.now() - began) / 1000;
-  const session = await ort.InferenceSession.create(plan.model, {
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    graphOptimizationLevel: 'all',
-    logSeverityLevel: 3,
-  });
-  const size = shape.sample.reduce((product, dim) => product * dim, samples);
-  const dims = [samples, ...shape.sample];
-  const data = shape.tokens
-    ? new ort.Tensor(
-        'int32',
-        Int32Array.from({ length: size }, (_, i) => (i * 7919) % classes),
-        dims,
-      )
-    : new ort.Tensor(
-        'float32',
-        Float32Array.from({ length: size }, (_, i) => Math.sin(i)),
-        dims,
-      );
-  const labelDims = shape.tokens ? dims : [samples];
-  const labels = Int32Array.from(
-    { length: labelDims.reduce((a, b) => a * b, 1) },
-    (_, i) => (i * 31) % classes,
-  );
-  const initial = new Map(
-    weights.map(({ name, data, dims }) => [name, new ort.Tensor('float32', data, dims)]),
-  );
-  const steps = async (count: number) => {
-    const order = Int32Array.from({ length: count * batch }, (_, i) => i % samples);
-    const [started, used] = [performance.now(), process.cpuUsage()];
-    await session.run({
-      ...Object.fromEntries(
-        plan.weights.map(({ name, before }) => [before, initial.get(name) as ort.Tensor]),
-      ),
-      [plan.names.data]: data,
-      [plan.names.labels]: new ort.Tensor('int32', labels, labelDims),
-      [plan.names.order]: new ort.Tensor('int32', order, [count, batch]),
-    });
-    const cpu = process.cpuUsage(used);
-    return { wall: (performance.now() - started) / 1000, cpu: (cpu.user + cpu.system) / 1e6 };
+  return {
+    model: torch.model,
+    batch: torch.batch,
+    threads,
+    parameters: ours.parameters,
+    samplesPerSecond: Math.round(ours.rate.wall),
+    torch: Object.fromEntries(kinds.map(({ kind, wall }) => [kind, Math.round(wall)])),
+    times: times('wall'),
+    timesPerProcessorSecond: times('cpu'),
+    compileSeconds: round(ours.compileSeconds),
+    loadSeconds: round(ours.loadSeconds),
+    megabytes: {
+      planned: megabytes(ours.plannedBytes),
+      ours: megabytes(ours.peakBytes),
+      torch: megabytes(torch.peakBytes),
+    },
   };
-  await steps(2);
-  const each = (await steps(4)).wall / 4;
-  const count = Math.max(4, Math.round(seconds / each));
-  const { wall, cpu } = await steps(count);
-  const rate: Rate = { wall: (count * batch) / wall, cpu: (count * batch) / cpu };
-  await session.release();
-  const parameters = weights.reduce((sum, { data }) => sum + data.length, 0);
-  return { rate, compileSeconds, parameters };
+}
+
+function megabytes(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
+}
+
+/** The last line that a program prints, as JSON. */
+function answer<T>(program: string, args: string[]): T {
+  const said = execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  return JSON.parse(said.trim().split('\n').at(-1) ?? '') as T;
 }
 
 function round(value: number): number {

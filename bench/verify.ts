@@ -81,9 +81,8 @@ export async function run(emit: Emit): Promise<void> {
 /** An honest round over parameters that were all zero, with everything that its verification reads. */
 async function makeRound() {
   const archive = await signedArchive();
-  const address = (byte: string): Hex => `0x${byte.repeat(20)}`;
-  const coordinator = address('c0');
-  const domain = { chainId: 31_337, jobs: address('0b') };
+  const coordinator = `0x${'c0'.repeat(20)}` as const;
+  const domain = { chainId: 31_337, jobs: `0x${'0b'.repeat(20)}` as const };
   const job: Hex = `0x${'11'.repeat(32)}`;
   const spec = jobSpec.parse({
     version: 1,
@@ -235,8 +234,17 @@ async function makeRound() {
   const graph = { sha256: job, archive: archiveId };
   const genesis = {
     manifest: {
-      ...{ kind: 'genesis' as const, protocol: 1 as const, coordinator, domain, job, spec },
-      ...{ specHash: fields.specHash, parent: null, version: base, graph, model: graph },
+      kind: 'genesis' as const,
+      protocol: 1 as const,
+      coordinator,
+      domain,
+      job,
+      spec,
+      specHash: fields.specHash,
+      parent: null,
+      version: base,
+      graph,
+      model: graph,
     },
     dimension: DIMENSION,
   };

@@ -12,7 +12,7 @@ export async function run(emit: Emit): Promise<void> {
   const data = [
     { name: 'none', load: () => ({ shape: [1], classes: 2, x: new Float32Array(8), y: new Int32Array(8) }) },
   ];
-  await withStack({ data, holdRunners: true }, async (stack, api) => {
+  await withStack({ data, runners: 'held' }, async (stack, api) => {
     const spec = await specFor(api, cnn(), {
       name: 'doorbell',
       data: { contract: 'none', input: [1, 28, 28], classes: 10 },

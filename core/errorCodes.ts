@@ -187,6 +187,15 @@ export const errorCodes = {
     status: 422,
     meaning: 'Training produced NaN or infinity; try a smaller learning rate or check the data.',
   },
+  TRAINING_DIVERGED: {
+    status: 422,
+    meaning: 'The loss grew beyond all measure; the message names the step. Try a smaller learning rate.',
+  },
+  TRAINING_MEMORY: {
+    status: 422,
+    meaning: 'The training needs more memory than the machine has, or its owner allows.',
+  },
+  TRAINING_TIME: { status: 422, meaning: 'The training took longer than the owner of the machine allows.' },
   TRAINING_CHILD_DIED: {
     status: 503,
     meaning: 'The training process ended before it answered. The request can be made again.',

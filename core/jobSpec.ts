@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { address, amount, hash32, slug } from './schema.js';
+import { trainingSpec } from './trainingSpec.js';
 
 /** A server rate or momentum as an exact fraction (PROTOCOL: the step is integer arithmetic). */
 const fraction = z.strictObject({
@@ -23,16 +24,6 @@ const dataRequirement = z.strictObject({
   purpose: slug
     .optional()
     .describe('What the model is for, in a word that the members agreed on; owners allow data by purpose.'),
-});
-
-const training = z.strictObject({
-  loss: z.literal('softmax_cross_entropy').default('softmax_cross_entropy'),
-  optimizer: z
-    .strictObject({ name: z.literal('sgd'), lr: z.number().positive().max(100) })
-    .default({ name: 'sgd', lr: 0.1 }),
-  epochs: z.number().int().min(1).max(1_000).default(1).describe('Local epochs a round (E).'),
-  batch: z.number().int().min(1).max(65_536).default(10).describe('Local batch size (B).'),
-  prox: z.number().min(0).max(100).default(0).describe('FedProx mu; 0 is plain FedAvg on the runner.'),
 });
 
 const aggregation = z.discriminatedUnion('rule', [
@@ -94,7 +85,7 @@ export const jobSpec = z.strictObject({
   ...common,
   model: z.strictObject({ sha256: hash32 }),
   evaluation: z.strictObject({ sha256: hash32 }).nullable(),
-  training,
+  training: trainingSpec,
   aggregation,
   participants,
   rewards,
@@ -119,7 +110,7 @@ export const jobFile = z.strictObject({
     .nullable()
     .default(null)
     .describe('Path of held-out data (safetensors x, y).'),
-  training: training.prefault({}),
+  training: trainingSpec.prefault({}),
   aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
   participants: participants.prefault({ quorum: 'all' }),
   rewards: rewards.prefault({ budget: '0' }),

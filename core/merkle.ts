@@ -137,10 +137,22 @@ export function verifyProof(
   count: number,
   proof: readonly Uint8Array[],
 ): boolean {
-  if (!Number.isInteger(count) || count < 1 || count > 2 ** 32) return false;
+  const proven = provenRoot(hash, leafHash, index, count, proof);
+  return proven !== null && bytesEqual(proven, root);
+}
+
+/** The root under which `proof` puts leaf `index` of `count`; null for lengths or an index that no tree has. */
+export function provenRoot(
+  hash: Hash,
+  leafHash: Uint8Array,
+  index: number,
+  count: number,
+  proof: readonly Uint8Array[],
+): Uint8Array | null {
+  if (!Number.isInteger(count) || count < 1 || count > 2 ** 32) return null;
   if (!Number.isInteger(index) || index < 0 || index >= count || proof.length !== treeDepth(count))
-    return false;
-  if (leafHash.length !== 32 || proof.some((sibling) => sibling.length !== 32)) return false;
+    return null;
+  if (leafHash.length !== 32 || proof.some((sibling) => sibling.length !== 32)) return null;
   let current = leafHash;
   let position = index;
   const preimage = new Uint8Array(65);
@@ -152,7 +164,7 @@ export function verifyProof(
     current = hash(preimage);
     position = Math.floor(position / 2);
   }
-  return bytesEqual(current, root);
+  return current;
 }
 
 /** Z_0 … Z_depth: the hash of a subtree of each height in which every leaf is missing. */

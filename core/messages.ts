@@ -82,13 +82,22 @@ export type MissingRunner = z.output<typeof missingRunner>;
 /** Where a coordinator's signature domain lies (EIP-712). */
 export const signingDomain = z.strictObject({ chainId: z.number().int().positive(), jobs: address });
 
-/** The task that one runner gets for one round. */
+/** Where a runner stands in a round's selection, proved under the openHash (openHash.ts). */
+export const selectionPlace = z.strictObject({
+  index: count,
+  count: z.number().int().min(1),
+  proof: z.array(hash32).max(32),
+});
+
+/** The task that one runner gets for one round. It has the same size in a round of four and of thousands. */
 export const trainTask = z.strictObject({
   protocol: z.literal(1),
   coordinator: address,
   runner: address,
   domain: signingDomain,
+  /** Of the selection the runner's own entry alone; `place` says where it stands. */
   opening: roundOpening,
+  place: selectionPlace,
   model: modelRef,
   spec: jobSpec,
 });

@@ -31,6 +31,9 @@ export const runnerQueue = (runner: string): string => `runner/${runner.toLowerC
 /** A job's workflow has the job's id, so that starting it twice is harmless. */
 export const jobWorkflowId = (job: string): string => job;
 export const roundWorkflowId = (job: string, round: number): string => `${job}/round/${round}`;
+/** Some of a round's runners, when they are too many for one history. */
+export const groupWorkflowId = (job: string, round: number, group: number): string =>
+  `${roundWorkflowId(job, round)}/runners/${group}`;
 export const settlementWorkflowId = (payer: string, epoch: number): string =>
   `settlement/${payer.toLowerCase()}/${epoch}`;
 

@@ -11,7 +11,7 @@ import {
   type Sha256Hex,
   type VersionId,
 } from './hex.js';
-import { LEAF, MerkleTree } from './merkle.js';
+import { LEAF, MerkleTree, provenRoot } from './merkle.js';
 
 /** A runner that was asked, and the most samples it may sign for. */
 export interface Selected {
@@ -30,8 +30,56 @@ export interface Opening {
   selection: readonly Selected[];
 }
 
+/** Where a runner stands in a selection: what recomputing the openHash takes without knowing the others. */
+export interface SelectionPlace {
+  index: number;
+  /** Runners in the selection. */
+  count: number;
+  /** Siblings in the selection's tree, from the leaf upwards. */
+  proof: Hex[];
+}
+
 /** H(0x07 ‖ job 32 ‖ round u32 ‖ baseVersion 32 ‖ specHash 32 ‖ shift u8 ‖ count u32 ‖ selectionRoot 32). */
 export function openHash(hash: Hash, opening: Opening): Sha256Hex {
+  const { selection } = opening;
+  return commitment(hash, opening, selection.length, selectionTree(hash, selection).root);
+}
+
+/** The openHash as one runner can recompute it, from its own entry and place. @throws INVALID_INPUT for no place */
+export function openHashAt(
+  hash: Hash,
+  opening: Omit<Opening, 'selection'>,
+  selected: Selected,
+  { index, count, proof }: SelectionPlace,
+): Sha256Hex {
+  const siblings = proof.map((sibling) => fromHex(sibling, 32));
+  const root = provenRoot(hash, selectionLeaf(hash, index, selected), index, count, siblings);
+  if (!root)
+    throw new RoundtableError('INVALID_INPUT', `Place ${index} of ${count} does not exist in a selection.`);
+  return commitment(hash, opening, count, root);
+}
+
+/** The places of the runners from one index up to another. */
+export function selectionPlaces(
+  hash: Hash,
+  selection: readonly Selected[],
+  from: number,
+  to: number,
+): SelectionPlace[] {
+  const tree = selectionTree(hash, selection);
+  return selection.slice(from, to).map((_, i) => ({
+    index: from + i,
+    count: selection.length,
+    proof: tree.proof(from + i).map((sibling) => toHex(sibling)),
+  }));
+}
+
+function commitment(
+  hash: Hash,
+  opening: Omit<Opening, 'selection'>,
+  count: number,
+  selectionRoot: Uint8Array,
+): Sha256Hex {
   const preimage = new ByteWriter(138)
     .u8(LEAF.open)
     .bytes(fromHex(opening.job), 32)
@@ -39,8 +87,8 @@ export function openHash(hash: Hash, opening: Opening): Sha256Hex {
     .bytes(fromHex(opening.baseVersion), 32)
     .bytes(fromHex(opening.specHash), 32)
     .u8(opening.shift)
-    .u32(opening.selection.length)
-    .bytes(selectionTree(hash, opening.selection).root, 32)
+    .u32(count)
+    .bytes(selectionRoot, 32)
     .finish();
   return toHex(hash(preimage));
 }

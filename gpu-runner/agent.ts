@@ -1,7 +1,8 @@
+import { availableParallelism } from 'node:os';
 import { pino } from 'pino';
 import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 import { isRoundtableError } from '#core/errors.js';
-import { TrainingProcess } from '#trainer/run/trainingProcess.js';
+import { TrainingPool } from '#trainer/run/trainingPool.js';
 import { messageOf } from './failures.js';
 import type { Passphrase } from './keystore.js';
 import type { Log } from './log.js';
@@ -10,12 +11,12 @@ import { createRunner } from './runner.js';
 declare const ROUNDTABLE_VERSION: string;
 
 /**
- * Runs a home until SIGTERM or SIGINT, logging JSON lines to standard output. It owns its process: it takes the
+ * Runs one home, or several that share the machine, until SIGTERM or SIGINT, logging JSON lines to standard output. It owns its process: it takes the
  * signals and installs Temporal's runtime.
  * @returns exit code: 0 after a signal, 1 when the runner cannot start; then the last line says what to do
  */
 export async function runAgent(options: {
-  home: string;
+  homes: readonly string[];
   passphrase: Passphrase;
   logLevel: string;
 }): Promise<number> {
@@ -26,7 +27,8 @@ export async function runAgent(options: {
     formatters: { level: (label) => ({ level: label }) },
   });
   const stopping = new AbortController();
-  const trainer = new TrainingProcess();
+  const { homes, passphrase } = options;
+  const trainer = new TrainingPool(Math.max(1, Math.min(homes.length, availableParallelism())));
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
       if (stopping.signal.aborted) process.exit(1);
@@ -38,10 +40,11 @@ export async function runAgent(options: {
   try {
     quietTemporal(log);
     const software = `roundtable-runner ${ROUNDTABLE_VERSION}`;
-    const { home, passphrase } = options;
-    const runner = await createRunner({ home, trainer, log, software, passphrase });
-    log.info({ runner: runner.address, software }, 'started');
-    await runner.run(stopping.signal);
+    const runners = await Promise.all(
+      homes.map((home) => createRunner({ home, trainer, log, software, passphrase })),
+    );
+    for (const { address } of runners) log.info({ runner: address, software }, 'started');
+    await Promise.all(runners.map((runner) => runner.run(stopping.signal)));
     return 0;
   } catch (error) {
     log.fatal({ code: isRoundtableError(error) ? error.code : 'INTERNAL' }, messageOf(error));

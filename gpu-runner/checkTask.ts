@@ -3,7 +3,7 @@ import { hashJson } from '#core/canonicalJson.js';
 import type { Hex, RunnerId } from '#core/hex.js';
 import type { TrainTask } from '#core/messages.js';
 import { versionId } from '#core/model.js';
-import { openHash } from '#core/openHash.js';
+import { openHashAt, type Selected } from '#core/openHash.js';
 import { sha256 } from '#services/sha256.js';
 import type { DataSet } from './dataSets.js';
 import { refuse } from './refusal.js';
@@ -17,7 +17,7 @@ export interface WorkPlace {
 
 /**
  * Whether a task is one that this runner may sign for: it is addressed to it, comes from its stack, and its
- * opening commits exactly the model, spec and selection that stand in the task.
+ * opening commits exactly the model and spec that stand in the task, and this runner among the selected ones.
  * @throws a refusal
  */
 export function checkTask(task: TrainTask, runner: RunnerId, place: WorkPlace): void {
@@ -62,10 +62,10 @@ export function checkData(task: TrainTask, data: DataSet | null): DataSet {
   return data;
 }
 
-function checkOpening({ opening, spec, model, runner }: TrainTask): void {
-  const { selection } = opening;
-  if (!selection.some((selected) => selected.runner === runner))
-    refuse('OPENING_INVALID', `The round's selection of ${selection.length} does not contain ${runner}.`);
+function checkOpening({ opening, place, spec, model, runner }: TrainTask): void {
+  const [selected, ...others] = opening.selection;
+  if (selected?.runner !== runner || others.length > 0)
+    refuse('OPENING_INVALID', `The task does not say that the round's selection contains ${runner}.`);
   if (hashJson(sha256, spec) !== opening.specHash)
     refuse('OPENING_INVALID', 'The spec in the task does not have the hash that the round committed to.');
   const version = versionId(sha256, {
@@ -76,14 +76,18 @@ function checkOpening({ opening, spec, model, runner }: TrainTask): void {
   });
   if (version !== model.versionId || version !== opening.baseVersion)
     refuse('OPENING_INVALID', 'The model in the task is not the base version that the round committed to.');
-  if (committed(opening) !== opening.openHash)
+  if (committed(opening, selected, place) !== opening.openHash)
     refuse('OPENING_INVALID', "The opening's fields do not have the hash that the task wants signed.");
 }
 
-/** Null when the selection cannot be hashed, because it is not in order. */
-function committed(opening: TrainTask['opening']): string | null {
+/** Null when no selection has that place. */
+function committed(
+  opening: TrainTask['opening'],
+  selected: Selected,
+  place: TrainTask['place'],
+): string | null {
   try {
-    return openHash(sha256, opening);
+    return openHashAt(sha256, opening, selected, place);
   } catch (error) {
     if (isRoundtableError(error, 'INVALID_INPUT')) return null;
     throw error;

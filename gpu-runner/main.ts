@@ -6,8 +6,8 @@ import { passphraseFrom } from './passphrase.js';
 
 /** The agent alone, for a service manager: everything comes from the environment. */
 try {
-  const { RUNNER_HOME: home, LOG_LEVEL: logLevel } = readEnvironment(process.env);
-  process.exit(await runAgent({ home, logLevel, passphrase: passphraseFrom(process.env, undefined, null) }));
+  const { RUNNER_HOME: homes, LOG_LEVEL: logLevel } = readEnvironment(process.env);
+  process.exit(await runAgent({ homes, logLevel, passphrase: passphraseFrom(process.env, undefined, null) }));
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);
   process.exit(1);

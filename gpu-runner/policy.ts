@@ -37,6 +37,13 @@ export const policySchema = z.strictObject({
   hours: hoursSchema.optional().describe('When tasks may begin; at any time if left out.'),
   idle: idleSchema.optional().describe('Only while other work leaves the machine idle.'),
   power: powerSchema.optional().describe('How much the GPUs may draw.'),
+  limits: z
+    .strictObject({
+      memoryMegabytes: z.number().int().min(1).exactOptional(),
+      minutes: z.number().positive().exactOptional(),
+    })
+    .default({})
+    .describe('What a training may take of this machine; refused beforehand, or stopped, beyond it.'),
 });
 export type Policy = z.output<typeof policySchema>;
 export type WrittenPolicy = z.input<typeof policySchema>;
@@ -51,12 +58,12 @@ export interface Offer {
   runners: number;
 }
 
-export const offerOf = ({ coordinator, spec, opening }: TrainTask): Offer => ({
+export const offerOf = ({ coordinator, spec, place }: TrainTask): Offer => ({
   coordinator,
   job: spec.name,
   data: spec.data.contract,
   purpose: spec.data.purpose,
-  runners: opening.selection.length,
+  runners: place.count,
 });
 
 /** The first rule that admits an offer, counted from 1; or what the closest one lacks, [] if there are no rules. */

@@ -10,7 +10,7 @@ import { trainingSeed } from '#core/seed.js';
 import { emptyUpdateFile } from '#core/updateFile.js';
 import { decodeVersion } from '#core/versionFile.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
-import type { TrainProgress, TrainResult } from '#trainer/run/messages.js';
+import type { TrainProgress, TrainRequest, TrainResult } from '#trainer/run/messages.js';
 import { checkData, checkTask } from './checkTask.js';
 import type { DataSets } from './dataSets.js';
 import type { Log } from './log.js';
@@ -129,7 +129,7 @@ async function inTurn(
       data: spec.data.contract,
       rule,
     });
-    return await makeUpdate(parts, task, policy.throttle, control);
+    return await makeUpdate(parts, task, policy, control);
   } finally {
     endTurn();
   }
@@ -138,7 +138,7 @@ async function inTurn(
 async function makeUpdate(
   parts: TrainParts,
   task: TrainTask,
-  throttle: number,
+  policy: Policy,
   control: TrainControl,
 ): Promise<{ answer: TrainUpdate; update: Uint8Array }> {
   const { key, work, models, dataSets } = parts;
@@ -161,7 +161,15 @@ async function makeUpdate(
   const result = await train(
     parts,
     task,
-    { graph: graph.path, data: data.path, throttle, ...files },
+    {
+      graph: graph.path,
+      data: data.path,
+      // Beside the attempts: a runner that was killed goes on from where its training was.
+      checkpoint: join(folder, 'checkpoint.safetensors'),
+      throttle: policy.throttle,
+      limits: limitsOf(policy),
+      ...files,
+    },
     control,
   );
   const local = await readWeights(files.out, base.layout);
@@ -211,7 +219,7 @@ async function makeUpdate(
 async function train(
   { trainer, key, log }: TrainParts,
   task: TrainTask,
-  files: { graph: string; weights: string; data: string; out: string; throttle: number },
+  request: Pick<TrainRequest, 'graph' | 'weights' | 'data' | 'out' | 'checkpoint' | 'throttle' | 'limits'>,
   control: TrainControl,
 ): Promise<TrainResult> {
   const { job, round } = task.opening;
@@ -220,7 +228,7 @@ async function train(
   for (let attempt = 1; ; attempt++) {
     try {
       return await trainer.train(
-        { ...files, ...training, seed },
+        { ...training, ...request, seed },
         {
           signal: control.signal,
           onProgress: (progress) => control.onProgress(task, progress),
@@ -236,11 +244,18 @@ async function train(
   }
 }
 
+function limitsOf({ limits: { memoryMegabytes, minutes } }: Policy): NonNullable<TrainRequest['limits']> {
+  return {
+    ...(memoryMegabytes === undefined ? {} : { memoryBytes: memoryMegabytes * 2 ** 20 }),
+    ...(minutes === undefined ? {} : { seconds: minutes * 60 }),
+  };
+}
+
 /** The parameter file is the base version that the round committed to, or nothing is trained on it. */
 function checkBase(task: TrainTask, layout: Layout, params: Int32Array): void {
   if (stepsHash(sha256, layout) !== task.model.stepsHash)
     refuse('OPENING_INVALID', "The parameter file's grids are not the ones that the round committed to.");
-  if (toHex(valuesRoot(sha256, LEAF.params, params)) !== task.model.paramsRoot)
+  if (paramsRootOf(task.model.params, params) !== task.model.paramsRoot)
     refuse('OPENING_INVALID', "The parameter file's values are not the ones that the round committed to.");
 }
 
@@ -252,6 +267,15 @@ function nameOf(input: unknown): { job: Hex | null; name: string | null; round: 
     name: task?.spec.name ?? null,
     round: task?.opening.round ?? null,
   };
+}
+
+/** The newest file's root: runners that share a process train on the same one, and one tree is enough for them all. */
+let newest: { file: Sha256Hex; root: Hex } | undefined;
+
+/** @param file hash of the bytes that hold the values, which the model cache has checked */
+function paramsRootOf(file: Sha256Hex, params: Int32Array): Hex {
+  if (newest?.file !== file) newest = { file, root: toHex(valuesRoot(sha256, LEAF.params, params)) };
+  return newest.root;
 }
 
 function parseTask(input: unknown): TrainTask {

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import type { Deployment } from '#contracts/deployment.js';
 import { bucketName, deadLetterName, queueNames, tableName } from '#core/names.js';
 import type { EntranceFiles } from './consortium/entrance.js';
@@ -141,14 +141,14 @@ export function workerPart(addresses: StackAddresses): Part {
   };
 }
 
-/** One runner on its own folder; it is told nothing of the stack but what stands there. */
-export function runnerPart(runner: { name: string; home: string }): Part {
+/** A runner on its own folder, or several in one process; they are told nothing of the stack but what stands there. */
+export function runnerPart(runner: { name: string; homes: readonly string[] }): Part {
   return {
     name: `runner-${runner.name}`,
     role: 'runner',
     command: process.execPath,
     args: ['--enable-source-maps', distFile('runner/runner.js')],
-    env: { RUNNER_HOME: runner.home },
+    env: { RUNNER_HOME: runner.homes.join(delimiter) },
     ready: logLine(/waiting for tasks/),
   };
 }

@@ -58,8 +58,8 @@ export interface StackOptions {
   onOpen?: (supervisor: Supervisor, news: EventEmitter<StackNews>) => void;
   /** Other runners than the demo's four. */
   plan?: readonly RunnerPlan[];
-  /** Runners are registered and have their folders, but no process is started for them. */
-  holdRunners?: boolean;
+  /** A process for each (the default), one for all of them, or none: registered and with their folders, not started. */
+  runners?: 'apart' | 'together' | 'held';
 }
 
 const portNames = [
@@ -127,33 +127,12 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
       ),
     ]);
     const rpcUrl = local(ports.chain);
-    const deployment = await localContracts(stateDir, founder.wallet, rpcUrl);
-    news.emit('note', `contracts at ${deployment.jobs} (jobs), ${deployment.rewards} (rewards)`);
-    const api = local(ports.api);
-    await Promise.all([
-      enterConsortium({ rpcUrl, deployment, founder, members, runners, stackUrl: api }),
+    const [deployment] = await Promise.all([
+      localContracts(stateDir, founder.wallet, rpcUrl),
       prepareStores(awsEnvironment(ports), { table: tableName, bucket: bucketName }),
     ]);
-    news.emit('note', `${members.length} members and ${runners.length} runners are registered on chain`);
-
-    await writeRunnerHomes({
-      stateDir,
-      runners,
-      coordinator: coordinator.address,
-      deployment,
-      api,
-      rpcUrl,
-      data: options.data.map(({ name }) => name),
-    });
-    await publishServed({
-      stateDir,
-      rpcUrl,
-      deployment,
-      runners,
-      data: options.data.map(({ name }) => name),
-    });
-    for (const { name, load } of options.data) await dealData(stateDir, runners, name, load);
-
+    news.emit('note', `contracts at ${deployment.jobs} (jobs), ${deployment.rewards} (rewards)`);
+    const api = local(ports.api);
     const entrance = await writeEntrance({
       stateDir,
       member: coordinator,
@@ -174,19 +153,38 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
       },
       entrance,
     };
-    const runnerParts = new Map(
-      runners.map(({ name }) => [name, runnerPart({ name, home: runnerHome(stateDir, name) })]),
-    );
-    await supervisor.start(
-      apiPart(addresses),
-      gatekeeperPart(addresses),
-      eventsPart({ sources: eventSources, env: stackEnvironment(addresses) }),
-      workerPart(addresses),
-      ...(options.holdRunners ? [] : [...runnerParts.values()]).map((part) => ({
-        ...part,
-        after: ['api', 'gatekeeper'],
-      })),
-    );
+    const homes = runners.map(({ name }) => ({ name, home: runnerHome(stateDir, name) }));
+    const runnerParts = new Map(homes.map(({ name, home }) => [name, runnerPart({ name, homes: [home] })]));
+    const together = runnerPart({ name: 'all', homes: homes.map(({ home }) => home) });
+    const started = { apart: [...runnerParts.values()], together: [together], held: [] };
+    // The chain and the disk keep the one busy, loading programs keeps the others.
+    await Promise.all([
+      supervisor.start(
+        apiPart(addresses),
+        gatekeeperPart(addresses),
+        eventsPart({ sources: eventSources, env: stackEnvironment(addresses) }),
+        workerPart(addresses),
+      ),
+      (async () => {
+        await enterConsortium({ rpcUrl, deployment, founder, members, runners, stackUrl: api });
+        news.emit('note', `${members.length} members and ${runners.length} runners are registered on chain`);
+        const data = options.data.map(({ name }) => name);
+        await writeRunnerHomes({
+          stateDir,
+          runners,
+          coordinator: coordinator.address,
+          deployment,
+          api,
+          rpcUrl,
+          data,
+        });
+        await publishServed({ stateDir, rpcUrl, deployment, runners, data });
+        for (const { name, load } of options.data) await dealData(stateDir, runners, name, load);
+        await supervisor.start(
+          ...started[options.runners ?? 'apart'].map((part) => ({ ...part, after: ['api', 'gatekeeper'] })),
+        );
+      })(),
+    ]);
     const file: StackFile = {
       api,
       gateway: local(ports.gateway),

@@ -59,5 +59,5 @@ function missing<T>(instead: T): (error: unknown) => T {
 }
 
 function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 }

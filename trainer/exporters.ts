@@ -15,6 +15,7 @@ import {
   type TensorProto,
 } from './onnx/onnx.gen.js';
 import { elementCount, floatTensor, intTensor, readFloats, readNumbers, tensorShape } from './onnx/tensor.js';
+import { restorePadding } from './padding.js';
 
 /** Rewrites the graph in place: merged weights apart again, transposed copies back to one, sequences to slices. */
 export function undoExport(graph: GraphProto): void {
@@ -24,6 +25,7 @@ export function undoExport(graph: GraphProto): void {
   tieTransposed(graph);
   restoreZeroBiases(graph);
   if (!graph.initializer.some(({ dataType }) => dataType === DataType.FLOAT)) liftConstants(graph);
+  restorePadding(graph);
 }
 
 /**

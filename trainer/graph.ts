@@ -4,7 +4,7 @@ import { compositions } from './compositions.js';
 import { dependents, passes } from './differentiate.js';
 import { gradientRules } from './gradients.js';
 import { describeNode } from './onnx/attributes.js';
-import { encodeModel, valueInfo } from './onnx/builder.js';
+import { encodeModel, nodeLike, valueInfo } from './onnx/builder.js';
 import { decodeModel } from './onnx/decode.js';
 import {
   GraphProtoSchema,
@@ -26,12 +26,20 @@ export interface GraphInput {
   readonly integers?: 'int32' | 'int64';
 }
 
+export interface GraphOutput {
+  readonly name: string;
+  /** [batch, ...], the free batch size first. */
+  readonly dims: readonly (number | string)[];
+  /** Where the model gives [batch * rows, ...], as after `logits.view(-1, classes)`; dims are then [batch, rows, ...]. */
+  readonly rows?: number;
+}
+
 /** A model's computation without its weights: what `graph.onnx` holds, checked. */
 export interface Graph {
   readonly opset: number;
-  /** The data; dims[0] is the free batch size, all others are numbers. */
-  readonly input: GraphInput;
-  readonly output: { readonly name: string; readonly dims: readonly (number | string)[] };
+  /** The data, one or more; dims[0] is the free batch size, all others are numbers. */
+  readonly inputs: readonly GraphInput[];
+  readonly output: GraphOutput;
   /** The trained tensors, in byte order of their names. */
   readonly weights: readonly { readonly name: string; readonly shape: Shape }[];
   /** In topological order, all of known operators. */
@@ -45,17 +53,23 @@ const maxNodes = 20_000;
 export const batchSymbol = 'batch';
 
 /**
- * Reads a graph as readModel wrote it: input 0 is the data, the others are the weights.
+ * Reads a graph as readModel wrote it: inputs with a free batch size are data, the others are the weights.
  * @throws the errors of readModel; a graph that came from elsewhere is checked like a model.
  */
 export function readGraph(bytes: Uint8Array): Graph {
   const { opset, graph } = openGraph(decodeModel(bytes));
-  const [input, ...weights] = graph.input;
+  const declared = graph.input.map(readInput);
+  const inputs = declared.filter(({ dims }) => dims[0] === batchSymbol);
+  const weights = declared.filter(({ dims }) => dims[0] !== batchSymbol);
   const output = graph.output[0];
-  if (!input || !output) throw new RoundtableError('MODEL_NOT_ONNX', 'The graph has no input or no output.');
+  if (inputs.length === 0 || !output)
+    throw new RoundtableError('MODEL_NOT_ONNX', 'The graph has no input or no output.');
   return checkGraph({
     opset,
-    input: readInput(input),
+    inputs: inputs.map((input) => ({
+      ...input,
+      dims: [batchSymbol, ...staticDims({ ...input, dims: input.dims.slice(1) })],
+    })),
     output: { name: output.name },
     weights: weights.map((weight) => ({ name: weight.name, shape: staticDims(weight) })),
     nodes: graph.node,
@@ -71,39 +85,53 @@ export function encodeGraph(graph: Graph): Uint8Array<ArrayBuffer> {
     node: graph.nodes,
     initializer: [...graph.constants],
     input: [
-      valueInfo(graph.input.name, graph.input.dims, inputType(graph.input)),
+      ...graph.inputs.map((input) => valueInfo(input.name, input.dims, inputType(input))),
       ...graph.weights.map(({ name, shape }) => valueInfo(name, shape)),
     ],
-    output: [valueInfo(graph.output.name, graph.output.dims)],
+    output: [valueInfo(graph.output.name, declaredDims(graph.output))],
   });
   return encodeModel(proto, graph.opset);
 }
 
 /** Shapes of all values at a batch size. */
 export function shapesAt(graph: Omit<Graph, 'output'>, batch: number): KnownValues {
-  const [, ...sample] = graph.input.dims;
-  const input: [string, Shape] = [graph.input.name, [batch, ...sample.map(Number)]];
   return inferShapes(
     graph.nodes,
     graph.constants,
-    new Map([input, ...graph.weights.map(({ name, shape }): [string, Shape] => [name, shape])]),
+    inputShapes(graph, batch),
     graph.opset,
-    new Map([[graph.input.name, inputType(graph.input)]]),
+    new Map(graph.inputs.map((input) => [input.name, inputType(input)])),
   );
+}
+
+/** Shapes of data and weights at a batch size. */
+export function inputShapes(graph: Pick<Graph, 'inputs' | 'weights'>, batch: number): Map<string, Shape> {
+  return new Map([
+    ...graph.inputs.map(({ name, dims }): [string, Shape] => [name, [batch, ...dims.slice(1).map(Number)]]),
+    ...graph.weights.map(({ name, shape }): [string, Shape] => [name, shape]),
+  ]);
 }
 
 /** Everything that must hold before a graph is trained; completes the dims of its output. */
 export function checkGraph(graph: Omit<Graph, 'output'> & { output: { name: string } }): Graph {
   checkOperators(graph);
   checkOrder(graph);
-  const [one, two] = [1, 2].map((batch) => shapesAt(graph, batch).shapes.get(graph.output.name)?.join());
-  const [, ...dims] = shapesAt(graph, 1).shapes.get(graph.output.name) ?? [];
-  if (one !== [1, ...dims].join() || two !== [2, ...dims].join())
+  const [one, two] = [1, 2].map((batch) => shapesAt(graph, batch).shapes.get(graph.output.name));
+  const [rows = 0, ...dims] = one ?? [];
+  if (rows < 1 || two?.join() !== [2 * rows, ...dims].join())
     throw new RoundtableError(
       'MODEL_SHAPE_MISMATCH',
       `For 1 and 2 samples the model gives outputs of [${one}] and [${two}]; expected one row per sample. Export with a free batch size (dynamic_axes or dynamic_shapes on dimension 0).`,
     );
-  return { ...graph, output: { name: graph.output.name, dims: [batchSymbol, ...dims] } };
+  const { name } = graph.output;
+  const output =
+    rows === 1 ? { name, dims: [batchSymbol, ...dims] } : { name, dims: [batchSymbol, rows, ...dims], rows };
+  return { ...graph, output };
+}
+
+/** What the file says of an output whose samples are several rows. */
+function declaredDims({ dims, rows }: GraphOutput): readonly (number | string)[] {
+  return rows === undefined ? dims : ['rows', ...dims.slice(2)];
 }
 
 /**
@@ -128,7 +156,19 @@ export function openGraph(model: ModelProto): { opset: number; graph: GraphProto
       'MODEL_UNSUPPORTED',
       `The model has ${graph.node.length} nodes; at most ${maxNodes} are supported.`,
     );
-  return { opset: Number(opset), graph };
+  // A copy of all that is ever rewritten: the model stays as it was read.
+  return { opset: Number(opset), graph: copyOf(graph) };
+}
+
+function copyOf({ name, node, initializer, sparseInitializer, input, output }: GraphProto): GraphProto {
+  return create(GraphProtoSchema, {
+    name,
+    node: node.map((each) => nodeLike(each)),
+    initializer: [...initializer],
+    sparseInitializer,
+    input: [...input],
+    output: [...output],
+  });
 }
 
 const inputTypes = new Map<number | undefined, 'int32' | 'int64' | undefined>([
@@ -160,12 +200,12 @@ export function readInput(value: ValueInfoProto): GraphInput {
   };
 }
 
-function staticDims(value: ValueInfoProto): Shape {
-  return readInput(value).dims.map((dim) => {
+function staticDims(value: Pick<GraphInput, 'name' | 'dims'>): Shape {
+  return value.dims.map((dim) => {
     if (typeof dim === 'string' || !Number.isSafeInteger(dim) || dim < 0)
       throw new RoundtableError(
         'MODEL_NOT_ONNX',
-        `The weight ${value.name} has the dimension ${dim}; a number was expected.`,
+        `The input ${value.name} has the dimension ${dim}; a number was expected.`,
       );
     return dim;
   });
@@ -209,14 +249,14 @@ function weightBehind(graph: Pick<Graph, 'nodes' | 'weights'>, node: NodeProto):
 
 /** Every value is made once, and before it is used: this also rules out cycles. */
 function checkOrder(
-  graph: Pick<Graph, 'nodes' | 'weights' | 'input' | 'constants'> & { output: { name: string } },
+  graph: Pick<Graph, 'nodes' | 'weights' | 'inputs' | 'constants'> & { output: { name: string } },
 ): void {
   const made = new Set<string>();
   const make = (name: string, by: string) => {
     if (made.has(name)) throw malformed(`The value ${name} is made twice, the second time by ${by}.`);
     made.add(name);
   };
-  for (const { name } of [graph.input, ...graph.weights, ...graph.constants])
+  for (const { name } of [...graph.inputs, ...graph.weights, ...graph.constants])
     make(name, 'an input or initialiser');
   for (const node of graph.nodes) {
     const missing = node.input.find((name) => name && !made.has(name));

@@ -11,6 +11,8 @@ export interface LossOptions {
   readonly labelSmoothing?: number;
   /** Softmax only: labels of this value count for nothing, as if the position were not there. */
   readonly ignoredLabel?: number;
+  /** Softmax only: where the classes stand in the output, last by default; 1 in the output of a convolution. */
+  readonly classAxis?: number;
 }
 
 export interface Loss {
@@ -29,7 +31,7 @@ export function labelType(loss: LossName): 'int32' | 'float32' {
 
 /**
  * Appends a loss of `output` [batch, ...shape] against `labels`.
- * @param labels class ids [batch, ...positions] with the classes last in the output; for `mse` and `bce_with_logits`
+ * @param labels class ids [batch, ...positions], which is the output's shape without its classes; for `mse` and `bce_with_logits`
  * numbers in the shape of the output; for `next_token` the tokens that the model reads, [batch, length].
  */
 export function appendLoss(
@@ -41,6 +43,8 @@ export function appendLoss(
 ): Loss {
   switch (options.name) {
     case 'softmax_cross_entropy':
+      if (options.classAxis === 1 && shape.length > 2)
+        return classesSecond(builder, options, output, shape, labels);
       if (shape.length === 2 && !options.labelSmoothing && options.ignoredLabel === undefined)
         return plainSoftmax(builder, output, shape, labels);
       return softmax(builder, options, output, shape, labels);
@@ -128,6 +132,31 @@ function softmax(
     return at(builder.node('Mul', [builder.node('Sub', [weighted, target]), share]), shape);
   };
   return { each, mean, gradient };
+}
+
+/** The classes of an image's pixels stand behind the batch: moved to the end, and the gradient back. */
+function classesSecond(
+  builder: GraphBuilder,
+  options: LossOptions,
+  output: string,
+  shape: Shape,
+  labels: string,
+): Loss {
+  const places = shape.map((_, axis) => axis);
+  const toEnd = [0, ...places.slice(2), 1];
+  const back = [0, shape.length - 1, ...places.slice(1, -1)];
+  const moved = builder.node('Transpose', [output], { perm: toEnd });
+  const loss = softmax(
+    builder,
+    options,
+    moved,
+    toEnd.map((axis) => shape[axis] ?? 1),
+    labels,
+  );
+  return {
+    ...loss,
+    gradient: (factor) => builder.node('Transpose', [loss.gradient(factor)], { perm: back }),
+  };
 }
 
 /** What stands at a position is told from all before it: logits but the last against tokens but the first. */

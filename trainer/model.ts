@@ -1,6 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { compareBytes } from '#core/bytes.js';
 import { RoundtableError } from '#core/errors.js';
+import { insertAdapters, type AdapterOptions } from './adapters.js';
 import { influences } from './differentiate.js';
 import { parametersOf, undoExport } from './exporters.js';
 import {
@@ -19,6 +20,7 @@ import {
   TensorProto_DataType as DataType,
   type AttributeProto,
   type GraphProto,
+  type ModelProto,
   type NodeProto,
   type TensorProto,
 } from './onnx/onnx.gen.js';
@@ -37,42 +39,54 @@ export interface Model {
   readonly graph: Uint8Array<ArrayBuffer>;
   /** In byte order of their UTF-8 names. */
   readonly weights: readonly WeightTensor[];
-  readonly input: Graph['input'];
-  readonly output: { readonly name: string; readonly dims: readonly (number | string)[] };
+  readonly inputs: Graph['inputs'];
+  readonly output: Graph['output'];
+}
+
+export interface ReadOptions {
+  /** Which parameters are trained; all by default, and none but the adapters where there are some. */
+  readonly trainable?: (name: string) => boolean;
+  readonly adapters?: AdapterOptions;
 }
 
 /**
- * Reads an ONNX file (opset 13 to 23, one input whose first dimension is the batch, one output). Trained are the
- * float32 parameters that a gradient of the output reaches, as far as `trainable` wants them; all others stay as they are.
+ * Reads an ONNX file (opset 13 to 23, inputs whose first dimension is the batch, one output). Trained are the float32
+ * parameters that a gradient of the output reaches, as far as `trainable` wants them; all others stay as they are.
  * @throws MODEL_NOT_ONNX, MODEL_EXTERNAL_DATA, MODEL_UNKNOWN_OPERATOR, MODEL_NO_WEIGHTS, MODEL_SHAPE_MISMATCH,
  * MODEL_UNSUPPORTED. Hostile files are refused in time and memory proportional to their size.
  */
-export function readModel(bytes: Uint8Array, options: { trainable?: (name: string) => boolean } = {}): Model {
-  const { opset, graph: proto } = openGraph(decodeModel(bytes));
+export function readModel(file: Uint8Array | ModelProto, options: ReadOptions = {}): Model {
+  const { opset, graph: proto } = openGraph(file instanceof Uint8Array ? decodeModel(file) : file);
   uniqueInitializers(proto);
   undoExport(proto);
   const initializers = uniqueInitializers(proto);
-  const input = singleInput(proto, initializers);
   const output = proto.output[0];
   if (!output || proto.output.length > 1)
     throw unsupported(
       `has ${proto.output.length} outputs; exactly one is expected. Export only the output that the loss looks at`,
     );
 
-  const nodes = liveNodes(proto, output.name);
+  const made = liveNodes(proto, output.name);
+  const inputs = dataInputs(proto, initializers, made);
+  const isParameter = parametersOf(proto);
+  const adapters = options.adapters
+    ? insertAdapters(made, [...initializers.values()].filter(isParameter), options.adapters)
+    : { nodes: made, tensors: [], trained: [] };
+  const { nodes } = adapters;
   const used = new Set(nodes.flatMap((node) => node.input));
-  const live = [...initializers.values()]
+  const live = [...initializers.values(), ...adapters.tensors]
     .filter((tensor) => used.has(tensor.name))
     .sort((a, b) => compareUtf8(a.name, b.name));
   const reached = influences(nodes, output.name);
-  const isParameter = parametersOf(proto);
+  const inserted = new Set(adapters.trained);
+  const isWanted = options.trainable ?? (() => options.adapters === undefined);
   const trained = new Set(
     live.filter(
       (tensor) =>
         tensor.dataType === DataType.FLOAT &&
         reached.has(tensor.name) &&
-        isParameter(tensor) &&
-        (options.trainable?.(tensor.name) ?? true),
+        (inserted.has(tensor.name) ||
+          (initializers.has(tensor.name) && isParameter(tensor) && isWanted(tensor.name))),
     ),
   );
   const weights = [...trained].map((tensor) => ({
@@ -86,17 +100,17 @@ export function readModel(bytes: Uint8Array, options: { trainable?: (name: strin
   if (weights.length === 0)
     throw new RoundtableError(
       'MODEL_NO_WEIGHTS',
-      'No float32 parameter takes part in the computation of the output, so there is nothing to train. Export the parameters as initialisers (torch.onnx.export does).',
+      'No float32 parameter that is to be trained takes part in the computation of the output, so there is nothing to train. Export the parameters as initialisers (torch.onnx.export does), and look at the patterns of what is trained.',
     );
   const graph = checkGraph({
     opset,
-    input,
+    inputs,
     output: { name: output.name },
     weights: weights.map(({ name, dims }) => ({ name, shape: dims })),
     nodes: nodes.map(canonicalNode),
     constants,
   });
-  return { graph: encodeGraph(graph), weights, input: graph.input, output: graph.output };
+  return { graph: encodeGraph(graph), weights, inputs: graph.inputs, output: graph.output };
 }
 
 /**
@@ -104,15 +118,19 @@ export function readModel(bytes: Uint8Array, options: { trainable?: (name: strin
  * @throws MODEL_SHAPE_MISMATCH when the weights are not those of the graph.
  */
 export function writeModel(graph: Uint8Array, weights: readonly WeightTensor[]): Uint8Array<ArrayBuffer> {
+  const { inputs } = readGraph(graph);
   checkWeights(readGraph(graph), weights);
   const model = decodeModel(graph);
   const { graph: proto } = openGraph(model);
-  proto.input = proto.input.slice(0, 1);
+  proto.input = proto.input.slice(0, inputs.length);
   proto.initializer = [
     ...weights.map(({ name, dims, data }) => floatTensor(name, dims, data)),
     ...proto.initializer,
   ];
-  return toBinary(ModelProtoSchema, model);
+  return toBinary(
+    ModelProtoSchema,
+    create(ModelProtoSchema, { irVersion: model.irVersion, opsetImport: model.opsetImport, graph: proto }),
+  );
 }
 
 /** @throws MODEL_SHAPE_MISMATCH unless there is exactly one tensor of the right size for each weight of the graph. */
@@ -148,21 +166,30 @@ function uniqueInitializers(graph: GraphProto): Map<string, TensorProto> {
 }
 
 /** Old files list their initialisers among the inputs; what remains is the data. */
-function singleInput(graph: GraphProto, initializers: ReadonlyMap<string, TensorProto>): Graph['input'] {
-  const inputs = graph.input.filter(({ name }) => !initializers.has(name));
-  const [input] = inputs;
-  if (!input || inputs.length > 1)
-    throw unsupported(
-      `has ${inputs.length} inputs (${inputs.map(({ name }) => name).join(', ')}); exactly one is expected`,
-    );
-  const { dims, ...type } = readInput(input);
-  const [, ...sample] = dims;
-  const open = sample.find((dim) => typeof dim === 'string' || !Number.isSafeInteger(dim) || dim < 1);
-  if (open !== undefined)
-    throw unsupported(
-      `has the open dimension ${open} in its input ${input.name}; only the first, the batch, may be open`,
-    );
-  return { ...type, dims: [batchSymbol, ...sample] };
+function dataInputs(
+  graph: GraphProto,
+  initializers: ReadonlyMap<string, TensorProto>,
+  nodes: readonly NodeProto[],
+): Graph['inputs'] {
+  const used = new Set(nodes.flatMap((node) => node.input));
+  const declared = graph.input.filter(({ name }) => !initializers.has(name));
+  if (declared.length === 0) throw unsupported('has no input');
+  const read = declared.filter(({ name }) => used.has(name));
+  const inputs = read.length > 0 ? read : declared;
+  return inputs.map((input) => {
+    const { dims, ...type } = readInput(input);
+    const [batch, ...sample] = dims;
+    if (batch === undefined)
+      throw unsupported(
+        `has the input ${input.name}, a single number; data with the batch first is expected`,
+      );
+    const open = sample.find((dim) => typeof dim === 'string' || !Number.isSafeInteger(dim) || dim < 1);
+    if (open !== undefined)
+      throw unsupported(
+        `has the open dimension ${open} in its input ${input.name}; only the first, the batch, may be open`,
+      );
+    return { ...type, dims: [batchSymbol, ...sample] };
+  });
 }
 
 /** Nodes that the output depends on, in the order of the file. */

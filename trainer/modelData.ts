@@ -4,8 +4,8 @@ import type { Model } from './model.js';
 
 /** What is known of a data set without reading it. */
 export interface DataShape {
-  /** Shape of one sample. */
-  readonly input: readonly number[];
+  /** Shape of one sample; of a model with several inputs by their names. */
+  readonly input: readonly number[] | ReadonlyMap<string, readonly number[]>;
   /** Labels count from 0 to classes - 1. */
   readonly classes: number;
   /** Shape of one sample's labels; [] (the default) for a class. */
@@ -13,27 +13,24 @@ export interface DataShape {
 }
 
 /**
- * Whether a model can learn a data set: samples of exactly its input's shape, and an output for every class.
+ * Whether a model can learn a data set: samples of exactly its inputs' shapes, and an output for every class.
  * @throws MODEL_SHAPE_MISMATCH with both shapes
  */
 export function checkModelData(
-  model: Pick<Model, 'input' | 'output'>,
+  model: Pick<Model, 'inputs' | 'output'>,
   data: DataShape,
   loss: LossName = 'softmax_cross_entropy',
 ): void {
-  const sample = model.input.dims.slice(1);
-  if (sample.join() !== data.input.join())
+  checkInputs(model, data.input);
+  const given = data.labels ?? [];
+  const axis = classAxis(model, loss, given);
+  const labels = labelShape(model, loss, axis);
+  if (loss !== 'next_token' && labels.join() !== given.join())
     throw mismatch(
-      `The model's input ${model.input.name} takes samples of shape [${sample.join(', ')}]; the data has [${data.input.join(', ')}]. Use other data, or export the model for this shape.`,
-      { model: sample, data: data.input },
-    );
-  const labels = labelShape(model, loss);
-  if (loss !== 'next_token' && labels.join() !== (data.labels ?? []).join())
-    throw mismatch(
-      `The model's output ${model.output.name} has shape [${model.output.dims.join(', ')}]; ${loss} expects ${loss === 'softmax_cross_entropy' && (data.labels ?? []).length === 0 ? '[batch, classes]' : `labels of [${labels.join(', ')}] for each sample, and the data has [${(data.labels ?? []).join(', ')}]`}.`,
+      `The model's output ${model.output.name} has shape [${model.output.dims.join(', ')}]; ${loss} expects ${loss === 'softmax_cross_entropy' && given.length === 0 ? '[batch, classes]' : `labels of [${labels.join(', ')}] for each sample, and the data has [${given.join(', ')}]`}.`,
       { model: model.output.dims, data: data.labels },
     );
-  const classes = Number(model.output.dims.at(-1));
+  const classes = Number(model.output.dims.at(axis ?? -1));
   if (data.classes > classes)
     throw mismatch(
       `The model tells ${classes} classes apart; the data has labels up to ${data.classes - 1}.`,
@@ -42,6 +39,25 @@ export function checkModelData(
         data: data.classes,
       },
     );
+}
+
+function checkInputs({ inputs }: Pick<Model, 'inputs'>, data: DataShape['input']): void {
+  const [first] = inputs;
+  const isNamed = data instanceof Map;
+  if (!isNamed && inputs.length !== 1)
+    throw mismatch(
+      `The model has the inputs ${inputs.map(({ name }) => name).join(', ')}; the data has one tensor of samples. Give each a tensor of its own, x/NAME.`,
+      { inputs: inputs.map(({ name }) => name) },
+    );
+  const shapes = isNamed ? data : new Map([[first?.name ?? '', data as readonly number[]]]);
+  for (const { name, dims } of inputs) {
+    const [sample, given] = [dims.slice(1), shapes.get(name)];
+    if (given?.join() !== sample.join())
+      throw mismatch(
+        `The model's input ${name} takes samples of shape [${sample.join(', ')}]; the data has ${given ? `[${given.join(', ')}]` : 'none for it'}. Use other data, or export the model for this shape.`,
+        { model: sample, data: given },
+      );
+  }
 }
 
 /**
@@ -59,27 +75,50 @@ export function countClasses(output: Model['output']): number {
 }
 
 /**
+ * Where the classes stand in an output that has several rows for a sample: last, as in [batch, length, classes], or 1, as
+ * torch.nn.functional.cross_entropy wants them, in [batch, classes, height, width]. The labels' shape tells; where both
+ * fit, images have them behind the batch and sequences last. Undefined: last.
+ */
+export function classAxis(
+  model: Pick<Model, 'output'>,
+  loss: LossName,
+  labels: readonly number[],
+): 1 | undefined {
+  const shape = model.output.dims.slice(1).map(Number);
+  if (loss !== 'softmax_cross_entropy' || shape.length < 2) return undefined;
+  const fitsLast = shape.slice(0, -1).join() === labels.join();
+  const fitsSecond = shape.slice(1).join() === labels.join();
+  return fitsSecond && (!fitsLast || shape.length > 2) ? 1 : undefined;
+}
+
+/**
  * Shape of one sample's labels: a class for each row of logits, or numbers in the shape of the output.
  * @throws MODEL_SHAPE_MISMATCH where the model's output does not fit the loss
  */
-export function labelShape(model: Pick<Model, 'input' | 'output'>, loss: LossName): readonly number[] {
+export function labelShape(
+  model: Pick<Model, 'inputs' | 'output'>,
+  loss: LossName,
+  axis?: number,
+): readonly number[] {
   const shape = model.output.dims.slice(1).map(Number);
-  const sample = model.input.dims.slice(1).map(Number);
+  const [input, ...others] = model.inputs;
+  const sample = (input?.dims ?? []).slice(1).map(Number);
   switch (loss) {
     case 'mse':
     case 'bce_with_logits':
       return shape;
     case 'softmax_cross_entropy':
-      if (shape.length >= 1) return shape.slice(0, -1);
+      if (shape.length >= 1) return axis === 1 ? shape.slice(1) : shape.slice(0, -1);
       throw mismatch(
         `The model's output ${model.output.name} has shape [${model.output.dims.join(', ')}]; softmax cross-entropy expects [batch, classes].`,
         { model: model.output.dims },
       );
     case 'next_token':
-      if (shape.length === 2 && sample.length === 1 && sample[0] === shape[0]) return sample;
+      if (others.length === 0 && shape.length === 2 && sample.length === 1 && sample[0] === shape[0])
+        return sample;
       throw mismatch(
-        `The model turns [${model.input.dims.join(', ')}] into [${model.output.dims.join(', ')}]; next_token expects tokens [batch, length] and logits [batch, length, classes].`,
-        { input: model.input.dims, output: model.output.dims },
+        `The model turns [${input?.dims.join(', ')}] into [${model.output.dims.join(', ')}]; next_token expects tokens [batch, length] and logits [batch, length, classes].`,
+        { input: input?.dims, output: model.output.dims },
       );
   }
 }

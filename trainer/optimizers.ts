@@ -114,23 +114,29 @@ function adamRule({ name, lr, betas = [0.9, 0.999], eps = 1e-8, weightDecay }: A
 /**
  * Stochastic gradient descent, w' = w - lr * (gradient + mu * (w - w_start)). The factor -lr is seeded into the backward
  * pass (`gradientScale`), so what arrives as "gradient" is the step itself and is added, inside the matrix product
- * that makes it where there is one. The last term is FedProx's (Li et al. 2020, equation 2).
+ * that makes it where there is one. The last term is FedProx's (Li et al. 2020, equation 2); SCAFFOLD's correction joins it.
  */
 export function sgdStep(outer: GraphBuilder, body: GraphBuilder, options: { optimizer: Sgd; prox?: number }) {
   const { lr } = options.optimizer;
   const pull = lr * (options.prox ?? 0);
+  const times = (value: string, by: number) => outer.node('Mul', [value, outer.floats([], [by])]);
   return {
     gradientScale: -lr,
-    /** What a step is added to: the weight, drawn towards `anchor`, a value outside of the loop. */
-    base(weight: string, anchor: string | undefined): string {
-      if (anchor === undefined) return weight;
-      const drawn = outer.node('Mul', [anchor, outer.floats([], [pull])]);
-      return body.node('Add', [body.node('Mul', [weight, body.floats([], [1 - pull])]), drawn]);
+    /** What a step is added to: the weight, drawn towards `anchor` and corrected; both are values outside of the loop. */
+    base({ name, anchor, correction }: { name: string; anchor?: string; correction?: string }): string {
+      const kept = anchor === undefined ? name : body.node('Mul', [name, body.floats([], [1 - pull])]);
+      const moves = [
+        ...(anchor === undefined ? [] : [times(anchor, pull)]),
+        ...(correction === undefined ? [] : [times(correction, -lr)]),
+      ];
+      return moves.reduce((sum, move) => body.node('Add', [sum, move]), kept);
     },
     /** The next value of a weight; without a gradient (nothing flows back to it) only the pull remains. */
     update(base: string, step: string | undefined): string {
       if (step === undefined) return body.node('Identity', [base]);
-      return addToProduct(body, base, step) ?? body.node('Add', [base, step]);
+      // Sum, not Add: onnxruntime would fuse an Add into the product of ones that makes a bias's gradient, and that kernel
+      // adds every few rows to the large weight, which costs half of the digits of the step.
+      return addToProduct(body, base, step) ?? body.node('Sum', [base, step]);
     },
   };
 }

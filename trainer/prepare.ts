@@ -1,10 +1,11 @@
 import { compose } from './compositions.js';
 import { dependents } from './differentiate.js';
-import { inputType, shapesAt, type Graph } from './graph.js';
+import { insertDropout, type Mask } from './dropout.js';
+import { inputShapes, inputType, shapesAt, type Graph } from './graph.js';
 import { intAttribute, intsAttribute } from './onnx/attributes.js';
 import { attribute, GraphBuilder, type Names } from './onnx/builder.js';
 import { type NodeProto, type TensorProto } from './onnx/onnx.gen.js';
-import { numberTensor, type Shape } from './onnx/tensor.js';
+import { numberTensor } from './onnx/tensor.js';
 import { inferShapes } from './shapes.js';
 import type { KnownValues } from './shapes/values.js';
 
@@ -17,28 +18,37 @@ export interface Prepared {
   readonly constants: readonly TensorProto[];
   readonly known: KnownValues;
   readonly opset: number;
+  /** What the nodes read beside data and weights: the masks of dropout (appendMasks makes them). */
+  readonly masks: readonly Mask[];
 }
 
 /**
  * Brings a graph into the form that is differentiated: composed operators written out, and everything that follows
  * from shapes and constants alone computed here and now.
  */
-export function prepare(graph: Graph, batch: number, names: Names): Prepared {
+export function prepare(
+  graph: Graph,
+  batch: number,
+  names: Names,
+  dropout: Readonly<Record<string, number>> = {},
+): Prepared {
   const weights = graph.weights.map(({ name }) => name);
   const opset = Math.max(graph.opset, oldestOpset);
   const modern = new GraphBuilder(names);
   const nodes = graph.opset < opset ? graph.nodes.map((node) => modernised(node, modern)) : graph.nodes;
   const before = shapesAt({ ...graph, nodes, constants: [...graph.constants, ...modern.constants] }, batch);
-  const composed = compose(nodes, before, dependents(nodes, weights), names, graph.opset);
+  const shapeOf = (value: string) => before.shapes.get(value) ?? [];
+  const dropped = insertDropout(nodes, dropout, weights, shapeOf, names);
+  const composed = compose(dropped.nodes, before, dependents(dropped.nodes, weights), names, graph.opset);
   const constants = [...graph.constants, ...modern.constants, ...composed.constants];
-  const sample = graph.input.dims.slice(1).map(Number);
-  const inputs = new Map<string, Shape>([
-    [graph.input.name, [batch, ...sample]],
-    ...graph.weights.map(({ name, shape }): [string, Shape] => [name, shape]),
+  const inputs = new Map([
+    ...inputShapes(graph, batch),
+    ...dropped.masks.map(({ name, shape }) => [name, shape] as const),
   ]);
-  const types = new Map([[graph.input.name, inputType(graph.input)]]);
+  const types = new Map(graph.inputs.map((input) => [input.name, inputType(input)]));
   const known = inferShapes(composed.nodes, constants, inputs, opset, types);
-  return { ...folded(composed.nodes, constants, known, graph.output.name), known, opset };
+  const { masks } = dropped;
+  return { ...folded(composed.nodes, constants, known, graph.output.name), known, opset, masks };
 }
 
 /** Without the nodes whose results are known, and those that only they needed. */

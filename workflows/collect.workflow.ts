@@ -1,30 +1,8 @@
-import {
-  ActivityCancellationType,
-  ActivityFailure,
-  ApplicationFailure,
-  CancellationScope,
-  TimeoutFailure,
-  condition,
-  proxyActivities,
-} from '@temporalio/workflow';
-import type {
-  MissingCode,
-  MissingRunner,
-  RunnerFailure,
-  TrainAnswer,
-  TrainTask,
-  TrainUpdate,
-} from '#core/messages.js';
-import { runnerQueue, trainActivityId } from '#core/names.js';
+import { ApplicationFailure, CancellationScope, condition } from '@temporalio/workflow';
+import type { MissingRunner, TrainUpdate } from '#core/messages.js';
 import type { ParticipantView } from '#core/views.js';
-import { problemOf } from './problem.workflow.js';
-import { coordinator } from './proxies.workflow.js';
+import { askAll, type Outcome } from './ask.workflow.js';
 import type { RoundInput, Selection } from './types.js';
-
-interface RunnerActivities {
-  /** Unreadable: not encrypted as it must be, see services/runnerPayloads.ts. */
-  train(task: TrainTask): Promise<TrainAnswer | { kind: 'unreadable'; reason: string }>;
-}
 
 export interface Collected {
   /** Admitted updates, ascending by runner. */
@@ -35,9 +13,6 @@ export interface Collected {
 
 /** Fast rounds are not held up by telling every arrival. */
 const REPORT_MS = 250;
-
-type Answer = { update: TrainUpdate } | { code: MissingCode; reason: string };
-type Outcome = { update: TrainUpdate; after: number } | { code: MissingCode; reason: string };
 
 /**
  * Asks every selected runner at once and returns when the quorum and its grace period, all of them, or the
@@ -60,13 +35,11 @@ export async function collectUpdates(
   let open = true;
 
   const scope = new CancellationScope();
-  void scope.run(async () => {
-    for (const runner of runners)
-      void ask(input, selection, runner).then((outcome) => {
-        if (open)
-          outcomes.set(runner, 'update' in outcome ? { ...outcome, after: Date.now() - started } : outcome);
-      });
-  });
+  void scope.run(() =>
+    askAll({ round: input, opening: selection.opening, started }, (arrived) => {
+      if (open) for (const [runner, outcome] of arrived) outcomes.set(runner, outcome);
+    }),
+  );
 
   let reported = -1;
   let reportAt = 0;
@@ -119,59 +92,6 @@ function grace(arrived: readonly Outcome[], factor: number): number {
     .sort((a, b) => a - b);
   return factor * (times[Math.floor((times.length - 1) / 2)] ?? 0);
 }
-
-async function ask(input: RoundInput, selection: Selection, runner: `0x${string}`): Promise<Answer> {
-  const { prepared } = input;
-  const deadline = prepared.spec.participants.deadlineSeconds * 1000;
-  const { train } = proxyActivities<RunnerActivities>({
-    taskQueue: runnerQueue(runner),
-    activityId: trainActivityId(runner),
-    scheduleToCloseTimeout: deadline,
-    startToCloseTimeout: deadline,
-    heartbeatTimeout: '5s',
-    cancellationType: ActivityCancellationType.TRY_CANCEL,
-    retry: { initialInterval: '250ms', backoffCoefficient: 2, maximumInterval: '5s' },
-  });
-  try {
-    const answer = await train({
-      protocol: 1,
-      coordinator: prepared.coordinator,
-      runner,
-      domain: prepared.domain,
-      opening: selection.opening,
-      model: input.base,
-      spec: prepared.spec,
-    });
-    if (answer.kind === 'unreadable') return { code: 'rejected', reason: clipped(answer.reason) };
-    if (answer.kind === 'refused')
-      return { code: 'refused', reason: clipped(`${answer.code}: ${answer.reason}`) };
-    if (answer.runner !== runner)
-      return { code: 'rejected', reason: `the answer names another runner, ${answer.runner}` };
-    await coordinator.admitUpdate({ prepared, opening: selection.opening, update: answer });
-    return { update: answer };
-  } catch (error) {
-    return failure(error);
-  }
-}
-
-function failure(error: unknown): Answer {
-  const problem = problemOf(error);
-  if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: clipped(problem.message) };
-  if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure)
-    return { code: 'lost', reason: 'it took the task or was asked, and did not answer before the deadline' };
-  return { code: 'failed', reason: clipped(`${problem.code}: ${whatRunnerSaid(error) ?? problem.message}`) };
-}
-
-/** A runner's words are in the details of its failure, if it is one of a runner. */
-function whatRunnerSaid(error: unknown): string | null {
-  const failed = error instanceof ActivityFailure ? error.cause : null;
-  const [said] = (failed instanceof ApplicationFailure ? failed.details : null) ?? [];
-  const { message } = Object(said) as Partial<RunnerFailure>;
-  return typeof message === 'string' ? message : null;
-}
-
-/** What a runner says is its own words, however many. */
-const clipped = (text: string): string => text.slice(0, 900);
 
 function view(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, Outcome>): ParticipantView[] {
   return runners.map((runner) => {

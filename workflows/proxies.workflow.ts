@@ -16,7 +16,10 @@ export const coordinator = proxyActivities<CoordinatorActivities>({ ...patient, 
 
 /** Short reads and writes of the table: no round trip through the server. */
 export const quick = proxyLocalActivities<
-  Pick<CoordinatorActivities, 'projectJob' | 'projectRound' | 'failQueuedJob' | 'selectRunners'>
+  Pick<
+    CoordinatorActivities,
+    'projectJob' | 'projectRound' | 'failQueuedJob' | 'selectRunners' | 'findPlaces'
+  >
 >({ startToCloseTimeout: '10s', scheduleToCloseTimeout: '1h', retry });
 
 /** A transaction waits for cheaper gas, for its account's funds or for an endpoint as long as that takes. */

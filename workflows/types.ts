@@ -7,6 +7,7 @@ import type {
   TrainUpdate,
   TransactionRecord,
 } from '#core/messages.js';
+import type { SelectionPlace } from '#core/openHash.js';
 import type { JobView, RoundSeconds, RoundView } from '#core/views.js';
 
 /** What workflows and their activities say to each other. References only: tensors never enter a history. */
@@ -142,10 +143,18 @@ export interface ArchivedRound {
   shares: RewardShare[];
 }
 
+/** Some of a round's runners: those of the selection from one index up to another. */
+export interface RunnerGroup {
+  opening: RoundOpening;
+  from: number;
+  to: number;
+}
+
 /** Activities of the coordinator's own queue. */
 export interface CoordinatorActivities {
   prepareJob(input: { job: Hex }): Promise<PreparedJob>;
   selectRunners(input: RoundInput): Promise<Selection>;
+  findPlaces(group: RunnerGroup): Promise<SelectionPlace[]>;
   admitUpdate(input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate }): Promise<void>;
   aggregate(input: AggregateInput): Promise<Aggregate>;
   evaluate(input: { prepared: PreparedJob; version: ModelRef }): Promise<Evaluation>;

@@ -1,4 +1,5 @@
 /** What Temporal's sandbox loads: the workflows, and nothing else. */
 export { trainingJob } from './job.workflow.js';
 export { trainingRound } from './round.workflow.js';
+export { runnerGroup } from './ask.workflow.js';
 export { settlement } from './settlement.workflow.js';

@@ -8,6 +8,7 @@ import { decodeDataset } from '#local/consortium/dataset.js';
 import { readYaml } from '#services/yamlFile.js';
 import { readModel } from '#trainer/model.js';
 import { checkModelData } from '#trainer/modelData.js';
+import { whatIsTrained } from '#trainer/trained.js';
 
 export interface JobSource {
   job: JobFile;
@@ -58,7 +59,10 @@ export function readJobFile(path: string): JobSource {
 
 function readNamedFiles(job: JobFile, folder: string): JobSource {
   const model = new Uint8Array(readFileSync(resolve(folder, job.model)));
-  checkModelData(readModel(model), { input: job.data.input, classes: job.data.classes });
+  checkModelData(readModel(model, whatIsTrained(job.training)), {
+    input: job.data.input,
+    classes: job.data.classes,
+  });
   if (job.evaluation === null) return { job, model, evaluation: null, folder };
   const evaluation = new Uint8Array(readFileSync(resolve(folder, job.evaluation)));
   const { shape } = decodeDataset(evaluation, job.evaluation);

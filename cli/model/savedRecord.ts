@@ -31,9 +31,11 @@ export function readSavedChain(folder: string): SavedChain {
 }
 
 export function writeSavedChain(folder: string, chain: SavedChain): void {
-  const asText = (_key: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
   replace(join(folder, 'chain.json'), new TextEncoder().encode(`${JSON.stringify(chain, asText, 1)}\n`));
 }
+
+/** JSON has no 256-bit integers. */
+const asText = (_key: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
 
 /** Keeps what is read from an archive. */
 export function savingArchive(archive: Archive, folder: string): ReadArchive {

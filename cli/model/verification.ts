@@ -87,10 +87,10 @@ function verdictLines(theme: Theme, { ok, checks, wrong, rounds }: Audit): strin
 
 function sumsLine(rounds: Audit['rounds'], unchecked: readonly Check[]): string {
   const trusted = rounds.filter(({ recomputed }) => !recomputed);
-  if (trusted.length === 0)
-    return rounds.length === 1
-      ? 'The sum of its round was recomputed from the updates, to the bit.'
-      : `The sums of all ${rounds.length} rounds were recomputed from their updates, to the bit.`;
+  if (trusted.length === 0) {
+    const all = rounds.length === 1 ? 'the only round' : `all ${rounds.length} rounds`;
+    return `The sums of ${all} were recomputed from their updates, to the bit.`;
+  }
   const jobs = [...new Set(trusted.map(({ job, coordinator }) => `${job} ${coordinator}`))].map((key) => {
     const own = trusted.filter(({ job, coordinator }) => `${job} ${coordinator}` === key);
     const numbers = roundRanges(own.map(({ round }) => round));

@@ -131,7 +131,7 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
       const passphrase = await startRunner(context, folder, options, (line) => say(context, line));
       const { runAgent } = await loadAgent(program.agent);
       const code = await runAgent({
-        home: folder,
+        homes: [folder],
         passphrase,
         logLevel: context.environment['LOG_LEVEL'] ?? 'info',
       });

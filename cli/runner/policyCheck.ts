@@ -64,7 +64,7 @@ export function policyVerb(parent: Command, does: Does, name: string): void {
 
 /** The rules in words, one a line. */
 export function policyLines(policy: Policy): string[] {
-  const { allow, hours, idle, power, throttle } = policy;
+  const { allow, hours, idle, power, throttle, limits } = policy;
   return [
     ...(allow.length === 0 ? ['allows nothing: every task is refused'] : []),
     ...allow.map(
@@ -80,6 +80,10 @@ export function policyLines(policy: Policy): string[] {
       : [`only while other work uses less than ${idle.cpuBelow}% of the CPU`]),
     ...(idle?.gpuBelow === undefined ? [] : [`only while the GPU is less than ${idle.gpuBelow}% in use`]),
     ...(power ? [`GPUs may draw ${power.watts} W each`] : []),
+    ...(limits.memoryMegabytes === undefined
+      ? []
+      : [`a training may take ${limits.memoryMegabytes} MB of memory`]),
+    ...(limits.minutes === undefined ? [] : [`a training may take ${limits.minutes} minutes`]),
   ];
 }
 

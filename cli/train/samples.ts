@@ -15,7 +15,8 @@ import { readCsv } from '../data/csv.js';
  * @throws FORMAT_INVALID, NOT_FOUND
  */
 export function readSamples(path: string, label: string | undefined, sample: readonly number[]): Uint8Array {
-  const { x, y } = tensorsOf(path, label);
+  const { x, y, named } = tensorsOf(path, label);
+  if (named && named.length > 0) return encodeSafetensors([...named, ...(y ? [{ name: 'y', ...y }] : [])]);
   if (!x) throw invalid(path, 'it has no array x');
   const [count = 0, ...dims] = x.shape;
   const shape = elementCount(dims) === elementCount(sample) ? [count, ...sample] : x.shape;
@@ -25,7 +26,7 @@ export function readSamples(path: string, label: string | undefined, sample: rea
 function tensorsOf(
   path: string,
   label: string | undefined,
-): { x: Tensor | undefined; y: Tensor | undefined } {
+): { x: Tensor | undefined; y: Tensor | undefined; named?: ({ name: string } & Tensor)[] } {
   const file = read(path);
   if (/\.csv$/i.test(path)) {
     const text = new TextDecoder().decode(file);
@@ -54,7 +55,11 @@ function tensorsOf(
     return { x: readIdx(file, path), y: readIdx(read(labels), labels) };
   }
   const { tensors } = decodeSafetensors(file);
-  return { x: tensors.get('x'), y: tensors.get('y') };
+  // Of a model with several inputs: x/NAME.
+  const named = [...tensors].flatMap(([name, tensor]) =>
+    name.startsWith('x/') ? [{ name, ...tensor }] : [],
+  );
+  return { x: tensors.get('x'), y: tensors.get('y'), named };
 }
 
 function read(path: string): Uint8Array {

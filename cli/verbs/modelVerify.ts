@@ -1,8 +1,15 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { auditAll, auditVersion, type Check } from '#audit/index.js';
-import type { UpdateSource } from '#audit/index.js';
+import {
+  auditAll,
+  auditVersion,
+  type AuditChain,
+  type AuditOptions,
+  type AuditSources,
+  type Check,
+  type UpdateSource,
+} from '#audit/index.js';
 import type { Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
 import { addVerb, CheckFailed, UsageError, type Context } from '../command.js';
@@ -57,14 +64,14 @@ export function addVerifyVerb(model: Command, does: Does): void {
       const region = liveLine(context);
       try {
         const sources = sourcesOf(context, record, options);
-        const { show: onCheck } = region;
+        const how: AuditOptions = {
+          onCheck: region.show,
+          ...(await jobNamed(record.chain, options.job)),
+        };
         const audit =
           options.all === true
-            ? await auditAll(sources, { onCheck })
-            : await auditVersion(sources, await versionNamed(record.chain, typed), {
-                onCheck,
-                ...(await jobNamed(record.chain, options.job)),
-              });
+            ? await auditAll(sources, how)
+            : await auditVersion(sources, await versionNamed(record.chain, typed), how);
         await record.save();
         region.clear();
         const asked = record.asked();
@@ -78,7 +85,7 @@ export function addVerifyVerb(model: Command, does: Does): void {
   );
 }
 
-function sourcesOf(context: Context, record: PublicRecord, options: VerifyOptions) {
+function sourcesOf(context: Context, record: PublicRecord, options: VerifyOptions): AuditSources<AuditChain> {
   const { chain, archive, chainRecord, stack } = record;
   const unseal =
     options.sealingKey === undefined

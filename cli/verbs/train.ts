@@ -1,23 +1,15 @@
-import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { InvalidArgumentError, Option } from 'commander';
+import { resolve } from 'node:path';
+import { Option } from 'commander';
 import { isRoundtableError } from '#core/errors.js';
 import type { CheckResult } from '#trainer/check/check.js';
-import { lossNames, type LossName } from '#trainer/loss.js';
-import { readModel, writeModel } from '#trainer/model.js';
-import type { Optimizer } from '#trainer/optimizers.js';
-import { readWeights, writeWeights } from '#trainer/run/files.js';
+import { lossNames } from '#trainer/loss.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
-import { addVerb, CheckFailed, UsageError, type Context } from '../command.js';
-import { openRegion } from '../progress/progress.js';
+import { addVerb, CheckFailed, UsageError } from '../command.js';
 import type { Verb } from '../run.js';
 import { paint, type Theme } from '../terminal/theme.js';
-import { count, seconds } from '../terminal/format.js';
-import { bar, table } from '../terminal/text.js';
-import { lossCurve } from '../train/curve.js';
-import { readSamples } from '../train/samples.js';
+import { table } from '../terminal/text.js';
+import { list, number, rates } from '../train/options.js';
+import { trainModel, type TrainOptions } from '../train/training.js';
 
 export const trainVerbs: Verb = (program, does) => {
   const train = program
@@ -45,8 +37,32 @@ export const trainVerbs: Verb = (program, does) => {
     .option('--lr <rate>', 'learning rate (default: 0.1, of Adam 0.001)', number)
     .option('--epochs <count>', 'passes over the data', number, 1)
     .option('--batch <samples>', 'samples a step', number, 32)
+    .addOption(
+      new Option('--schedule <name>', 'of the learning rate')
+        .choices(['constant', 'cosine'])
+        .default('constant'),
+    )
+    .option('--warmup <steps>', 'the learning rate rises over so many steps', number, 0)
+    .option('--weight-decay <rate>', 'L2, of AdamW decoupled', number)
+    .option('--undecayed <patterns>', 'weights that it leaves alone, such as *.bias,*norm*', list)
+    .option('--clip <norm>', 'largest norm of all gradients together', number)
+    .option('--label-smoothing <share>', 'of the target, for all classes alike', number)
+    .option('--accumulate <parts>', 'compute each step in so many parts, for less memory', number, 1)
+    .option('--dropout <pattern=share>', 'zero a share of what nodes give; repeatable', rates)
+    .option('--train <patterns>', 'only these weights, such as head.*', list)
+    .option('--lora <patterns>', 'adapters beside these weights instead of the weights', list)
+    .option('--rank <size>', 'of the adapters', number, 8)
+    .option('--alpha <factor>', 'of the adapters (default: their rank)', number)
+    .option('--freeze-a', 'train only the second factor of the adapters')
+    .addOption(
+      new Option('--determinism <kind>', 'bits repeat with 1 or 2 threads, fast uses all')
+        .choices(['bits', 'fast'])
+        .default('bits'),
+    )
     .option('--threads <count>', '1 or 2', number, 1)
-    .option('--seed <text>', 'decides the order of the samples', '0')
+    .option('--seed <text>', 'decides the order of the samples and the masks of dropout', '0')
+    .option('--memory <megabytes>', 'refuse to take more', number)
+    .option('--checkpoint <file>', 'kept every few seconds; the same command goes on from it')
     .option('--out <file>', 'where to write the trained model')
     .action(does<TrainOptions>(trainModel));
 
@@ -87,111 +103,6 @@ export const trainVerbs: Verb = (program, does) => {
       }),
     );
 };
-
-interface TrainOptions {
-  model?: string;
-  data?: string;
-  label?: string;
-  loss: LossName;
-  optimizer: 'sgd' | 'momentum' | 'nesterov' | 'adam' | 'adamw';
-  lr?: number;
-  epochs: number;
-  batch: number;
-  threads: number;
-  seed: string;
-  out?: string;
-}
-
-async function trainModel(context: Context, options: TrainOptions): Promise<void> {
-  if (options.model === undefined || options.data === undefined)
-    throw new UsageError('Name a model with --model and data with --data.');
-  if (options.threads !== 1 && options.threads !== 2) throw new UsageError('--threads is 1 or 2.');
-  const path = (file: string) => resolve(context.folder, file);
-  const model = readModel(readFileSync(path(options.model)));
-  const folder = mkdtempSync(join(tmpdir(), 'roundtable-train-'));
-  const files = {
-    graph: join(folder, 'graph.onnx'),
-    weights: join(folder, 'weights.safetensors'),
-    data: join(folder, 'data.safetensors'),
-    out: join(folder, 'trained.safetensors'),
-  };
-  const training = new TrainingProcess({ threads: options.threads });
-  const theme = context.terminal.theme();
-  const shown = !context.json && context.terminal.canRedraw;
-  const region = openRegion(context.terminal);
-  const losses: number[] = [];
-  try {
-    writeFileSync(files.graph, model.graph);
-    await writeWeights(files.weights, model.weights);
-    const sample = model.input.dims.slice(1).map(Number);
-    writeFileSync(files.data, readSamples(path(options.data), options.label, sample));
-    const began = performance.now();
-    const result = await training.train(
-      {
-        ...files,
-        loss: options.loss,
-        optimizer: optimizerOf(options),
-        epochs: options.epochs,
-        batch: options.batch,
-        seed: createHash('sha256').update(options.seed).digest(),
-      },
-      {
-        signal: context.signal,
-        onProgress: ({ step, steps, samples, loss }) => {
-          losses.push(loss);
-          const pace = samples / ((performance.now() - began) / 1000);
-          if (!shown) return;
-          region.draw(
-            [],
-            [
-              `${bar(theme, step / steps, 30)} ${count(step)} of ${count(steps)} steps   loss ${loss.toFixed(4)}   ${count(Math.round(pace))} samples/s`,
-            ],
-          );
-        },
-      },
-    );
-    if (shown) region.clear();
-    if (options.out !== undefined)
-      writeFileSync(path(options.out), writeModel(model.graph, await readWeights(files.out)));
-    const pace = (result.samples * options.epochs) / result.seconds;
-    context.print(
-      {
-        ...result,
-        losses,
-        samplesPerSecond: pace,
-        ...(options.out === undefined ? {} : { out: options.out }),
-      },
-      () => [
-        ...lossCurve(theme, losses),
-        `${count(result.steps)} steps over ${count(result.samples)} samples in ${seconds(result.seconds)}: loss ${result.loss.toFixed(4)} in the last epoch, ${count(Math.round(pace))} samples/s`,
-        ...(options.out === undefined ? [] : [`The trained model is in ${options.out}.`]),
-      ],
-    );
-  } finally {
-    if (shown) region.clear();
-    await training.close();
-    rmSync(folder, { recursive: true });
-  }
-}
-
-function optimizerOf({ optimizer, lr }: TrainOptions): Optimizer {
-  switch (optimizer) {
-    case 'adam':
-    case 'adamw':
-      return { name: optimizer, lr: lr ?? 0.001 };
-    case 'sgd':
-      return { name: 'sgd', lr: lr ?? 0.1 };
-    case 'momentum':
-    case 'nesterov':
-      return { name: 'sgd', lr: lr ?? 0.1, momentum: 0.9, nesterov: optimizer === 'nesterov' };
-  }
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('A number is expected.');
-  return value;
-}
 
 /** Each group with its worst tensor, and every tensor that is beyond its bound. */
 function checkLines(theme: Theme, { groups, passed }: CheckResult): string[] {

@@ -117,5 +117,8 @@ allow: []
 #   gpuBelow: 10
 # power: # what each NVIDIA GPU may draw
 #   watts: 250
+# limits: # what a training may take
+#   memoryMegabytes: 4000
+#   minutes: 30
 `;
 }

@@ -73,7 +73,7 @@ export async function enterConsortium(options: {
     const consortium = typedContract(consortiumAbi, deployment.consortium, provider);
     const token = typedContract(tokenAbi, deployment.token, provider);
     const asFounder = (call: Parameters<typeof sendCall>[2]) => sendCall(founder.wallet, provider, call);
-    for (const { address } of [founder, ...members, ...runners]) await giveEther(provider, address);
+    await Promise.all([founder, ...members, ...runners].map(({ address }) => giveEther(provider, address)));
 
     for (const [index, { name, address }] of members.entries())
       if (!(await consortium.read.isMember(address)))
@@ -87,17 +87,28 @@ export async function enterConsortium(options: {
     if (coordinator && (await token.read.balanceOf(coordinator.address)) < purse)
       await asFounder(token.call.transfer(coordinator.address, purse));
 
+    // The founder's transactions follow one another; meanwhile the runners send their own.
+    let registering: Promise<void>[] = [];
     for (const { address, member, wallet } of runners) {
       const [, , registeredAt] = await consortium.read.runners(address);
       if (registeredAt !== 0n) continue;
       await asFounder(token.call.transfer(address, localTerms.minStake));
-      await sendCall(wallet, provider, token.call.approve(deployment.consortium, localTerms.minStake));
-      await sendCall(wallet, provider, consortium.call.register(member.address, localTerms.minStake));
+      const register = async () => {
+        await sendCall(wallet, provider, token.call.approve(deployment.consortium, localTerms.minStake));
+        await sendCall(wallet, provider, consortium.call.register(member.address, localTerms.minStake));
+      };
+      registering.push(register());
+      if (registering.length < registeringAtOnce) continue;
+      await Promise.all(registering);
+      registering = [];
     }
+    await Promise.all(registering);
   } finally {
     provider.destroy();
   }
 }
+
+const registeringAtOnce = 16;
 
 /** What the coordinator has at least whenever the stack comes up. */
 const purse = 1_000_000n * 10n ** 18n;

@@ -5,6 +5,8 @@ import { http } from '../supervisor/ready.js';
 /** Polling rates of a dev server's task processors; at the default of 20 a second each activity costs 100 ms. */
 const processors = ['transfer', 'timer', 'visibility', 'outbound'];
 const pollsPerSecond = 2000;
+/** Of a task queue: each has one poller here, and a server of many runners has many queues. */
+const partitions = 1;
 
 /** Temporal's dev server with its state in SQLite; the user interface only where `uiPort` is given. */
 export function temporalPart(options: {
@@ -27,6 +29,9 @@ export function temporalPart(options: {
       '--sqlite-pragma journal_mode=wal --sqlite-pragma synchronous=1',
       ...processors.map(
         (name) => `--dynamic-config-value history.${name}ProcessorMaxPollRPS=${pollsPerSecond}`,
+      ),
+      ...['Read', 'Write'].map(
+        (way) => `--dynamic-config-value matching.numTaskqueue${way}Partitions=${partitions}`,
       ),
       '--log-level warn',
     ]

@@ -1,6 +1,7 @@
 import { JsonRpcProvider, Network, type JsonRpcPayload, type JsonRpcResult } from 'ethers';
 import type { Deployment } from '#contracts/deployment.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { oneLine } from '#core/printable.js';
 import { readAtMost } from '../outboundUrl.js';
 
 const timeoutMs = 15_000;
@@ -54,7 +55,7 @@ export class ChainRpc extends JsonRpcProvider {
         return answer;
       } catch (error) {
         if (isRoundtableError(error, 'CHAIN_WRONG_NETWORK')) throw error;
-        failures.push(`${hostOf(url)}: ${reasonOf(error)}`);
+        failures.push(`${hostOf(url)}: ${oneLine(reasonOf(error), 300)}`);
       }
     }
     throw this.#unreachable(failures);
@@ -73,8 +74,8 @@ export class ChainRpc extends JsonRpcProvider {
         const [answer] = await post(url, { jsonrpc: '2.0', id: 1, method, params });
         answers.push(answer as Answer);
       } catch (error) {
-        if (isRoundtableError(error)) throw error;
-        failures.push(`${hostOf(url)}: ${reasonOf(error)}`);
+        if (isRoundtableError(error, 'CHAIN_WRONG_NETWORK')) throw error;
+        failures.push(`${hostOf(url)}: ${oneLine(reasonOf(error), 300)}`);
         throw error;
       }
     });
@@ -87,7 +88,7 @@ export class ChainRpc extends JsonRpcProvider {
     if (answers.length > 0) return [...answers];
     // A wrong chain or a missing contract says more than that nobody answered.
     await Promise.all(asking).catch((error: unknown) => {
-      if (isRoundtableError(error)) throw error;
+      if (isRoundtableError(error, 'CHAIN_WRONG_NETWORK')) throw error;
     });
     throw this.#unreachable(failures);
   }

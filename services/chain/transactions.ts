@@ -121,7 +121,13 @@ export function transactionsOf(chain: SendingChain, wallet: Wallet): Transaction
     },
     count: async () => {
       const answers = await provider.everyone('eth_getTransactionCount', [wallet.address, 'latest']);
-      return agreed(numbersIn(answers));
+      const counts = numbersIn(answers);
+      if (counts.length === 0)
+        throw new RoundtableError(
+          'CHAIN_REFUSED',
+          `No RPC endpoint told how many transactions ${wallet.address} has sent. Repeating is safe.`,
+        );
+      return agreed(counts);
     },
     minedUnder: async (nonce) => {
       try {

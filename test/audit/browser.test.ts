@@ -5,7 +5,7 @@ import { auditVersion, recordChain, type Audit } from '#audit/index.js';
 import { sha256 } from '#services/sha256.js';
 import { startChainStack, type ChainStack } from '#test/services/chainStack.js';
 import { findChromium, openBrowser } from '#test/web/browser.js';
-import { prepareCoordinator, updatesOf, writeHistory, type History } from './history.js';
+import { prepareCoordinator, writeHistory, type History } from './history.js';
 
 /** Audit as a library: bundled for browsers, with nothing but what it is handed. */
 let stack: ChainStack;
@@ -58,8 +58,9 @@ afterAll(() => stack.stop());
 
 const code = () => bundle.outputFiles[0]?.text ?? '';
 
+const base64 = (data: Uint8Array) => Buffer.from(data).toString('base64');
+
 async function handedIn() {
-  const base64 = (data: Uint8Array) => Buffer.from(data).toString('base64');
   const records = await history.archive.find({});
   const files = await Promise.all(
     records.map(async ({ id, tags }) => [id, { data: base64(await history.archive.get(id)), tags }] as const),
@@ -96,7 +97,15 @@ test('its bundle takes nothing from Node', () => {
 });
 
 test('it verifies a version where there is neither process nor Buffer', async () => {
+  // One set of typed arrays for both sides, as a page has.
   const web = {
+    ArrayBuffer,
+    DataView,
+    Uint8Array,
+    Int32Array,
+    Float32Array,
+    Float64Array,
+    BigInt64Array,
     atob,
     btoa,
     TextEncoder,

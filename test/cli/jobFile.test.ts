@@ -47,7 +47,7 @@ data:
   clases: 3
 rounds: many
 training:
-  optimizer: { name: adam, lr: 0.1 }
+  optimizer: { name: lion, lr: 0.1 }
   batch: 0
 aggregation: { rule: fedavg, rate: half }
 participants:

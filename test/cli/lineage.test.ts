@@ -50,10 +50,10 @@ const tree = [
   version(2, 1, { number: 2, state: 'disputable' }),
 ];
 
-describe('the tree as text', () => {
-  const lines = (columns: number, more: Partial<Theme> = {}) =>
-    lineageLines(theme(columns, more), entriesOfRecord(tree));
+const lines = (columns: number, more: Partial<Theme> = {}) =>
+  lineageLines(theme(columns, more), entriesOfRecord(tree));
 
+describe('the tree as text', () => {
   test('has the line of the newest version that stands leftmost, forks and void rounds beside it', () => {
     expect(lines(120).map((line) => line.slice(0, 12).trimEnd())).toEqual([
       '  ╭─✗ 4  0x1',
@@ -64,7 +64,7 @@ describe('the tree as text', () => {
       '  ● 1  0x111',
       '  ○ 0  0x101',
     ]);
-    expect(lines(120)[0]).toMatch(/round 4 {3}3 runners {3}void {9}archive model1-4…yyyy/);
+    expect(lines(120)[0]).toMatch(/round 4 {3}from 3 {3}3 runners {3}void {9}archive model1-4…yyyy/);
     expect(lines(120)[2]).toContain('disputable');
     expect(lines(120)[4]).toContain('from 1');
   });

@@ -1,13 +1,4 @@
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -67,7 +58,10 @@ afterAll(async () => {
 
 /** Everything that an auditor has to say where the record is. */
 const online = (...gateways: string[]) => [
-  ...['--rpc', stack.anvil.url, '--deployment', 'consortium.json'],
+  '--rpc',
+  stack.anvil.url,
+  '--deployment',
+  'consortium.json',
   ...(gateways.length === 0 ? [gateway.url] : gateways).flatMap((url) => ['--gateway', url]),
 ];
 const run = (...argv: string[]) => type(['model', ...argv], { folder });
@@ -161,7 +155,7 @@ describe('of several gateways', () => {
       return { status, body: path === `/${model}` ? Buffer.concat([body.subarray(1), Buffer.of(7)]) : body };
     };
     const all = online(forgetful.url, liar.url, gateway.url);
-    const { code, json, out } = await run('verify', version, ...all, '--json');
+    const { code, json } = await run('verify', version, ...all, '--json');
     expect(code).toBe(0);
     const { gateways, served } = json<Report>().asked;
     expect(gateways).toEqual([
@@ -170,7 +164,6 @@ describe('of several gateways', () => {
       { gateway: gateway.url, served: 1, absent: 0, wrong: [], unreachable: 0 },
     ]);
     expect(served).toContainEqual({ id: model, gateway: gateway.url });
-    expect(out).not.toContain('\n\n');
     const shown = await run('verify', version, ...all);
     expect(shown.out.replaceAll('\n', ' ')).toContain(`gave something else for ${model}`);
   });
@@ -192,8 +185,9 @@ describe('of several gateways', () => {
   });
 });
 
+const saved = () => join(folder, 'record');
+
 describe('a saved record', () => {
-  const saved = () => join(folder, 'record');
   beforeAll(async () => {
     const { code } = await run('verify', '--all', ...online(), '--save', 'record');
     expect(code).toBe(0);
@@ -284,7 +278,6 @@ describe('a saved record', () => {
   }, 120_000);
 
   test('needs its folder', async () => {
-    expect(existsSync(join(folder, 'none'))).toBe(false);
     const { code, err } = await run('verify', version, '--offline', 'none');
     expect([code, err]).toEqual([1, expect.stringContaining('NOT_FOUND')]);
   });

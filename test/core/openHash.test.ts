@@ -1,7 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import { toHex, type Hex } from '#core/hex.js';
 import { verifyProof } from '#core/merkle.js';
-import { openHash, selectionLeaf, selectionTree, type Opening } from '#core/openHash.js';
+import {
+  openHash,
+  openHashAt,
+  selectionLeaf,
+  selectionPlaces,
+  selectionTree,
+  type Opening,
+} from '#core/openHash.js';
 import { trainingSeed } from '#core/seed.js';
 import { sha256 } from '#services/sha256.js';
 
@@ -42,6 +49,26 @@ describe('openHash', () => {
       const larger = selectionLeaf(sha256, index, { ...selected, maxSamples: 9_999 });
       expect(verifyProof(sha256, tree.root, larger, index, 3, tree.proof(index))).toBe(false);
     });
+  });
+
+  test('one runner recomputes it from its own entry and place, and only from those', () => {
+    const { selection, ...fields } = opening;
+    const places = selectionPlaces(sha256, selection, 1, 3);
+    expect(places.map(({ index }) => index)).toEqual([1, 2]);
+    const [own, other] = selection.slice(1);
+    const [place] = places;
+    if (!own || !other || !place) throw new Error('three were selected');
+    expect(openHashAt(sha256, fields, own, place)).toBe(openHash(sha256, opening));
+    for (const [entry, wrong] of [
+      [{ ...own, maxSamples: 9_999 }, place],
+      [other, place],
+      [own, { ...place, index: 0 }],
+      [own, { ...place, count: 4 }],
+    ] as const)
+      expect(openHashAt(sha256, fields, entry, wrong)).not.toBe(openHash(sha256, opening));
+    expect(() => openHashAt(sha256, fields, own, { ...place, count: 5 })).toThrow(
+      expect.objectContaining({ code: 'INVALID_INPUT' }),
+    );
   });
 
   test('a selection that is not strictly ascending, or empty, is refused', () => {

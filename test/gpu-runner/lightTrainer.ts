@@ -25,9 +25,10 @@ export class LightTrainer implements Trainer {
       });
       return { name, dtype: 'F32' as const, shape, data: bytesOf(values) };
     });
-    hooks.onProgress({ step: 10, steps: 10, samples: 40, loss: 0.5 });
+    hooks.onProgress({ step: 10, steps: 10, samples: 40, loss: 0.5, samplesPerSecond: 40_000 });
     await writeFile(request.out, encodeSafetensors(trained));
     const runtime = { onnxruntime: 'none', provider: 'cpu', cpu: 'any', threads: 1 };
-    return { samples: 40, steps: 10, loss: 0.5, seconds: 0.001, runtime };
+    const memory = { planned: 1, peak: 1 };
+    return { samples: 40, steps: 10, loss: 0.5, seconds: 0.001, memory, runtime };
   }
 }

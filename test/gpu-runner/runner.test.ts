@@ -339,7 +339,7 @@ test('packed and unpacked in an empty folder, it needs only the packages that it
   }
   const { folder: home, key } = await runnerIn();
   const runner = startRunner(home, join(root, 'runner.js'));
-  await until(() => runner.lines.includes('enrolled'), 'the runner');
+  await until(() => runner.lines.includes('waiting for tasks'), 'the runner');
   await updateOf(await ask(temporal, makeTask(key.address, model)));
   await runner.kill('SIGTERM');
 });

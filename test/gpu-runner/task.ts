@@ -6,7 +6,7 @@ import { createLayout, quantiseModel, stepsHash } from '#core/layout.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import type { ModelRef, TrainTask } from '#core/messages.js';
 import { versionId } from '#core/model.js';
-import { openHash } from '#core/openHash.js';
+import { openHash, selectionPlaces } from '#core/openHash.js';
 import { encodeVersion } from '#core/versionFile.js';
 import type { Artifacts } from '#services/artifacts.js';
 import { sha256 } from '#services/sha256.js';
@@ -107,12 +107,19 @@ export function makeTask(
     shift: 0,
     selection,
   };
+  const index = selection.findIndex((selected) => selected.runner === runner);
+  const [place = { index, count: 0, proof: [] }] = selectionPlaces(sha256, selection, index, index + 1);
   return {
     protocol: 1,
     coordinator,
     runner,
     domain: { chainId: chain.chainId, jobs: chain.jobs },
-    opening: { ...fields, openHash: openHash(sha256, fields) },
+    opening: {
+      ...fields,
+      selection: selection.slice(index, index + 1),
+      openHash: openHash(sha256, fields),
+    },
+    place,
     model,
     spec,
   };

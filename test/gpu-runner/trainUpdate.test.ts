@@ -5,7 +5,7 @@ import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { verifyTypedData } from 'ethers/hash';
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
-import { toHex } from '#core/hex.js';
+import { toHex, ZERO_HASH } from '#core/hex.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import type { ModelRef, TrainAnswer, TrainTask, TrainUpdate } from '#core/messages.js';
 import { trainAnswer } from '#core/messages.js';
@@ -257,13 +257,29 @@ describe('a refusal is an answer with code and reason', () => {
       }),
     ],
     [
-      'with a selection out of order',
+      'that names another runner beside it',
       'OPENING_INVALID',
       (task) => ({
         ...task,
         opening: {
           ...task.opening,
-          selection: [{ runner: `0x${'ff'.repeat(20)}`, maxSamples: 1 }, ...task.opening.selection],
+          selection: [...task.opening.selection, { runner: `0x${'ff'.repeat(20)}`, maxSamples: 1 }],
+        },
+      }),
+    ],
+    [
+      'that puts it elsewhere in the selection',
+      'OPENING_INVALID',
+      (task) => ({ ...task, place: { index: 1, count: 2, proof: [ZERO_HASH] } }),
+    ],
+    [
+      'that allows it more samples than the round committed to',
+      'OPENING_INVALID',
+      (task) => ({
+        ...task,
+        opening: {
+          ...task.opening,
+          selection: task.opening.selection.map((own) => ({ ...own, maxSamples: own.maxSamples + 1 })),
         },
       }),
     ],

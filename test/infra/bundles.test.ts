@@ -100,6 +100,8 @@ describe.each(names)('%s', (name) => {
 
   test('without them it does not start, and names each', async () => {
     const failure: unknown = await load(name, []).catch((error: unknown) => error);
-    for (const variable of shape.variables) expect(String(failure)).toContain(variable);
+    // CHAIN_NETWORK is what differs from a table, and nothing need.
+    const needed = shape.variables.filter((variable) => variable !== 'CHAIN_NETWORK');
+    for (const variable of needed) expect(String(failure)).toContain(variable);
   });
 });

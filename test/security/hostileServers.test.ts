@@ -140,7 +140,7 @@ describe('an Arweave gateway', () => {
 });
 
 const ask = async () => {
-  const chain = openChain({ rpcUrls: [url], deployment: exampleDeployment(1) });
+  const chain = openChain({ rpcUrls: [url], deployment: exampleDeployment(31337) });
   try {
     return await chain.isMember(addressOf('r'));
   } finally {

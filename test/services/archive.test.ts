@@ -1,58 +1,19 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import {
-  archiveAddress,
-  generateArchiveKey,
-  openArchive,
-  type Archive,
-  type JWKInterface,
-} from '#services/archive.js';
-import { endGateways, startGateway, temporaryFolder, type GatewayProcess } from '../local/gatewayProcess.js';
-import {
-  EMPTY_PAGE,
-  endGatewaysBetween,
-  lies,
-  startGatewayBetween,
-  type GatewayBetween,
-} from './gatewayBetween.js';
+import { archiveAddress, generateArchiveKey, openArchive, type Archive } from '#services/archive.js';
+import { endGateways, startGateway } from '../local/gatewayProcess.js';
+import { ArchiveParts, unique } from './archiveParts.js';
+import { EMPTY_PAGE, endGatewaysBetween, lies } from './gatewayBetween.js';
 
-let folder: string;
-let gateway: GatewayProcess;
-let key: JWKInterface;
+let parts: ArchiveParts;
 let archive: Archive;
 
 beforeAll(async () => {
-  folder = await temporaryFolder();
-  [gateway, key] = await Promise.all([startGateway(folder), generateArchiveKey()]);
-  archive = openArchive({ gateways: [gateway.url], key });
+  parts = await ArchiveParts.start();
+  ({ archive } = parts);
 });
 afterEach(endGatewaysBetween);
 afterAll(endGateways);
-
-/** An archive that gives up soon. */
-function hasty(...gateways: { url: string }[]): Archive {
-  return openArchive({ gateways: gateways.map(({ url }) => url), key, patienceMs: 300 });
-}
-
-function gatewayBetween(): Promise<GatewayBetween> {
-  return startGatewayBetween(gateway.url);
-}
-
-/** A gateway that was there a moment ago. */
-async function nobody(): Promise<{ url: string }> {
-  const gone = await gatewayBetween();
-  await endGatewaysBetween();
-  return gone;
-}
-
-/** Tags that no other test uses. */
-function unique(): Record<string, string> {
-  return { 'App-Name': 'Roundtable', Test: randomBytes(8).toString('hex') };
-}
-
-async function read(id: string, from = archive): Promise<Buffer> {
-  return Buffer.from(await from.get(id));
-}
 
 describe('put', () => {
   // One byte, the usual model and manifest, either side of where chunks are cut, and several chunks.
@@ -63,7 +24,7 @@ describe('put', () => {
       const tags = { ...unique(), 'Content-Type': 'application/octet-stream' };
       const { id, size: archived } = await archive.put(data, tags);
       expect(archived).toBe(size);
-      expect((await read(id)).equals(data)).toBe(true);
+      expect((await parts.read(id)).equals(data)).toBe(true);
       const sha256 = createHash('sha256').update(data).digest('hex');
       expect(await archive.find(tags)).toEqual([{ id, tags: { ...tags, 'Content-SHA-256': sha256 } }]);
     },
@@ -83,11 +44,13 @@ describe('put', () => {
   test('does not take another owner’s copy for its own', async () => {
     const data = randomBytes(500);
     const tags = unique();
-    const stranger = openArchive({ gateways: [gateway.url], key: await generateArchiveKey() });
+    const stranger = openArchive({ gateways: [parts.gateway.url], key: await generateArchiveKey() });
     const theirs = await stranger.put(data, tags);
     const ours = await archive.put(data, tags);
     expect(ours.id).not.toBe(theirs.id);
-    expect(await archive.find(tags, { owners: [archiveAddress(key)] })).toMatchObject([{ id: ours.id }]);
+    expect(await archive.find(tags, { owners: [archiveAddress(parts.key)] })).toMatchObject([
+      { id: ours.id },
+    ]);
   });
 
   test.each([0, 1, 6])(
@@ -95,16 +58,16 @@ describe('put', () => {
     async (chunks) => {
       const data = randomBytes(7 * 262_144);
       const tags = unique();
-      const cut = await gatewayBetween();
+      const cut = await parts.gatewayBetween();
       let sent = 0;
       cut.interfere = async (path, forward) => (path === '/chunk' && ++sent > chunks ? 'hang up' : forward());
-      await expect(hasty(cut).put(data, tags)).rejects.toMatchObject({ code: 'ARCHIVE_UNREACHABLE' });
+      await expect(parts.hasty(cut).put(data, tags)).rejects.toMatchObject({ code: 'ARCHIVE_UNREACHABLE' });
 
       const unfinished = await archive.find(tags);
       expect(unfinished).toHaveLength(1);
       const { id } = await archive.put(data, tags);
       expect(id).toBe(unfinished[0]?.id);
-      expect((await read(id)).equals(data)).toBe(true);
+      expect((await parts.read(id)).equals(data)).toBe(true);
       expect(await archive.find(tags)).toHaveLength(1);
     },
   );
@@ -112,7 +75,7 @@ describe('put', () => {
   test('whose answer was lost posts the same transaction again, not a second one', async () => {
     const data = randomBytes(3000);
     const tags = unique();
-    const forgetful = await gatewayBetween();
+    const forgetful = await parts.gatewayBetween();
     let posts = 0;
     forgetful.interfere = async (path, forward) => {
       // The index lags as well: a search finds nothing of what was posted.
@@ -120,7 +83,7 @@ describe('put', () => {
       const answer = await forward();
       return path === '/tx' && ++posts === 1 ? 'hang up' : answer;
     };
-    const { id } = await openArchive({ gateways: [forgetful.url], key }).put(data, tags);
+    const { id } = await openArchive({ gateways: [forgetful.url], key: parts.key }).put(data, tags);
     expect(posts).toBe(2);
     expect(await archive.find(tags)).toMatchObject([{ id }]);
   });
@@ -128,27 +91,27 @@ describe('put', () => {
   test('goes on when the gateway is killed under it and started again', async () => {
     const data = randomBytes(8_000_000);
     const tags = unique();
-    const watched = await gatewayBetween();
+    const watched = await parts.gatewayBetween();
     let chunks = 0;
     let restart: Promise<void> | undefined;
     watched.interfere = async (path, forward) => {
       if (path === '/chunk' && ++chunks === 5)
-        restart = gateway.kill().then(async () => {
-          gateway = await startGateway(folder, gateway.port);
+        restart = parts.gateway.kill().then(async () => {
+          parts.gateway = await startGateway(parts.folder, parts.gateway.port);
         });
       return forward();
     };
-    const { id } = await openArchive({ gateways: [watched.url], key }).put(data, tags);
+    const { id } = await openArchive({ gateways: [watched.url], key: parts.key }).put(data, tags);
     await restart;
-    expect((await read(id)).equals(data)).toBe(true);
+    expect((await parts.read(id)).equals(data)).toBe(true);
     expect(await archive.find(tags)).toHaveLength(1);
   });
 
   test('does not count as archived what reads back as something else', async () => {
-    const liar = await gatewayBetween();
+    const liar = await parts.gatewayBetween();
     for (const lie of lies) {
       liar.interfere = lie;
-      await expect(hasty(liar).put(randomBytes(3000), unique())).rejects.toMatchObject({
+      await expect(parts.hasty(liar).put(randomBytes(3000), unique())).rejects.toMatchObject({
         code: 'ARCHIVE_CORRUPT',
       });
     }
@@ -156,7 +119,7 @@ describe('put', () => {
 
   test('passes on the reason when the gateway refuses', async () => {
     const tags = { ...unique(), large: 'x'.repeat(3000) };
-    await expect(hasty(gateway).put(randomBytes(10), tags)).rejects.toMatchObject({
+    await expect(parts.hasty(parts.gateway).put(randomBytes(10), tags)).rejects.toMatchObject({
       code: 'ARCHIVE_REFUSED',
       details: { status: 400, reason: 'Transaction verification failed.' },
     });
@@ -164,17 +127,18 @@ describe('put', () => {
 
   test('uses the next gateway when the first does not answer', async () => {
     const data = randomBytes(400_000);
-    const { id } = await hasty(await nobody(), gateway).put(data, unique());
-    expect((await read(id)).equals(data)).toBe(true);
+    const { id } = await parts.hasty(await parts.nobody(), parts.gateway).put(data, unique());
+    expect((await parts.read(id)).equals(data)).toBe(true);
   });
 
   test('needs a key, of the right kind, and data', async () => {
-    const reader = openArchive({ gateways: [gateway.url] });
+    const reader = openArchive({ gateways: [parts.gateway.url] });
     await expect(reader.put(randomBytes(1), {})).rejects.toMatchObject({ code: 'INVALID_INPUT' });
     await expect(archive.put(new Uint8Array(), {})).rejects.toMatchObject({ code: 'INVALID_INPUT' });
     expect(() => openArchive({ gateways: [] })).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
     const secret = randomBytes(512).toString('base64url');
-    const open = () => openArchive({ gateways: [gateway.url], key: { ...key, d: secret, n: 'AQAB' } });
+    const open = () =>
+      openArchive({ gateways: [parts.gateway.url], key: { ...parts.key, d: secret, n: 'AQAB' } });
     expect(open).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
     expect(open).not.toThrow(expect.objectContaining({ message: expect.stringContaining(secret) }));
   });

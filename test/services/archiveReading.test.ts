@@ -1,64 +1,36 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { generateArchiveKey, openArchive, type Archive, type JWKInterface } from '#services/archive.js';
-import { endGateways, startGateway, temporaryFolder, type GatewayProcess } from '../local/gatewayProcess.js';
-import {
-  EMPTY_PAGE,
-  endGatewaysBetween,
-  lies,
-  startGatewayBetween,
-  type GatewayBetween,
-} from './gatewayBetween.js';
+import { openArchive, type Archive } from '#services/archive.js';
+import { endGateways } from '../local/gatewayProcess.js';
+import { ArchiveParts, unique } from './archiveParts.js';
+import { EMPTY_PAGE, endGatewaysBetween, lies } from './gatewayBetween.js';
 
-let gateway: GatewayProcess;
-let key: JWKInterface;
+let parts: ArchiveParts;
 let archive: Archive;
 
 beforeAll(async () => {
-  [gateway, key] = await Promise.all([startGateway(await temporaryFolder()), generateArchiveKey()]);
-  archive = openArchive({ gateways: [gateway.url], key });
+  parts = await ArchiveParts.start();
+  ({ archive } = parts);
 });
 afterEach(endGatewaysBetween);
 afterAll(endGateways);
 
-/** An archive that gives up soon. */
-function hasty(...gateways: { url: string }[]): Archive {
-  return openArchive({ gateways: gateways.map(({ url }) => url), key, patienceMs: 300 });
-}
-
-function gatewayBetween(): Promise<GatewayBetween> {
-  return startGatewayBetween(gateway.url);
-}
-
-/** A gateway that was there a moment ago. */
-async function nobody(): Promise<{ url: string }> {
-  const gone = await gatewayBetween();
-  await endGatewaysBetween();
-  return gone;
-}
-
-/** Tags that no other test uses. */
-function unique(): Record<string, string> {
-  return { 'App-Name': 'Roundtable', Test: randomBytes(8).toString('hex') };
-}
-
-async function read(id: string, from = archive): Promise<Buffer> {
-  return Buffer.from(await from.get(id));
-}
-
 async function headerOf(id: string): Promise<{ data_root: string }> {
-  return (await (await fetch(`${gateway.url}/tx/${id}`)).json()) as { data_root: string };
+  return (await (await fetch(`${parts.gateway.url}/tx/${id}`)).json()) as { data_root: string };
 }
 
 describe('get', () => {
   test('does not believe a gateway that gives other bytes, and takes them from the next', async () => {
     const data = randomBytes(600_000);
     const { id } = await archive.put(data, unique());
-    const liar = await gatewayBetween();
+    const liar = await parts.gatewayBetween();
     for (const lie of lies) {
       liar.interfere = lie;
-      expect((await read(id, hasty(liar, gateway))).equals(data)).toBe(true);
-      await expect(hasty(liar).get(id)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT', details: { id } });
+      expect((await parts.read(id, parts.hasty(liar, parts.gateway))).equals(data)).toBe(true);
+      await expect(parts.hasty(liar).get(id)).rejects.toMatchObject({
+        code: 'ARCHIVE_CORRUPT',
+        details: { id },
+      });
     }
   });
 
@@ -67,12 +39,12 @@ describe('get', () => {
       archive.put(randomBytes(3000), unique()),
       archive.put(randomBytes(3000), unique()),
     ]);
-    const swapped = await gatewayBetween();
+    const swapped = await parts.gatewayBetween();
     swapped.interfere = async (path) => {
-      const answer = await fetch(gateway.url + path.replace(mine.id, other.id));
+      const answer = await fetch(parts.gateway.url + path.replace(mine.id, other.id));
       return { status: answer.status, body: Buffer.from(await answer.arrayBuffer()) };
     };
-    await expect(hasty(swapped).get(mine.id)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT' });
+    await expect(parts.hasty(swapped).get(mine.id)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT' });
     const otherHeader = await headerOf(other.id);
     // Also when it puts the right id on it, or another data root under the right signature.
     const forgeries = [
@@ -82,39 +54,39 @@ describe('get', () => {
     for (const forged of forgeries) {
       swapped.interfere = async (path, forward) =>
         path.startsWith('/tx/') ? { status: 200, body: Buffer.from(JSON.stringify(forged)) } : forward();
-      await expect(hasty(swapped).get(mine.id)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT' });
+      await expect(parts.hasty(swapped).get(mine.id)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT' });
     }
   });
 
   test('asks again after a 404, at the same gateway and at others', async () => {
     const data = randomBytes(3000);
     const { id } = await archive.put(data, unique());
-    const lagging = await gatewayBetween();
+    const lagging = await parts.gatewayBetween();
     const asked: Record<string, number> = {};
     lagging.interfere = async (path, forward) => {
       asked[path] = (asked[path] ?? 0) + 1;
       return asked[path] <= 2 ? { status: 404, body: Buffer.from('Not Found.') } : forward();
     };
-    expect((await read(id, openArchive({ gateways: [lagging.url] }))).equals(data)).toBe(true);
+    expect((await parts.read(id, openArchive({ gateways: [lagging.url] }))).equals(data)).toBe(true);
     expect(asked).toEqual({ [`/tx/${id}`]: 3, [`/${id}`]: 3 });
-    const empty = await gatewayBetween();
+    const empty = await parts.gatewayBetween();
     empty.interfere = async () => ({ status: 404, body: Buffer.from('Not Found.') });
-    expect((await read(id, hasty(empty, gateway))).equals(data)).toBe(true);
-    await expect(hasty(empty).get(id)).rejects.toMatchObject({ code: 'ARCHIVE_UNREACHABLE' });
+    expect((await parts.read(id, parts.hasty(empty, parts.gateway))).equals(data)).toBe(true);
+    await expect(parts.hasty(empty).get(id)).rejects.toMatchObject({ code: 'ARCHIVE_UNREACHABLE' });
   });
 
   test('stops reading a gateway that sends without end', async () => {
     const data = randomBytes(3000);
     const { id } = await archive.put(data, unique());
-    const endless = await gatewayBetween();
+    const endless = await parts.gatewayBetween();
     endless.interfere = async (path, forward) =>
       path === `/${id}` ? { status: 200, body: Buffer.concat([data, Buffer.alloc(50_000_000)]) } : forward();
-    expect((await read(id, hasty(endless, gateway))).equals(data)).toBe(true);
+    expect((await parts.read(id, parts.hasty(endless, parts.gateway))).equals(data)).toBe(true);
   });
 
   test('says that no gateway answers', async () => {
     const id = randomBytes(32).toString('base64url');
-    await expect(hasty(await nobody()).get(id)).rejects.toMatchObject({
+    await expect(parts.hasty(await parts.nobody()).get(id)).rejects.toMatchObject({
       code: 'ARCHIVE_UNREACHABLE',
       message: expect.stringContaining('ECONNREFUSED'),
     });
@@ -139,7 +111,7 @@ describe('find', () => {
   });
 
   test('does not take nonsense from a gateway', async () => {
-    const nonsense = await gatewayBetween();
+    const nonsense = await parts.gatewayBetween();
     for (const body of [
       '',
       '{}',
@@ -147,7 +119,7 @@ describe('find', () => {
       EMPTY_PAGE.replace('[]', '[{"cursor":"","node":{"id":"../x","tags":[]}}]'),
     ]) {
       nonsense.interfere = async () => ({ status: 200, body: Buffer.from(body) });
-      await expect(hasty(nonsense).find({})).rejects.toMatchObject({ code: 'ARCHIVE_UNREACHABLE' });
+      await expect(parts.hasty(nonsense).find({})).rejects.toMatchObject({ code: 'ARCHIVE_UNREACHABLE' });
     }
   });
 });

@@ -341,7 +341,7 @@ async function untilSent<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if ((error as { code?: string }).code !== 'CHAIN_UNREACHABLE') throw error;
+      if (!['CHAIN_UNREACHABLE', 'CHAIN_REFUSED'].includes((error as { code: string }).code)) throw error;
     }
 }
 

@@ -8,7 +8,8 @@ import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
 import { elementCount } from '#trainer/onnx/tensor.js';
 import { inferShapes } from '#trainer/shapes.js';
 import { OnnxRuntime, type Feed } from './onnxRuntime.js';
-import { cases, operator, type Case } from './operators.js';
+import { cases } from './operators.js';
+import { operator, type Case } from './operators/case.js';
 
 const runtime = new OnnxRuntime();
 afterAll(() => runtime.stop());

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isRoundtableError } from '#core/errors.js';
-import { compileTraining } from '#trainer/compile.js';
+import { compileTraining } from '#trainer/compile/training.js';
 import { readModel } from '#trainer/model.js';
 import { GraphBuilder, encodeModel, valueInfo } from '#trainer/onnx/builder.js';
 import { decodeModel } from '#trainer/onnx/decode.js';
@@ -205,6 +205,6 @@ function compile(graph: Uint8Array): void {
     loss: 'softmax_cross_entropy',
     optimizer: { name: 'sgd', lr: 0.1 },
     batch: 10,
-    input: 'uint8',
+    inputs: ['uint8'],
   });
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytesOf } from '#core/bytes.js';
 import { decodeSafetensors, encodeSafetensors } from '#core/safetensors.js';
-import { readModel, type WeightTensor } from '#trainer/model.js';
+import { readModel, type ReadOptions, type WeightTensor } from '#trainer/model.js';
 import type { TrainRequest } from '#trainer/run/trainingProcess.js';
 
 export interface Samples {
@@ -24,10 +24,11 @@ export function writeJob(
   model: Uint8Array,
   samples: Samples,
   changes: Partial<TrainRequest> = {},
+  options: ReadOptions = {},
 ): TrainRequest {
   const place = mkdtempSync(join(folder, 'job-'));
   mkdirSync(place, { recursive: true });
-  const { graph, weights } = readModel(model);
+  const { graph, weights } = readModel(model, options);
   const paths = {
     graph: join(place, 'graph.onnx'),
     weights: join(place, 'weights.safetensors'),

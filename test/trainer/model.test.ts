@@ -14,7 +14,7 @@ const code = (expected: string) => expect.objectContaining({ code: expected });
 
 describe('readModel', () => {
   test('separates the graph from the weights, in byte order of their names', () => {
-    const { weights, input, output } = readModel(cnn());
+    const { weights, inputs, output } = readModel(cnn());
     expect(weights.map(({ name, dims }) => [name, dims.join('x')])).toEqual([
       ['conv1.bias', '8'],
       ['conv1.weight', '8x1x5x5'],
@@ -24,7 +24,7 @@ describe('readModel', () => {
       ['fc.weight', '10x256'],
     ]);
     expect(weights.reduce((sum, { data }) => sum + data.length, 0)).toBe(5994);
-    expect(input).toEqual({ name: 'image', dims: ['batch', 1, 28, 28] });
+    expect(inputs).toEqual([{ name: 'image', dims: ['batch', 1, 28, 28] }]);
     expect(output).toEqual({ name: 'logits', dims: ['batch', 10] });
     expect(readModel(twoLayers()).weights.reduce((sum, { data }) => sum + data.length, 0)).toBe(199_210);
   });
@@ -220,9 +220,16 @@ describe('a model that cannot be trained is refused with the reason', () => {
       /operator set 99/,
     ],
     [
-      'two inputs',
-      () => edited(linear(), ({ graph }) => void graph?.input.push(valueInfo('mask', ['n']))),
-      /2 inputs \(x, mask\)/,
+      'an input without a batch',
+      () =>
+        edited(
+          modelOf([4], (b) => {
+            const scaled = b.node('Mul', ['x', 'scale']);
+            b.node('MatMul', [scaled, weight(b, 'w', [4, 3])], {}, 'logits');
+          }),
+          ({ graph }) => void graph?.input.push(valueInfo('scale', [])),
+        ),
+      /scale, a single number/,
     ],
     [
       'two outputs',

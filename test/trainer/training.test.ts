@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { compileTraining } from '#trainer/compile.js';
+import { compileTraining } from '#trainer/compile/training.js';
 import { readModel } from '#trainer/model.js';
 import { classOfFlags } from '#trainer/run/hardware.js';
 import { permutation } from '#trainer/run/permutation.js';
@@ -118,7 +118,7 @@ test.each([
     loss: 'softmax_cross_entropy',
     optimizer: { name: 'sgd', lr: 0.1 },
     batch: 10,
-    input: 'uint8',
+    inputs: ['uint8'],
   });
   const { x, y } = digits(0, 60);
   const order = Int32Array.from({ length: 60 }, (_, i) => (i * 7) % 60);
@@ -127,7 +127,7 @@ test.each([
     from: number,
     steps: number,
   ): Record<string, Feed> => ({
-    [names.data]: { type: 'uint8', data: x as Uint8Array, dims: [60, ...shape] },
+    [names.data[0] ?? '']: { type: 'uint8', data: x as Uint8Array, dims: [60, ...shape] },
     [names.labels]: { type: 'int32', data: Int32Array.from(y, Number), dims: [60] },
     [names.order]: { type: 'int32', data: order.slice(from * 10, (from + steps) * 10), dims: [steps, 10] },
     ...Object.fromEntries(

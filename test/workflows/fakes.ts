@@ -127,6 +127,10 @@ export async function fakeStack(
       quorum: spec.participants.quorum === 'all' ? selected.length : spec.participants.quorum,
       ready: true,
     }),
+    findPlaces: async ({ opening, from, to }) =>
+      opening.selection
+        .slice(from, to)
+        .map((_, i) => ({ index: from + i, count: opening.selection.length, proof: [] })),
     admitUpdate: async ({ update }) => {
       if (update.samples > 100) throw ApplicationFailure.nonRetryable('too many samples', 'UPDATE_REFUSED');
     },

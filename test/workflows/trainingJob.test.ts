@@ -107,6 +107,27 @@ describe('a training job', () => {
     ]);
   });
 
+  test('asks more than a hundred runners in groups, and goes on without those that are not there', async () => {
+    const selected = Array.from({ length: 150 }, (_, index) => runnerAddress(index + 1));
+    const far = runnerAddress(140);
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec({ quorum: 3, rounds: 1, graceFactor: 2 }),
+      runners: { [first]: answering(300), [second]: answering(300), [far]: answering(300) },
+      selected,
+    });
+    await stack.run(() => finish(`0x${'21'.repeat(32)}`));
+    const { phase, participants, missing } = lastOfRound(stack.seen.rounds, 1);
+    expect(phase).toBe('done');
+    const done = participants.filter(({ state }) => state === 'done').map(({ runner }) => runner);
+    expect(done).toEqual([first, second, far]);
+    expect(missing).toHaveLength(147);
+    const { workflowExecutionInfo } = await environment.client.workflow
+      .getHandle(`0x${'21'.repeat(32)}/round/1`)
+      .describe()
+      .then(({ raw }) => raw);
+    expect(Number(workflowExecutionInfo?.historyLength)).toBeLessThan(150);
+  });
+
   test('does not count an update that was refused', async () => {
     const stack = await fakeStack(environment, {
       spec: fakeSpec({ quorum: 2, rounds: 1 }),

@@ -1,5 +1,5 @@
 /** Finds PyTorch's parameters again in an export that may have renamed, transposed, reshaped, cut or packed them. */
-import { decodeModel } from '../onnx/decode.js';
+import type { ModelProto } from '../onnx/onnx.gen.js';
 import { openGraph } from '../graph.js';
 import { plain, traceOf, undoExport } from '../exporters.js';
 import type { WeightTensor } from '../model.js';
@@ -18,7 +18,7 @@ export interface Match {
  * values (biases of zeros, layers that were copied) names and the traces of the exporter decide.
  */
 export function matchParameters(
-  model: Uint8Array,
+  model: ModelProto,
   weights: readonly WeightTensor[],
   parameters: ReadonlyMap<string, Numbers>,
 ): Map<string, Match> {
@@ -117,8 +117,8 @@ function scoreOf(parameter: string, weight: string, hints: ReadonlyMap<string, R
 }
 
 /** Parameters and modules that the exporter names where a weight is used, and the recurrent cells that use it. */
-function readHints(model: Uint8Array): { hints: Map<string, Set<string>>; cells: Map<string, Cell> } {
-  const { graph } = openGraph(decodeModel(model));
+function readHints(model: ModelProto): { hints: Map<string, Set<string>>; cells: Map<string, Cell> } {
+  const { graph } = openGraph(model);
   undoExport(graph);
   const hints = new Map<string, Set<string>>();
   const cells = new Map<string, Cell>();

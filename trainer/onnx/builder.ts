@@ -125,6 +125,24 @@ function valuesRead(node: NodeProto): string[] {
   return [...node.input, ...inner];
 }
 
+/** A node like another. (A spread would lose what a message keeps in its prototype.) */
+export function nodeLike(
+  node: NodeProto,
+  changes: { opType?: string; name?: string; input?: string[]; output?: string[] } = {},
+): NodeProto {
+  const { opType, name, domain, input, output, attribute, metadataProps } = node;
+  return create(NodeProtoSchema, {
+    opType,
+    name,
+    domain,
+    input,
+    output,
+    attribute,
+    metadataProps,
+    ...changes,
+  });
+}
+
 export function attribute(name: string, value: Attribute): AttributeProto {
   if (typeof value === 'number')
     return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });

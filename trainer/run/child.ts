@@ -1,18 +1,26 @@
 /**
  * The training process: serves one request at a time over Node's channel to its parent and ends with it. It holds
- * nothing that is lost when it is killed. Argument: the number of threads.
+ * nothing that is lost when it is killed. Argument: the number of threads, 1, 2 or all; with all, bits do not matter, and the
+ * fastest device is looked for.
  */
+import { availableParallelism } from 'node:os';
 import { isRoundtableError } from '#core/errors.js';
 import { check } from '../check/check.js';
+import { findProvider } from './device.js';
 import { evaluate } from './evaluate.js';
 import type { ChildAnswer, ChildRequest } from './messages.js';
 import { Sessions } from './sessions.js';
 import { train } from './train.js';
 
-const sessions = new Sessions(process.argv[2] === '2' ? 2 : 1);
+const sessions = openSessions(process.argv[2]);
 
 process.on('disconnect', () => process.exit());
 process.on('message', (message: ChildRequest) => void serve(message));
+
+async function openSessions(threads: string | undefined): Promise<Sessions> {
+  if (threads === 'all') return new Sessions(availableParallelism(), await findProvider());
+  return new Sessions(threads === '2' ? 2 : 1, 'cpu');
+}
 
 async function serve(message: ChildRequest): Promise<void> {
   try {
@@ -22,12 +30,12 @@ async function serve(message: ChildRequest): Promise<void> {
   }
 }
 
-function perform(message: ChildRequest) {
+async function perform(message: ChildRequest) {
   switch (message.kind) {
     case 'train':
-      return train(sessions, message.request, (progress) => answer({ kind: 'progress', progress }));
+      return train(await sessions, message.request, (progress) => answer({ kind: 'progress', progress }));
     case 'evaluate':
-      return evaluate(sessions, message.request);
+      return evaluate(await sessions, message.request);
     case 'check':
       return check(message.request);
   }

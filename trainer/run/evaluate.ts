@@ -3,10 +3,10 @@ import { RoundtableError } from '#core/errors.js';
 import { readGraph } from '../graph.js';
 import { checkWeights } from '../model.js';
 import { checkModelData } from '../modelData.js';
-import { readBytes, readDataset, readWeights } from './files.js';
+import { columnsOf, readBytes, readDataset, readWeights, shapeOf } from './files.js';
 import type { EvaluateRequest, EvaluateResult } from './messages.js';
 import type { Sessions } from './sessions.js';
-import { dataTensor } from './train.js';
+import { dataTensor } from './steps.js';
 
 /**
  * Loss and accuracy of weights on a data set, `batch` samples a run.
@@ -26,22 +26,25 @@ export async function evaluate(sessions: Sessions, request: EvaluateRequest): Pr
   ]);
   const model = readGraph(graph);
   checkWeights(model, weights);
-  checkModelData(model, { input: data.sample, classes: data.classes });
+  checkModelData(model, shapeOf(data));
 
-  const { plan, session } = await sessions.evaluation(graph, { input: data.type });
+  const columns = columnsOf(data, model.inputs);
+  const { plan, session } = await sessions.evaluation(graph, { inputs: columns.map(({ type }) => type) });
   const feeds = Object.fromEntries(
     weights.map(({ name, dims, data: values }) => [name, new ort.Tensor('float32', values, dims)]),
   );
-  const size = data.x.length / data.samples;
   let [correct, loss] = [0, 0];
   for (let from = 0; from < data.samples; from += batch) {
     const to = Math.min(from + batch, data.samples);
-    const dims = [to - from, ...data.sample];
-    const x = data.x.subarray(from * size, to * size);
+    const x = columns.map(({ values, sample }, index) => {
+      const size = values.length / data.samples;
+      const part = dataTensor(values.subarray(from * size, to * size), [to - from, ...sample]);
+      return [plan.names.data[index] ?? '', part] as const;
+    });
     const y = (data.y as Int32Array).subarray(from, to);
     const results = await session.run({
       ...feeds,
-      [plan.names.data]: dataTensor(x, dims),
+      ...Object.fromEntries(x),
       [plan.names.labels]: new ort.Tensor('int32', y, [to - from]),
     });
     const losses = results[plan.names.losses]?.data as Float32Array;

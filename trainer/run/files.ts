@@ -1,19 +1,26 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { bytesOf } from '#core/bytes.js';
-import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { RoundtableError } from '#core/errors.js';
 import { decodeSafetensors, encodeSafetensors, type Tensor } from '#core/safetensors.js';
-import type { InputType } from '../compile.js';
+import type { InputType } from '../compile/plan.js';
 import { labelType, type LossName } from '../loss.js';
 import type { WeightTensor } from '../model.js';
+import type { DataShape } from '../modelData.js';
 import { elementCount, type Shape } from '../onnx/tensor.js';
+
+/** What one input of a model reads, of all samples. */
+export interface Column {
+  /** Shape of one sample. */
+  readonly sample: Shape;
+  readonly type: InputType;
+  readonly values: Uint8Array | Float32Array | Int32Array | BigInt64Array;
+}
 
 /** A data set in memory. */
 export interface Dataset {
   readonly samples: number;
-  /** Shape of one sample. */
-  readonly sample: Shape;
-  readonly type: InputType;
-  readonly x: Uint8Array | Float32Array | Int32Array | BigInt64Array;
+  /** By the name of the input; '' where the file holds one tensor x. */
+  readonly columns: ReadonlyMap<string, Column>;
   /** Class ids as int32, or numbers as float32. */
   readonly y: Int32Array | Float32Array;
   /** Shape of one sample's labels; [] for a class. */
@@ -42,7 +49,7 @@ export async function readWeights(path: string): Promise<WeightTensor[]> {
 }
 
 /**
- * Writes beside `path`, then renames: whoever finds the file finds all of it.
+ * Whoever finds the file finds all of it.
  * @throws DISK_FULL
  */
 export async function writeWeights(path: string, weights: readonly WeightTensor[]): Promise<void> {
@@ -52,26 +59,31 @@ export async function writeWeights(path: string, weights: readonly WeightTensor[
     shape: [...dims],
     data: bytesOf(data),
   }));
-  const temporary = `${path}.tmp`;
+  await writeWhole(path, encodeSafetensors(tensors));
+}
+
+/**
+ * Writes beside `path`, then renames.
+ * @throws DISK_FULL
+ */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  // Two processes may write the same for a moment: a killed runner's training and that of the next one.
+  const temporary = `${path}.${process.pid}.tmp`;
   try {
     const file = await open(temporary, 'w');
     try {
-      await file.writeFile(encodeSafetensors(tensors));
+      await file.writeFile(bytes);
       await file.sync();
     } finally {
       await file.close();
     }
     await rename(temporary, path);
   } catch (cause) {
-    if (isRoundtableError(cause)) throw cause;
     const full = cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC';
     throw new RoundtableError(
       full ? 'DISK_FULL' : 'INVALID_INPUT',
       `The trained weights cannot be written to ${path}.`,
-      {
-        cause,
-        details: { path },
-      },
+      { cause, details: { path } },
     );
   }
 }
@@ -82,23 +94,46 @@ export async function writeWeights(path: string, weights: readonly WeightTensor[
  */
 export async function readDataset(path: string, loss: LossName = 'softmax_cross_entropy'): Promise<Dataset> {
   const { tensors } = decodeSafetensors(await readBytes(path));
-  const x = tensors.get('x');
-  const y = loss === 'next_token' ? x : tensors.get('y');
-  if (!x || !y) throw invalid(path, 'it lacks the tensor x or y');
-  const [samples = 0, ...sample] = x.shape;
+  const named = [...tensors].flatMap(([name, tensor]) =>
+    name === 'x' ? [['', tensor] as const] : name.startsWith('x/') ? [[name.slice(2), tensor] as const] : [],
+  );
+  const [first] = named;
+  const y = loss === 'next_token' ? first?.[1] : tensors.get('y');
+  if (!first || !y) throw invalid(path, 'it lacks the tensor x or y');
   const [count, ...labels] = y.shape;
-  const numeric = labelType(loss) === 'float32';
+  const samples = first[1].shape[0] ?? 0;
+  const columns = new Map(named.map(([name, x]) => [name, columnOf(path, name, x, samples)]));
   if (samples === 0 || count !== samples)
     throw invalid(
       path,
-      `x has shape [${x.shape.join(', ')}] and y [${y.shape.join(', ')}]; expected [N, ...] and [N], N at least 1`,
+      `x has shape [${first[1].shape.join(', ')}] and y [${y.shape.join(', ')}]; expected [N, ...] and [N], N at least 1`,
     );
-  const type = inputTypes[x.dtype];
-  if (!type) throw invalid(path, `x has the type ${x.dtype}; U8, F32, I32 or I64 is expected`);
-  if (numeric) return { samples, sample, type, x: valuesOf(x), y: readNumbers(path, y), labels, classes: 0 };
+  if (labelType(loss) === 'float32') return { samples, columns, y: readNumbers(path, y), labels, classes: 0 };
   const ids = readLabels(path, y);
   const classes = ids.reduce((most, label) => Math.max(most, label), -1) + 1;
-  return { samples, sample, type, x: valuesOf(x), y: ids, labels, classes };
+  return { samples, columns, y: ids, labels, classes };
+}
+
+/** What checkModelData asks about a data set. */
+export function shapeOf({ columns, classes, labels }: Dataset): DataShape {
+  const only = columns.get('');
+  const input = only
+    ? only.sample
+    : new Map([...columns].map(([name, { sample }]): [string, Shape] => [name, sample]));
+  return { input, classes, labels };
+}
+
+/** The columns in the order of a model's inputs, which checkModelData has compared with them. */
+export function columnsOf({ columns }: Dataset, inputs: readonly { readonly name: string }[]): Column[] {
+  return inputs.flatMap(({ name }) => columns.get('') ?? columns.get(name) ?? []);
+}
+
+function columnOf(path: string, name: string, x: Tensor, samples: number): Column {
+  const [count, ...sample] = x.shape;
+  const type = inputTypes[x.dtype];
+  if (!type) throw invalid(path, `x has the type ${x.dtype}; U8, F32, I32 or I64 is expected`);
+  if (count !== samples) throw invalid(path, `x/${name} has ${count} samples, and another tensor ${samples}`);
+  return { sample, type, values: valuesOf(x) };
 }
 
 const inputTypes: Partial<Record<Tensor['dtype'], InputType>> = {
@@ -108,7 +143,7 @@ const inputTypes: Partial<Record<Tensor['dtype'], InputType>> = {
   I64: 'int64',
 };
 
-function valuesOf(tensor: Tensor): Dataset['x'] {
+function valuesOf(tensor: Tensor): Column['values'] {
   if (tensor.dtype === 'F32') return floatsOf(tensor);
   if (tensor.dtype === 'U8') return tensor.data;
   const { buffer } = new Uint8Array(tensor.data);

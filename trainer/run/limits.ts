@@ -1,59 +1,61 @@
-import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
+import { freemem } from 'node:os';
+import { RoundtableError } from '#core/errors.js';
+import type { TrainRequest } from './messages.js';
 
-/** What the training process may take. The model decides how much it asks for, and models come from others. */
-export interface Limits {
-  /** Resident memory of the process. */
-  readonly memoryBytes: number;
-  /** Wall clock of one request. */
-  readonly seconds: number;
-}
+/** onnxruntime itself, its graph of a small model, and Node. */
+const processBytes = 120 * 2 ** 20;
 
-/** Three quarters of what this machine, or its container, has: the rest is for the process that must go on. */
-export function defaultMemory(): number {
-  const constrained = process.constrainedMemory();
-  const total = totalmem();
-  return Math.floor(0.75 * (constrained > 0 && constrained < total ? constrained : total));
-}
+/** What a training may take. Checked before it starts, and between the runs. */
+export class Limits {
+  readonly #seconds: number;
+  readonly #memory: number;
+  readonly #owned: boolean;
+  readonly #started = performance.now();
 
-/**
- * Watches a process while it serves a request, and calls back once, saying why, when it takes more than it may.
- * Nothing inside the process could do that: a run of onnxruntime neither returns early nor counts its memory. Where
- * there is no /proc, only the time is watched.
- * @returns the call that ends the watch
- */
-export function watch(child: ChildProcess, limits: Limits, exceeded: (why: string) => void): () => void {
-  const deadline = Date.now() + 1_000 * limits.seconds;
-  const timer = setInterval(() => {
-    const memory = residentBytes(child.pid);
-    const why =
-      memory > limits.memoryBytes
-        ? `took ${gigabytes(memory)} of memory, and may take ${gigabytes(limits.memoryBytes)}`
-        : Date.now() > deadline
-          ? `was not done after ${limits.seconds} s`
-          : null;
-    if (why === null) return;
-    clearInterval(timer);
-    exceeded(why);
-  }, EVERY_MS);
-  timer.unref();
-  return () => clearInterval(timer);
-}
+  constructor({ limits }: Pick<TrainRequest, 'limits'>) {
+    this.#seconds = limits?.seconds ?? Infinity;
+    this.#owned = limits?.memoryBytes !== undefined;
+    this.#memory = limits?.memoryBytes ?? availableMemory() + process.memoryUsage.rss();
+  }
 
-/** A process can fill some hundred megabytes in between. */
-const EVERY_MS = 100;
+  /**
+   * @param bytes what the plan needs beside the process itself
+   * @returns the bytes that the whole process is expected to hold
+   * @throws TRAINING_MEMORY
+   */
+  plan(bytes: number): number {
+    const planned = processBytes + bytes;
+    if (planned > this.#memory) throw this.#tooMuch('would need', planned);
+    return planned;
+  }
 
-/** 0 when the process has ended, or the system does not tell. */
-function residentBytes(pid: number | undefined): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1_024;
-  } catch {
-    return 0;
+  /** @throws TRAINING_TIME, TRAINING_MEMORY */
+  check(step: number, steps: number): void {
+    const seconds = (performance.now() - this.#started) / 1000;
+    if (seconds > this.#seconds)
+      throw new RoundtableError(
+        'TRAINING_TIME',
+        `The training was stopped after ${Math.round(seconds)} s in step ${step} of ${steps}; the owner of this machine allows ${this.#seconds} s.`,
+        { details: { step, steps } },
+      );
+    const held = process.memoryUsage.rss();
+    if (this.#owned && held > this.#memory) throw this.#tooMuch('holds', held);
+  }
+
+  #tooMuch(verb: string, bytes: number): RoundtableError {
+    return new RoundtableError(
+      'TRAINING_MEMORY',
+      `The training ${verb} ${megabytes(bytes)} of memory; ${this.#owned ? 'the owner of this machine allows' : 'this machine has'} ${megabytes(this.#memory)}. Take a smaller batch, or accumulate it in parts.`,
+      { details: { bytes, limit: this.#memory } },
+    );
   }
 }
 
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(2)} GB`;
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MB`;
+}
+
+/** Of the machine or, in a container, of that; Node 20.13 and newer know. */
+function availableMemory(): number {
+  return process.availableMemory?.() ?? freemem();
 }

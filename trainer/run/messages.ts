@@ -26,12 +26,29 @@ export interface TrainRequest {
   readonly clipNorm?: number;
   /** Factor of the learning rate over the steps; constant by default. */
   readonly schedule?: Schedule;
-  /** Weights that weight decay leaves alone. */
+  /** Weights that weight decay leaves alone: names, in which `*` stands for any characters. */
   readonly undecayed?: readonly string[];
+  /** Parts that a step is computed in, one after the other, so that it needs less memory; they divide the batch. */
+  readonly accumulate?: number;
+  /** Shares of values that become zero, by patterns of nodes; the masks derive from the seed. */
+  readonly dropout?: Readonly<Record<string, number>>;
   /** FedProx's mu. */
   readonly prox?: number;
+  /** SCAFFOLD's control variates, for plain SGD. */
+  readonly control?: ControlFiles;
   /** At least 1: pauses, so that training takes that many times as long. */
   readonly throttle?: number;
+  /** Where to keep, every few seconds, what a training that was killed goes on from; removed when it is complete. */
+  readonly checkpoint?: string;
+  /** What the owner of the machine allows. */
+  readonly limits?: { readonly memoryBytes?: number; readonly seconds?: number };
+}
+
+/** Weights files. Of Karimireddy et al. 2020: `server` is c, `own` is c_i, and `out` the next c_i (option II). */
+export interface ControlFiles {
+  readonly server: string;
+  readonly own: string;
+  readonly out: string;
 }
 
 export interface TrainProgress {
@@ -42,6 +59,8 @@ export interface TrainProgress {
   readonly samples: number;
   /** Mean over the steps since the last report. */
   readonly loss: number;
+  /** Since the training began, or went on; pauses included. */
+  readonly samplesPerSecond: number;
 }
 
 export interface TrainResult {
@@ -52,6 +71,8 @@ export interface TrainResult {
   readonly loss: number;
   /** Wall clock, from the request to the written file, pauses included. */
   readonly seconds: number;
+  /** Bytes: what was expected beforehand, and the most that the process has held. */
+  readonly memory: { readonly planned: number; readonly peak: number };
   /** Training repeats to the bit only where all of this is the same. */
   readonly runtime: Runtime;
 }

@@ -22,6 +22,17 @@ export function permutation(seed: Uint8Array, epoch: number, count: number): Int
   return order;
 }
 
+/**
+ * A number of 64 bits for each of `count` steps from `first` on, from which the masks of dropout follow: the first halves
+ * of the AES-256-CTR blocks whose counter is 2^64 - 1 (which no epoch is) followed by the step (uint64, big-endian).
+ */
+export function maskSeeds(seed: Uint8Array, first: number, count: number): BigInt64Array<ArrayBuffer> {
+  const counter = Buffer.alloc(16, 0xff);
+  counter.writeBigUInt64BE(BigInt(first), 8);
+  const stream = createCipheriv('aes-256-ctr', seed, counter).update(Buffer.alloc(16 * count));
+  return BigInt64Array.from({ length: count }, (_, step) => stream.readBigInt64LE(16 * step));
+}
+
 const blockBytes = 4096;
 
 /** A source of integers, uniform from 0 to below a bound of at most 2^32. */

@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto';
 import ort from 'onnxruntime-node';
-import {
-  compileEvaluation,
-  compileTraining,
-  type EvaluationPlan,
-  type TrainingOptions,
-  type TrainingPlan,
-} from '../compile.js';
+import { compileEvaluation } from '../compile/evaluation.js';
+import type { EvaluationPlan, LossPlan, TrainingOptions, TrainingPlan } from '../compile/plan.js';
+import { compileTraining } from '../compile/training.js';
 import { cpuClass } from './hardware.js';
+import type { Provider } from './device.js';
 import type { Runtime } from './messages.js';
 
 /** A plan that onnxruntime has loaded. */
@@ -25,33 +22,44 @@ const capacity = 8;
  */
 export class Sessions {
   readonly runtime: Runtime;
+  readonly #provider: Provider;
   readonly #loaded = new Map<string, Loaded<TrainingPlan | EvaluationPlan>>();
 
-  constructor(threads: 1 | 2) {
+  constructor(threads: number, provider: Provider) {
     this.runtime = {
       onnxruntime: ort.env.versions.node ?? ort.env.versions.common,
-      provider: 'cpu',
+      provider,
       cpu: cpuClass(),
       threads,
     };
+    this.#provider = provider;
   }
 
-  training(graph: Uint8Array, options: TrainingOptions): Promise<Loaded<TrainingPlan>> {
-    return this.#load(graph, ['training', options], () => compileTraining(graph, options));
+  /** @param check called with the plan before it is loaded, and refuses it by throwing */
+  training(
+    graph: Uint8Array,
+    options: TrainingOptions,
+    check: (plan: TrainingPlan) => void,
+  ): Promise<Loaded<TrainingPlan>> {
+    return this.#load(graph, ['training', options], () => compileTraining(graph, options), check);
   }
 
-  evaluation(graph: Uint8Array, options: Pick<TrainingOptions, 'input'>): Promise<Loaded<EvaluationPlan>> {
-    return this.#load(graph, ['evaluation', options], () => compileEvaluation(graph, options));
+  evaluation(graph: Uint8Array, options: Pick<LossPlan, 'inputs'>): Promise<Loaded<EvaluationPlan>> {
+    const compile = () => compileEvaluation(graph, options);
+    return this.#load(graph, ['evaluation', options], compile, () => undefined);
   }
 
   async #load<Plan extends TrainingPlan | EvaluationPlan>(
     graph: Uint8Array,
     options: unknown,
     compile: () => Plan,
+    check: (plan: Plan) => void,
   ): Promise<Loaded<Plan>> {
     const key = `${createHash('sha256').update(graph).digest('hex')} ${JSON.stringify(options)}`;
     const known = this.#loaded.get(key) as Loaded<Plan> | undefined;
-    const loaded = known ?? (await this.#create(compile()));
+    const plan = known?.plan ?? compile();
+    check(plan);
+    const loaded = known ?? (await this.#create(plan));
     this.#loaded.delete(key);
     this.#loaded.set(key, loaded);
     const [oldest] = this.#loaded;
@@ -64,7 +72,7 @@ export class Sessions {
 
   async #create<Plan extends TrainingPlan | EvaluationPlan>(plan: Plan): Promise<Loaded<Plan>> {
     const session = await ort.InferenceSession.create(plan.model, {
-      executionProviders: ['cpu'],
+      executionProviders: this.#provider === 'cpu' ? ['cpu'] : [this.#provider, 'cpu'],
       intraOpNumThreads: this.runtime.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',

@@ -118,10 +118,20 @@ const rules: Record<string, Evaluation> = {
       }),
     ];
   },
-  Slice: (s, [x = [], starts = [], ends = [], , steps = []]) => {
-    if (s.input(0).length !== 1) return undefined;
-    const [from = 0, to = 0, step = 1] = [starts[0], ends[0], steps[0]];
-    return [indicesOfSlice(x.length, from, to, step).map((index) => x[index] ?? 0)];
+  Slice: (s, [x = [], starts = [], ends = [], axes, steps = []]) => {
+    const shape = s.input(0);
+    const places = shape.map((size) => [...Array(size).keys()]);
+    starts.forEach((from, i) => {
+      const axis = normalAxis(s.node, axes?.[i] ?? i, shape.length);
+      places[axis] = indicesOfSlice(shape[axis] ?? 0, from, ends[i] ?? 0, steps[i] ?? 1);
+    });
+    // Row by row: the places of an axis are added to those of the axes before it.
+    const taken = places.reduce<number[]>(
+      (outer, indices, axis) =>
+        outer.flatMap((at) => indices.map((index) => at * (shape[axis] ?? 1) + index)),
+      [0],
+    );
+    return [taken.map((at) => x[at] ?? 0)];
   },
   Split: (s, [x = []], outputs) => {
     if (s.input(0).length !== 1) return undefined;

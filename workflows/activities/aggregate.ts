@@ -16,6 +16,7 @@ import { weightOf } from '#core/weights.js';
 import { sha256 } from '#services/sha256.js';
 import type { Aggregate, AggregateInput, PreparedJob } from '../types.js';
 import type { Dependencies } from './dependencies.js';
+import { updateRootOf } from './updateRoot.js';
 import { loadVersion, storeVersion } from './versions.js';
 
 /**
@@ -44,7 +45,7 @@ export async function admitUpdate(
     if (!isRoundtableError(error) || !unreadable.includes(error.code)) throw error;
     return refuse(`its file cannot be read: ${error.message}`);
   });
-  const root = toHex(valuesRoot(sha256, LEAF.update, delta));
+  const root = await updateRootOf(delta);
   if (root !== update.updateRoot)
     refuse(`its file has the root ${root}, and ${update.updateRoot} was signed`);
   const saturated = countSaturated(delta);

@@ -6,7 +6,7 @@ import { evaluateVersion } from './evaluate.js';
 import { finishRound } from './finish.js';
 import { prepareJob } from './prepare.js';
 import { failQueuedJob, projectJob, projectRound } from './project.js';
-import { selectRunners } from './select.js';
+import { findPlaces, selectRunners } from './select.js';
 import { finishEpoch, planEpoch } from './settle.js';
 
 export type { Dependencies } from './dependencies.js';
@@ -16,6 +16,7 @@ export function createActivities(deps: Dependencies): CoordinatorActivities {
   return {
     prepareJob: ({ job }) => prepareJob(deps, job),
     selectRunners: (input) => selectRunners(deps, input),
+    findPlaces: (group) => Promise.resolve(findPlaces(group)),
     admitUpdate: (input) => admitUpdate(deps, input),
     aggregate: (input) => aggregate(deps, input),
     evaluate: ({ prepared, version }) => evaluateVersion(deps, prepared.spec, version),

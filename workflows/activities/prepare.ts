@@ -9,6 +9,7 @@ import type { VersionView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
 import { readModel, type Model } from '#trainer/model.js';
 import { checkModelData } from '#trainer/modelData.js';
+import { whatIsTrained } from '#trainer/trained.js';
 import type { PreparedJob } from '../types.js';
 import { archiveTags, archiveVersionFile } from './archive.js';
 import type { Dependencies } from './dependencies.js';
@@ -27,7 +28,8 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
   const row = await deps.table.getJob(job);
   if (!row) throw new RoundtableError('NOT_FOUND', `There is no row for job ${job}; submit it again.`);
   const { spec } = row;
-  const model = readModel(await deps.artifacts.get(spec.model.sha256, largestModel));
+  const bytes = await deps.artifacts.get(spec.model.sha256, largestModel);
+  const model = readModel(bytes, whatIsTrained(spec.training));
   checkModelData(model, { input: spec.data.input, classes: spec.data.classes });
   const latest = spec.start === 'latest' ? await deps.table.latestVersion(spec.name) : null;
   const base = latest ? await continued(deps, spec, model, latest) : await genesisVersion(deps, model);

@@ -2,12 +2,12 @@ import { hashJson } from '#core/canonicalJson.js';
 import { toHex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { offlineAfterSeconds, type MissingRunner } from '#core/messages.js';
-import { openHash } from '#core/openHash.js';
+import { openHash, selectionPlaces, type SelectionPlace } from '#core/openHash.js';
 import { trainingSeed } from '#core/seed.js';
 import type { RunnerView } from '#core/views.js';
 import { weightShift } from '#core/weights.js';
 import { sha256 } from '#services/sha256.js';
-import type { RoundInput, Selection } from '../types.js';
+import type { RoundInput, RunnerGroup, Selection } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 
 interface Candidate {
@@ -27,11 +27,17 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
   const waitForAll = rules.quorum === 'all';
   const missing: MissingRunner[] = [];
   const candidates: Candidate[] = [];
-  for (const view of await deps.table.listRunners()) {
+  const serving = (await deps.table.listRunners()).flatMap((view) => {
     const samples = samplesServed(view, spec);
-    if (samples === null) continue;
-    const absent =
-      (await registration(deps, view)) ?? (await entry(deps, view)) ?? (waitForAll ? null : offline(view));
+    return samples === null ? [] : [{ view, samples }];
+  });
+  const kept = await concurrently(
+    16,
+    serving,
+    async ({ view }) => (await registration(deps, view)) ?? (await entry(deps, view)),
+  );
+  for (const [index, { view, samples }] of serving.entries()) {
+    const absent = kept[index] ?? (waitForAll ? null : offline(view));
     if (absent) missing.push(absent);
     else candidates.push({ view, maxSamples: samples });
   }
@@ -55,6 +61,26 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
   const ready = selection.length >= quorum;
   const opening = { ...fields, openHash: ready ? openHash(sha256, fields) : fields.specHash };
   return { opening, missing, quorum, ready };
+}
+
+/** Where the runners of a group stand in the selection; workflows cannot hash. */
+export function findPlaces({ opening, from, to }: RunnerGroup): SelectionPlace[] {
+  return selectionPlaces(sha256, opening.selection, from, to);
+}
+
+/** As Promise.all over the entries, at most `most` at a time. */
+async function concurrently<T, R>(
+  most: number,
+  entries: readonly T[],
+  work: (entry: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const waiting = entries.entries();
+  const worker = async () => {
+    for (const [index, entry] of waiting) results[index] = await work(entry);
+  };
+  await Promise.all(Array.from({ length: most }, worker));
+  return results;
 }
 
 function samplesServed(view: RunnerView, spec: JobSpec): number | null {

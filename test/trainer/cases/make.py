@@ -151,6 +151,49 @@ class Encoder(nn.Module):
         return self.head(self.encoder(x).mean(dim=1))
 
 
+class Segmentation(nn.Module):
+    """A class for each pixel: logits [N, classes, H, W], which cross_entropy reads with the classes second."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv2d(1, 6, 3, padding=1)
+        self.deep = nn.Conv2d(6, 8, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.InstanceNorm2d(8, affine=True)
+        self.up = nn.ConvTranspose2d(8, 6, 2, stride=2)
+        self.head = nn.Conv2d(12, 4, 1)
+
+    def forward(self, x):
+        x = F.silu(self.down(x))
+        y = F.mish(self.norm(self.deep(x)))
+        return self.head(torch.cat([x, self.up(y)], 1))
+
+
+class Flat(nn.Module):
+    """Gives the logits of all positions of all samples as rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.gpt = Gpt(vocabulary=11, context=5, width=8)
+
+    def forward(self, ids):
+        return self.gpt(ids).view(-1, 11)
+
+
+class Masked(nn.Module):
+    """Two inputs: tokens, and which of them count."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(20, 8, padding_idx=0)
+        self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, ids, mask):
+        x = self.embed(ids)
+        x = x + self.attend(x, x, x, need_weights=False)[0] * mask.unsqueeze(-1)
+        return self.head((x * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True).clamp(min=1))
+
+
 def cnn():
     return nn.Sequential(nn.Conv2d(1, 4, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
                          nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1),
@@ -177,6 +220,9 @@ cases = {
     "lstm-two": (lambda: Recurrent(nn.LSTM, num_layers=2, bidirectional=True), (4, 5), {}),
     "gru": (lambda: Recurrent(nn.GRU), (5, 5), {}),
     "lora": (Lora, (8,), {"frozen": ["base.", "head."]}),
+    "segmentation": (Segmentation, (1, *image), {"labels": (4, image)}),
+    "flat": (Flat, (5,), {"tokens": 11}),
+    "masked": (Masked, (6,), {"tokens": 20, "mask": True, "labels": (3, ())}),
 }
 rates = {
     "sgd": {"lr": 0.1},
@@ -195,11 +241,17 @@ def optimizer(rule, parameters):
 def objective(output, y, loss):
     if loss == "mse_mean":
         return F.mse_loss(output, y.to(output.dtype))
+    if output.dim() == 4:
+        return F.cross_entropy(output, y)
     return F.cross_entropy(output.flatten(0, -2), y.flatten())
 
 
 def double(x):
     return x.double() if x.is_floating_point() else x
+
+
+def inputs(tensors, k):
+    return [double(tensors[name]) for name in (f"x/{k}", f"x/input/{k}", f"x/mask/{k}") if name in tensors]
 
 
 def make(name, build, sample, options):
@@ -220,15 +272,20 @@ def make(name, build, sample, options):
         x = torch.randint(tokens, (batch, *sample)) if tokens else torch.randn(batch, *sample)
         shape = (batch, *sample) if tokens else (batch,)
         y = torch.randn(batch, 2) if loss == "mse_mean" else torch.randint(tokens or classes, shape)
-        tensors |= {f"x/{k}": x, f"y/{k}": y}
+        if "labels" in options:
+            y = torch.randint(options["labels"][0], (batch, *options["labels"][1]))
+        if "mask" in options:
+            tensors |= {f"x/input/{k}": x, f"x/mask/{k}": (torch.rand(batch, *sample) < 0.7).float(), f"y/{k}": y}
+        else:
+            tensors |= {f"x/{k}": x, f"y/{k}": y}
     reference = {f"init/{n}": p.detach().clone() for n, p in model.named_parameters()}
 
     exact = copy.deepcopy(model).double()
     parameters = dict(exact.named_parameters())
-    objective(exact(double(tensors["x/0"])), tensors["y/0"], loss).backward()
+    objective(exact(*inputs(tensors, 0)), tensors["y/0"], loss).backward()
     reference |= {f"grad/{n}": parameters[n].grad.clone() for n in trainable}
     for k in range(steps):
-        reference[f"output/{k}"] = exact(double(tensors[f"x/{k}"])).detach().float()
+        reference[f"output/{k}"] = exact(*inputs(tensors, k)).detach().float()
     for rule in rates:
         trained = copy.deepcopy(model).double()
         parameters = dict(trained.named_parameters())
@@ -236,7 +293,7 @@ def make(name, build, sample, options):
         losses = []
         for k in range(steps):
             stepper.zero_grad()
-            value = objective(trained(double(tensors[f"x/{k}"])), tensors[f"y/{k}"], loss)
+            value = objective(trained(*inputs(tensors, k)), tensors[f"y/{k}"], loss)
             losses.append(value.item())
             value.backward()
             stepper.step()
@@ -255,19 +312,20 @@ def make(name, build, sample, options):
         "tolerance": {"float32_rtol": {"output": 1e-5, "loss": 1e-5, "grad": 1e-5, "sgd": 2e-5, "momentum": 5e-5, "adamw": 1e-3}},
     }
     (here / f"{name}.json").write_text(json.dumps(case, indent=1) + "\n")
-    export(name, model, tensors["x/0"], options.get("frozen_norm", False))
+    x = [t[:batch] for n, t in tensors.items() if n.startswith("x/") and n.endswith("/0")]
+    export(name, model, x, options.get("frozen_norm", False))
 
 
 def export(name, model, x, keep_norm):
-    names = {"input_names": ["input"], "output_names": ["output"]}
-    torch.onnx.export(model, (x,), here / f"{name}.script.onnx", dynamo=False, opset_version=17,
+    names = {"input_names": ["input", "mask"][:len(x)], "output_names": ["output"]}
+    torch.onnx.export(model, tuple(x), here / f"{name}.script.onnx", dynamo=False, opset_version=17,
                       training=torch.onnx.TrainingMode.PRESERVE if keep_norm else torch.onnx.TrainingMode.EVAL,
                       do_constant_folding=not keep_norm,
-                      dynamic_axes={"input": {0: "n"}, "output": {0: "n"}}, **names)
-    shapes = ({0: torch.export.Dim("n", min=1, max=64)},)
-    torch.onnx.export(model, (x,), here / f"{name}.dynamo.onnx", dynamo=True, dynamic_shapes=shapes,
+                      dynamic_axes={n: {0: "n"} for n in [*names["input_names"], "output"]}, **names)
+    shapes = tuple({0: torch.export.Dim("n", min=1, max=64)} for _ in x)
+    torch.onnx.export(model, tuple(x), here / f"{name}.dynamo.onnx", dynamo=True, dynamic_shapes=shapes,
                       external_data=False, verbose=False, **names)
-    program = torch.onnx.export(model, (x,), dynamo=True, dynamic_shapes=shapes, optimize=False, verbose=False, **names)
+    program = torch.onnx.export(model, tuple(x), dynamo=True, dynamic_shapes=shapes, optimize=False, verbose=False, **names)
     program.save(here / f"{name}.plain.onnx", external_data=False)
 
 

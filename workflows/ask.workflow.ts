@@ -1,0 +1,166 @@
+import {
+  ActivityCancellationType,
+  ActivityFailure,
+  ApplicationFailure,
+  ParentClosePolicy,
+  TimeoutFailure,
+  condition,
+  defineSignal,
+  executeChild,
+  getExternalWorkflowHandle,
+  proxyActivities,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type {
+  MissingCode,
+  RoundOpening,
+  RunnerFailure,
+  TrainAnswer,
+  TrainTask,
+  TrainUpdate,
+} from '#core/messages.js';
+import { groupWorkflowId, runnerQueue, trainActivityId } from '#core/names.js';
+import type { SelectionPlace } from '#core/openHash.js';
+import { problemOf } from './problem.workflow.js';
+import { coordinator, quick } from './proxies.workflow.js';
+import type { RoundInput } from './types.js';
+
+interface RunnerActivities {
+  /** Unreadable: not encrypted as it must be, see services/runnerPayloads.ts. */
+  train(task: TrainTask): Promise<TrainAnswer | { kind: 'unreadable'; reason: string }>;
+}
+
+type Answer = { update: TrainUpdate } | { code: MissingCode; reason: string };
+
+/** What became of one runner: its update and after how many milliseconds, or why it is not in the round. */
+export type Outcome = { update: TrainUpdate; after: number } | { code: MissingCode; reason: string };
+export type Arrived = [runner: `0x${string}`, outcome: Outcome][];
+
+export interface Asking {
+  round: RoundInput;
+  opening: RoundOpening;
+  /** When the round began to collect, ms since 1970. */
+  started: number;
+}
+
+/** A history holds six events and four kilobytes a runner: those of more than this many go into children. */
+const RUNNERS_PER_GROUP = 100;
+/** A group that is not complete tells its round at most this often what has arrived. */
+const TELL_MS = 500;
+
+const arrivedSignal = defineSignal<[Arrived]>('arrived');
+
+/** Asks every runner of the selection; `told` hears every outcome once. Cancelled, it asks no further. */
+export async function askAll(asking: Asking, told: (arrived: Arrived) => void): Promise<void> {
+  const { round, opening } = asking;
+  const runners = opening.selection.length;
+  if (runners <= RUNNERS_PER_GROUP) return askGroup({ ...asking, from: 0, to: runners }, told);
+  setHandler(arrivedSignal, told);
+  const groups = Array.from({ length: Math.ceil(runners / RUNNERS_PER_GROUP) }, (_, group) => ({
+    ...asking,
+    from: group * RUNNERS_PER_GROUP,
+    to: Math.min(runners, (group + 1) * RUNNERS_PER_GROUP),
+  }));
+  await Promise.allSettled(
+    groups.map((group, index) =>
+      executeChild(runnerGroup, {
+        workflowId: groupWorkflowId(round.prepared.job, round.round, index),
+        parentClosePolicy: ParentClosePolicy.TERMINATE,
+        args: [group],
+      }),
+    ),
+  );
+}
+
+type Group = Asking & { from: number; to: number };
+
+/** Some of a round's runners, with a history of their own. Tells its round what arrives, several at a time. */
+export async function runnerGroup(group: Group): Promise<void> {
+  const { parent } = workflowInfo();
+  if (!parent) throw new TypeError('A group of runners belongs to a round.');
+  const round = getExternalWorkflowHandle(parent.workflowId, parent.runId);
+  const state = { untold: [] as Arrived, complete: false };
+  const asked = askGroup(group, (arrived) => void state.untold.push(...arrived)).then(
+    () => void (state.complete = true),
+  );
+  while (!state.complete || state.untold.length > 0) {
+    await condition(() => state.complete || state.untold.length > 0);
+    if (!state.complete) await condition(() => state.complete, TELL_MS);
+    const telling = state.untold.splice(0);
+    if (telling.length > 0) await round.signal(arrivedSignal, telling);
+  }
+  await asked;
+}
+
+async function askGroup(group: Group, told: (arrived: Arrived) => void): Promise<void> {
+  const { round, opening, started, from, to } = group;
+  const places = await quick.findPlaces({ opening, from, to });
+  await Promise.all(
+    opening.selection.slice(from, to).map(async (selected, index) => {
+      const place = places[index];
+      if (!place) throw new TypeError(`Runner ${selected.runner} has no place.`);
+      const outcome = await ask(round, { ...opening, selection: [selected] }, selected.runner, place);
+      told([[selected.runner, 'update' in outcome ? { ...outcome, after: Date.now() - started } : outcome]]);
+    }),
+  );
+}
+
+/** @param opening with the runner's own entry alone */
+async function ask(
+  { prepared, base }: RoundInput,
+  opening: RoundOpening,
+  runner: `0x${string}`,
+  place: SelectionPlace,
+): Promise<Answer> {
+  const deadline = prepared.spec.participants.deadlineSeconds * 1000;
+  const { train } = proxyActivities<RunnerActivities>({
+    taskQueue: runnerQueue(runner),
+    activityId: trainActivityId(runner),
+    scheduleToCloseTimeout: deadline,
+    startToCloseTimeout: deadline,
+    heartbeatTimeout: '5s',
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    retry: { initialInterval: '250ms', backoffCoefficient: 2, maximumInterval: '5s' },
+  });
+  try {
+    const answer = await train({
+      protocol: 1,
+      coordinator: prepared.coordinator,
+      runner,
+      domain: prepared.domain,
+      opening,
+      place,
+      model: base,
+      spec: prepared.spec,
+    });
+    if (answer.kind === 'unreadable') return { code: 'rejected', reason: clipped(answer.reason) };
+    if (answer.kind === 'refused')
+      return { code: 'refused', reason: clipped(`${answer.code}: ${answer.reason}`) };
+    if (answer.runner !== runner)
+      return { code: 'rejected', reason: `the answer names another runner, ${answer.runner}` };
+    await coordinator.admitUpdate({ prepared, opening, update: answer });
+    return { update: answer };
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+function failure(error: unknown): Answer {
+  const problem = problemOf(error);
+  if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: clipped(problem.message) };
+  if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure)
+    return { code: 'lost', reason: 'it took the task or was asked, and did not answer before the deadline' };
+  return { code: 'failed', reason: clipped(`${problem.code}: ${whatRunnerSaid(error) ?? problem.message}`) };
+}
+
+/** A runner's words are in the details of its failure, if it is one of a runner. */
+function whatRunnerSaid(error: unknown): string | null {
+  const failed = error instanceof ActivityFailure ? error.cause : null;
+  const [said] = (failed instanceof ApplicationFailure ? failed.details : null) ?? [];
+  const { message } = Object(said) as Partial<RunnerFailure>;
+  return typeof message === 'string' ? message : null;
+}
+
+/** What a runner says is its own words, however many. */
+const clipped = (text: string): string => text.slice(0, 900);
