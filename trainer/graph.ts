@@ -59,8 +59,8 @@ export const batchSymbol = 'batch';
 export function readGraph(bytes: Uint8Array): Graph {
   const { opset, graph } = openGraph(decodeModel(bytes));
   const declared = graph.input.map(readInput);
-  const inputs = declared.filter(({ dims }) => dims[0] === batchSymbol);
-  const weights = declared.filter(({ dims }) => dims[0] !== batchSymbol);
+  const inputs = declared.filter(isData);
+  const weights = declared.filter((input) => !isData(input));
   const output = graph.output[0];
   if (inputs.length === 0 || !output)
     throw new RoundtableError('MODEL_NOT_ONNX', 'The graph has no input or no output.');
@@ -77,6 +77,8 @@ export function readGraph(bytes: Uint8Array): Graph {
     constants: graph.initializer.map((tensor) => canonicalTensor(tensor, tensor.name)),
   });
 }
+
+const isData = ({ dims }: { dims: readonly (number | string)[] }): boolean => typeof dims[0] === 'string';
 
 /** The one encoding of a graph: equal graphs give equal bytes. */
 export function encodeGraph(graph: Graph): Uint8Array<ArrayBuffer> {

@@ -140,7 +140,7 @@ describe('an Arweave gateway', () => {
 });
 
 const ask = async () => {
-  const chain = openChain({ rpcUrls: [url], deployment: exampleDeployment(31337) });
+  const chain = openChain({ rpcUrls: [url], deployment: exampleDeployment(31_337) });
   try {
     return await chain.isMember(addressOf('r'));
   } finally {
@@ -163,7 +163,7 @@ describe("a chain's node", () => {
   test('that reverts with bytes no contract of ours has', async () => {
     answer = (_, response, body) => {
       const { id, method } = JSON.parse(body) as { id: number; method: string };
-      const honest: Record<string, string> = { eth_chainId: '0x1', eth_getCode: '0x01' };
+      const honest: Record<string, string> = { eth_chainId: '0x7a69', eth_getCode: '0x01' };
       const result = honest[method];
       response.end(
         JSON.stringify(
