@@ -113,31 +113,32 @@ async function latency({ address, gatekeeper, guest }: House, emit: Emit): Promi
   }
 }
 
-/** Calls that Temporal answers from memory, as fast as many runners can make them one after the other. */
+/** Calls that Temporal answers from memory (or refuses), as fast as many runners can make them one after the other. */
 async function throughput({ address, gatekeeper, guest }: House, emit: Emit): Promise<void> {
   const runners = await Promise.all(Array.from({ length: throughputRunners }, guest));
   const ways = {
     direct: () => runners.map(() => direct(address)),
     gatekeeper: () => runners.map((runner) => knock(gatekeeper, runner)),
   };
-  const perSecond: Record<string, number> = {};
+  const perSecond: Record<string, { answered: number; refused: number }> = {};
   for (const [way, open] of Object.entries(ways)) {
     const sessions = open();
     for (const session of sessions) await send(session, 'GetSystemInfo', nothing);
-    let calls = 0;
-    let over = 0;
+    let answered = 0;
+    let refused = 0;
     const began = performance.now();
     await Promise.all(
       sessions.map(async (session) => {
         while (performance.now() - began < throughputSeconds * 1_000) {
           const { status } = await send(session, 'GetSystemInfo', nothing);
-          if (status === 0) calls++;
-          else over++;
+          answered++;
+          if (status !== 0) refused++;
         }
       }),
     );
-    perSecond[way] = Math.round(calls / ((performance.now() - began) / 1_000));
-    perSecond[`${way}Refused`] = over;
+    const seconds = (performance.now() - began) / 1_000;
+    // A dev server refuses more than some 2,000 calls a second itself; such an answer has come all the way too.
+    perSecond[way] = { answered: Math.round(answered / seconds), refused: Math.round(refused / seconds) };
     for (const session of sessions) session.destroy();
   }
   emit({ what: 'throughput', runners: throughputRunners, callsPerSecond: perSecond });

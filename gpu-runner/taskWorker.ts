@@ -172,7 +172,16 @@ function once(signal: AbortSignal): Promise<void> {
 
 /** Null when the signal came first. */
 async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
-  return Promise.race([work, once(signal).then(() => null)]);
+  const waiting = new AbortController();
+  const aborted = new Promise<null>((resolve) => {
+    if (signal.aborted) resolve(null);
+    signal.addEventListener('abort', () => resolve(null), { signal: waiting.signal });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    waiting.abort();
+  }
 }
 
 /** Heartbeats come from a timer: training runs in a process of its own, so this one is always free to send them. */

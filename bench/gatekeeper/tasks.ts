@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Connection } from '@temporalio/client';
 import { defaultPayloadConverter, type PayloadCodec } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { runnerQueue, trainActivityId } from '#core/names.js';
 
-const { CommandType } = temporal.api.enums.v1;
+const { CommandType } = proto.temporal.api.enums.v1;
 const namespace = 'default';
 
 /**
@@ -30,7 +30,9 @@ export async function scheduleTasks(
       workflowType: { name: 'oneTask' },
       taskQueue,
     });
-    const { taskToken, workflowExecution } = await service.pollWorkflowTaskQueue({ namespace, taskQueue });
+    const { taskToken, workflowExecution } = await connection.withDeadline(Date.now() + 30_000, () =>
+      service.pollWorkflowTaskQueue({ namespace, taskQueue }),
+    );
     const context = {
       type: 'activity',
       namespace,

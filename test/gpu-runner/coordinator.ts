@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Connection, isGrpcServiceError, type WorkflowService } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload, type PayloadCodec } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import proto, { type temporal } from '@temporalio/proto';
 import type { TrainTask } from '#core/messages.js';
 import { runnerQueue, trainActivityId } from '#core/names.js';
 
-const { CommandType, EventType } = temporal.api.enums.v1;
+const { CommandType, EventType } = proto.temporal.api.enums.v1;
 type Event = temporal.api.history.v1.IHistoryEvent;
 type Command = temporal.api.command.v1.ICommand;
 

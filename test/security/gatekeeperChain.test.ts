@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Wallet, id } from 'ethers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { addressOf, giveEther, startChainStack, type ChainStack } from '#test/services/chainStack.js';
+import { until } from '#test/gpu-runner/folder.js';
 import { openHouse, type TestHouse } from './house.js';
 import { closed, enter, framed, hangUp, knock, makeRunner, send } from './runners.js';
 
@@ -53,7 +54,10 @@ test('a runner that leaves the consortium is cut off; without an answer of the c
   const end = closed(leaving);
   if (wallet) await stack.sender(wallet).send('exit', stack.calls.consortium.exit());
   expect(await end).toBeLessThan(12_000);
-  expect(house.gatekeeper.refusals()).toContain('a runner that has left the consortium or has no stake');
+  await until(
+    () => house.gatekeeper.refusals().includes('a runner that has left the consortium or has no stake'),
+    'the line of the log',
+  );
   const again = knock(house.gatekeeper, leaves);
   expect((await greet(again)).status).toBe(16);
   hangUp(again);

@@ -202,14 +202,21 @@ describe('messages that are meant to break something', () => {
         ),
       );
     // Of a time-out, only the server tells; of an end that is none, nobody.
-    const forged = { message: 'x', timeoutFailureInfo: { timeoutType: 1 }, stackTrace: '/home/somebody' };
+    const forged = {
+      message: 'x',
+      applicationFailureInfo: { type: 'X', nextRetryDelay: { seconds: 3_600 as never } },
+      cause: { message: 'x', timeoutFailureInfo: { timeoutType: 1 } },
+      stackTrace: '/home/somebody',
+    };
     expect((await fail(forged)).status).toBe(status.ok);
     const { pendingActivities } = await house.temporal.connection.workflowService.describeWorkflowExecution({
       namespace: 'default',
       execution: { workflowId: (await pendingWorkflow(runner)) ?? '' },
     });
     const last = pendingActivities?.[0]?.lastFailure;
-    expect(last?.timeoutFailureInfo ?? null).toBeNull();
+    expect(last?.cause?.message).toBe('x');
+    expect(last?.cause?.timeoutFailureInfo ?? null).toBeNull();
+    expect(last?.applicationFailureInfo?.nextRetryDelay ?? null).toBeNull();
     expect(last?.stackTrace ?? '').toBe('');
     await asked.terminate();
   });

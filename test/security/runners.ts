@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { connect, constants, type ClientHttp2Session, type OutgoingHttpHeaders } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import proto, { type temporal } from '@temporalio/proto';
 import type { RunnerId } from '#core/hex.js';
 import { toHex } from '#core/hex.js';
 import { gatekeeperHost, generateTlsKey, issueCertificate, type Certificate } from '#services/certificate.js';
@@ -12,7 +12,7 @@ import { generateX25519Key, type X25519KeyPair } from '#services/x25519.js';
 import type { TestGatekeeper } from '../support/gatekeeper.js';
 
 const { PollActivityTaskQueueRequest, PollActivityTaskQueueResponse, RespondActivityTaskCompletedRequest } =
-  temporal.api.workflowservice.v1;
+  proto.temporal.api.workflowservice.v1;
 
 /** Somebody with a certificate. */
 export interface TestRunner {

@@ -28,6 +28,14 @@ describe('workflows replay what earlier versions of them recorded', () => {
     // Histories from before payloads were encrypted are to be read as they are.
     const sealed = JSON.stringify(history).includes(Buffer.from(sealedEncoding).toString('base64'));
     const dataConverter = { payloadCodecs: sealed ? [fakeCodec()] : [] };
-    await Worker.runReplayHistory({ workflowBundle, dataConverter }, history);
+    await Worker.runReplayHistory({ workflowBundle, dataConverter }, history, workflowIdOf(history));
   });
 });
+
+/** Encrypted payloads are bound to it. */
+function workflowIdOf(history: unknown): string {
+  const { events } = history as {
+    events: { workflowExecutionStartedEventAttributes?: { workflowId?: string } }[];
+  };
+  return events[0]?.workflowExecutionStartedEventAttributes?.workflowId ?? 'unknown';
+}

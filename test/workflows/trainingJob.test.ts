@@ -165,6 +165,8 @@ describe('a training job', () => {
         dataConverter: { payloadCodecs: [fakeCodec()] },
       },
       await round.fetchHistory(),
+      // Payloads are bound to it.
+      round.workflowId,
     );
     const { events } = await round.fetchHistory();
     const answers = (events ?? []).flatMap(
