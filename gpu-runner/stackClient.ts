@@ -3,7 +3,7 @@ import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
 import { enrolAnswer, type EnrolAnswer, type EnrolRequest, type SeenRequest } from '#core/messages.js';
-import { oneLine, printable } from '#core/printable.js';
+import { printable } from '#core/printable.js';
 import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import {

@@ -58,28 +58,25 @@ export async function issueCertificate(options: {
   const keys = await importKeys(privateKey);
   const now = Math.floor(Date.now() / 1_000);
   const expiresAt = now + seconds;
-  const certificate = await X509CertificateGenerator.createSelfSigned(
-    {
-      // Positive, as RFC 5280 wants it.
-      serialNumber: `01${randomBytes(15).toString('hex')}`,
-      name: [{ CN: [name] }],
-      notBefore: new Date((now - 60) * 1_000),
-      notAfter: new Date(expiresAt * 1_000),
-      signingAlgorithm: algorithm,
-      keys,
-      extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([
-          purpose === 'runner' ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth,
-        ]),
-        new SubjectAlternativeNameExtension([
-          { type: 'dns', value: purpose === 'runner' ? name : gatekeeperHost },
-        ]),
-      ],
-    },
-    webcrypto,
-  );
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    // Positive, as RFC 5280 wants it.
+    serialNumber: `01${randomBytes(15).toString('hex')}`,
+    name: [{ CN: [name] }],
+    notBefore: new Date((now - 60) * 1_000),
+    notAfter: new Date(expiresAt * 1_000),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new BasicConstraintsExtension(false, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+      new ExtendedKeyUsageExtension([
+        purpose === 'runner' ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth,
+      ]),
+      new SubjectAlternativeNameExtension([
+        { type: 'dns', value: purpose === 'runner' ? name : gatekeeperHost },
+      ]),
+    ],
+  });
   const pem = `${certificate.toString('pem')}\n`;
   return { certificate: pem, privateKey, fingerprint: certificateFingerprint(pem), expiresAt };
 }

@@ -1,6 +1,6 @@
 import type { Wallet } from 'ethers';
 import { verifyTypedData } from 'ethers';
-import { entryDomain, stackTypes } from '#core/eip712.js';
+import { entryDomain, stackTypes, type StackStatement } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import type { StackEntrance } from '#core/messages.js';
@@ -58,7 +58,7 @@ export function checkEntrance(entrance: StackEntrance, place: EntryPlace, stack:
 
 function recover(
   domain: ReturnType<typeof entryDomain>,
-  statement: StackEntrance['statement'],
+  statement: StackStatement,
   signature: string,
 ): string | null {
   try {

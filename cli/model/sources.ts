@@ -6,7 +6,6 @@ import { openArchive, type Archive } from '#services/archive.js';
 import { openChain, type Chain } from '#services/chain.js';
 import { sealedFor, unseal } from '#services/sealing.js';
 import type { StackFile } from '#local/stackFile.js';
-import type { Api } from '../api.js';
 
 /** The chain and the archive that a stack uses, read without the stack. */
 export function openPublicRecord(stack: StackFile): { chain: Chain; archive: Archive } {

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { auditVersion, type Audit } from '#audit/audit.js';
-import type { WantedUpdate } from '#audit/sources.js';
 import type { Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
 import { startChainStack, type ChainStack } from '#test/services/chainStack.js';
