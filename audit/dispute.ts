@@ -2,7 +2,6 @@
  * What is wrong with a closed round, as the call that convicts its coordinator: the smallest proof that a judge takes,
  * or a question that a liar cannot answer. Needs chain, archive and, for sums, the updates; trusts nobody.
  */
-import { verifyTypedData } from 'ethers';
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import { LEAF, VALUES_PER_LEAF, valuesRoot } from '#core/merkle.js';
@@ -13,6 +12,7 @@ import { weightOf } from '#core/weights.js';
 import { wordTime } from '#services/chain/words.js';
 import { chainCalls } from '#services/chainCalls.js';
 import type { ChainCall } from '#contracts/typed.js';
+import { typedDataSigner } from '#services/signatures.js';
 import { loadAccused, type Accused } from './accused.js';
 import { nextQuestion } from './bisection.js';
 import { chunkOf, exactSums, type NodeName } from './evidence.js';
@@ -182,14 +182,8 @@ function forgedLeaf({ manifest, evidence, judges, job, record, sources }: Known)
       samples,
       steps,
     };
-    let signer: string | null = null;
-    try {
-      const domain = updateDomain(chainId, jobs);
-      signer = verifyTypedData(domain, updateTypes, statement, signature).toLowerCase();
-    } catch {
-      // A signature that no key could have made.
-    }
-    if (signer === header.runner) continue;
+    const domain = updateDomain(chainId, jobs);
+    if (typedDataSigner(domain, updateTypes, statement, signature) === header.runner) continue;
     const { place, child } = evidence.placeOf(index);
     return question(
       `the signature of runner ${header.runner} does not hold`,

@@ -1,5 +1,4 @@
 /** Who took part in a round and what they signed (PROTOCOL sections 2, 3 and 5). */
-import { verifyTypedData } from 'ethers';
 import { aggregationHeaders } from '#core/commitment.js';
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import { fromHex, toHex, type Hex } from '#core/hex.js';
@@ -7,6 +6,7 @@ import type { ManifestHeader, RoundManifest } from '#core/manifest.js';
 import type { RoundOpening } from '#core/messages.js';
 import { openHash } from '#core/openHash.js';
 import { weightOf, weightShift } from '#core/weights.js';
+import { typedDataSigner } from '#services/signatures.js';
 import { same, Wrong, type Checklist } from './checklist.js';
 import type { AuditChain, AuditSources } from './sources.js';
 
@@ -113,18 +113,13 @@ export async function checkTree(
   );
 }
 
-/** ethers refuses a high s, so that a signature has one form. */
 function recover(header: ManifestHeader, opening: RoundOpening, domain: Round['domain']): string | null {
   const { updateRoot, dimension, samples, steps, signature } = header;
   const { job, round, openHash: opened } = opening;
-  try {
-    return verifyTypedData(
-      updateDomain(domain.chainId, domain.jobs),
-      updateTypes,
-      { job, round, openHash: opened, updateRoot, dimension, samples, steps },
-      signature,
-    ).toLowerCase();
-  } catch {
-    return null;
-  }
+  return typedDataSigner(
+    updateDomain(domain.chainId, domain.jobs),
+    updateTypes,
+    { job, round, openHash: opened, updateRoot, dimension, samples, steps },
+    signature,
+  );
 }

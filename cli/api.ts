@@ -30,7 +30,8 @@ import {
   type VersionView,
 } from '#core/views.js';
 import { upload } from '#gpu-runner/upload.js';
-import { dial, outboundRules, readAtMost, type OutboundRequest } from '#services/outboundUrl.js';
+import { dial, outboundRules, type OutboundRequest } from '#services/outboundUrl.js';
+import { readAtMost } from '#services/readAtMost.js';
 import { sha256Hex } from '#services/sha256.js';
 
 /** A stack's HTTP API. Requests that change something are signed with the member's key. */

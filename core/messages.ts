@@ -232,6 +232,14 @@ export const suspension = z.strictObject({
 export type Suspension = z.output<typeof suspension>;
 export const suspendRequest = z.strictObject({ reason: z.string().trim().min(1).max(1_000) });
 
+/** A runner says of certificates of its own that they shall count no longer. */
+export const revokeRequest = z.strictObject({ fingerprints: z.array(hash32).min(1).max(256) });
+export type RevokeRequest = z.output<typeof revokeRequest>;
+export const revokeAnswer = z.strictObject({
+  /** Those that counted until now; the others are unknown here, have expired, or are another runner's. */
+  revoked: z.array(hash32),
+});
+
 /** A runner tells what it is doing, whenever that changes and as training goes on. */
 export const seenRequest = z.strictObject({
   state: z.enum(['idle', 'training', 'leaving']),

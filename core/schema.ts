@@ -15,7 +15,11 @@ export const jobId = hex(32, 'a job id');
 export const versionIdSchema = hex(32, 'a version id');
 /** A runner's or member's EVM address, lower case everywhere off chain. */
 export const address = hex(20, 'an address');
-export const signature65 = hex(65, 'a signature');
+/** Ends with 27 or 28, so that a signature has one form. */
+export const signature65 = hex(65, 'a signature').refine(
+  (text) => /1[bc]$/.test(text),
+  'a signature ends with 27 or 28',
+);
 /** A 43-character base64url Arweave transaction id. */
 export const archiveId = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'an Arweave id: 43 base64url characters');
 /** A token amount in its smallest unit, as a decimal string (JSON has no 256-bit integers). */

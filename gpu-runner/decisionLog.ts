@@ -13,6 +13,7 @@ import type { RunnerKey } from './runnerKey.js';
 export type Decision =
   | { kind: 'started'; software: string }
   | { kind: 'enrolled'; coordinator: Hex; member: Hex; fingerprint: Hex; until: string; data: string[] }
+  | { kind: 'revoked'; coordinator: Hex; fingerprints: Hex[] }
   | { kind: 'allowed'; coordinator: Hex; job: Hex; name: string; round: number; data: string; rule: number }
   | {
       kind: 'refused';

@@ -1,3 +1,4 @@
+import { isRoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import type { Recipient } from '#core/jobSpec.js';
 import type { TrainTask } from '#core/messages.js';
@@ -5,6 +6,28 @@ import { refuse } from './refusal.js';
 
 /** A member's sealing key as it announced it on chain; null when it has none. */
 export type AnnouncedKey = (member: Hex) => Promise<Hex | null>;
+
+const rememberedMs = 600_000;
+
+/**
+ * Asks the chain about a member's key every ten minutes at most. While the chain does not answer, what it said last
+ * holds: a key is announced seldom, and a round should not wait for a node.
+ */
+export function rememberKeys(ask: AnnouncedKey): AnnouncedKey {
+  const known = new Map<Hex, { key: Hex | null; until: number }>();
+  return async (member) => {
+    const last = known.get(member);
+    if (last && last.until > Date.now()) return last.key;
+    try {
+      const key = await ask(member);
+      known.set(member, { key, until: Date.now() + rememberedMs });
+      return key;
+    } catch (error) {
+      if (last && isRoundtableError(error, 'UNAVAILABLE')) return last.key;
+      throw error;
+    }
+  };
+}
 
 /**
  * Whom this task's update is sealed for: the coordinator and the auditors that its spec names. The opening commits to

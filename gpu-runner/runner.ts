@@ -8,6 +8,7 @@ import { lockHome } from './homeLock.js';
 import { unlockKey, type Passphrase } from './keystore.js';
 import type { Log } from './log.js';
 import { passphraseFrom } from './passphrase.js';
+import { rememberKeys } from './readers.js';
 import { readRunnerHome } from './runnerHome.js';
 import { SignedWork } from './signedWork.js';
 import { serveStacks } from './stacks.js';
@@ -61,7 +62,8 @@ export async function createRunner(options: {
           trainer,
           turns: new Turns(),
           bandwidth: new Bandwidth(),
-          announcedKey: (member: Hex) => consortium.sealingKey(member),
+          announcedKey:
+            chain.rpcUrls.length > 0 ? rememberKeys((member: Hex) => consortium.sealingKey(member)) : null,
           decisions,
           log,
           software,

@@ -2,17 +2,19 @@ import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Sha256Hex } from '#core/hex.js';
-import { enrolAnswer, type EnrolAnswer, type EnrolRequest, type SeenRequest } from '#core/messages.js';
+import {
+  enrolAnswer,
+  revokeAnswer,
+  type EnrolAnswer,
+  type EnrolRequest,
+  type RevokeRequest,
+  type SeenRequest,
+} from '#core/messages.js';
 import { printable } from '#core/printable.js';
 import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
-import {
-  checkOutboundUrl,
-  dial,
-  readAtMost,
-  type OutboundRequest,
-  type OutboundRules,
-} from '#services/outboundUrl.js';
+import { checkOutboundUrl, dial, type OutboundRequest, type OutboundRules } from '#services/outboundUrl.js';
+import { readAtMost } from '#services/readAtMost.js';
 import { sha256Hex } from '#services/sha256.js';
 import { unreachable } from './failures.js';
 import type { RunnerKey } from './runnerKey.js';
@@ -44,6 +46,12 @@ export class StackClient {
   async enrol(request: EnrolRequest, signal: AbortSignal): Promise<EnrolAnswer> {
     const response = await this.#request('POST', '/v1/runners/enrol', request, signal);
     return parseMessage(enrolAnswer, await jsonOf(response), 'The answer to the enrolment');
+  }
+
+  /** @returns those of the fingerprints that counted until now */
+  async revoke(request: RevokeRequest, signal: AbortSignal): Promise<Sha256Hex[]> {
+    const response = await this.#request('POST', '/v1/runners/revoke', request, signal);
+    return parseMessage(revokeAnswer, await jsonOf(response), 'The answer to the revocation').revoked;
   }
 
   /** @throws NOT_FOUND when the stack does not know the runner (any more) */

@@ -32,7 +32,7 @@ export interface SharedParts {
   trainer: Trainer;
   turns: Turns;
   bandwidth: Bandwidth;
-  announcedKey: AnnouncedKey;
+  announcedKey: AnnouncedKey | null;
   decisions: DecisionLog;
   log: Log;
   software: string;

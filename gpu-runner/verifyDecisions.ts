@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { verifyMessage } from 'ethers/hash';
 import { hashJson } from '#core/canonicalJson.js';
 import { ZERO_HASH, type Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
+import { textSigner } from '#services/signatures.js';
 import {
   decisionFiles,
   decisionRecord,
@@ -69,7 +69,7 @@ export async function verifyDecisions(paths: DecisionPaths, runner: Hex): Promis
   file = basename(paths.decisionsHead);
   line = 1;
   if (!head) return seq === 0 ? { records: 0, broken: null, torn, lost } : broken('it is missing or damaged');
-  if (signerOf(headText(head.seq, head.hash), head.signature) !== runner)
+  if (textSigner(headText(head.seq, head.hash), head.signature) !== runner)
     return broken(`it was not signed by ${runner}`);
   if (head.seq > seq) return broken(`it was signed for ${head.seq} records, and ${seq} are there`);
   if (hashes.get(head.seq) !== head.hash) return broken(`it was signed for another record ${head.seq}`);
@@ -81,14 +81,6 @@ export async function verifyDecisions(paths: DecisionPaths, runner: Hex): Promis
 function parseLine(text: string): DecisionRecord | null {
   try {
     return decisionRecord.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
-}
-
-function signerOf(text: string, signature: string): string | null {
-  try {
-    return verifyMessage(text, signature).toLowerCase();
   } catch {
     return null;
   }

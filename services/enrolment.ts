@@ -1,4 +1,3 @@
-import { verifyTypedData } from 'ethers';
 import { enrolmentTypes, entryDomain } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
 import { fromHex, type Hex } from '#core/hex.js';
@@ -7,6 +6,7 @@ import { certificateExpiry, certificateFingerprint } from './certificate.js';
 import type { EntryPlace } from './entrance.js';
 import type { Entry } from './table/entries.js';
 import { agreeX25519, generateX25519Key } from './x25519.js';
+import { typedDataSigner } from './signatures.js';
 
 /**
  * Whether a runner signed that this certificate stands for it at this stack, for a time that is not too long.
@@ -24,7 +24,10 @@ export function checkEntry(
       'BAD_SIGNATURE',
       `The statement is of runner ${statement.runner} for the stack of ${statement.stack}; expected ${who.runner} for ${who.stack}.`,
     );
-  if (recover(place, statement, signature) !== who.runner)
+  if (
+    typedDataSigner(entryDomain(place.chainId, place.consortium), enrolmentTypes, statement, signature) !==
+    who.runner
+  )
     throw new RoundtableError(
       'BAD_SIGNATURE',
       `The enrolment was not signed by ${who.runner} for consortium ${place.consortium} on chain ${place.chainId}.`,
@@ -52,14 +55,4 @@ export function checkEntry(
     sealingKey: statement.sealingKey,
     expiresAt: statement.expiry,
   };
-}
-
-function recover(place: EntryPlace, statement: StackEntry['statement'], signature: string): string | null {
-  const domain = entryDomain(place.chainId, place.consortium);
-  try {
-    return verifyTypedData(domain, enrolmentTypes, statement, signature).toLowerCase();
-  } catch {
-    // Not a point on the curve, or the malleable twin of a signature.
-    return null;
-  }
 }

@@ -1,10 +1,10 @@
 import type { Wallet } from 'ethers';
-import { verifyTypedData } from 'ethers';
 import { entryDomain, stackTypes, type StackStatement } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import type { StackEntrance } from '#core/messages.js';
 import { certificateFingerprint } from './certificate.js';
+import { typedDataSigner } from './signatures.js';
 
 /** Where entries are signed for: the chain, and the Consortium contract on it. */
 export interface EntryPlace {
@@ -19,7 +19,7 @@ export async function signEntrance(
   entrance: Omit<StackEntrance['statement'], 'stack' | 'tlsFingerprints'> & { certificates: string[] },
 ): Promise<StackEntrance> {
   const { certificates, ...rest } = entrance;
-  const statement = {
+  const statement: StackStatement = {
     ...rest,
     stack: wallet.address.toLowerCase() as Hex,
     tlsFingerprints: certificates.map(certificateFingerprint),
@@ -39,7 +39,7 @@ export async function signEntrance(
 export function checkEntrance(entrance: StackEntrance, place: EntryPlace, stack: Hex): void {
   const { statement, certificates, signature } = entrance;
   const domain = entryDomain(place.chainId, place.consortium);
-  if (statement.stack !== stack || recover(domain, statement, signature) !== stack)
+  if (statement.stack !== stack || typedDataSigner(domain, stackTypes, statement, signature) !== stack)
     throw new RoundtableError(
       'BAD_SIGNATURE',
       `Where the stack of ${stack} is entered was not signed by that member. Do not enter; ask the member.`,
@@ -54,17 +54,4 @@ export function checkEntrance(entrance: StackEntrance, place: EntryPlace, stack:
       'TOO_OLD',
       `What the member ${stack} signed of its stack's entrance has expired. The member must sign it anew.`,
     );
-}
-
-function recover(
-  domain: ReturnType<typeof entryDomain>,
-  statement: StackStatement,
-  signature: string,
-): string | null {
-  try {
-    return verifyTypedData(domain, stackTypes, statement, signature).toLowerCase();
-  } catch {
-    // Not a point on the curve, or the malleable twin of a signature.
-    return null;
-  }
 }

@@ -80,23 +80,6 @@ export async function dial(given: string, request: OutboundRequest, rules: Outbo
   }
 }
 
-/**
- * The body of an answer, never more than `limit` bytes of it in memory.
- * @param what the sender, for the message
- * @throws PAYLOAD_TOO_LARGE
- */
-export async function readAtMost(response: Response, limit: number, what: string): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of response.body ?? []) {
-    length += part.length;
-    if (length > limit)
-      throw new RoundtableError('PAYLOAD_TOO_LARGE', `${what} sent more than ${limit} bytes.`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts, length);
-}
-
 /** What a request of one's own needs, so that its connection goes to no other address than `checkOutboundUrl` allows. */
 export function connectionRules(url: URL, rules: OutboundRules): http.RequestOptions {
   const { http: plain, https: secure } = agentsOf(rules);

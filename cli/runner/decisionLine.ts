@@ -12,6 +12,8 @@ function textOf(record: DecisionRecord): string {
       return field('software');
     case 'enrolled':
       return `at the stack of ${field('coordinator')} until ${field('until')}, with the data ${field('data')}`;
+    case 'revoked':
+      return `the certificates ${field('fingerprints')} at the stack of ${field('coordinator')}`;
     case 'allowed':
       return `${field('name')}, round ${field('round')}, on ${field('data')}, by rule ${field('rule')}, for ${field('coordinator')}`;
     case 'refused':

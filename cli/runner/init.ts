@@ -5,7 +5,7 @@ import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import { address, parseMessage, slug } from '#core/schema.js';
 import { createHome, type CreatedHome, type HomeFacts } from '#gpu-runner/owner/createHome.js';
-import { readAtMost } from '#services/outboundUrl.js';
+import { readAtMost } from '#services/readAtMost.js';
 import type { Context } from '../command.js';
 import { newPassphraseOf } from './home.js';
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { lockHome } from '#gpu-runner/homeLock.js';
 import { readAddress, unlockKey } from '#gpu-runner/keystore.js';
 import { leave, openRunnerChain, register, withdraw, type Step } from '#gpu-runner/owner/registration.js';
-import { enterStacks, sayGoodbye } from '#gpu-runner/owner/stackVisits.js';
+import { enterStacks, revokeCertificates, sayGoodbye } from '#gpu-runner/owner/stackVisits.js';
 import { readStatus } from '#gpu-runner/owner/status.js';
 import { homePaths } from '#gpu-runner/runnerHome.js';
 import { readDecisions, verifyDecisions } from '#gpu-runner/verifyDecisions.js';
@@ -150,6 +150,35 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
       context.print(statusValue(home, status), () => statusLines(context.terminal.theme(), home, status));
     }),
   );
+
+  verb(
+    'revoke [home]',
+    'after a theft of the TLS key: no stack lets its certificates in any more',
+    'revoke /srv/runner',
+  )
+    .option(...passphraseOption)
+    .action(
+      does<KeyOptions>(async (context, options, given) => {
+        const home = await openHome(context, given);
+        // A running agent would enter again at once, with the stolen key.
+        const release = await lockHome(home.paths.lock);
+        try {
+          const { key } = await unlockKey(home.paths, passphraseOf(context, options.passphraseFile));
+          const visits = await revokeCertificates(home, key, context.signal);
+          context.print(visits, () => [
+            ...visits.map(({ coordinator, answer, problem }) =>
+              answer
+                ? `${ok(context)} the stack of ${coordinator} lets ${answer.length} of them in no more`
+                : `${bad(context)} ${coordinator}: ${problem?.code} ${problem?.message}`,
+            ),
+            `The TLS key was put aside. \`${program.name} start\` makes another one, publishes it and enters anew.`,
+          ]);
+          if (visits.some(({ answer }) => answer === null)) throw new CheckFailed();
+        } finally {
+          release();
+        }
+      }),
+    );
 
   verb(
     'leave [home]',

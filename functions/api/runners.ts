@@ -4,6 +4,8 @@ import { RoundtableError } from '#core/errors.js';
 import {
   enrolAnswer,
   enrolRequest,
+  revokeAnswer,
+  revokeRequest,
   seenRequest,
   suspendRequest,
   suspension,
@@ -90,6 +92,27 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
           `Runner ${signer.address} is not enrolled here. Enrol it first.`,
         );
       return null;
+    },
+  );
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'post',
+      path: '/v1/runners/revoke',
+      summary: 'A runner says that certificates of its own count no longer, as after a theft of their key.',
+      signers: 'runner',
+      body: revokeRequest,
+      status: 200,
+      answer: revokeAnswer,
+    },
+    async ({ body, signer }) => {
+      const entries = await Promise.all(body.fingerprints.map((fingerprint) => table.findEntry(fingerprint)));
+      const own = entries.filter((entry) => entry?.runner === signer.address);
+      const revoked = own.flatMap((entry) => (entry ? [entry.fingerprint] : []));
+      for (const fingerprint of revoked) await table.revokeEntry(fingerprint);
+      return { revoked };
     },
   );
 

@@ -1,8 +1,8 @@
-import { verifyMessage } from 'ethers';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import { parseAuthorization, requestText, requestToleranceSeconds } from '#core/signedRequest.js';
 import { sha256Hex } from '#services/sha256.js';
+import { textSigner } from '#services/signatures.js';
 import type { Table } from '#services/table.js';
 import type { Limits } from '../limits.js';
 import type { Membership } from './membership.js';
@@ -51,7 +51,7 @@ export async function identifySigner(
     timestamp,
     audience: parts.coordinator,
   });
-  if (recover(text, signature) !== address)
+  if (textSigner(text, signature) !== address)
     throw new RoundtableError(
       'BAD_SIGNATURE',
       `The signature is not one of ${address} over this method, path, body and time for the stack of ${parts.coordinator}.`,
@@ -86,13 +86,4 @@ async function findRole(
     'FORBIDDEN',
     `${address} is not registered on chain as a ${allowed}${allowed === 'member' ? '' : ' with a stake'}. Register it first.`,
   );
-}
-
-function recover(text: string, signature: string): string | null {
-  try {
-    return verifyMessage(text, signature).toLowerCase();
-  } catch {
-    // Not a point on the curve, or the malleable twin of a signature.
-    return null;
-  }
 }

@@ -1,4 +1,6 @@
-import type { Hex } from '#core/hex.js';
+import { rename } from 'node:fs/promises';
+import type { Hex, Sha256Hex } from '#core/hex.js';
+import { hash32 } from '#core/schema.js';
 import { isRoundtableError } from '#core/errors.js';
 import { openConsortium } from '#services/chain.js';
 import { certificateExpiry, certificateFingerprint } from '#services/certificate.js';
@@ -6,12 +8,13 @@ import { DataSets } from '../dataSets.js';
 import { DecisionLog } from '../decisionLog.js';
 import { Enrolment } from '../enrolment.js';
 import { readEntryKeys } from '../entryKeys.js';
-import { messageOf } from '../failures.js';
+import { errorNumber, messageOf } from '../failures.js';
 import { machineName } from '../machineName.js';
 import { readPolicy, type RunnerHome } from '../runnerHome.js';
 import type { RunnerKey } from '../runnerKey.js';
 import { StackClient } from '../stackClient.js';
 import { findStacks, type KnownStack, type LostStack } from '../stackFinder.js';
+import { readDecisions } from '../verifyDecisions.js';
 
 /** What came of asking one stack. */
 export interface Visit<T> {
@@ -76,6 +79,37 @@ export async function enterStacks(
     });
     return { member: answer.member, gatekeeper: answer.entrance.statement.gatekeeper, until };
   });
+}
+
+/**
+ * Tells every stack that the certificates count no longer with which the runner entered it, and puts the TLS key behind
+ * them aside: the next start makes another one. For an owner whose TLS key was stolen. The caller holds the home's lock.
+ * @returns for each stack the fingerprints that counted until now
+ */
+export async function revokeCertificates(
+  home: RunnerHome,
+  key: RunnerKey,
+  signal: AbortSignal,
+): Promise<Visit<Sha256Hex[]>[]> {
+  const now = new Date().toISOString();
+  const entered = (await readDecisions(home.paths)).filter(
+    ({ kind, until }) => kind === 'enrolled' && typeof until === 'string' && until > now,
+  );
+  const decisions = await DecisionLog.open(home.paths, key);
+  const visits = await visit(home, async (stack): Promise<Sha256Hex[]> => {
+    const { coordinator } = stack;
+    const fingerprints = entered
+      .filter((record) => record['coordinator'] === coordinator)
+      .map((record) => hash32.parse(record['fingerprint']));
+    if (fingerprints.length === 0) return [];
+    const revoked = await new StackClient(stack, key).revoke({ fingerprints }, signal);
+    await decisions.append({ kind: 'revoked', coordinator, fingerprints: revoked });
+    return revoked;
+  });
+  await rename(home.paths.tlsKey, `${home.paths.tlsKey}.revoked`).catch((error: unknown) => {
+    if (errorNumber(error) !== 'ENOENT') throw error;
+  });
+  return visits;
 }
 
 /** Tells every stack that the runner goes, so that nobody waits for it. */

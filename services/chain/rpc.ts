@@ -2,7 +2,7 @@ import { JsonRpcProvider, Network, type JsonRpcPayload, type JsonRpcResult } fro
 import type { Deployment } from '#contracts/deployment.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { oneLine } from '#core/printable.js';
-import { readAtMost } from '../outboundUrl.js';
+import { readAtMost } from '../readAtMost.js';
 
 const timeoutMs = 15_000;
 /** More than the logs of any range of blocks that is asked for. */

@@ -208,10 +208,25 @@ describe('start', () => {
   });
 });
 
-test('leave ends its part, and the stake comes back after the unbonding period', async () => {
+test('revoke makes its certificates worthless; it enters again with another TLS key, once that is published', async () => {
+  const busy = await owner('revoke', home, ...secret());
+  expect(busy).toMatchObject({ code: 1, err: expect.stringContaining('CONFLICT') });
   const ended = new Promise((resolve) => agent?.once('exit', resolve));
   agent?.kill('SIGINT');
   expect(await ended).toBe(0);
+  const before = readFileSync(join(home, 'tls.key'), 'utf8');
+  const revoked = await owner('revoke', home, '--json', ...secret());
+  const [visit] = JSON.parse(revoked.out) as { answer: Hex[] }[];
+  // One of `enrol`, one of `start`.
+  expect(visit?.answer).toHaveLength(2);
+  expect((await owner('enrol', home, ...secret())).out).toContain('roundtable-runner register');
+  expect((await owner('register', home, '--json', ...secret())).json['steps']).toHaveLength(1);
+  expect((await owner('enrol', home, ...secret())).code).toBe(0);
+  expect(readFileSync(join(home, 'tls.key'), 'utf8')).not.toBe(before);
+  expect(await owner('log', home, '--verify')).toMatchObject({ code: 0 });
+}, 60_000);
+
+test('leave ends its part, and the stake comes back after the unbonding period', async () => {
   const left = await owner('leave', home, '--json', ...secret());
   expect(left).toMatchObject({ code: 0, json: { stakeFree: expect.any(String) } });
   expect((await owner('leave', home, '--withdraw', ...secret())).err).toContain('The stake is free at');

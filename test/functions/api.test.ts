@@ -175,6 +175,19 @@ describe('runners', () => {
     expect((await enrol(silent, silentRunner)).body.detail).toContain('roundtable-runner register');
   });
 
+  test('revoke their own certificates, and nobody else’s', async () => {
+    const { entry, ...introduction } = await enrolmentOf(api.parts.deployment);
+    await api.post('/v1/runners/enrol', { entry, ...introduction }, { by: runner });
+    const fingerprints = [entry.statement.tlsFingerprint, hashOf('unknown')];
+    const revoke = async (by: NonNullable<Signing['by']>) =>
+      (await api.post('/v1/runners/revoke', { fingerprints }, { by })).body as unknown as object;
+    expect(await revoke(member)).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await revoke(strictRunner)).toEqual({ revoked: [] });
+    expect((await api.parts.table.listBarred()).fingerprints.size).toBe(0);
+    expect(await revoke(runner)).toEqual({ revoked: [entry.statement.tlsFingerprint] });
+    expect([...(await api.parts.table.listBarred()).fingerprints]).toEqual([entry.statement.tlsFingerprint]);
+  });
+
   test('are suspended and resumed by the member whose stack it is, and shown so', async () => {
     await enrol();
     const suspend = `/v1/runners/${address}/suspend`;

@@ -49,7 +49,7 @@ describe('an enrolled runner', () => {
   });
 
   test('keeps its certificate while it is young, and renews it under the same key after half its life', async () => {
-    const { enrolment } = await enrolmentOf(2);
+    const { enrolment } = await enrolmentOf(8);
     await enrolment.enrol(introduction, signal);
     const door = await enrolment.door();
     await enrolment.enrol(introduction, signal);

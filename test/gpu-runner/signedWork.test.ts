@@ -21,7 +21,7 @@ function answerOf(update: Uint8Array, root = '03'): TrainUpdate {
     samples: 1,
     steps: 1,
     saturated: 0,
-    signature: `0x${root.repeat(65)}`,
+    signature: `0x${root.repeat(64)}1b`,
     training: { onnxruntime: '1', provider: 'cpu', cpu: 'x', threads: 1 },
     loss: 0.5,
     seconds: 1,

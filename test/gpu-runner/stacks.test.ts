@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Wallet } from 'ethers';
-import type { Hex } from '#core/hex.js';
+import { toHex, type Hex } from '#core/hex.js';
 import { trainAnswer, type ModelRef, type TrainTask } from '#core/messages.js';
 import { policySchema } from '#gpu-runner/policy.js';
 import { homePaths, runnerConfig, writeRunnerHome } from '#gpu-runner/runnerHome.js';
@@ -10,7 +10,7 @@ import { findStacks } from '#gpu-runner/stackFinder.js';
 import { readDecisions, verifyDecisions } from '#gpu-runner/verifyDecisions.js';
 import { findTemporal } from '#local/temporal/find.js';
 import { temporalPart } from '#local/temporal/part.js';
-import { chain, member, startApi, type TestApi } from './api.js';
+import { chain, member, sealing, startApi, type TestApi } from './api.js';
 import { ask } from './coordinator.js';
 import { writeData } from './data.js';
 import { temporaryFolder, until } from './folder.js';
@@ -134,10 +134,11 @@ describe('a runner that serves two stacks, of which a third is dead', () => {
     if (ended.kind !== 'answered') throw new Error(`not answered: ${JSON.stringify(ended)}`);
     return trainAnswer.parse(ended.answer);
   };
-  const taskOf = ({ api, model }: TestStack, spec = smallSpec()): TrainTask => ({
-    ...makeTask(address, model, { spec }),
-    coordinator: api.coordinator,
-  });
+  const taskOf = ({ api, model }: TestStack, written = smallSpec()): TrainTask => {
+    const recipients = [{ member: api.coordinator, publicKey: toHex(sealing.publicKey) }];
+    const spec = { ...written, updates: { recipients } };
+    return { ...makeTask(address, model, { spec }), coordinator: api.coordinator };
+  };
 
   test('does the tasks of both, one at a time, and notes each decision', async () => {
     const runner = startRunner(folder);

@@ -97,7 +97,7 @@ describe('over a link that breaks every second', () => {
     expect(last).toBe(size);
     const stored = await far.updates.get({ job, round: 1, runner: key.address, file }, size);
     expect(sha256Hex(stored)).toBe(file);
-    expect(link.breaks() - before).toBeGreaterThan(3);
+    expect(link.breaks() - before).toBeGreaterThan(1);
   }, 60_000);
 
   test('and come back whole', async () => {
@@ -109,7 +109,7 @@ describe('over a link that breaks every second', () => {
       signal: never,
     });
     expect(sha256Hex(bytes)).toBe(file);
-    expect(link.breaks() - before).toBeGreaterThan(3);
+    expect(link.breaks() - before).toBeGreaterThan(1);
   }, 60_000);
 });
 

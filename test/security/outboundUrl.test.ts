@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import dns from 'node:dns';
 import { createServer, type Server } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
-import { checkOutboundUrl, dial, outboundRules, readAtMost } from '#services/outboundUrl.js';
+import { checkOutboundUrl, dial, outboundRules } from '#services/outboundUrl.js';
+import { readAtMost } from '#services/readAtMost.js';
 
 const within = (): AbortSignal => AbortSignal.timeout(10_000);
 const cloud = outboundRules(['https://api.example.org']);

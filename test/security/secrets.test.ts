@@ -146,7 +146,7 @@ async function inspect(stack: LocalStack): Promise<void> {
 
 /** Files that are allowed to hold a secret: keys/, and each runner's own. */
 function holdsKeys(path: string): boolean {
-  return path.startsWith('keys/') || /(^|\/)(key|keystore[^/]*|[^/]*\.pem)$/.test(path);
+  return path.startsWith('keys/') || /(^|\/)(key|tls\.key|sealing\.key|keystore[^/]*|[^/]*\.pem)$/.test(path);
 }
 
 function secretsIn(folder: string): Secret[] {
@@ -155,17 +155,24 @@ function secretsIn(folder: string): Secret[] {
     .flatMap((path) => {
       const name = relative(folder, path);
       const text = readFileSync(path, 'utf8');
-      const hex = [...text.matchAll(/0x([0-9a-fA-F]{64})\b/g)].map(([, digits = '']) =>
+      const hex = [...text.matchAll(/\b(?:0x)?([0-9a-fA-F]{64})\b/g)].map(([, digits = '']) =>
         Buffer.from(digits, 'hex'),
       );
       const jwk = [...text.matchAll(/"(?:d|p|q|dp|dq|qi)"\s*:\s*"([A-Za-z0-9_-]{40,})"/g)].map(
         ([, value = '']) => Buffer.from(value, 'base64url'),
       );
-      const pem = [...text.matchAll(/PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END/g)].map(
-        ([, value = '']) => Buffer.from(value.replace(/\s/g, ''), 'base64'),
+      const pem = [...text.matchAll(/PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END/g)].map(
+        ([, value = '']) => ({ name, spellings: [...spellingsOf(unwrapped(value)), ...wrapped(value)] }),
       );
-      return [...hex, ...jwk, ...pem].map((raw) => ({ name, spellings: spellingsOf(raw) }));
+      return [...[...hex, ...jwk].map((raw) => ({ name, spellings: spellingsOf(raw) })), ...pem];
     });
+}
+
+const unwrapped = (base64: string): Buffer => Buffer.from(base64.replace(/\s/g, ''), 'base64');
+
+/** A key's lines as they stand in PEM, and as JSON writes them. */
+function wrapped(base64: string): Buffer[] {
+  return [base64, base64.replaceAll('\n', '\\n')].map((text) => Buffer.from(text));
 }
 
 /** As it could stand in a file: raw, hexadecimal of either case, base64 of both alphabets. */

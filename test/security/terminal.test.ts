@@ -108,6 +108,7 @@ describe('a pattern or a text that would keep a machine busy', () => {
     const task = {
       coordinator: addressOf('c'),
       opening: { selection: [1, 2] },
+      place: { count: 2 },
       spec: exampleSpec({ name: 'a'.repeat(63) }),
     };
     const policy = policySchema.parse({
@@ -127,7 +128,12 @@ describe('a pattern or a text that would keep a machine busy', () => {
     ['the end must fit too', '*-a', 'x-a-b', false],
     ['a later place of the same letters counts', '*ab*b', 'aabb-ab', true],
   ])('%s', (_, pattern, name, allowed) => {
-    const task = { coordinator: addressOf('c'), opening: { selection: [1] }, spec: exampleSpec({ name }) };
+    const task = {
+      coordinator: addressOf('c'),
+      opening: { selection: [1] },
+      place: { count: 1 },
+      spec: exampleSpec({ name }),
+    };
     const policy = policySchema.parse({
       allow: [{ coordinators: [addressOf('c')], jobs: [pattern], data: ['digits'] }],
     });

@@ -242,7 +242,7 @@ export function answering(milliseconds: number, change: { samples?: number } = {
       samples: change.samples ?? 10,
       steps: 1,
       saturated: 0,
-      signature: `0x${'ab'.repeat(65)}`,
+      signature: `0x${'ab'.repeat(64)}1b`,
       training: { onnxruntime: '1', provider: 'cpu', cpu: 'avx2', threads: 1 },
       loss: 1,
       seconds: milliseconds / 1000,

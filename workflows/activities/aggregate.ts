@@ -1,4 +1,3 @@
-import { verifyTypedData } from 'ethers';
 import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import type { ErrorCode } from '#core/errorCodes.js';
@@ -13,6 +12,7 @@ import { UPDATES_PER_PASS } from '#core/sumKernel.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { weightOf } from '#core/weights.js';
+import { typedDataSigner } from '#services/signatures.js';
 import { sha256 } from '#services/sha256.js';
 import { updateOverhead } from '#services/updateSealing.js';
 import type { Aggregate, AggregateInput, PreparedJob } from '../types.js';
@@ -164,17 +164,11 @@ function recover({ domain }: PreparedJob, opening: RoundOpening, update: TrainUp
     samples: update.samples,
     steps: update.steps,
   };
-  try {
-    // ethers refuses a high s, so a signature has one form.
-    return verifyTypedData(
-      updateDomain(domain.chainId, domain.jobs),
-      updateTypes,
-      statement,
-      update.signature,
-    ).toLowerCase();
-  } catch {
-    return refuse('its signature has not the form of one');
-  }
+  const signed = updateDomain(domain.chainId, domain.jobs);
+  return (
+    typedDataSigner(signed, updateTypes, statement, update.signature) ??
+    refuse('its signature has not the form of one')
+  );
 }
 
 function countSaturated(delta: Int32Array): number {
