@@ -69,21 +69,11 @@ export const enrolmentTypes = {
   ],
 };
 
-/** What a member signs of its stack: where its gatekeeper is, and by which certificates and key to know it. */
-export interface StackStatement {
-  stack: Hex;
-  /** host:port */
-  gatekeeper: string;
-  /** Temporal's namespace. */
-  namespace: string;
-  /** SHA-256 of the certificates (DER) that the gatekeepers may show; two while they are being changed. */
-  tlsFingerprints: Sha256Hex[];
-  /** The member's X25519 key, the one that it announced on chain. */
-  sealingKey: Hex;
-  /** Seconds since 1970. */
-  expiry: Uint;
-}
-
+/**
+ * What a member signs of its stack: where its gatekeeper is (host:port), Temporal's namespace, the SHA-256 of the
+ * certificates (DER) that the gatekeepers may show, the X25519 key that the member announced on chain, and when all this
+ * ends. The fields are those of stackEntrance in messages.ts.
+ */
 export const stackTypes = {
   Stack: [
     { name: 'stack', type: 'address' },

@@ -203,7 +203,7 @@ export type EnrolRequest = z.output<typeof enrolRequest>;
 /** No certificate of a runner is good for longer. */
 export const longestEntrySeconds = 48 * 3_600;
 
-/** A member's signed word where its stack is entered; see StackStatement in eip712.ts. */
+/** A member's signed word where its stack is entered; see stackTypes in eip712.ts. */
 export const stackEntrance = z.strictObject({
   statement: z.strictObject({
     stack: address,

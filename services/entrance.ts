@@ -1,5 +1,5 @@
 import type { Wallet } from 'ethers';
-import { entryDomain, stackTypes, type StackStatement } from '#core/eip712.js';
+import { entryDomain, stackTypes } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import type { StackEntrance } from '#core/messages.js';
@@ -19,7 +19,7 @@ export async function signEntrance(
   entrance: Omit<StackEntrance['statement'], 'stack' | 'tlsFingerprints'> & { certificates: string[] },
 ): Promise<StackEntrance> {
   const { certificates, ...rest } = entrance;
-  const statement: StackStatement = {
+  const statement = {
     ...rest,
     stack: wallet.address.toLowerCase() as Hex,
     tlsFingerprints: certificates.map(certificateFingerprint),
