@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomFillSync } from 'node:crypto';
 import { S3Client } from '@aws-sdk/client-s3';
-import { beginUpload, completeUpload, partsRequest, uploadPartBytes } from '#core/messages.js';
+import { beginUpload, completeUpload, partsRequest, uploadPartBytes } from '#core/transferMessages.js';
 import { toHex } from '#core/hex.js';
 import { s3Part } from '#local/emulators/s3.js';
 import { localRegion } from '#local/environment.js';

@@ -5,11 +5,11 @@ import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import {
   creditMessage,
-  storedUpdates,
   type CreditMessage,
   type SubmitRequest,
   type TriggerRequest,
 } from '#core/messages.js';
+import { storedUpdates } from '#core/transferMessages.js';
 import { printable } from '#core/printable.js';
 import { jobId, parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';

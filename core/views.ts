@@ -1,14 +1,7 @@
 import { z } from 'zod';
 import { jobSpec } from './jobSpec.js';
-import {
-  archiveRefs,
-  dataContract,
-  missingRunner,
-  modelRef,
-  seenRequest,
-  suspension,
-  transactionRecord,
-} from './messages.js';
+import { archiveRefs, dataContract, missingRunner, modelRef, transactionRecord } from './messages.js';
+import { seenRequest, suspension } from './entryMessages.js';
 import { address, amount, archiveId, count, hash32, jobId, round, slug, versionIdSchema } from './schema.js';
 
 /**

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
-import { stackEntrance } from '#core/messages.js';
+import { stackEntrance } from '#core/entryMessages.js';
 import { address, parseMessage } from '#core/schema.js';
 import { networkSettings } from '#services/chain/networks.js';
 import { limitSettings } from './limits.js';

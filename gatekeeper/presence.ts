@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { RunnerId } from '#core/hex.js';
-import { seenEverySeconds } from '#core/messages.js';
+import { seenEverySeconds } from '#core/entryMessages.js';
 import type { RunnerTable } from '#services/table/runners.js';
 
 interface Here {

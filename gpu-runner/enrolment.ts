@@ -1,5 +1,5 @@
 import type { Hex } from '#core/hex.js';
-import type { EnrolAnswer, Introduction } from '#core/messages.js';
+import type { EnrolAnswer, Introduction } from '#core/entryMessages.js';
 import { issueCertificate, type Certificate } from '#services/certificate.js';
 import { checkEntrance, type EntryPlace } from '#services/entrance.js';
 import type { EntryKeys } from './entryKeys.js';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRoundtableError } from '#core/errors.js';
-import type { Introduction, SeenRequest } from '#core/messages.js';
+import type { Introduction, SeenRequest } from '#core/entryMessages.js';
 import type { Enrolment } from './enrolment.js';
 import { messageOf } from './failures.js';
 import type { Log } from './log.js';

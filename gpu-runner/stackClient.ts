@@ -9,7 +9,7 @@ import {
   type EnrolRequest,
   type RevokeRequest,
   type SeenRequest,
-} from '#core/messages.js';
+} from '#core/entryMessages.js';
 import { printable } from '#core/printable.js';
 import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';

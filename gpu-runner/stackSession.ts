@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Introduction, SeenRequest, TrainAnswer } from '#core/messages.js';
+import type { TrainAnswer } from '#core/messages.js';
+import type { Introduction, SeenRequest } from '#core/entryMessages.js';
 import { certificateExpiry, certificateFingerprint } from '#services/certificate.js';
 import type { Bandwidth } from './bandwidth.js';
 import type { DataSets } from './dataSets.js';

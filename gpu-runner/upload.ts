@@ -10,7 +10,7 @@ import {
   uploadPartBytes,
   type UploadAnswer,
   type UploadRequest,
-} from '#core/messages.js';
+} from '#core/transferMessages.js';
 import { oneLine } from '#core/printable.js';
 import { checkOutboundUrl, connectionRules, type OutboundRules } from '#services/outboundUrl.js';
 import { sha256Hex } from '#services/sha256.js';

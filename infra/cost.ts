@@ -1,4 +1,4 @@
-import { seenEverySeconds } from '#core/messages.js';
+import { seenEverySeconds } from '#core/entryMessages.js';
 import { functions } from './functions.js';
 import { hoursOfMonth, prices } from './prices.js';
 import type { StageRules } from './settings.js';

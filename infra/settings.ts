@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
 import { RoundtableError } from '#core/errors.js';
-import { stackEntrance } from '#core/messages.js';
+import { stackEntrance } from '#core/entryMessages.js';
 import { address, parseMessage, slug } from '#core/schema.js';
 import { networkSettings } from '#services/chain/networks.js';
 

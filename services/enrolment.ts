@@ -1,7 +1,7 @@
 import { enrolmentTypes, entryDomain } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
 import { fromHex, type Hex } from '#core/hex.js';
-import { longestEntrySeconds, type StackEntry } from '#core/messages.js';
+import { longestEntrySeconds, type StackEntry } from '#core/entryMessages.js';
 import { certificateExpiry, certificateFingerprint } from './certificate.js';
 import type { EntryPlace } from './entrance.js';
 import type { Entry } from './table/entries.js';

@@ -2,7 +2,7 @@ import type { Wallet } from 'ethers';
 import { entryDomain, stackTypes } from '#core/eip712.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
-import type { StackEntrance } from '#core/messages.js';
+import type { StackEntrance } from '#core/entryMessages.js';
 import { certificateFingerprint } from './certificate.js';
 import { typedDataSigner } from './signatures.js';
 

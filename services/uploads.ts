@@ -8,7 +8,7 @@ import {
   type SignedParts,
   type UploadAnswer,
   type UploadRequest,
-} from '#core/messages.js';
+} from '#core/transferMessages.js';
 import { artifactKey, incomingKey } from './artifacts.js';
 import { openBucket, type BucketOptions } from './s3.js';
 import { updateKey } from './updates.js';

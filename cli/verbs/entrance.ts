@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
 import { RoundtableError } from '#core/errors.js';
 import { fromHex, toHex } from '#core/hex.js';
-import { stackEntrance } from '#core/messages.js';
+import { stackEntrance } from '#core/entryMessages.js';
 import { parseMessage } from '#core/schema.js';
 import { signEntrance } from '#services/entrance.js';
 import { x25519PublicKey } from '#services/x25519.js';

@@ -1,4 +1,4 @@
-import { offlineAfterSeconds } from '#core/messages.js';
+import { offlineAfterSeconds } from '#core/entryMessages.js';
 import { pathToFileURL } from 'node:url';
 import { distFile } from '#local/paths.js';
 import { addVerb, resolveId, type Context } from '../command.js';

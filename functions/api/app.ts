@@ -1,6 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Deployment } from '#contracts/deployment.js';
-import type { StackEntrance } from '#core/messages.js';
+import type { StackEntrance } from '#core/entryMessages.js';
 import type { Artifacts } from '#services/artifacts.js';
 import type { Updates } from '#services/updates.js';
 import type { Uploads } from '#services/uploads.js';

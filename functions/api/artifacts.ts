@@ -10,7 +10,7 @@ import {
   storedUpdates,
   uploadAnswer,
   type UploadRequest,
-} from '#core/messages.js';
+} from '#core/transferMessages.js';
 import { hash32, jobId, round } from '#core/schema.js';
 import { finalJobStates } from '#core/views.js';
 import type { ApiParts } from './app.js';

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { stackEntrance, type StackEntrance } from '#core/messages.js';
+import { stackEntrance, type StackEntrance } from '#core/entryMessages.js';
 import { parseMessage } from '#core/schema.js';
 import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';

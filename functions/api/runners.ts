@@ -1,6 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
+import type { DataContract } from '#core/messages.js';
 import {
   enrolAnswer,
   enrolRequest,
@@ -9,9 +10,8 @@ import {
   seenRequest,
   suspendRequest,
   suspension,
-  type DataContract,
   type StackEntry,
-} from '#core/messages.js';
+} from '#core/entryMessages.js';
 import { address } from '#core/schema.js';
 import { runnerView } from '#core/views.js';
 import { publicKeyFingerprint } from '#services/certificate.js';

@@ -2,7 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from 'zod';
 import { deployment } from '#contracts/deployment.js';
 import { RoundtableError } from '#core/errors.js';
-import { stackEntrance, type StackEntrance } from '#core/messages.js';
+import { stackEntrance, type StackEntrance } from '#core/entryMessages.js';
 import { address } from '#core/schema.js';
 import type { ApiParts } from './app.js';
 import { addEndpoint } from './endpoint.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Hex, RunnerId, Sha256Hex } from '#core/hex.js';
-import { longestEntrySeconds, suspension, type Suspension } from '#core/messages.js';
+import { longestEntrySeconds, suspension, type Suspension } from '#core/entryMessages.js';
 import { address, count, hash32 } from '#core/schema.js';
 import { expiryAttribute } from './definition.js';
 import { decodeView, encodeView, type Items } from './items.js';

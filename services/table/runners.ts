@@ -1,5 +1,5 @@
 import type { RunnerId } from '#core/hex.js';
-import type { SeenRequest } from '#core/messages.js';
+import type { SeenRequest } from '#core/entryMessages.js';
 import { runnerView, type RunnerView } from '#core/views.js';
 import { decodeView, encodeView, type Item, type Items } from './items.js';
 

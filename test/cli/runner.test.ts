@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Wallet } from 'ethers';
 import { stringify } from 'yaml';
 import type { Hex } from '#core/hex.js';
-import { stackEntrance } from '#core/messages.js';
+import { stackEntrance } from '#core/entryMessages.js';
 import { generateTlsKey, issueCertificate } from '#services/certificate.js';
 import { checkEntrance } from '#services/entrance.js';
 import { secretReader } from '#cli/terminal/secret.js';

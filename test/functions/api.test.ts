@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { Hex } from '#core/hex.js';
-import type { StackEntrance } from '#core/messages.js';
+import type { StackEntrance } from '#core/entryMessages.js';
 import type { RunnerView } from '#core/views.js';
 import { apiApp } from '#functions/api/app.js';
 import { openApiParts } from '#functions/api/parts.js';

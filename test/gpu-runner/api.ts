@@ -5,7 +5,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
 import { Wallet } from 'ethers';
 import { toHex, type Hex } from '#core/hex.js';
-import type { StackEntrance } from '#core/messages.js';
+import type { StackEntrance } from '#core/entryMessages.js';
 import { apiApp } from '#functions/api/app.js';
 import { limitSettings, openLimits } from '#functions/limits.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Sha256Hex } from '#core/hex.js';
-import { uploadPartBytes } from '#core/messages.js';
+import { uploadPartBytes } from '#core/transferMessages.js';
 import { Bandwidth } from '#gpu-runner/bandwidth.js';
 import { download } from '#gpu-runner/download.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';

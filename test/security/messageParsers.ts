@@ -2,15 +2,9 @@ import { createHmac } from 'node:crypto';
 import { RoundtableError } from '#core/errors.js';
 import { hashJson } from '#core/canonicalJson.js';
 import { epochManifest, genesisManifest, manifestHash, roundManifest } from '#core/manifest.js';
-import {
-  creditMessage,
-  enrolRequest,
-  jobMessage,
-  submitRequest,
-  trainAnswer,
-  trainTask,
-  uploadRequest,
-} from '#core/messages.js';
+import { creditMessage, jobMessage, submitRequest, trainAnswer, trainTask } from '#core/messages.js';
+import { enrolRequest } from '#core/entryMessages.js';
+import { uploadRequest } from '#core/transferMessages.js';
 import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, parseAuthorization } from '#core/signedRequest.js';
 import { jobView, runnerView, triggerView, versionView } from '#core/views.js';

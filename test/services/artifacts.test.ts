@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Hex } from '#core/hex.js';
-import { uploadPartBytes } from '#core/messages.js';
+import { uploadPartBytes } from '#core/transferMessages.js';
 import { bucketName } from '#core/names.js';
 import { openArtifacts, ensureBucket, type Artifacts } from '#services/artifacts.js';
 import { sha256Hex } from '#services/sha256.js';

@@ -1,7 +1,8 @@
 import { hashJson } from '#core/canonicalJson.js';
 import { toHex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
-import { offlineAfterSeconds, type MissingRunner } from '#core/messages.js';
+import type { MissingRunner } from '#core/messages.js';
+import { offlineAfterSeconds } from '#core/entryMessages.js';
 import { openHash, selectionPlaces, type SelectionPlace } from '#core/openHash.js';
 import { trainingSeed } from '#core/seed.js';
 import type { RunnerView } from '#core/views.js';
