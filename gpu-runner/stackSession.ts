@@ -20,7 +20,8 @@ import { StackClient } from './stackClient.js';
 import type { KnownStack } from './stackFinder.js';
 import { pollTasks } from './taskWorker.js';
 import type { Trainer } from './trainer.js';
-import { trainUpdate, type Transfer } from './trainUpdate.js';
+import type { Transfer } from './trainParts.js';
+import { trainUpdate } from './trainUpdate.js';
 import type { Turns } from './turns.js';
 
 /** What all sessions of a runner share. */
