@@ -8,7 +8,7 @@ import { rewardsAbi } from '#contracts/generated/Rewards.js';
 import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
-import { toHex, ZERO_HASH, type JobId, type Sha256Hex, type VersionId } from '#core/hex.js';
+import { toHex, ZERO_HASH, type Hex, type JobId, type Sha256Hex, type VersionId } from '#core/hex.js';
 import type { ProvenRewardLeaf, RewardLeaf } from '#core/rewards.js';
 import { archiveIdToBytes32 } from './archiveId.js';
 import type { JobTerms } from './chain/terms.js';
@@ -68,6 +68,8 @@ export function chainCalls(deployment: Deployment) {
       voteRemoval: (member: Address) => consortium.voteRemoval(member),
       /** By a member, about itself. */
       describe: (name: string, url: string) => consortium.describe(name, url),
+      /** By a member, about itself: the X25519 key that is sealed for. */
+      announceKey: (publicKey: Hex) => consortium.announceKey(publicKey),
       /** By the runner; the consortium needs its allowance of the stake first. */
       register: (member: Address, stake: bigint) => consortium.register(member, stake),
       /** By the runner, about itself: its certificate and the data contracts it serves. */

@@ -35,7 +35,7 @@ async function readersOf(stack: StackFile, auditors: readonly Hex[]): Promise<Re
       if (publicKey === null)
         throw new RoundtableError(
           'JOB_INVALID',
-          `Member ${member} has announced no sealing key on chain, so it cannot read updates. It announces one with Consortium.announceKey.`,
+          `Member ${member} has announced no sealing key on chain, so it cannot read updates. It announces one with \`roundtable announce-key\`.`,
         );
       readers.push({ member, publicKey });
     }

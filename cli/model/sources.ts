@@ -23,9 +23,9 @@ type Unseal = (envelope: Uint8Array, context: Hex) => Uint8Array;
  * @throws INVALID_INPUT for a file that holds none; the key is not shown
  */
 export function sealingKeys(stack: StackFile | null, files?: readonly string[]): Uint8Array[] {
-  if (files) return files.map(readKey);
+  if (files) return files.map(readSealingKey);
   const members = (stack?.members ?? []).flatMap(({ sealing }) => sealing ?? []);
-  return members.filter((file) => existsSync(file)).map(readKey);
+  return members.filter((file) => existsSync(file)).map(readSealingKey);
 }
 
 /** Opens what was sealed for the owner of any of the keys; undefined without keys. */
@@ -43,7 +43,8 @@ export function unsealWith(keys: readonly Uint8Array[]): Unseal | undefined {
   };
 }
 
-function readKey(file: string): Uint8Array {
+/** A member's X25519 private key. @throws INVALID_INPUT; the key is not shown */
+export function readSealingKey(file: string): Uint8Array {
   const text = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
   if (!/^0x[0-9a-f]{64}$/.test(text))
     throw new RoundtableError(

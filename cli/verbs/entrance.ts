@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { deployment } from '#contracts/deployment.js';
+import { deployment, type Deployment } from '#contracts/deployment.js';
 import { RoundtableError } from '#core/errors.js';
-import { fromHex, toHex } from '#core/hex.js';
+import { toHex } from '#core/hex.js';
 import { stackEntrance } from '#core/entryMessages.js';
 import { parseMessage } from '#core/schema.js';
 import { signEntrance } from '#services/entrance.js';
 import { x25519PublicKey } from '#services/x25519.js';
 import { readWallet } from '../api.js';
+import { readSealingKey } from '../model/sources.js';
 import { addVerb, UsageError } from '../command.js';
 import type { Verb } from '../run.js';
 
@@ -41,15 +42,11 @@ export const entranceVerb: Verb = (program, does) => {
         const read = (path: string): string => readFileSync(resolve(context.folder, path), 'utf8');
         const days = Number(options.days);
         if (!(days > 0 && days <= 400)) throw new UsageError('--days is a number from 1 to 400.');
-        const { deployment: place } = parseMessage(
-          z.looseObject({ deployment }),
-          parseJson(read(options.stage), options.stage),
-          options.stage,
-        );
+        const place = readPlace(read(options.stage), options.stage);
         const signed = await signEntrance(readWallet(resolve(context.folder, options.key)), place, {
           gatekeeper: options.gatekeeper,
           namespace: options.namespace,
-          sealingKey: toHex(x25519PublicKey(fromHex(read(options.sealing).trim(), 32))),
+          sealingKey: toHex(x25519PublicKey(readSealingKey(resolve(context.folder, options.sealing)))),
           expiry: Math.floor(Date.now() / 1_000 + days * 86_400),
           certificates: options.certificate.map(read),
         });
@@ -58,6 +55,11 @@ export const entranceVerb: Verb = (program, does) => {
       }),
     );
 };
+
+/** The contracts that a stage's settings name. @throws INVALID_INPUT */
+export function readPlace(text: string, what: string): Deployment {
+  return parseMessage(z.looseObject({ deployment }), parseJson(text, what), what).deployment;
+}
 
 function parseJson(text: string, what: string): unknown {
   try {

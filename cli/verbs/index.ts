@@ -1,4 +1,5 @@
 import type { Verb } from '../run.js';
+import { announceKeyVerb } from './announceKey.js';
 import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
@@ -20,6 +21,7 @@ export const verbs: readonly Verb[] = [
   triggerVerbs,
   runnerVerbs,
   entranceVerb,
+  announceKeyVerb,
   modelVerbs,
   rewardVerbs,
   queueVerbs,
