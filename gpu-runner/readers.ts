@@ -23,7 +23,7 @@ export function rememberKeys(ask: AnnouncedKey): AnnouncedKey {
       known.set(member, { key, until: Date.now() + rememberedMs });
       return key;
     } catch (error) {
-      if (last && isRoundtableError(error, 'UNAVAILABLE')) return last.key;
+      if (last && isRoundtableError(error, 'CHAIN_UNREACHABLE')) return last.key;
       throw error;
     }
   };

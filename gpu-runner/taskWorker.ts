@@ -19,6 +19,8 @@ const LONGEST_PAUSE_MS = 5_000;
 /** Errors that may be gone at the next attempt. All others would come back, so the coordinator need not wait. */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
   'UNAVAILABLE',
+  'CHAIN_UNREACHABLE',
+  'CHAIN_DISAGREES',
   'DISK_FULL',
   'ARTIFACT_CORRUPT',
   'TRAINING_CHILD_DIED',

@@ -27,7 +27,7 @@ export async function makeHome(
       name: 'north-1',
       member,
       stacks: [{ coordinator, api: api.url }],
-      chain: { ...chain, rpcUrls: ['http://127.0.0.1:1'] },
+      chain: { ...chain, rpcUrls: [] },
     },
     key: privateKey,
     policy: change.policy ?? allowed,

@@ -45,6 +45,8 @@ describe('the home folder', () => {
     expect(await readPolicy(read.paths)).toEqual({
       allow: [{ coordinators: [coordinator], jobs: ['digits-*'], data: ['digits'], fewestRunners: 1 }],
       throttle: 1,
+      bandwidth: { up: null, down: null },
+      limits: {},
     });
   });
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { projectRoot } from '#local/paths.js';
@@ -16,8 +16,11 @@ import { idle } from './scriptPart.js';
  * left shall still be there afterwards.
  */
 const deafUntil = (folder: string): string =>
-  "import { existsSync } from 'node:fs';" +
-  `process.on('SIGTERM', () => { if (existsSync(${JSON.stringify(join(folder, 'listen'))})) process.exit(0); }); ${idle}`;
+  "import { existsSync, writeFileSync } from 'node:fs';" +
+  `process.on('SIGTERM', () => {
+     if (existsSync(${JSON.stringify(join(folder, 'listen'))})) process.exit(0);
+     writeFileSync(${JSON.stringify(join(folder, 'heard'))}, '');
+   }); ${idle}`;
 
 let bundle = '';
 const supervisors: ChildProcess[] = [];
@@ -67,6 +70,8 @@ describe('after a kill -9 of the supervisor', () => {
       const { supervisor, part } = await startElsewhere(folder, deafUntil(folder));
       await killSupervisor(folder, supervisor);
       expect(isAlive(part)).toBe(true);
+      // The kernel's own SIGTERM, for the death of the supervisor, must not come after this.
+      await eventually(() => existsSync(join(folder, 'heard')), 'the part heard of the death');
       writeFileSync(join(folder, 'listen'), '');
       const next = await Supervisor.open(folder);
       expect(next.leftovers).toEqual(['part']);
@@ -78,6 +83,8 @@ describe('after a kill -9 of the supervisor', () => {
     inFolder(async (folder) => {
       const { supervisor, part } = await startElsewhere(folder, deafUntil(folder));
       await killSupervisor(folder, supervisor);
+      // The kernel's own SIGTERM, for the death of the supervisor, must not come after this.
+      await eventually(() => existsSync(join(folder, 'heard')), 'the part heard of the death');
       writeFileSync(join(folder, 'listen'), '');
       expect(await stopStack(folder)).toEqual({ found: 'leftovers', ended: ['part'] });
       expect(isAlive(part)).toBe(false);
