@@ -28,8 +28,30 @@ export function exampleTask() {
     runner: addressOf('r'),
     domain,
     opening,
+    place: { index: 0, count: 2, proof: [hashOf('beside')] },
     model: { ...rest, versionId: hashOf('v') },
     spec: exampleSpec(),
+  };
+}
+
+export function exampleEnrolment() {
+  return {
+    name: 'ward-1',
+    software: 's',
+    machine: 'm',
+    data: [{ name: 'digits', samples: 10, input: [2], classes: 2 }],
+    entry: {
+      statement: {
+        stack: addressOf('c'),
+        runner: addressOf('r'),
+        tlsFingerprint: hashOf('certificate'),
+        sealingKey: hashOf('key'),
+        expiry: 1_800_000_000,
+        nonce: 1,
+      },
+      certificate: '-----BEGIN CERTIFICATE-----\nMIIBODCB3qADAgEC\n-----END CERTIFICATE-----\n',
+      signature: `0x${'1b'.repeat(65)}`,
+    },
   };
 }
 

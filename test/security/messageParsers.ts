@@ -31,6 +31,7 @@ import { KB, json, refused, text, utf8 } from './bytes.js';
 import {
   exampleTask,
   exampleAnswer,
+  exampleEnrolment,
   exampleGenesis,
   exampleRoundManifest,
   exampleEpochManifest,
@@ -55,7 +56,7 @@ export async function messageParsers(): Promise<Parser[]> {
       examples: () => [
         json({ key: 'a key of mine', spec: exampleSpec() }),
         json({ sha256: hashOf('x'), size: 5 }),
-        json({ name: 'ward-1', software: 's', machine: 'm', data: [] }),
+        json(exampleEnrolment()),
       ],
       parse: (bytes) => {
         const value = parseJson(bytes, 'The body');
