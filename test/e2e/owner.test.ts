@@ -225,7 +225,7 @@ test('revoke makes its certificates worthless; it enters again with another TLS 
   await until(async () => (await owner('enrol', home, ...secret())).code === 0);
   expect(readFileSync(join(home, 'tls.key'), 'utf8')).not.toBe(before);
   expect(await owner('log', home, '--verify')).toMatchObject({ code: 0 });
-}, 60_000);
+}, 180_000);
 
 test('leave ends its part, and the stake comes back after the unbonding period', async () => {
   const left = await owner('leave', home, '--json', ...secret());
