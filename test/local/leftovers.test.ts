@@ -17,10 +17,18 @@ import { idle } from './scriptPart.js';
  */
 const deafUntil = (folder: string): string =>
   "import { existsSync, writeFileSync } from 'node:fs';" +
-  `process.on('SIGTERM', () => {
-     if (existsSync(${JSON.stringify(join(folder, 'listen'))})) process.exit(0);
-     writeFileSync(${JSON.stringify(join(folder, 'heard'))}, '');
-   }); ${idle}`;
+  `process.on('SIGTERM', () => { if (existsSync(${JSON.stringify(join(folder, 'listen'))})) process.exit(0); });
+   process.on('SIGWINCH', () => writeFileSync(${JSON.stringify(join(folder, 'heard'))}, '')); ${idle}`;
+
+/**
+ * From now on it ends when it is told. The kernel tells it of the supervisor's death once for each thread; signals
+ * are delivered in the order of their numbers, so SIGWINCH comes after all of these.
+ */
+async function listenNow(folder: string, part: ProcessIdentity): Promise<void> {
+  process.kill(part.pid, 'SIGWINCH');
+  await eventually(() => existsSync(join(folder, 'heard')), 'the part has heard all that came before');
+  writeFileSync(join(folder, 'listen'), '');
+}
 
 let bundle = '';
 const supervisors: ChildProcess[] = [];
@@ -60,7 +68,9 @@ async function startElsewhere(
 }
 
 async function killSupervisor(stateDir: string, supervisor: ChildProcess): Promise<void> {
+  const gone = new Promise((resolve) => supervisor.once('exit', resolve));
   supervisor.kill('SIGKILL');
+  await gone;
   await eventually(() => readStatus(stateDir).supervisor === null, 'the supervisor is dead');
 }
 
@@ -70,9 +80,7 @@ describe('after a kill -9 of the supervisor', () => {
       const { supervisor, part } = await startElsewhere(folder, deafUntil(folder));
       await killSupervisor(folder, supervisor);
       expect(isAlive(part)).toBe(true);
-      // The kernel's own SIGTERM, for the death of the supervisor, must not come after this.
-      await eventually(() => existsSync(join(folder, 'heard')), 'the part heard of the death');
-      writeFileSync(join(folder, 'listen'), '');
+      await listenNow(folder, part);
       const next = await Supervisor.open(folder);
       expect(next.leftovers).toEqual(['part']);
       expect(isAlive(part)).toBe(false);
@@ -83,9 +91,7 @@ describe('after a kill -9 of the supervisor', () => {
     inFolder(async (folder) => {
       const { supervisor, part } = await startElsewhere(folder, deafUntil(folder));
       await killSupervisor(folder, supervisor);
-      // The kernel's own SIGTERM, for the death of the supervisor, must not come after this.
-      await eventually(() => existsSync(join(folder, 'heard')), 'the part heard of the death');
-      writeFileSync(join(folder, 'listen'), '');
+      await listenNow(folder, part);
       expect(await stopStack(folder)).toEqual({ found: 'leftovers', ended: ['part'] });
       expect(isAlive(part)).toBe(false);
       expect(await stopStack(folder)).toEqual({ found: 'nothing', ended: [] });

@@ -11,10 +11,12 @@ onnxscript 0.7.
 import copy
 import json
 import math
+import re
 import sys
 import warnings
 from pathlib import Path
 
+import onnx
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -327,6 +329,26 @@ def export(name, model, x, keep_norm):
                       external_data=False, verbose=False, **names)
     program = torch.onnx.export(model, tuple(x), dynamo=True, dynamic_shapes=shapes, optimize=False, verbose=False, **names)
     program.save(here / f"{name}.plain.onnx", external_data=False)
+    for path in here.glob(f"{name}.*.onnx"):
+        forget_places(path)
+
+
+def forget_places(path):
+    """Takes the folders out of the stack traces that the exporters note: they are those of one machine."""
+    model = onnx.load(path)
+    bare = lambda text: re.sub(r'File "[^"\n]*/', 'File "', text)
+    graphs = [model.graph]
+    for graph in graphs:
+        for node in graph.node:
+            for attribute in node.attribute:
+                graphs += [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
+        for thing in [graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer]:
+            thing.doc_string = bare(thing.doc_string)
+            for entry in thing.metadata_props:
+                entry.value = bare(entry.value)
+    for entry in model.metadata_props:
+        entry.value = bare(entry.value)
+    onnx.save(model, path)
 
 
 if __name__ == "__main__":
