@@ -3,12 +3,13 @@ import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract, type ChainCall } from '#contracts/typed.js';
 import { RoundtableError } from '#core/errors.js';
-import type { Hex, RunnerId, Sha256Hex } from '#core/hex.js';
+import { fromHex, type Hex, type RunnerId, type Sha256Hex } from '#core/hex.js';
 import { keyFingerprint } from '#services/certificate.js';
 import { openConsortium, type ConsortiumChain } from '#services/chain.js';
 import type { ChainRunner, ServedData } from '#services/chain/consortium.js';
 import { createSender } from '#services/chainSender.js';
 import { folderIntents } from '#services/folderIntents.js';
+import { sha256Hex } from '#services/sha256.js';
 import { DataSets } from '../dataSets.js';
 import { readEntryKeys } from '../entryKeys.js';
 import type { RunnerConfig, RunnerHome } from '../runnerHome.js';
@@ -113,7 +114,12 @@ export async function register(
   await checkFunds(standing, address, chain, steps.length);
   const sender = createSender({ chain, wallet, intents: folderIntents(home.paths.intents) });
   for (const { what, call } of steps) {
-    const { hash } = await sender.send(what, call);
+    // The same words may be true again, with another key or after other data: the call and its turn make the intent.
+    const turn = await chain.provider.getTransactionCount(address);
+    const { hash } = await sender.send(
+      `${what} (${sha256Hex(fromHex(call.data)).slice(0, 18)}, ${turn})`,
+      call,
+    );
     onStep({ what, transaction: hash });
   }
   return readStanding(home, address, chain);
