@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError } from '@temporalio/client';
@@ -309,8 +310,14 @@ async function recordHistories(): Promise<void> {
       { maxBuffer: 2 ** 26 },
     );
     const name = `${workflowId.replace(/0x(..)[0-9a-f]*/g, 'job-$1').replaceAll('/', '-')}-${status.name}.json`;
-    writeFileSync(`${folder}/${name.toLowerCase()}`, stdout.replaceAll(`${process.cwd()}/`, ''));
+    writeFileSync(`${folder}/${name.toLowerCase()}`, withoutPlaces(stdout));
   }
+}
+
+/** Stack traces without the folders of this machine; packages may lie elsewhere than the checkout. */
+function withoutPlaces(history: string): string {
+  const roots = [process.cwd(), dirname(realpathSync('node_modules'))];
+  return roots.reduce((text, root) => text.replaceAll(`${root}/`, ''), history);
 }
 
 async function until(holds: () => boolean): Promise<void> {
