@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import { deployment } from '#contracts/deployment.js';
 import { stackEntrance } from '#core/entryMessages.js';
 import { address, parseMessage } from '#core/schema.js';
-import { networkSettings } from '#services/chain/networks.js';
+import { chainVariables, jsonText } from '#services/environment.js';
 import { limitSettings } from './limits.js';
 import { pageSettings } from './page.js';
 
@@ -18,76 +17,18 @@ const variables = {
   TEMPORAL_NAMESPACE: z.string().min(1),
   /** This stack's member. */
   COORDINATOR_ADDRESS: z.string().toLowerCase().pipe(address),
-  CHAIN_RPC_URLS: z
-    .string()
-    .transform((list) => list.split(',').map((url) => url.trim()))
-    .pipe(z.array(z.url()).min(1)),
-  CHAIN_DEPLOYMENT: z
-    .string()
-    .transform((json, context): unknown => {
-      try {
-        return JSON.parse(json);
-      } catch {
-        context.addIssue({ code: 'custom', message: 'the JSON that deploying the contracts printed' });
-        return z.NEVER;
-      }
-    })
-    .pipe(deployment),
-  /** What of the chain differs from the table of services/chain/networks.ts. */
-  CHAIN_NETWORK: z
-    .string()
-    .default('{}')
-    .transform((json, context): unknown => {
-      try {
-        return JSON.parse(json);
-      } catch {
-        context.addIssue({ code: 'custom', message: 'a JSON object' });
-        return z.NEVER;
-      }
-    })
-    .pipe(networkSettings),
+  ...chainVariables,
   /** Where runners come in, as the stack's member signed it: the JSON itself, or a file with it. */
-  STACK_ENTRANCE: z
-    .string()
-    .transform((json, context): unknown => {
-      try {
-        return JSON.parse(json);
-      } catch {
-        context.addIssue({ code: 'custom', message: 'the JSON that signing the entrance printed' });
-        return z.NEVER;
-      }
-    })
+  STACK_ENTRANCE: jsonText('the JSON that signing the entrance printed')
     .pipe(stackEntrance.nullable())
     .optional(),
   STACK_ENTRANCE_FILE: z.string().min(1).optional(),
   /** Folder of the built page; without it none is served. */
   WEB_FOLDER: z.string().min(1).optional(),
   /** What the page is told besides the stack's own facts, as JSON; anybody can read it. */
-  WEB_CONFIG: z
-    .string()
-    .default('{}')
-    .transform((json, context): unknown => {
-      try {
-        return JSON.parse(json);
-      } catch {
-        context.addIssue({ code: 'custom', message: 'a JSON object' });
-        return z.NEVER;
-      }
-    })
-    .pipe(pageSettings),
+  WEB_CONFIG: jsonText('a JSON object').prefault('{}').pipe(pageSettings),
   /** Other rates and quotas than limits.ts has, as JSON. */
-  API_LIMITS: z
-    .string()
-    .default('{}')
-    .transform((json, context): unknown => {
-      try {
-        return JSON.parse(json);
-      } catch {
-        context.addIssue({ code: 'custom', message: 'a JSON object' });
-        return z.NEVER;
-      }
-    })
-    .pipe(limitSettings),
+  API_LIMITS: jsonText('a JSON object').prefault('{}').pipe(limitSettings),
   API_HOST: z.string().min(1).default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535),
 };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { deployment } from '#contracts/deployment.js';
 import { parseMessage } from '#core/schema.js';
+import { chainVariables } from '#services/environment.js';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const file = z.string().min(1);
@@ -18,21 +18,7 @@ const environment = z.object({
   TEMPORAL_ADDRESS: z.string().regex(/^[^\s/]+:\d+$/, 'host:port'),
   TEMPORAL_NAMESPACE: z.string().min(1),
   TABLE_NAME: z.string().min(1),
-  CHAIN_RPC_URLS: z
-    .string()
-    .transform((list) => list.split(',').map((url) => url.trim()))
-    .pipe(z.array(z.url()).min(1)),
-  CHAIN_DEPLOYMENT: z
-    .string()
-    .transform((json, context): unknown => {
-      try {
-        return JSON.parse(json);
-      } catch {
-        context.addIssue({ code: 'custom', message: 'the JSON that deploying the contracts printed' });
-        return z.NEVER;
-      }
-    })
-    .pipe(deployment),
+  ...chainVariables,
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 export type Environment = z.output<typeof environment>;

@@ -31,6 +31,7 @@ const table = openTable({ table: environment.TABLE_NAME });
 const chain = openChain({
   rpcUrls: environment.CHAIN_RPC_URLS,
   deployment: environment.CHAIN_DEPLOYMENT,
+  network: environment.CHAIN_NETWORK,
 });
 const presence = new Presence(table, randomUUID(), log);
 const house = {

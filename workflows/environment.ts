@@ -1,20 +1,6 @@
 import { z } from 'zod';
-import { networkSettings } from '#services/chain/networks.js';
 import { address, parseMessage } from '#core/schema.js';
-
-const list = z
-  .string()
-  .min(1)
-  .transform((text) => text.split(',').map((entry) => entry.trim()));
-
-const json = z.string().transform((text, context): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    context.addIssue({ code: 'custom', message: 'JSON' });
-    return z.NEVER;
-  }
-});
+import { chainVariables, listText } from '#services/environment.js';
 
 const environment = z.object({
   TABLE_NAME: z.string().min(1),
@@ -22,10 +8,8 @@ const environment = z.object({
   CREDITS_QUEUE_URL: z.url(),
   TEMPORAL_ADDRESS: z.string().min(1),
   TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
-  CHAIN_RPC_URLS: list,
-  CHAIN_DEPLOYMENT: json,
-  CHAIN_NETWORK: json.pipe(networkSettings).default({}),
-  ARWEAVE_GATEWAYS: list,
+  ...chainVariables,
+  ARWEAVE_GATEWAYS: listText,
   ARWEAVE_KEY_FILE: z.string().min(1),
   COORDINATOR_ADDRESS: address,
   COORDINATOR_KEY_FILE: z.string().min(1),

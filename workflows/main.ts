@@ -2,10 +2,8 @@ import { readFileSync } from 'node:fs';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
 import { pino } from 'pino';
-import { deployment as deploymentSchema } from '#contracts/deployment.js';
 import { fromHex, toHex } from '#core/hex.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
-import { parseMessage } from '#core/schema.js';
 import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
 import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
@@ -28,7 +26,7 @@ import { updateReader } from './updateReader.js';
 /** The workflow worker of one member's stack: workflows, coordinator activities, and the only sender of its key. */
 const environment = readEnvironment();
 const log = pino({ level: environment.LOG_LEVEL, base: null });
-const deployment = parseMessage(deploymentSchema, environment.CHAIN_DEPLOYMENT, 'CHAIN_DEPLOYMENT');
+const deployment = environment.CHAIN_DEPLOYMENT;
 const wallet = new Wallet(readFileSync(environment.COORDINATOR_KEY_FILE, 'utf8').trim());
 
 const sealingKey = fromHex(readFileSync(environment.COORDINATOR_SEALING_KEY_FILE, 'utf8').trim(), 32);

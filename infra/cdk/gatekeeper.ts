@@ -1,24 +1,21 @@
 import {
   CfnOutput,
-  CfnParameter,
   Duration,
-  RemovalPolicy,
   Stack,
   Validations,
   aws_ec2 as ec2,
   aws_ecs as ecs,
   aws_elasticloadbalancingv2 as balancing,
   aws_iam as iam,
-  aws_logs as logs,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { taskSizes } from '../tasks.js';
-import { acknowledgeWildcards } from './acknowledge.js';
 import { take } from './contract.js';
-import { noSecretsIn, type DatabaseStack } from './database.js';
+import type { DatabaseStack } from './database.js';
 import type { NetworkStack } from './network.js';
+import { acknowledgeTask, callsTemporal, ownImage, startWithKeyFiles } from './ownProgram.js';
 import type { StageProps } from './plane.js';
-import { frontendPort, temporalNamespace, type TemporalStack } from './temporal.js';
+import { temporalNamespace, type TemporalStack } from './temporal.js';
 
 /**
  * The gatekeepers: the only ones in this network that strangers can reach. The load balancer passes TCP through, so
@@ -32,14 +29,7 @@ export class GatekeeperStack extends Stack {
   ) {
     super(scope, id, props);
     const { stage, settings, rules, network, database, temporal } = props;
-    const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
 
-    const image = new CfnParameter(this, 'ImageTag', {
-      type: 'String',
-      description: "Tag of the image in the repository, the same as the worker's",
-      default: 'latest-not-set',
-      allowedPattern: '^[A-Za-z0-9_.-]+$',
-    });
     const size = taskSizes(rules.kind).gatekeeper;
     const task = new ecs.FargateTaskDefinition(this, 'Task', {
       cpu: 1024 * size.vcpu,
@@ -52,18 +42,8 @@ export class GatekeeperStack extends Stack {
     };
     const names = Object.keys(secrets);
     const container = task.addContainer('gatekeeper', {
-      image: ecs.ContainerImage.fromEcrRepository(network.images, image.valueAsString),
-      logging: ecs.LogDrivers.awsLogs({
-        logGroup: new logs.LogGroup(this, 'Log', { retention: rules.logDays, removalPolicy }),
-        streamPrefix: 'gatekeeper',
-      }),
-      // It reads keys from files only it can read; ECS hands secrets over as variables.
-      entryPoint: ['sh', '-ec'],
-      command: [
-        'umask 077; ' +
-          names.map((name) => `printf '%s\\n' "$${name}" > "$${name}_FILE"; `).join('') +
-          `unset ${names.join(' ')}; exec node --enable-source-maps dist/gatekeeper.js`,
-      ],
+      ...ownImage(this, { network, rules, program: 'gatekeeper' }),
+      ...startWithKeyFiles('gatekeeper', names),
       healthCheck: {
         command: [
           'CMD',
@@ -82,6 +62,7 @@ export class GatekeeperStack extends Stack {
         TEMPORAL_ADDRESS: temporal.address,
         TEMPORAL_NAMESPACE: temporalNamespace,
         CHAIN_DEPLOYMENT: JSON.stringify(settings.deployment),
+        CHAIN_NETWORK: JSON.stringify(settings.chainNetwork),
         GATEKEEPER_HOST: '0.0.0.0',
         GATEKEEPER_PORT: String(port),
         GATEKEEPER_HEALTH_PORT: String(healthPort),
@@ -96,12 +77,7 @@ export class GatekeeperStack extends Stack {
     });
     task.addVolume({ name: 'keys' });
     container.addMountPoints({ sourceVolume: 'keys', containerPath: '/keys', readOnly: false });
-    noSecretsIn(task);
-    acknowledgeWildcards(
-      task.obtainExecutionRole(),
-      ['*'],
-      'ecr:GetAuthorizationToken knows no resources; pulling is allowed from one repository.',
-    );
+    acknowledgeTask(task);
     const table = take(this, stage, 'table/arn');
     new iam.Policy(this, 'May', {
       roles: [task.taskRole],
@@ -123,14 +99,7 @@ export class GatekeeperStack extends Stack {
     });
     const security = new ec2.SecurityGroup(this, 'Security', { vpc, description: 'The gatekeepers' });
     security.addIngressRule(front, ec2.Port.tcp(port), 'The load balancer');
-    new ec2.CfnSecurityGroupIngress(this, 'CallsTemporal', {
-      groupId: database.security.securityGroupId,
-      sourceSecurityGroupId: security.securityGroupId,
-      ipProtocol: 'tcp',
-      fromPort: frontendPort,
-      toPort: frontendPort,
-      description: 'The gatekeepers',
-    });
+    callsTemporal(this, database, security, 'The gatekeepers');
     const service = new ecs.FargateService(this, 'Service', {
       cluster: database.cluster,
       taskDefinition: task,

@@ -1,22 +1,13 @@
-import {
-  CfnOutput,
-  CfnParameter,
-  Duration,
-  RemovalPolicy,
-  Stack,
-  aws_ec2 as ec2,
-  aws_ecs as ecs,
-  aws_iam as iam,
-  aws_logs as logs,
-} from 'aws-cdk-lib';
+import { CfnOutput, Duration, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { taskSizes } from '../tasks.js';
 import { acknowledgeWildcards } from './acknowledge.js';
 import { take } from './contract.js';
-import { noSecretsIn, type DatabaseStack } from './database.js';
+import type { DatabaseStack } from './database.js';
 import type { NetworkStack } from './network.js';
+import { acknowledgeTask, callsTemporal, ownImage, startWithKeyFiles } from './ownProgram.js';
 import type { StageProps } from './plane.js';
-import { frontendPort, temporalNamespace, type TemporalStack } from './temporal.js';
+import { temporalNamespace, type TemporalStack } from './temporal.js';
 
 /**
  * The workflow worker. There is one at a time, also during a deployment: it is the only sender of transactions for
@@ -30,14 +21,7 @@ export class WorkerStack extends Stack {
   ) {
     super(scope, id, props);
     const { stage, settings, rules, network, database, temporal } = props;
-    const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
 
-    const image = new CfnParameter(this, 'ImageTag', {
-      type: 'String',
-      description: "Tag of the worker's image in the repository; tags are never moved",
-      default: 'latest-not-set',
-      allowedPattern: '^[A-Za-z0-9_.-]+$',
-    });
     const size = taskSizes(rules.kind).worker;
     const task = new ecs.FargateTaskDefinition(this, 'Task', {
       cpu: 1024 * size.vcpu,
@@ -48,20 +32,8 @@ export class WorkerStack extends Stack {
     });
     const paths = { scratch: '/scratch', keys: '/keys' };
     const container = task.addContainer('worker', {
-      image: ecs.ContainerImage.fromEcrRepository(network.images, image.valueAsString),
-      logging: ecs.LogDrivers.awsLogs({
-        logGroup: new logs.LogGroup(this, 'Log', { retention: rules.logDays, removalPolicy }),
-        streamPrefix: 'worker',
-      }),
-      // The worker reads keys from files only it can read; ECS hands secrets over as variables.
-      entryPoint: ['sh', '-ec'],
-      command: [
-        'umask 077; ' +
-          'printf %s "$COORDINATOR_KEY" > "$COORDINATOR_KEY_FILE"; ' +
-          'printf %s "$COORDINATOR_SEALING_KEY" > "$COORDINATOR_SEALING_KEY_FILE"; ' +
-          'printf %s "$ARWEAVE_KEY" > "$ARWEAVE_KEY_FILE"; ' +
-          'unset COORDINATOR_KEY COORDINATOR_SEALING_KEY ARWEAVE_KEY; exec node --enable-source-maps dist/workflows.js',
-      ],
+      ...ownImage(this, { network, rules, program: 'worker' }),
+      ...startWithKeyFiles('workflows', ['COORDINATOR_KEY', 'COORDINATOR_SEALING_KEY', 'ARWEAVE_KEY']),
       readonlyRootFilesystem: true,
       stopTimeout: Duration.seconds(60),
       environment: {
@@ -94,26 +66,14 @@ export class WorkerStack extends Stack {
       task.addVolume({ name });
       container.addMountPoints({ sourceVolume: name, containerPath, readOnly: false });
     }
-    noSecretsIn(task);
-    acknowledgeWildcards(
-      task.obtainExecutionRole(),
-      ['*'],
-      'ecr:GetAuthorizationToken knows no resources; pulling is allowed from one repository.',
-    );
+    acknowledgeTask(task);
     this.allow(task.taskRole, stage);
 
     const security = new ec2.SecurityGroup(this, 'Security', {
       vpc: network.vpc,
       description: 'The workflow worker',
     });
-    new ec2.CfnSecurityGroupIngress(this, 'CallsTemporal', {
-      groupId: database.security.securityGroupId,
-      sourceSecurityGroupId: security.securityGroupId,
-      ipProtocol: 'tcp',
-      fromPort: frontendPort,
-      toPort: frontendPort,
-      description: 'The workflow worker',
-    });
+    callsTemporal(this, database, security, 'The workflow worker');
     new ecs.FargateService(this, 'Service', {
       cluster: database.cluster,
       taskDefinition: task,
