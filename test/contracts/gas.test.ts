@@ -186,7 +186,7 @@ test('closing a round with three attesters and opening the next stays under 130,
     const statement = { job, round, closing: keccak256(closingFields(opening ?? '0x', fields)) };
     const drawn = await jobs.read.drawn(job);
     const attestations = await Promise.all(
-      [0, 2, 4].map(async (place) => {
+      [0, 1, 2, 3].filter((place) => drawn[place] !== member.address).slice(0, 3).map(async (place) => {
         const wallet = others.find(({ address }) => address === drawn[place]);
         if (!wallet) throw new Error('Somebody else was drawn.');
         const domain = updateDomain(deployment.chainId, deployment.jobs);
