@@ -3,6 +3,7 @@ import { announceKeyVerb } from './announceKey.js';
 import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
+import { deployVerb } from './deploy.js';
 import { entranceVerb } from './entrance.js';
 import { jobVerbs } from './job.js';
 import { modelVerbs } from './model.js';
@@ -10,6 +11,7 @@ import { queueVerbs } from './queue.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
+import { temporalCertificatesVerb } from './temporalCertificates.js';
 import { trainVerbs } from './train.js';
 import { triggerVerbs } from './trigger.js';
 
@@ -27,5 +29,7 @@ export const verbs: readonly Verb[] = [
   queueVerbs,
   dataVerbs,
   costVerb,
+  deployVerb,
+  temporalCertificatesVerb,
   trainVerbs,
 ];
