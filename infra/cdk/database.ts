@@ -11,6 +11,7 @@ import {
   aws_secretsmanager as secrets,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { watchDatabase } from './alarms.js';
 import { createSecret, type NetworkStack } from './network.js';
 import type { StageProps } from './plane.js';
 
@@ -36,6 +37,7 @@ export class DatabaseStack extends Stack {
     const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
     this.security = new ec2.SecurityGroup(this, 'Temporal', { vpc, description: 'Temporal servers' });
     this.database = this.createDatabase(vpc, rules.kind === 'production', removalPolicy);
+    watchDatabase(this, network.alarms, this.database);
     this.database.connections.allowFrom(this.security, ec2.Port.tcp(databasePort), 'Temporal');
     this.log = new logs.LogGroup(this, 'Log', { retention: rules.logDays, removalPolicy });
     this.serverTls = createSecret(this, 'ServerTls', `roundtable/${props.stage}/temporal-server`, rules);

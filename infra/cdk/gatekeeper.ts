@@ -10,6 +10,7 @@ import {
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { taskSizes } from '../tasks.js';
+import { watchService, watchTargets } from './alarms.js';
 import { take } from './contract.js';
 import type { NetworkStack } from './network.js';
 import { acknowledgeTask, callsTemporal, imageTag, ownImage, startWithKeyFiles } from './ownProgram.js';
@@ -120,13 +121,15 @@ export class GatekeeperStack extends Stack {
       reason:
         'A load balancer writes access logs for TLS that it ends itself; here the gatekeeper writes them.',
     });
-    balancer.addListener('Listener', { port: publicPort }).addTargets('Gatekeepers', {
+    const targets = balancer.addListener('Listener', { port: publicPort }).addTargets('Gatekeepers', {
       port,
       targets: [service.loadBalancerTarget({ containerName: 'gatekeeper', containerPort: port })],
       preserveClientIp: true,
       deregistrationDelay: Duration.seconds(10),
       healthCheck: { interval: Duration.seconds(10) },
     });
+    watchService(this, network.alarms, service, 'The gatekeepers');
+    watchTargets(this, network.alarms, targets);
     new CfnOutput(this, 'Address', { value: `${balancer.loadBalancerDnsName}:${publicPort}` });
   }
 }

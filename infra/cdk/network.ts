@@ -7,9 +7,11 @@ import {
   aws_ecs as ecs,
   aws_logs as logs,
   aws_secretsmanager as secrets,
+  aws_sns as sns,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { StageRules } from '../settings.js';
+import { createTopic } from './alarms.js';
 import { give } from './contract.js';
 import type { StageProps } from './plane.js';
 
@@ -31,6 +33,8 @@ export class NetworkStack extends Stack {
   readonly images: ecr.Repository;
   /** What all tasks run in. */
   readonly cluster: ecs.Cluster;
+  /** Who is told when something needs a person. */
+  readonly alarms: sns.Topic;
   /** Of worker and gatekeepers; here, so that a person has put the values before they start. */
   readonly secrets: Record<SecretName, secrets.Secret>;
 
@@ -90,6 +94,7 @@ export class NetworkStack extends Stack {
       GATEKEEPER_SECRETS: secret('GatekeeperSecrets', 'gatekeeper-secrets'),
       TEMPORAL_CREDENTIALS: secret('TemporalCredentials', 'temporal-credentials'),
     };
+    this.alarms = createTopic(this, stage, settings.alarmEmail);
     this.cluster = new ecs.Cluster(this, 'Cluster', {
       vpc: this.vpc,
       containerInsightsV2: ecs.ContainerInsights.ENABLED,

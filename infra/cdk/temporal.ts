@@ -6,8 +6,9 @@ import {
   aws_ecs as ecs,
   aws_servicediscovery as discovery,
 } from 'aws-cdk-lib';
-import type { Construct } from 'constructs';
+import { Construct } from 'constructs';
 import { taskSizes, temporalServices } from '../tasks.js';
+import { watchService } from './alarms.js';
 import { give } from './contract.js';
 import { noSecretsIn, temporalVersion, type DatabaseStack } from './database.js';
 import type { NetworkStack } from './network.js';
@@ -73,7 +74,7 @@ export class TemporalStack extends Stack implements TemporalService {
         portMappings: services.includes('frontend') ? [{ containerPort: frontendPort }] : [],
       });
       noSecretsIn(task);
-      new ecs.FargateService(this, `Service-${name}`, {
+      const service = new ecs.FargateService(this, `Service-${name}`, {
         cluster: network.cluster,
         taskDefinition: task,
         desiredCount: size.count,
@@ -85,6 +86,7 @@ export class TemporalStack extends Stack implements TemporalService {
           ? { cloudMapOptions: { name: 'temporal', cloudMapNamespace: domain, dnsTtl: Duration.seconds(10) } }
           : {}),
       });
+      watchService(new Construct(this, `Watch-${name}`), network.alarms, service, `Temporal's ${name}`);
     }
 
     give(this, stage, 'temporal/address', this.address);

@@ -2,6 +2,7 @@ import { CfnOutput, Duration, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as 
 import { Construct } from 'constructs';
 import { taskSizes } from '../tasks.js';
 import { acknowledgeWildcards } from './acknowledge.js';
+import { watchService } from './alarms.js';
 import { take } from './contract.js';
 import type { NetworkStack } from './network.js';
 import { acknowledgeTask, callsTemporal, imageTag, ownImage, startWithKeyFiles } from './ownProgram.js';
@@ -101,7 +102,7 @@ export class WorkerStack extends Stack {
     }
     acknowledgeTask(task);
     policy.attachToRole(task.taskRole);
-    new ecs.FargateService(scope, 'Service', {
+    const service = new ecs.FargateService(scope, 'Service', {
       cluster: network.cluster,
       taskDefinition: task,
       desiredCount: size.count,
@@ -110,6 +111,7 @@ export class WorkerStack extends Stack {
       securityGroups: [security],
       circuitBreaker: { rollback: true },
     });
+    watchService(scope, network.alarms, service, `The ${role} workflow worker`);
   }
 
   private createPolicy(): iam.Policy {

@@ -280,6 +280,23 @@ describe('the GPU fleet', () => {
   });
 });
 
+test('alarms on every service, the database and the entrance reach one encrypted topic that takes TLS only', () => {
+  const alarms = resources(production, 'AWS::CloudWatch::Alarm')
+    .filter(({ Properties }) => Properties['OKActions'] !== undefined)
+    .map(({ Properties }) => String(Properties['AlarmDescription']));
+  expect(alarms).toHaveLength(2 * resources(production, 'AWS::ECS::Service').length + 2);
+  for (const what of [
+    'The current workflow worker',
+    'The gatekeepers',
+    "Temporal's frontend",
+    "Temporal's database",
+  ])
+    expect(alarms.filter((text) => text.startsWith(what)).length).toBeGreaterThan(0);
+  expect(one(production, 'AWS::SNS::Topic')['KmsMasterKeyId']).toBeDefined();
+  expect(one(production, 'AWS::KMS::Key')['EnableKeyRotation']).toBe(true);
+  expect(JSON.stringify(one(production, 'AWS::SNS::TopicPolicy'))).toContain('"aws:SecureTransport":"false"');
+});
+
 test('every log group of the compute plane forgets after the days of its stage', () => {
   for (const [plane, days] of [
     [personal, 7],

@@ -1,10 +1,13 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { NativeConnection } from '@temporalio/worker';
 import { openTemporal } from '#functions/temporal.js';
+import { findTemporal } from '#local/temporal/find.js';
 import { createAuthority, issueFrom, type KeyPair } from '#services/certificateAuthority.js';
 import {
   connectionOptions,
@@ -95,6 +98,26 @@ describe('a cluster that asks for certificates', () => {
     expect(await asFunction(placeAt(address, shown(client)))).toBe('started');
     expect(await asWorker(placeAt(address, shown(client)))).toBe('connected');
     expect(passed).toContain('/temporal.api.workflowservice.v1.WorkflowService/StartWorkflowExecution');
+  });
+
+  test("lets Temporal's own command in by the variables that infra/cdk/temporal.ts gives it", async () => {
+    const { address } = await byCertificate();
+    const { path } = await findTemporal();
+    const { stdout } = await promisify(execFile)(
+      path,
+      ['operator', 'namespace', 'describe', '-n', 'default'],
+      {
+        env: {
+          HOME: folder,
+          TEMPORAL_ADDRESS: address,
+          TEMPORAL_TLS: 'true',
+          TEMPORAL_TLS_CLIENT_CERT_DATA: client.certificate,
+          TEMPORAL_TLS_CLIENT_KEY_DATA: client.key,
+          TEMPORAL_TLS_SERVER_CA_CERT_DATA: authority.certificate,
+        },
+      },
+    );
+    expect(stdout).toMatch(/NamespaceInfo.Name +default/);
   });
 
   test('refuses one of another authority, and both say that it does', async () => {
