@@ -59,7 +59,7 @@ export async function untilDone(api: Api, job: string): Promise<JobView> {
     if (view.state === 'done') return view;
     if (finalJobStates.includes(view.state))
       throw new Error(`the job ${view.state}: ${view.problem?.message ?? ''}`);
-    await pause(500); // Seldom: looking costs the stack time as well.
+    await pause(200); // Not more often: looking costs the stack time as well.
   }
 }
 
