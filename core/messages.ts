@@ -66,6 +66,7 @@ export const missingCode = z.enum([
   'no-data',
   'not-registered',
   'suspended',
+  'drained',
   'refused',
   'late',
   'lost',
