@@ -7,6 +7,7 @@ import { entranceVerb } from './entrance.js';
 import { jobVerbs } from './job.js';
 import { modelVerbs } from './model.js';
 import { queueVerbs } from './queue.js';
+import { restoreVerb } from './restore.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
@@ -25,6 +26,7 @@ export const verbs: readonly Verb[] = [
   modelVerbs,
   rewardVerbs,
   queueVerbs,
+  restoreVerb,
   dataVerbs,
   costVerb,
   trainVerbs,
