@@ -55,6 +55,7 @@ const places: Record<string, [x: number, y: number]> = {
   CreditsDead: [570, 345],
   dispatch: [760, 60],
   reward: [760, 260],
+  sum: [760, 345],
   Table: [950, 60],
   Artifacts: [950, 150],
   Alarms: [950, 260],
