@@ -9,8 +9,10 @@ import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
 import { checkWindow } from '#services/chain/networks.js';
 import { createSender } from '#services/chainSender.js';
+import { openFunction } from '#services/functionCalls.js';
 import { coordinatorCodec } from '#services/runnerPayloads.js';
 import { openQueue } from '#services/queue.js';
+import { openSums } from '#services/sums.js';
 import { openTable } from '#services/table.js';
 import { openUpdates } from '#services/updates.js';
 import { x25519PublicKey } from '#services/x25519.js';
@@ -21,6 +23,7 @@ import { createChainActivities } from './activities/transactions.js';
 import { ByteCache, cachedArtifacts } from './artifactCache.js';
 import { readEnvironment } from './environment.js';
 import { failureInterceptor } from './failures.js';
+import { updateOutliner } from './updateOutline.js';
 import { updateReader } from './updateReader.js';
 
 /** The workflow worker of one member's stack: workflows, coordinator activities, and the only sender of its key. */
@@ -56,6 +59,10 @@ const activities = createActivities({
   artifacts: cachedArtifacts(openArtifacts(bucket), cache),
   updates,
   readUpdate: updateReader(updates, sealing, cache),
+  outliner: updateOutliner(updates, sealing),
+  shardRules: { most: environment.SUM_WORKER_VALUES, each: environment.SUM_FUNCTION_VALUES },
+  sums: openSums(bucket),
+  sumFunction: openFunction({ name: environment.SUM_FUNCTION }),
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,

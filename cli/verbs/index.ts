@@ -8,6 +8,7 @@ import { entranceVerb } from './entrance.js';
 import { jobVerbs } from './job.js';
 import { modelVerbs } from './model.js';
 import { queueVerbs } from './queue.js';
+import { restoreVerb } from './restore.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
@@ -27,6 +28,7 @@ export const verbs: readonly Verb[] = [
   rewardVerbs,
   queueVerbs,
   actsVerb,
+  restoreVerb,
   dataVerbs,
   costVerb,
   trainVerbs,
