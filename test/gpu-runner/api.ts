@@ -124,6 +124,7 @@ export async function startApi(
     coordinator: stack,
     stackUrl: () => Promise.resolve('http://stack.example'),
     deployment: chain as never,
+    stackUrl: () => Promise.resolve(''),
     entrance: () => Promise.resolve(api.entrance),
     limits: openLimits(table, limitSettings.parse({})),
     log: pino({ level: 'silent' }),
