@@ -122,7 +122,6 @@ export async function startApi(
       serving: () => Promise.resolve({ keyFingerprint: null, data: ['digits', 'letters'] }),
     },
     coordinator: stack,
-    stackUrl: () => Promise.resolve('http://stack.example'),
     deployment: chain as never,
     stackUrl: () => Promise.resolve(''),
     entrance: () => Promise.resolve(api.entrance),
