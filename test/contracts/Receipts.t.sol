@@ -190,8 +190,9 @@ contract ReceiptsTest is SignedRound {
         bytes memory forged = sign(0xBAD, Protocol.receiptHash(receipt));
         vm.expectRevert(abi.encodeWithSelector(ReceiptJudge.NotReceipt.selector, JOB, 1));
         receipts.claimFee(receipt, forged, openedAt, opened, other);
+        bytes32 opening = jobs.openings(JOB, 1);
         vm.expectRevert(abi.encodeWithSelector(Accounts.NotJudge.selector, address(this)));
-        jobs.payReceipt(JOB, 1, jobs.openings(JOB, 1), stranger, 1);
+        jobs.payReceipt(JOB, 1, opening, stranger, 1);
     }
 
     // Helpers

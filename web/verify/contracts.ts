@@ -6,7 +6,7 @@ import { addressOf, addressWord, join, word, words, type Log, type Rpc } from '.
 /** The events, views and calls that the page knows; test/web compares them with the ABIs that were compiled. */
 export const signatures = {
   JobCreated:
-    'JobCreated(bytes32,address,bytes32,(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256,(uint64,uint8,uint32,uint32,uint32,uint32)))',
+    'JobCreated(bytes32,address,bytes32,(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256,(uint64,uint8,uint32,uint32,uint32,uint32,uint8,uint48)))',
   RoundOpened: 'RoundOpened(bytes32,uint32,bytes32)',
   RoundClosed: 'RoundClosed(bytes32,uint32,bytes32,bytes32,bytes32,bytes32,bytes32)',
   EpochPublished: 'EpochPublished(address,uint32,bytes32,uint32,uint128,bytes32,uint256)',
