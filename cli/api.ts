@@ -7,6 +7,7 @@ import {
   creditMessage,
   type CreditMessage,
   type SubmitRequest,
+  type TakeOverRequest,
   type TriggerRequest,
 } from '#core/messages.js';
 import { storedUpdates } from '#core/transferMessages.js';
@@ -41,6 +42,7 @@ export interface Api {
   job(job: string): Promise<JobView>;
   rounds(job: string): Promise<RoundView[]>;
   submit(request: SubmitRequest): Promise<z.output<typeof accepted>>;
+  takeOver(job: string, request: TakeOverRequest): Promise<z.output<typeof accepted>>;
   signal(job: string, signal: 'pause' | 'resume' | 'cancel'): Promise<void>;
   triggers(): Promise<TriggerView[]>;
   addTrigger(request: TriggerRequest): Promise<z.output<typeof triggerSecret>>;
@@ -78,6 +80,8 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
     job: (job) => call(jobView, 'GET', `/v1/jobs/${encodeURIComponent(job)}`),
     rounds: (job) => list(`/v1/jobs/${encodeURIComponent(job)}/rounds`, roundView),
     submit: (request) => call(accepted, 'POST', '/v1/jobs', request),
+    takeOver: (job, request) =>
+      call(accepted, 'POST', `/v1/jobs/${encodeURIComponent(job)}/take-over`, request),
     signal: async (job, signal) =>
       void (await call(z.unknown(), 'POST', `/v1/jobs/${encodeURIComponent(job)}/${signal}`, {})),
     triggers: () => list('/v1/triggers', triggerView),

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
 import { pino } from 'pino';
@@ -12,6 +13,7 @@ import { createSender } from '#services/chainSender.js';
 import { coordinatorCodec } from '#services/runnerPayloads.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
+import { unseal } from '#services/sealing.js';
 import { openUpdates } from '#services/updates.js';
 import { x25519PublicKey } from '#services/x25519.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
@@ -21,6 +23,7 @@ import { createChainActivities } from './activities/transactions.js';
 import { ByteCache, cachedArtifacts } from './artifactCache.js';
 import { readEnvironment } from './environment.js';
 import { failureInterceptor } from './failures.js';
+import { listenForQuestions } from './questions.js';
 import { updateReader } from './updateReader.js';
 
 /** The workflow worker of one member's stack: workflows, coordinator activities, and the only sender of its key. */
@@ -57,6 +60,7 @@ const activities = createActivities({
   updates,
   readUpdate: updateReader(updates, sealing, cache),
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
+  unseal: (envelope, context) => unseal(envelope, sealing, context),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,
     key: archiveKey,
@@ -126,15 +130,22 @@ const sending = await Worker.create({
 const healing = setInterval(() => {
   sender.heal().catch((error: unknown) => log.warn({ err: error }, 'what was sent could not be checked'));
 }, healEveryMs);
+const questions = listenForQuestions({
+  chain,
+  coordinator: environment.COORDINATOR_ADDRESS,
+  client: new Client({ connection, namespace: environment.TEMPORAL_NAMESPACE }),
+  log,
+});
 const stop = () => {
   clearInterval(healing);
+  questions.stop();
   coordinator.shutdown();
   sending.shutdown();
 };
 process.once('SIGTERM', stop);
 process.once('SIGINT', stop);
 log.info({ coordinator: environment.COORDINATOR_ADDRESS }, 'the workflow worker is ready');
-await Promise.all([coordinator.run(), sending.run()]);
+await Promise.all([coordinator.run(), sending.run(), questions.ended]);
 chain.close();
 await evaluator.close();
 await connection.close();

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { openSavedChain, recordChain } from '#audit/index.js';
 import type { AuditChain } from '#audit/index.js';
-import { deployment, type Deployment } from '#contracts/deployment.js';
+import { deployment as deploymentSchema, type Deployment } from '#contracts/deployment.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { parseMessage } from '#core/schema.js';
 import { openArchive, type GatewayAnswer } from '#services/archive.js';
-import { openChain } from '#services/chain.js';
+import { openChain, type Chain } from '#services/chain.js';
 import type { StackFile } from '#local/stackFile.js';
 import { UsageError, type Context } from '../command.js';
 import {
@@ -53,6 +53,47 @@ export interface RecordReport {
 export async function openRecord(context: Context, options: RecordOptions): Promise<PublicRecord> {
   const stack = stackOf(context);
   if (options.offline !== undefined) return openOffline(context, options, stack);
+  const { rpc, gateway, deployment } = placeOf(context, options, stack);
+  const answers: GatewayAnswer[] = [];
+  const archive = openArchive({ gateways: gateway, onAnswer: (answer) => void answers.push(answer) });
+  const chain = openChain({ rpcUrls: rpc, deployment });
+  const hosts = rpc.map(hostOf);
+  const folder = options.save === undefined ? undefined : resolve(context.folder, options.save);
+  const recorder = folder === undefined ? undefined : recordChain(chain);
+  return {
+    chain: recorder?.chain ?? chain,
+    archive: folder === undefined ? archive : savingArchive(archive, folder),
+    stack,
+    asked: () => ({ chain: hosts, gateways: tally(gateway, answers), served: servedBy(answers) }),
+    async save() {
+      if (folder === undefined || !recorder) return;
+      const taken = { at: new Date().toISOString(), block: await chain.blockNumber(), from: hosts };
+      writeSavedChain(folder, await recorder.take(taken));
+    },
+    close: () => chain.close(),
+  };
+}
+
+/** Chain and archive themselves, for whoever also sends. @throws UsageError as openRecord */
+export function openPlace(
+  context: Context,
+  options: RecordOptions,
+): { chain: Chain; archive: ReadArchive; stack: StackFile | null; hosts: string[] } {
+  const stack = stackOf(context);
+  const { rpc, gateway, deployment } = placeOf(context, options, stack);
+  return {
+    chain: openChain({ rpcUrls: rpc, deployment }),
+    archive: openArchive({ gateways: gateway }),
+    stack,
+    hosts: rpc.map(hostOf),
+  };
+}
+
+function placeOf(
+  context: Context,
+  options: RecordOptions,
+  stack: StackFile | null,
+): { rpc: string[]; gateway: string[]; deployment: Deployment } {
   const given = {
     rpc: options.rpc ?? (stack ? [stack.chain.rpcUrl] : undefined),
     gateway: options.gateway ?? (stack ? [stack.gateway] : undefined),
@@ -69,27 +110,7 @@ export async function openRecord(context: Context, options: RecordOptions): Prom
     throw new UsageError(
       `There is no stack in ${context.state}, so ${missing.join(' and ')} must say where chain and archive are (or --offline DIR, a saved record).`,
     );
-  const answers: GatewayAnswer[] = [];
-  const archive = openArchive({ gateways: gateway, onAnswer: (answer) => void answers.push(answer) });
-  const chain = openChain({
-    rpcUrls: rpc,
-    deployment: parseMessage(deployment, given.deployment, 'The deployment'),
-  });
-  const hosts = rpc.map(hostOf);
-  const folder = options.save === undefined ? undefined : resolve(context.folder, options.save);
-  const recorder = folder === undefined ? undefined : recordChain(chain);
-  return {
-    chain: recorder?.chain ?? chain,
-    archive: folder === undefined ? archive : savingArchive(archive, folder),
-    stack,
-    asked: () => ({ chain: hosts, gateways: tally(gateway, answers), served: servedBy(answers) }),
-    async save() {
-      if (folder === undefined || !recorder) return;
-      const taken = { at: new Date().toISOString(), block: await chain.blockNumber(), from: hosts };
-      writeSavedChain(folder, await recorder.take(taken));
-    },
-    close: () => chain.close(),
-  };
+  return { rpc, gateway, deployment: parseMessage(deploymentSchema, given.deployment, 'The deployment') };
 }
 
 function openOffline(context: Context, options: RecordOptions, stack: StackFile | null): PublicRecord {
@@ -132,7 +153,7 @@ function readDeployment(context: Context, file: string): Deployment {
       { cause },
     );
   }
-  return parseMessage(deployment, json, path);
+  return parseMessage(deploymentSchema, json, path);
 }
 
 function tally(gateways: readonly string[], answers: readonly GatewayAnswer[]): RecordReport['gateways'] {

@@ -12,6 +12,7 @@ import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
 import { trainVerbs } from './train.js';
 import { triggerVerbs } from './trigger.js';
+import { watchVerb } from './watch.js';
 
 /** In the order in which help lists them. */
 export const verbs: readonly Verb[] = [
@@ -23,6 +24,7 @@ export const verbs: readonly Verb[] = [
   entranceVerb,
   announceKeyVerb,
   modelVerbs,
+  watchVerb,
   rewardVerbs,
   queueVerbs,
   dataVerbs,
