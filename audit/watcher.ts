@@ -4,6 +4,7 @@
  */
 import { isRoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
+import { wordTime } from '#services/chain/words.js';
 import type { Sender, Sent } from '#services/chainSender.js';
 import { callName, type Accusation } from './accusation.js';
 import { disputable, readMoment, type Disputable, type Moment } from './disputable.js';
@@ -69,7 +70,11 @@ export class Watcher {
     const waiting = await openQuestions(chain, this.#askedFrom);
     const own = waiting.filter(({ challenger }) => challenger === this.reporter?.address);
     this.#askedFrom = Math.min(moment.from, ...own.map(({ asked }) => asked.block));
-    for (const question of own) if (moment.now >= question.until) await this.#end(question, moment, say);
+    const due = own.filter(({ until }) => moment.now >= until);
+    for (const closing of new Set(due.map(({ round }) => round.closing))) {
+      const about = due.filter(({ round }) => round.closing === closing);
+      await this.#end(about, moment, say);
+    }
     for (const thing of await disputable(chain, moment)) await this.#look(thing, moment, waiting, say);
   }
 
@@ -140,28 +145,30 @@ export class Watcher {
     }
   }
 
-  /** Ends an own question that was not answered in time. */
+  /** Ends what was asked about a round and not answered in time. The first convicts, the others give their bonds back. */
   async #end(
-    { id, until, round, asked }: RoundQuestion,
+    questions: readonly RoundQuestion[],
     moment: Moment,
     say: (observation: Observation) => void,
   ): Promise<void> {
     const { chain } = this.sources;
-    if (!this.reporter) return;
-    const { job, round: number } = round;
-    const record = (await chain.rounds(job)).find((entry) => entry.round === number);
+    const [first] = questions;
+    if (!this.reporter || !first) return;
+    const { job, round, closing } = first.round;
+    const record = (await chain.rounds(job)).find((entry) => entry.round === round);
     const thing = {
       subject: 'round' as const,
-      key: `${job}/${number}/${round.closing}`,
+      key: `${job}/${round}/${closing}`,
       job,
-      round: number,
-      since: until - moment.window,
-      until,
+      round,
+      since: wordTime(closing),
+      until: first.until,
       accountable: record?.coordinator ?? (await chain.escrow(job)).coordinator,
     };
     try {
-      const sent = [await endQuestion(chain, this.reporter, id)];
-      const what = `what was asked in block ${asked.block} was not answered`;
+      const sent: Sent[] = [];
+      for (const { id } of questions) sent.push(await endQuestion(chain, this.reporter, id));
+      const what = `what was asked in block ${first.asked.block} was not answered`;
       this.#say(say, thing, moment, { outcome: 'convicted', what, calls: ['expire'], sent });
     } catch (error) {
       this.#say(say, thing, moment, { outcome: 'undecided', what: messageOf(error) });

@@ -53,13 +53,19 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
     return released;
   }
 
-  /** The bond covers all rounds to come; what is left of the budget is there already. */
+  /**
+   * The bond covers all rounds to come; what is left of the budget is there already. Rounds that stand are final: as
+   * long as they are not paid out, the bond would have to cover them too.
+   */
   async function takeOver({ job, spec }: PreparedJob, round: number): Promise<TransactionRecord[]> {
     const budget = BigInt(spec.rewards.budget);
     const bond = budget - (budget * BigInt(round)) / BigInt(spec.rounds);
     const approved = bond > 0n ? [await approve(jobs)] : [];
     const intent = `${job}/take-over/${round}`;
-    return [...approved, await send('take over', intent, calls.jobs.takeOver(job, bond))];
+    const taken = await send('take over', intent, calls.jobs.takeOver(job, bond));
+    const released =
+      round > 0 ? [await send('release', `${job}/release/${round}`, calls.jobs.release(job, round))] : [];
+    return [...approved, taken, ...released];
   }
 
   return {
