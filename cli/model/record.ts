@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { openSavedChain, recordChain } from '#audit/index.js';
 import type { AuditChain } from '#audit/index.js';
-import { deployment as deploymentSchema, type Deployment } from '#contracts/deployment.js';
+import { deployment, type Deployment } from '#contracts/deployment.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { parseMessage } from '#core/schema.js';
 import { openArchive, type GatewayAnswer } from '#services/archive.js';
@@ -53,10 +53,13 @@ export interface RecordReport {
 export async function openRecord(context: Context, options: RecordOptions): Promise<PublicRecord> {
   const stack = stackOf(context);
   if (options.offline !== undefined) return openOffline(context, options, stack);
-  const { rpc, gateway, deployment } = placeOf(context, options, stack);
+  const { rpc, gateway, deployment: given } = placeOfRecord(context, options);
   const answers: GatewayAnswer[] = [];
   const archive = openArchive({ gateways: gateway, onAnswer: (answer) => void answers.push(answer) });
-  const chain = openChain({ rpcUrls: rpc, deployment });
+  const chain = openChain({
+    rpcUrls: rpc,
+    deployment: parseMessage(deployment, given, 'The deployment'),
+  });
   const hosts = rpc.map(hostOf);
   const folder = options.save === undefined ? undefined : resolve(context.folder, options.save);
   const recorder = folder === undefined ? undefined : recordChain(chain);
@@ -79,21 +82,21 @@ export function openPlace(
   context: Context,
   options: RecordOptions,
 ): { chain: Chain; archive: ReadArchive; stack: StackFile | null; hosts: string[] } {
-  const stack = stackOf(context);
-  const { rpc, gateway, deployment } = placeOf(context, options, stack);
+  const { rpc, gateway, deployment: given } = placeOfRecord(context, options);
   return {
-    chain: openChain({ rpcUrls: rpc, deployment }),
+    chain: openChain({ rpcUrls: rpc, deployment: parseMessage(deployment, given, 'The deployment') }),
     archive: openArchive({ gateways: gateway }),
-    stack,
+    stack: stackOf(context),
     hosts: rpc.map(hostOf),
   };
 }
 
-function placeOf(
+/** Where chain and archive are: as the options say, else as the stack says. @throws UsageError when neither does */
+export function placeOfRecord(
   context: Context,
-  options: RecordOptions,
-  stack: StackFile | null,
-): { rpc: string[]; gateway: string[]; deployment: Deployment } {
+  options: Pick<RecordOptions, 'rpc' | 'gateway' | 'deployment'>,
+): { rpc: string[]; gateway: string[]; deployment: unknown } {
+  const stack = stackOf(context);
   const given = {
     rpc: options.rpc ?? (stack ? [stack.chain.rpcUrl] : undefined),
     gateway: options.gateway ?? (stack ? [stack.gateway] : undefined),
@@ -105,12 +108,12 @@ function placeOf(
   const missing = Object.entries(given).flatMap(([name, value]) =>
     value === undefined ? [`--${name}`] : [],
   );
-  const { rpc = [], gateway = [] } = given;
   if (missing.length > 0)
     throw new UsageError(
-      `There is no stack in ${context.state}, so ${missing.join(' and ')} must say where chain and archive are (or --offline DIR, a saved record).`,
+      `There is no stack in ${context.state}, so ${missing.join(' and ')} must say where chain and archive are (\`model verify\` also reads --offline DIR, a saved record).`,
     );
-  return { rpc, gateway, deployment: parseMessage(deploymentSchema, given.deployment, 'The deployment') };
+  const { rpc = [], gateway = [], deployment } = given;
+  return { rpc, gateway, deployment };
 }
 
 function openOffline(context: Context, options: RecordOptions, stack: StackFile | null): PublicRecord {
@@ -153,7 +156,7 @@ function readDeployment(context: Context, file: string): Deployment {
       { cause },
     );
   }
-  return parseMessage(deploymentSchema, json, path);
+  return parseMessage(deployment, json, path);
 }
 
 function tally(gateways: readonly string[], answers: readonly GatewayAnswer[]): RecordReport['gateways'] {
