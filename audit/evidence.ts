@@ -10,7 +10,7 @@ import { fromHex, toHex, type Hash, type Hex } from '#core/hex.js';
 import { LEAF, leafBytes, valuesTree, type LeafType, type LeafValues } from '#core/merkle.js';
 import { ExactSum } from '#core/sum.js';
 import type { ChainClosing } from '#services/chain.js';
-import { closingInput } from '#services/chain/words.js';
+import { closingInput } from '#services/chainCalls.js';
 
 export interface RoundFacts {
   closing: ChainClosing;

@@ -4,7 +4,7 @@
  */
 import { aggregationTree, type AggregationNode } from '#core/commitment.js';
 import type { Hex } from '#core/hex.js';
-import { closingInput } from '#services/chain/words.js';
+import { closingInput } from '#services/chainCalls.js';
 import { answerTo, question, report, type Accusation, type Judges, type Known } from './accusation.js';
 import type { Accused, Committed, SignedHeader } from './accused.js';
 import { Evidence } from './evidence.js';

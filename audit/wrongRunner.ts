@@ -10,7 +10,8 @@ import { openedInput } from './wrongOpening.js';
 
 /** A runner without stake, with a header that contradicts itself, out of order, unselected, or beyond its samples. */
 export async function unfitRunner(known: Known, opening: OpeningInput): Promise<Accusation | null> {
-  const { headers, evidence, judges, sources, openingWord, selection } = known;
+  const { headers, evidence, judges, sources, openingWord, selection, job } = known;
+  const { sampleCap } = job.terms;
   const unbonding = await sources.chain.unbondingSeconds();
   const openedAt = wordTime(openingWord);
   const line = selection && selectedLines(sources.hash, selection);
@@ -43,6 +44,7 @@ export async function unfitRunner(known: Known, opening: OpeningInput): Promise<
     const isConsistent =
       header.index === index &&
       Number(header.samples) > 0 &&
+      (sampleCap === 0 || header.samples <= sampleCap) &&
       header.weight === weightOf(Number(header.samples), Number(opening.shift));
     if (!isConsistent)
       return report(`the header of ${who} contradicts itself`, judges.leaves.unfitRunner(...at));

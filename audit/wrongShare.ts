@@ -1,4 +1,5 @@
 /** Whether a round was paid to its runners as their weights say. */
+import type { Hex } from '#core/hex.js';
 import type { EpochManifest } from '#core/manifest.js';
 import { apportion, roundBudget } from '#core/rewards.js';
 import { report, type Accusation } from './accusation.js';
@@ -63,8 +64,33 @@ export async function wrongShare(
       ),
     );
   }
-  const stranger = shares.find(({ runner }) => !committed.headers.some((header) => header.runner === runner));
-  return stranger ? `${stranger.runner} is paid for round ${round} of job ${job} and is not in it` : null;
+  for (const { runner: account } of shares) {
+    if (committed.headers.some(({ runner }) => runner === account)) continue;
+    const index = epoch.indexOf(account);
+    const leaf = epoch.leaves[index];
+    const deltas = leaf && epoch.deltas(leaf);
+    if (!deltas) return `what ${account} got for round ${round} of job ${job}`;
+    return report(
+      `account ${account} is paid for round ${round} of job ${job} and had no part in it`,
+      judges.unearned(
+        payer,
+        number,
+        epoch.line(index),
+        deltas,
+        BigInt(indexIn(deltas)),
+        besideOf(committed, account),
+      ),
+    );
+  }
+  return null;
+}
+
+/** The headers beside which an account would stand. */
+function besideOf({ evidence, headers }: Committed, account: Hex) {
+  const header = (i: number) => ({ ...evidence.placeOf(i), leaf: evidence.leaf(i) });
+  const above = headers.findIndex(({ runner }) => runner > account);
+  if (above < 0) return [header(headers.length - 1)];
+  return above === 0 ? [header(0)] : [header(above - 1), header(above)];
 }
 
 /** A runner with all that stands before it, from which its prefix sum follows. */

@@ -47,6 +47,8 @@ export interface ChainEscrow {
   /** Newest round that stands closed, 0 before the first. */
   closed: number;
   phase: 'running' | 'convicted' | 'finished' | 'refunded';
+  /** Block time from which a finished job can be refunded; 0 unless a round died with it. */
+  refundableAt: number;
   /** Questions about it wait for an answer: until then nothing of it becomes final. */
   waits: boolean;
 }
@@ -174,6 +176,8 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
           rule: Number(args.terms.rule),
           rate: fraction(args.terms.rateNumerator, args.terms.rateDenominator),
           momentum: fraction(args.terms.momentumNumerator, args.terms.momentumDenominator),
+          attesters: Number(args.terms.attesters),
+          sampleCap: Number(args.terms.sampleCap),
         },
         phase: phaseOf(Number(state), closed),
         ...anchor,
@@ -217,6 +221,7 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         closed: Number(closed),
         phase,
         waits: holds > 0n,
+        refundableAt: Number(await jobs.read.refundableAt(job)),
       };
     },
     releases: async (job, at) =>

@@ -42,6 +42,20 @@ describe('a payer is convicted by the watcher for', () => {
       /is not paid for round 1 of job .*, and others are/,
     ],
     [
+      'an account that had no part in the round it is paid for',
+      (epoch) => {
+        const [paid] = epoch.rounds;
+        const [share] = paid?.shares ?? [];
+        const [line] = epoch.accounts;
+        if (!paid || !share || !line) return;
+        const account = `0x${'00'.repeat(19)}01` as Hex;
+        paid.shares = [{ ...share, runner: account, amount: '0' }, ...paid.shares];
+        epoch.accounts = [{ ...line, account, previous: '0' }, ...epoch.accounts];
+      },
+      'unearned',
+      /is paid for round 1 of job .* and had no part in it/,
+    ],
+    [
       'a round that never was',
       (epoch) => {
         const [paid] = epoch.rounds;
