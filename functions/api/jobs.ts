@@ -127,7 +127,6 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
       return { job, repeated };
     },
   );
-
 }
 
 /** @throws NOT_FOUND */
