@@ -78,6 +78,7 @@ beforeAll(async () => {
     COORDINATOR_ADDRESS: addressOf(stack.member),
     COORDINATOR_KEY_FILE: kept('member.key', stack.member.privateKey),
     COORDINATOR_SEALING_KEY_FILE: kept('member.x25519', toHex(sealing.privateKey)),
+    SUM_FUNCTION: 'sum',
     DISPUTE_WINDOW_SECONDS: '60',
     WORKER_SCRATCH: join(folder, 'scratch'),
     WORKFLOW_BUNDLE: 'dist/workflow-bundle.js',

@@ -24,17 +24,16 @@ import type { Dependencies } from './dependencies.js';
 export async function prepareTakeOver(deps: Dependencies, row: JobView): Promise<PreparedJob> {
   const { job, spec, trigger, delivery, createdAt } = row;
   const created = await deps.chain.job(job);
-  if (!created || created.phase === 'finished')
-    throw new RoundtableError(
-      'CONFLICT',
-      `Job ${job} is not on chain, or has ended: there is nothing to take over.`,
-    );
+  if (!created)
+    throw new RoundtableError('CONFLICT', `Job ${job} is not on chain: there is nothing to take over.`);
   const specHash = hashJson(sha256, spec);
   if (specHash !== created.specHash)
     throw new RoundtableError(
       'JOB_INVALID',
       `The spec hashes to ${specHash}, and job ${job} was created with ${created.specHash}.`,
     );
+  if (created.phase === 'finished')
+    throw new RoundtableError('CONFLICT', `Job ${job} has ended: there is nothing to take over.`);
   const start = await readManifest(deps, genesisManifest, created);
   const graph = await store(deps, start.hashed.graph);
   const base = await storeVersionOf(deps, graph, { ...start.hashed, state: null });
