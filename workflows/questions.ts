@@ -18,13 +18,9 @@ interface Listening {
 /**
  * Looks on chain for questions about this stack's jobs, and has each answered by a workflow of its own. Nothing is
  * remembered: what waits for an answer stands on chain, and starting a workflow twice is harmless.
+ * @param signal ends it
  */
-export function listenForQuestions(parts: Listening): { stop(): void; ended: Promise<void> } {
-  const stopped = new AbortController();
-  return { stop: () => stopped.abort(), ended: listen(parts, stopped.signal) };
-}
-
-async function listen(parts: Listening, signal: AbortSignal): Promise<void> {
+export async function listenForQuestions(parts: Listening, signal: AbortSignal): Promise<void> {
   const { chain, log } = parts;
   let from = 0;
   for (let waitMs = 1_000; !signal.aborted;) {
