@@ -11,6 +11,7 @@ import { run as sum } from './sum.js';
 import { run as train } from './train.js';
 import { run as transfer } from './transfer.js';
 import { run as verify } from './verify.js';
+import { run as watch } from './watch.js';
 import { run as webhook } from './webhook.js';
 
 /** `npm run bench [-- NAME…]`: every figure is one JSON line; nothing here fails a build. */
@@ -22,6 +23,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   encoding,
   round,
   verify,
+  watch,
   webhook,
   flood,
   memory,

@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { canonicalJson } from '#core/canonicalJson.js';
 import { RoundtableError } from '#core/errors.js';
 import type { JobId } from '#core/hex.js';
-import { submitRequest } from '#core/messages.js';
+import { submitRequest, takeOverRequest } from '#core/messages.js';
+import { takeOverTrigger } from '#core/names.js';
 import { jobId } from '#core/schema.js';
 import { jobView, roundView, type JobView } from '#core/views.js';
-import { checkSpec, deriveJobId, queueJob } from '../jobs.js';
+import { checkReader, checkSpec, deriveJobId, queueJob } from '../jobs.js';
 import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
 
@@ -93,6 +94,37 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
     async ({ params: { job }, query: { after } }) => {
       await findJob(parts, job);
       return { items: (await table.listRounds(job)).filter(({ round }) => round > after) };
+    },
+  );
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'post',
+      path: '/v1/jobs/{job}/take-over',
+      summary:
+        "Go on with another member's job, with a bond for its rounds to come. Repeating it is harmless.",
+      signers: 'member',
+      params,
+      body: takeOverRequest,
+      status: 202,
+      answer: z.object({ job: jobId, repeated: z.boolean() }),
+    },
+    async ({ params: { job }, body: { spec }, signer }) => {
+      checkReader(parts, spec);
+      const known = await table.getJob(job);
+      if (known && known.trigger !== takeOverTrigger)
+        throw new RoundtableError('CONFLICT', `This stack began job ${job} itself.`);
+      if (!known) await limits.jobs(signer.member);
+      const { repeated } = await queueJob(parts, {
+        job,
+        spec,
+        trigger: takeOverTrigger,
+        delivery: null,
+        coordinator,
+      });
+      return { job, repeated };
     },
   );
 }

@@ -65,6 +65,33 @@ describe('submitting a job', () => {
   });
 });
 
+describe('a job that another member began', () => {
+  test('is gone on with once, by a stack that can read its updates', async () => {
+    const job = hashOf('abandoned');
+    const path = `/v1/jobs/${job}/take-over`;
+    expect(await api.post(path, { spec: api.spec })).toMatchObject({
+      status: 202,
+      body: { job, repeated: false },
+    });
+    expect((await api.post(path, { spec: api.spec })).body).toEqual({ job, repeated: true });
+    expect((await api.get(`/v1/jobs/${job}`)).body).toMatchObject({
+      state: 'queued',
+      trigger: 'take over',
+      coordinator: stack,
+      spec: api.spec,
+    });
+    const closed = {
+      ...api.spec,
+      updates: { recipients: [{ member: runner.address.toLowerCase(), publicKey: `0x${'5e'.repeat(32)}` }] },
+    };
+    const refused = await api.post(`/v1/jobs/${hashOf('unreadable')}/take-over`, { spec: closed });
+    expect([refused.status, refused.body.code]).toEqual([422, 'JOB_INVALID']);
+    const own = (await api.post('/v1/jobs', submission('its-own-job'))).body.job;
+    const conflict = await api.post(`/v1/jobs/${own}/take-over`, { spec: api.spec });
+    expect(conflict.body.code).toBe('CONFLICT');
+  });
+});
+
 describe('a job', () => {
   test('that is unknown is NOT_FOUND', async () => {
     for (const path of [`/v1/jobs/${hashOf('none')}`, `/v1/jobs/${hashOf('none')}/rounds`, '/v1/nothing'])
