@@ -1,15 +1,19 @@
 import type { Verb } from '../run.js';
+import { actsVerb } from './acts.js';
 import { announceKeyVerb } from './announceKey.js';
 import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
+import { deployVerb } from './deploy.js';
 import { entranceVerb } from './entrance.js';
 import { jobVerbs } from './job.js';
 import { modelVerbs } from './model.js';
 import { queueVerbs } from './queue.js';
+import { restoreVerb } from './restore.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
+import { temporalCertificatesVerb } from './temporalCertificates.js';
 import { trainVerbs } from './train.js';
 import { triggerVerbs } from './trigger.js';
 
@@ -25,7 +29,11 @@ export const verbs: readonly Verb[] = [
   modelVerbs,
   rewardVerbs,
   queueVerbs,
+  actsVerb,
+  restoreVerb,
   dataVerbs,
   costVerb,
+  deployVerb,
+  temporalCertificatesVerb,
   trainVerbs,
 ];

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { stackEntrance, type StackEntrance } from '#core/entryMessages.js';
+import type { Hex } from '#core/hex.js';
 import { parseMessage } from '#core/schema.js';
 import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
 import { openDeadLetters } from '#services/deadLetters.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
+import { temporalPlace } from '#services/temporal.js';
 import { openUpdates } from '#services/updates.js';
 import { openUploads } from '#services/uploads.js';
 import { readEnvironment, type Environment } from '../environment.js';
@@ -27,6 +29,7 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     'CREDITS_DEAD_URL',
     'TEMPORAL_ADDRESS',
     'TEMPORAL_NAMESPACE',
+    'TEMPORAL_CREDENTIALS_SECRET',
     'COORDINATOR_ADDRESS',
     'CHAIN_RPC_URLS',
     'CHAIN_DEPLOYMENT',
@@ -37,6 +40,14 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
   const table = openTable({ table: environment.TABLE_NAME });
+  const chain = openChain({
+    rpcUrls: environment.CHAIN_RPC_URLS,
+    deployment,
+    network: environment.CHAIN_NETWORK,
+  });
+  const memberUrl = cached(
+    async (address: Hex) => (await chain.members()).find(({ member }) => member === address)?.url ?? '',
+  );
   const bucket = { bucket: environment.BUCKET_NAME };
   return {
     table,
@@ -49,13 +60,9 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
       jobs: openDeadLetters({ queue: environment.JOBS_QUEUE_URL, dead: environment.JOBS_DEAD_URL }),
       credits: openDeadLetters({ queue: environment.CREDITS_QUEUE_URL, dead: environment.CREDITS_DEAD_URL }),
     },
-    temporal: openTemporal({
-      address: environment.TEMPORAL_ADDRESS,
-      namespace: environment.TEMPORAL_NAMESPACE,
-    }),
-    membership: cacheMembership(
-      openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment, network: environment.CHAIN_NETWORK }),
-    ),
+    temporal: openTemporal(temporalPlace(environment)),
+    membership: cacheMembership(chain),
+    stackUrl: () => memberUrl(environment.COORDINATOR_ADDRESS),
     coordinator: environment.COORDINATOR_ADDRESS,
     deployment,
     entrance: entranceFrom(environment),
