@@ -240,7 +240,6 @@ type Edge = [from: string, to: string, label?: string];
 /** From routes, event sources, schedules, dead-letter policies, send permissions and security groups. */
 function edges(app: AppPlane, compute: Readonly<Record<string, Template>>): Edge[] {
   const of = (type: string): AppResource[] => app.resources.filter((resource) => resource.type === type);
-  const last = (arn: unknown): string => String(arn).split(':').at(-1) ?? '';
   const sources = of('aws:lambda/eventSourceMapping:EventSourceMapping').map(({ inputs }): Edge => [
     last(inputs['eventSourceArn']).replace(/Queue$/, ''),
     functionName(last(inputs['functionName'])),
@@ -283,6 +282,8 @@ function edges(app: AppPlane, compute: Readonly<Record<string, Template>>): Edge
     ['CreditsDead', 'Temporal', `${inNetwork.join(', ')} → Temporal`],
   ];
 }
+
+const last = (arn: unknown): string => String(arn).split(':').at(-1) ?? '';
 
 const temporalPort = 7233;
 

@@ -246,23 +246,13 @@ test.each([
   expect(compareClocks(1e12, 1e12 + skew)[0]).toBe(state);
 });
 
-describe('deploy --dry-run', () => {
-  const dryRun = async (more: Record<string, string> = {}) => {
-    const argv = [
-      'deploy',
-      '--dry-run',
-      '--stage',
-      'ada',
-      '--settings',
-      folder,
-      '--rpc',
-      chain.url,
-      '--json',
-    ];
-    const seen = await type(argv, { environment: { ...environment, ...more } });
-    return seen.json<{ findings: Finding[]; stacks: { stack: string; resources: number }[] }>();
-  };
+const dryRun = async (more: Record<string, string> = {}) => {
+  const argv = ['deploy', '--dry-run', '--stage', 'ada', '--settings', folder, '--rpc', chain.url, '--json'];
+  const seen = await type(argv, { environment: { ...environment, ...more } });
+  return seen.json<{ findings: Finding[]; stacks: { stack: string; resources: number }[] }>();
+};
 
+describe('deploy --dry-run', () => {
   test('finds account, region, quotas, secrets and contracts in order, and says what would be created', async () => {
     const { findings, stacks } = await dryRun();
     expect(findings.filter(({ state }) => state === 'fail')).toEqual(

@@ -103,6 +103,10 @@ describe('a cluster that asks for certificates', () => {
   test("lets Temporal's own command in by the variables that infra/cdk/temporal.ts gives it", async () => {
     const { address } = await byCertificate();
     const { path } = await findTemporal();
+    const file = (name: string, text: string) => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
     const { stdout } = await promisify(execFile)(
       path,
       ['operator', 'namespace', 'describe', '-n', 'default'],
@@ -202,10 +206,10 @@ describe('without an answer', () => {
   });
 });
 
-describe('credentials', () => {
-  const options = (credentials: TemporalCredentials | null, address = 'temporal.example.org:7233') =>
-    connectionOptions(placeAt(address, credentials));
+const options = (credentials: TemporalCredentials | null, address = 'temporal.example.org:7233') =>
+  connectionOptions(placeAt(address, credentials));
 
+describe('credentials', () => {
   test('are needed for every address but those of this machine', () => {
     expect(() => options(null)).toThrow(/TEMPORAL_CREDENTIALS/);
     for (const address of ['127.0.0.1:7233', 'localhost:7233', '[::1]:7233'])
