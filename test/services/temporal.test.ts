@@ -115,9 +115,9 @@ describe('a cluster that asks for certificates', () => {
           HOME: folder,
           TEMPORAL_ADDRESS: address,
           TEMPORAL_TLS: 'true',
-          TEMPORAL_TLS_CLIENT_CERT_DATA: client.certificate,
-          TEMPORAL_TLS_CLIENT_KEY_DATA: client.key,
-          TEMPORAL_TLS_SERVER_CA_CERT_DATA: authority.certificate,
+          TEMPORAL_TLS_CLIENT_CERT_PATH: file('client.crt', client.certificate),
+          TEMPORAL_TLS_CLIENT_KEY_PATH: file('client.key', client.key),
+          TEMPORAL_TLS_SERVER_CA_CERT_PATH: file('ca.crt', authority.certificate),
         },
       },
     );
