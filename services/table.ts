@@ -21,7 +21,16 @@ export type { Projection, Restoration, Standing } from './table/restoration.js';
  * is read is parsed by its schema; a row of another form is INTERNAL. Every method can throw UNAVAILABLE.
  */
 export interface Table
-  extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, EntryTable, OnceOnly, Quotas, ActTable {
+  extends
+    JobTable,
+    VersionTable,
+    RunnerTable,
+    TriggerTable,
+    RewardTable,
+    EntryTable,
+    OnceOnly,
+    Quotas,
+    ActTable {
   /** Signed transactions, for services/chainSender.ts. */
   intents: IntentStore;
 }

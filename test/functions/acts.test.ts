@@ -47,7 +47,11 @@ describe('a member', () => {
 
   test('cannot tell a job anything that has ended, or that is unknown', async () => {
     const { job: ended } = (await api.post('/v1/jobs', { key: 'ended-by-itself', spec: api.spec })).body;
-    await api.parts.table.projectJob({ ...exampleJob({ job: ended, spec: api.spec }), seq: 1, state: 'done' });
+    await api.parts.table.projectJob({
+      ...exampleJob({ job: ended, spec: api.spec }),
+      seq: 1,
+      state: 'done',
+    });
     expect((await api.act('job.cancel', ended)).body.code).toBe('CONFLICT');
     expect((await api.act('job.cancel', hashOf('none'))).body.code).toBe('NOT_FOUND');
     expect((await api.act('job.cancel', 'that one')).body.code).toBe('INVALID_INPUT');
@@ -170,16 +174,6 @@ describe('the log', () => {
 });
 
 describe('a page of another origin', () => {
-  const asking = (method: string, headers: string) =>
-    api.app.request('/v1/acts', {
-      method: 'OPTIONS',
-      headers: {
-        origin: 'https://page.example',
-        'access-control-request-method': method,
-        'access-control-request-headers': headers,
-      },
-    });
-
   test('may read and send acts, without cookies and without an Authorization header', async () => {
     const preflight = await asking('POST', 'content-type');
     expect(preflight.status).toBe(204);
@@ -194,3 +188,13 @@ describe('a page of another origin', () => {
     }
   });
 });
+
+const asking = (method: string, headers: string) =>
+  api.app.request('/v1/acts', {
+    method: 'OPTIONS',
+    headers: {
+      origin: 'https://page.example',
+      'access-control-request-method': method,
+      'access-control-request-headers': headers,
+    },
+  });

@@ -6,7 +6,13 @@ import { verifyProof } from '#core/merkle.js';
 import { epochTree, rewardLeafHash, type AccountRewards, type ProvenRewardLeaf } from '#core/rewards.js';
 import type { Gateways } from './archive.js';
 import type { Checks } from './checks.js';
-import { claimCall, claimedCall, type ChainView, type ClosedRound, type PublishedEpoch } from './contracts.js';
+import {
+  claimCall,
+  claimedCall,
+  type ChainView,
+  type ClosedRound,
+  type PublishedEpoch,
+} from './contracts.js';
 import { sha256 } from './sha256.js';
 
 export interface Standing {
@@ -51,7 +57,13 @@ export async function verifyRewards(
   for (const published of (await chain.epochs(payer)).sort((a, b) => a.epoch - b.epoch)) {
     const epoch = await readEpoch(checks, archive, published);
     if (!epoch) return [];
-    const leaves = await checkEpoch(checks, { chain, archive }, { epoch, before, published, payer }, known, paid);
+    const leaves = await checkEpoch(
+      checks,
+      { chain, archive },
+      { epoch, before, published, payer },
+      known,
+      paid,
+    );
     // By the clock: a chain on which nobody sends anything answers views with an old time.
     if (published.effectiveAt <= Date.now() / 1_000) inEffect = { published, leaves };
     before = epoch;
