@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
+import { hrefWith, route } from '../state/route.js';
 import { csv } from '../text/csv.js';
 import { count } from '../text/format.js';
 import { strings } from '../text/strings.js';
@@ -14,9 +14,10 @@ export interface Column<Row> {
   wide?: boolean;
 }
 
-const step = 100;
+/** Rows that are drawn at a time: a page with thousands of them would be slow for everybody. */
+const atOnce = 100;
 
-/** A table that is also a file. Rows beyond the first hundred are drawn when asked for. */
+/** A table that is also a file, and a page of it that is also a URL. */
 export function Table<Row>(props: {
   name: string;
   caption: string;
@@ -25,10 +26,20 @@ export function Table<Row>(props: {
   keyOf: (row: Row) => string;
   rowClass?: (row: Row) => string;
   files?: boolean;
+  /** All rows for the file, where those at hand are not all. */
+  everything?: () => Promise<readonly Row[]>;
+  /** Where the pages are made by somebody else. */
+  pager?: ComponentChildren;
 }) {
-  const { name, caption, columns, rows, keyOf, rowClass, files = true } = props;
-  const [shown, setShown] = useState(step);
+  const { name, caption, columns, rows, keyOf, rowClass, files = true, everything } = props;
+  const pages = Math.max(1, Math.ceil(rows.length / atOnce));
+  const page = Math.min(pages, Math.max(1, Math.floor(Number(route.value.query.get(name) ?? 1)) || 1));
   const cellClass = ({ right, wide }: Column<Row>) => `${right ? 'right' : ''} ${wide ? 'wide' : ''}`.trim();
+  const file = async (type: 'csv' | 'json') => {
+    const all = everything ? await everything() : rows;
+    const text = type === 'csv' ? asCsv(columns, all) : JSON.stringify(all, null, 2);
+    saveFile(`${name}.${type}`, type === 'csv' ? 'text/csv' : 'application/json', text);
+  };
   return (
     <div class="table">
       <div class="scroll" role="region" aria-label={caption} tabIndex={0}>
@@ -44,7 +55,7 @@ export function Table<Row>(props: {
             </tr>
           </thead>
           <tbody>
-            {rows.slice(0, shown).map((row) => (
+            {rows.slice((page - 1) * atOnce, page * atOnce).map((row) => (
               <tr key={keyOf(row)} class={rowClass?.(row) ?? ''}>
                 {columns.map((column) => (
                   <td key={column.title} class={cellClass(column)}>
@@ -57,21 +68,26 @@ export function Table<Row>(props: {
         </table>
       </div>
       <footer>
-        {rows.length > shown && (
-          <button type="button" onClick={() => setShown(shown + 5 * step)}>
-            {strings.more(count(Math.min(rows.length - shown, 5 * step)))}
-          </button>
-        )}
+        {props.pager ??
+          (pages > 1 && (
+            <Pager
+              caption={caption}
+              text={strings.rowsShown(
+                count((page - 1) * atOnce + 1),
+                count(Math.min(rows.length, page * atOnce)),
+                count(rows.length),
+              )}
+              before={page > 1 ? hrefWith(name, page === 2 ? null : page - 1) : null}
+              after={page < pages ? hrefWith(name, page + 1) : null}
+            />
+          ))}
         {files && (
           <span class="files">
             {strings.download}{' '}
-            <button type="button" onClick={() => save(`${name}.csv`, 'text/csv', asCsv(columns, rows))}>
+            <button type="button" onClick={() => file('csv')}>
               CSV
             </button>{' '}
-            <button
-              type="button"
-              onClick={() => save(`${name}.json`, 'application/json', JSON.stringify(rows, null, 2))}
-            >
+            <button type="button" onClick={() => file('json')}>
               JSON
             </button>
           </span>
@@ -81,16 +97,37 @@ export function Table<Row>(props: {
   );
 }
 
-function asCsv<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const kept = columns.flatMap(({ title, value }) => (value ? [{ title, value }] : []));
-  return csv([kept.map(({ title }) => title), ...rows.map((row) => kept.map(({ value }) => value(row)))]);
+/** The way to the rows before and behind those that are shown. */
+export function Pager({
+  caption,
+  text,
+  before,
+  after,
+}: {
+  caption: string;
+  text: string;
+  before: string | null;
+  after: string | null;
+}) {
+  return (
+    <nav class="pager" aria-label={`${strings.pagesOf} ${caption}`}>
+      {before === null ? <span>← {strings.rowsBefore}</span> : <a href={before}>← {strings.rowsBefore}</a>}
+      <span>{text}</span>
+      {after === null ? <span>{strings.rowsAfter} →</span> : <a href={after}>{strings.rowsAfter} →</a>}
+    </nav>
+  );
 }
 
-function save(name: string, type: string, content: string): void {
+export function saveFile(name: string, type: string, content: string | Uint8Array<ArrayBuffer>): void {
   const url = URL.createObjectURL(new Blob([content], { type }));
   const link = document.createElement('a');
   link.href = url;
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 1_000);
+}
+
+function asCsv<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const kept = columns.flatMap(({ title, value }) => (value ? [{ title, value }] : []));
+  return csv([kept.map(({ title }) => title), ...rows.map((row) => kept.map(({ value }) => value(row)))]);
 }

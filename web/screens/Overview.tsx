@@ -1,8 +1,8 @@
-import { Command, Note, Section } from '../parts/basics.js';
+import { Command, Note, Section, Waiting } from '../parts/basics.js';
 import { href } from '../state/route.js';
 import { useResource } from '../state/resource.js';
 import { isFinal, jobs, rounds as roundsOf, runners, versions } from '../state/stack.js';
-import { percent, short } from '../text/format.js';
+import { count, percent, short } from '../text/format.js';
 import { strings } from '../text/strings.js';
 import { CurrentRound } from './CurrentRound.js';
 import { JobBadge, JobTable } from './Jobs.js';
@@ -11,12 +11,16 @@ import { RoundTable } from './RoundTable.js';
 import { RunnerTable } from './Runners.js';
 import type { JobView } from '#core/views.js';
 
+/** More runners than this are looked at on their own screen. */
+const most = 12;
+
 /** The job of the moment, who is at the table, and the newest model: three questions on one screen. */
 export function Overview() {
   const all = useResource(jobs()).data.value?.items;
   const enrolled = useResource(runners());
   const made = useResource(versions()).data.value?.items ?? [];
-  if (!all) return <Note>{strings.loading}</Note>;
+  if (!all) return <Waiting title={strings.nav.overview} of={jobs()} />;
+  const seated = enrolled.data.value?.items ?? [];
   const latest = all.find(({ state }) => !isFinal(state)) ?? all[0];
   const newest = made.reduce<(typeof made)[number] | undefined>(
     (a, b) => (!a || b.updatedAt > a.updatedAt ? b : a),
@@ -36,7 +40,12 @@ export function Overview() {
         </Section>
       )}
       <Section title={strings.nav.runners}>
-        <RunnerTable runners={enrolled.data.value?.items ?? []} saidAt={enrolled.saidAt.value} brief />
+        <RunnerTable runners={seated.slice(0, most)} saidAt={enrolled.saidAt.value} brief />
+        {seated.length > most && (
+          <p>
+            <a href={href('runners')}>{strings.allOf(count(seated.length), 'runners')}</a>
+          </p>
+        )}
       </Section>
       {all.length > 1 && (
         <Section title={strings.nav.jobs}>

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import type { JobView, RoundView } from '#core/views.js';
 import { Table, type Column } from '../parts/Table.js';
 import { Seats, type Seat } from '../parts/Seats.js';
@@ -15,8 +16,11 @@ export function RoundTable(props: {
   rounds: readonly RoundView[];
   names: Names;
   opened: number | null;
+  /** Where not all of the job's rounds are here: the way to the others. */
+  pager?: ComponentChildren;
+  everything?: () => Promise<readonly RoundView[]>;
 }) {
-  const { job, rounds, names, opened } = props;
+  const { job, rounds, names, opened, pager, everything } = props;
   if (rounds.length === 0) return <Note>{strings.job.waiting}</Note>;
   const scale = rounds.reduce((most, { seconds: { total } }) => Math.max(most, total ?? 0), 1);
   return (
@@ -27,6 +31,8 @@ export function RoundTable(props: {
         caption={`Rounds of ${job.spec.name}`}
         columns={columnsOf(job, names, scale)}
         rows={rounds.toReversed()}
+        {...(pager === undefined ? {} : { pager })}
+        {...(everything === undefined ? {} : { everything })}
         keyOf={({ round }) => String(round)}
         rowClass={({ round, updatedAt, phase }) =>
           [

@@ -1,5 +1,5 @@
 import type { RunnerView } from '#core/views.js';
-import { Badge, Command, Hash, Note, Section } from '../parts/basics.js';
+import { Badge, Command, Hash, Note, Section, Waiting } from '../parts/basics.js';
 import { Table, type Column } from '../parts/Table.js';
 import { href } from '../state/route.js';
 import { useResource } from '../state/resource.js';
@@ -12,7 +12,7 @@ const offlineAfterSeconds = 40;
 
 export function Runners() {
   const { data, saidAt } = useResource(runners());
-  if (!data.value) return <Note>{strings.loading}</Note>;
+  if (!data.value) return <Waiting title={strings.nav.runners} of={runners()} />;
   const all = data.value.items;
   return (
     <Section title={strings.nav.runners} top>

@@ -11,6 +11,7 @@ export const signatures = {
   EpochPublished: 'EpochPublished(address,uint32,bytes32,uint32,uint128,bytes32,uint256)',
   openings: 'openings(bytes32,uint32)',
   closings: 'closings(bytes32,uint32)',
+  jobs: 'jobs(bytes32)',
   epochInEffect: 'epochInEffect(address)',
   claimed: 'claimed(address,address)',
 } as const;
@@ -32,6 +33,7 @@ export interface CreatedJob {
   archive: string;
   rounds: number;
   budget: bigint;
+  block: number;
   /** All of them as the contract hashes them. */
   fields: Hex;
 }
@@ -55,6 +57,7 @@ export interface PublishedEpoch {
   total: bigint;
   manifestHash: Hex;
   effectiveAt: number;
+  transaction: Hex;
 }
 
 /** What the contracts say, asked of one node. */
@@ -65,7 +68,7 @@ export class ChainView {
   ) {}
 
   async closedVersion(version: Hex): Promise<ClosedRound | null> {
-    const [log] = await this.#logs(this.contracts.jobs, 'RoundClosed', [null, null, version]);
+    const log = (await this.#logs(this.contracts.jobs, 'RoundClosed', [null, null, version])).at(-1);
     return log ? closedRound(log) : null;
   }
 
@@ -75,14 +78,40 @@ export class ChainView {
     return log ? createdJob(log) : null;
   }
 
-  async openHash(job: Hex, round: number): Promise<Hex | null> {
-    const [log] = await this.#logs(this.contracts.jobs, 'RoundOpened', [job, word(round)]);
-    return log?.data ?? null;
+  /** The newest opening of a round; a conviction or a take-over gives its number anew. */
+  async opened(job: Hex, round: number): Promise<{ openHash: Hex; block: number; transaction: Hex } | null> {
+    const log = (await this.#logs(this.contracts.jobs, 'RoundOpened', [job, word(round)])).at(-1);
+    return log
+      ? { openHash: log.data, block: Number(log.blockNumber), transaction: log.transactionHash }
+      : null;
   }
 
-  /** Every closed round of a job, by its number. */
-  async closedRounds(job: Hex): Promise<ClosedRound[]> {
+  /** Every closing, of one job if named, void ones too, in the order of the chain. */
+  async closedRounds(job: Hex | null = null): Promise<ClosedRound[]> {
     return (await this.#logs(this.contracts.jobs, 'RoundClosed', [job])).map(closedRound);
+  }
+
+  /** Rounds from the first version of the lineage to the version that a job starts from. */
+  async baseNumber(job: CreatedJob): Promise<number> {
+    let number = 0;
+    for (let at: CreatedJob | null = job; at && at.parentVersion !== ZERO_HASH;) {
+      const parent: Hex = at.parentVersion;
+      const closed = await this.closedVersion(parent);
+      number += closed?.round ?? 0;
+      at = await this.createdJob(closed ? { job: closed.job } : { genesisVersion: parent });
+    }
+    return number;
+  }
+
+  /** Every job, in the order of the chain. */
+  async createdJobs(): Promise<CreatedJob[]> {
+    return (await this.#logs(this.contracts.jobs, 'JobCreated', [])).map(createdJob);
+  }
+
+  /** Number of a job's newest opened round. What has a higher one was closed by somebody convicted, and is void. */
+  async latestRound(job: Hex): Promise<number> {
+    const [, , latest] = await this.rpc.call(this.contracts.jobs, join(selector('jobs'), job));
+    return Number(latest ?? 0);
   }
 
   /** What storage holds of a round; a node that invents events would have to invent this as well. */
@@ -96,7 +125,7 @@ export class ChainView {
 
   async epochs(payer: Hex): Promise<PublishedEpoch[]> {
     const logs = await this.#logs(this.contracts.rewards, 'EpochPublished', [addressWord(payer)]);
-    return logs.map(({ topics, data }) => {
+    return logs.map(({ topics, data, transactionHash }) => {
       const [root = ZERO_HASH, leaves = '0x0', total = '0x0', manifestHash = ZERO_HASH, effectiveAt = '0x0'] =
         words(data);
       return {
@@ -106,6 +135,7 @@ export class ChainView {
         total: BigInt(total),
         manifestHash,
         effectiveAt: Number(effectiveAt),
+        transaction: transactionHash,
       };
     });
   }
@@ -129,10 +159,11 @@ export class ChainView {
   }
 
   async #view(to: Hex, name: keyof typeof signatures, ...inputs: Hex[]): Promise<Hex> {
-    const selector: Hex = `0x${id(signatures[name]).slice(2, 10)}`;
-    return (await this.rpc.call(to, join(selector, ...inputs)))[0] ?? ZERO_HASH;
+    return (await this.rpc.call(to, join(selector(name), ...inputs)))[0] ?? ZERO_HASH;
   }
 }
+
+const selector = (name: keyof typeof signatures): Hex => `0x${id(signatures[name]).slice(2, 10)}`;
 
 /**
  * contracts/lib/Records.sol hashes what it is told, so that one word of storage stands for an event: the time, and
@@ -173,7 +204,7 @@ function archiveWord(id: string): Hex {
   return `0x${[...binary].map((char) => char.charCodeAt(0).toString(16).padStart(2, '0')).join('')}`;
 }
 
-function createdJob({ topics, data }: Log): CreatedJob {
+function createdJob({ topics, data, blockNumber }: Log): CreatedJob {
   const [, , specHash, parentVersion, , manifestHash, archive, rounds, budget] = words(data);
   return {
     job: topics[1] ?? ZERO_HASH,
@@ -185,6 +216,7 @@ function createdJob({ topics, data }: Log): CreatedJob {
     archive: archiveIdOf(archive ?? ZERO_HASH),
     rounds: Number(rounds ?? 0),
     budget: BigInt(budget ?? 0),
+    block: Number(blockNumber),
     fields: data,
   };
 }

@@ -2,6 +2,7 @@
 import { hashJson } from '#core/canonicalJson.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { EpochManifest, RoundManifest } from '#core/manifest.js';
+import type { EpochView } from '#core/views.js';
 import { epochTree, type AccountRewards } from '#core/rewards.js';
 import type { Gateways } from './archive.js';
 import type { Checks } from './checks.js';
@@ -22,16 +23,24 @@ export async function verifyRewards(
   checks: Checks,
   { chain, archive }: { chain: ChainView; archive: Gateways },
   payer: Hex,
+  said: { epochs: readonly EpochView[] },
 ): Promise<Standing[]> {
   const onChain = await chain.rpc.chainId();
   if (!checks.same('Chain', 'chain id', 'settings | node', chain.contracts.chainId, onChain)) return [];
   const known = new Map<Hex, ClosedRound[]>();
   const paid = new Set<string>();
   let before: Epoch | null = null;
-  for (const published of (await chain.epochs(payer)).sort((a, b) => a.epoch - b.epoch)) {
+  const all = (await chain.epochs(payer)).sort((a, b) => a.epoch - b.epoch);
+  const onRecord = new Set(all.map(({ epoch }) => epoch));
+  for (const { epoch, state } of said.epochs)
+    if (state !== 'planned' && !onRecord.has(epoch))
+      checks.wrong(`The API's word on epoch ${epoch}`, 'published', 'chain | API', 'not published', state);
+  for (const published of all) {
     const epoch = await readEpoch(checks, archive, published);
     if (!epoch) return [];
     await checkEpoch(checks, { chain, archive }, { epoch, before, published, payer }, known, paid);
+    const told = said.epochs.find((entry) => entry.epoch === published.epoch);
+    if (told) await compareEpoch(checks, chain, told, published);
     before = epoch;
   }
   const accounts = before?.accounts ?? [];
@@ -124,6 +133,26 @@ async function checkEpoch(
   } catch (error) {
     checks.wrong(group, 'root', 'chain | recomputed', published.root, (error as Error).message);
   }
+}
+
+/** What the API said of an epoch that the chain knows; of one that it does not know, the page shows no root as checked. */
+async function compareEpoch(
+  checks: Checks,
+  chain: ChainView,
+  said: EpochView,
+  published: PublishedEpoch,
+): Promise<void> {
+  const is = (name: string, how: string, expected: unknown, got: unknown) =>
+    checks.same(`The API's word on epoch ${published.epoch}`, name, `${how} | API`, expected, got);
+  is('root', 'chain', published.root, said.root);
+  is('total', 'chain', String(published.total), said.total);
+  is('accounts', 'chain', published.leaves, said.leaves);
+  is('manifest hash', 'chain', published.manifestHash, said.manifestHash);
+  if (!said.transaction) return;
+  is('transaction', 'chain', published.transaction, said.transaction.hash);
+  const receipt = await chain.rpc.receipt(said.transaction.hash);
+  is('gas', 'receipt', receipt?.gas ?? null, said.transaction.gas);
+  is('block', 'receipt', receipt?.block ?? null, said.transaction.block);
 }
 
 /** The cumulative sums of the epoch before, and what this one's rounds add. */

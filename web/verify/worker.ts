@@ -2,7 +2,9 @@
 import { Gateways } from './archive.js';
 import { Checks } from './checks.js';
 import { ChainView } from './contracts.js';
+import { readLineage } from './lineage.js';
 import type { Answer, Question } from './messages.js';
+import { readModel } from './model.js';
 import { verifyRewards } from './rewards.js';
 import { Rpc } from './rpc.js';
 import { verifyVersion } from './version.js';
@@ -10,17 +12,33 @@ import { verifyVersion } from './version.js';
 const say = (answer: Answer): void => self.postMessage(answer);
 
 addEventListener('message', async ({ data: question }: MessageEvent<Question>) => {
-  const begun = performance.now();
-  const chain = new ChainView(new Rpc(question.rpcUrl), question.contracts);
-  const archive = new Gateways(question.gateways);
-  const checks = new Checks((check) => say({ kind: 'check', check }));
   try {
-    const standings =
-      question.kind === 'rewards'
-        ? await verifyRewards(checks, { chain, archive }, question.payer)
-        : (await verifyVersion(checks, { chain, archive, ...question }, question.version), []);
-    say({ kind: 'done', ms: performance.now() - begun, standings });
+    say(await answerTo(question));
   } catch (error) {
     say({ kind: 'stopped', reason: error instanceof Error ? error.message : String(error) });
   }
 });
+
+async function answerTo(question: Question): Promise<Answer> {
+  const begun = performance.now();
+  const chain = new ChainView(new Rpc(question.rpcUrl), question.contracts);
+  const archive = new Gateways(question.gateways);
+  const checks = new Checks((check) => say({ kind: 'check', check }));
+  const sources = { chain, archive };
+  const done = (standings: Extract<Answer, { kind: 'done' }>['standings'] = []): Answer => ({
+    kind: 'done',
+    ms: performance.now() - begun,
+    standings,
+  });
+  switch (question.kind) {
+    case 'version':
+      await verifyVersion(checks, { ...sources, said: question.said, flip: question.flip }, question.version);
+      return done();
+    case 'rewards':
+      return done(await verifyRewards(checks, sources, question.payer, question.said));
+    case 'lineage':
+      return { kind: 'lineage', versions: await readLineage(chain, archive, question.newest) };
+    case 'model':
+      return { kind: 'model', ...(await readModel(chain, archive, question.version, question.files)) };
+  }
+}
