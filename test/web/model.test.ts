@@ -156,7 +156,7 @@ function ofEverything(): Uint8Array {
     pads: [1, 0, 1, 2],
     strides: [2, 1],
   });
-  x = builder.node('LeakyRelu', [x], { alpha: 0.25 });
+  x = builder.node('LeakyRelu', [x], { alpha: { float: 0.25 } });
   x = builder.node('Conv', [x, tensor('b.weight', [6, 2, 3, 3])], {
     kernel_shape: [3, 3],
     group: 2,

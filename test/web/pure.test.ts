@@ -88,28 +88,6 @@ describe('rounds that come in pieces', () => {
 });
 
 describe('a version that its coordinator was convicted of', () => {
-  const chain = (version: string, isVoid: boolean, block: number) =>
-    ({
-      version,
-      parent: 'a',
-      job: 'j',
-      round: 1,
-      number: 1,
-      lineage: null,
-      isVoid,
-      block,
-    }) as unknown as ChainVersion;
-  const view = (id: string) =>
-    ({
-      model: { versionId: id },
-      parent: null,
-      lineage: 'l',
-      number: 0,
-      job: 'j',
-      round: 0,
-      updatedAt: '',
-    }) as unknown as VersionView;
-
   test('is marked where the API lists it, and added where it does not', () => {
     const rows = listedVersions(
       [view('a'), view('b')],
@@ -162,6 +140,28 @@ describe('what the page knows of the contracts', () => {
     );
   });
 });
+
+const chain = (version: string, isVoid: boolean, block: number) =>
+  ({
+    version,
+    parent: 'a',
+    job: 'j',
+    round: 1,
+    number: 1,
+    lineage: null,
+    isVoid,
+    block,
+  }) as unknown as ChainVersion;
+const view = (id: string) =>
+  ({
+    model: { versionId: id },
+    parent: null,
+    lineage: 'l',
+    number: 0,
+    job: 'j',
+    round: 0,
+    updatedAt: '',
+  }) as unknown as VersionView;
 
 const version = (number: number, name: string, parent: string | null) =>
   ({ id: name, number, parent, round: number, order: '' }) as unknown as LineageVersion;

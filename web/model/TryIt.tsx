@@ -82,7 +82,6 @@ function Drawing({ fetched }: { fetched: () => Promise<ModelFiles> }) {
       setAnswer((error as Error).message);
     }
   };
-  const point = ({ offsetX, offsetY }: PointerEvent): readonly [number, number] => [offsetX, offsetY];
   return (
     <div class="tryit">
       <div>
@@ -164,5 +163,6 @@ function Answer({ answer }: { answer: { shares: Float32Array } | string | null }
   );
 }
 
+const point = ({ offsetX, offsetY }: PointerEvent): readonly [number, number] => [offsetX, offsetY];
 const placed = (strokes: readonly Stroke[]): Stroke[] =>
   strokes.map((stroke) => stroke.map(([x, y]) => [32 + x * 160, 32 + y * 160] as const));

@@ -10,16 +10,17 @@ import { startWorker, type Asked } from './verification.js';
  * @throws with the reason when node or gateway cannot be asked
  */
 export function askChain<Kind extends 'lineage' | 'model'>(
-  question: Extract<Asked, { kind: Kind }> & { kind: Kind },
+  question: Extract<Asked, { kind: Kind }>,
 ): Promise<Extract<Answer, { kind: Kind }>> {
   const settings = config.peek();
+  const { kind } = question as Asked;
   if (!settings) return Promise.reject(new Error('config.json was not read'));
   return new Promise((resolve, reject) => {
     const worker = startWorker();
     worker.addEventListener('message', ({ data }: MessageEvent<Answer>) => {
       if (data.kind === 'check') return;
       worker.terminate();
-      if (data.kind === question.kind) resolve(data as Extract<Answer, { kind: Kind }>);
+      if (data.kind === kind) resolve(data as Extract<Answer, { kind: Kind }>);
       else reject(new Error(data.kind === 'stopped' ? data.reason : 'the worker answered something else'));
     });
     worker.addEventListener('error', ({ message }) => {

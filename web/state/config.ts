@@ -36,16 +36,16 @@ export async function loadConfig(): Promise<void> {
     const response = await fetch('config.json', { signal: AbortSignal.timeout(10_000) });
     if (!response.ok) throw new Error(`config.json: ${response.status}`);
     config.value = (await response.json()) as Config;
-    keep(keptConfig, config.value);
+    keep(keptConfig(), config.value);
   } catch (error) {
-    const kept = read<Config>(keptConfig);
+    const kept = read<Config>(keptConfig());
     if (kept === null) throw error;
     config.value = kept;
     configIsOld.value = true;
   }
 }
 /** Two stacks may be served by one origin, from different folders. */
-const keptConfig = `roundtable.config ${location.pathname}`;
+const keptConfig = () => `roundtable.config ${location.pathname}`;
 
 export function sourcesOf({ deployment, rpcUrls, gateways }: Config): Sources {
   const own = ownSources.value;
