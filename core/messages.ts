@@ -65,6 +65,7 @@ export const missingCode = z.enum([
   'no-data',
   'not-registered',
   'suspended',
+  'drained',
   'refused',
   'late',
   'lost',

@@ -13,7 +13,15 @@ const parts = openApiParts(log);
 
 const app = apiApp(parts).route('/', webhookApp(parts));
 if (environment.WEB_FOLDER !== undefined)
-  app.route('/', pageApp({ folder: environment.WEB_FOLDER, settings: environment.WEB_CONFIG, ...parts }));
+  app.route(
+    '/',
+    pageApp(environment.WEB_FOLDER, {
+      api: '.',
+      stack: parts.coordinator,
+      deployment: parts.deployment,
+      ...environment.WEB_CONFIG,
+    }),
+  );
 
 const server = serve(
   { fetch: app.fetch, hostname: environment.API_HOST, port: environment.PORT },

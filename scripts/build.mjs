@@ -12,7 +12,7 @@
  *   web/main.tsx                 -> dist/web/                 the page; see build-web.mjs
  */
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -74,6 +74,7 @@ const runner = {
   ...(existsSync('trainer/run/child.ts') ? { child: 'trainer/run/child.ts' } : {}),
 };
 
+rmSync('dist/runner/web', { recursive: true, force: true });
 mkdirSync('dist/runner', { recursive: true });
 await Promise.all([
   build({ ...common, entryPoints: processes, outdir: 'dist', packages: 'external', splitting: false }),
@@ -91,6 +92,8 @@ await Promise.all([
   buildWeb(),
 ]);
 writeRunnerPackage();
+// The runner serves the same page to its owner.
+cpSync('dist/web', 'dist/runner/web', { recursive: true });
 for (const name of Object.keys(lambdas)) {
   mkdirSync(`dist/lambda/${name}`, { recursive: true });
   copyFileSync(`dist/functions/${name}.mjs`, `dist/lambda/${name}/index.mjs`);

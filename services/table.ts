@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { IntentStore } from './intentBook.js';
+import { actTable, type ActTable } from './table/acts.js';
 import { entryTable, type EntryTable } from './table/entries.js';
 import { ensureTable as ensureTableWith } from './table/definition.js';
 import { intentTable } from './table/intents.js';
@@ -17,7 +18,7 @@ import { versionTable, type VersionTable } from './table/versions.js';
  * is read is parsed by its schema; a row of another form is INTERNAL. Every method can throw UNAVAILABLE.
  */
 export interface Table
-  extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, EntryTable, OnceOnly, Quotas {
+  extends JobTable, VersionTable, RunnerTable, TriggerTable, RewardTable, EntryTable, OnceOnly, Quotas, ActTable {
   /** Signed transactions, for services/chainSender.ts. */
   intents: IntentStore;
 }
@@ -33,6 +34,7 @@ export function openTable(options: { table: string; client?: DynamoDBClient }): 
     ...entryTable(items),
     ...onceOnly(items),
     ...quotas(items),
+    ...actTable(items),
     intents: intentTable(items),
   };
 }

@@ -13,6 +13,7 @@ import { loadAgent } from './agent.js';
 import { decisionLine } from './decisionLine.js';
 import { homeFolder, openHome, passphraseOf } from './home.js';
 import { addInitOptions, initHome, type InitOptions } from './init.js';
+import { pageVerb, showPage } from './pageVerb.js';
 import { policyVerb } from './policyCheck.js';
 import { startRunner } from './start.js';
 import { statusLines, statusValue } from './statusLines.js';
@@ -23,6 +24,8 @@ export interface OwnerProgram {
   version: string;
   /** agent.js as the build made it. */
   agent: URL;
+  /** Folder of the page as the build made it. */
+  page: string;
 }
 
 interface KeyOptions {
@@ -125,10 +128,13 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
       'do what is missing (keys, registration, entering), then run until Ctrl-C',
       'start /srv/runner --passphrase-file /run/secrets/runner',
     ),
-  ).action(
-    does<InitOptions>(async (context, options, given) => {
+  )
+    .option('--page', 'serve its own page on this machine, and print the address')
+    .action(
+    does<InitOptions & { page?: boolean }>(async (context, options, given) => {
       const folder = homeFolder(context, given);
       const passphrase = await startRunner(context, folder, options, (line) => say(context, line));
+      if (options.page === true) say(context, await showPage(context, program, folder));
       const { runAgent } = await loadAgent(program.agent);
       const code = await runAgent({
         homes: [folder],
@@ -138,6 +144,8 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
       if (code !== 0) throw new CheckFailed();
     }),
   );
+
+  pageVerb(parent, does, program);
 
   verb(
     'status [home]',

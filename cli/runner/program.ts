@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Surroundings } from '../command.js';
 import { runProgram } from '../run.js';
+import { drainVerbs } from './drain.js';
 import { ownerVerbs, type OwnerProgram } from './ownerVerbs.js';
 
 /**
@@ -22,5 +23,5 @@ export function runOwnerCommand(
     .showHelpAfterError('Add --help for how it is used.');
   const verbs = (parent: Command, does: Parameters<typeof ownerVerbs>[1]) =>
     ownerVerbs(parent, does, { ...owner, name });
-  return runProgram(program, [verbs], argv, surroundings);
+  return runProgram(program, [verbs, drainVerbs], argv, surroundings);
 }

@@ -1,4 +1,5 @@
 import type { Verb } from '../run.js';
+import { actsVerb } from './acts.js';
 import { announceKeyVerb } from './announceKey.js';
 import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
@@ -25,6 +26,7 @@ export const verbs: readonly Verb[] = [
   modelVerbs,
   rewardVerbs,
   queueVerbs,
+  actsVerb,
   dataVerbs,
   costVerb,
   trainVerbs,

@@ -44,6 +44,8 @@ export interface Items {
   query(pk: string, prefix?: string): Promise<Item[]>;
   /** Rows of a partition from one sk to another, both included, ascending; the last so many of them if limited. */
   between(pk: string, from: string, to: string, newest?: number): Promise<Item[]>;
+  /** Rows of a partition behind that sk, ascending, at most so many. */
+  after(pk: string, sk: string, limit: number): Promise<Item[]>;
   /** The row of a partition with the highest sk. */
   last(pk: string): Promise<Item | null>;
   /** The same through the index `lists`; reads there lag by milliseconds. */
@@ -176,8 +178,17 @@ export function openItems(table: string, client: DynamoDBClient): Items {
         },
         newest,
       );
-      return newest === undefined ? items : items.reverse();
+      return newest === undefined ? items : items.toReversed();
     },
+    after: (pk, sk, limit) =>
+      queryAll(
+        {
+          KeyConditionExpression: 'pk = :pk AND sk > :sk',
+          ExpressionAttributeValues: { ':pk': pk, ':sk': sk },
+          ConsistentRead: true,
+        },
+        limit,
+      ),
 
     last: async (pk) => {
       const [item] = await queryAll(

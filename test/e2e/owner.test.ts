@@ -200,11 +200,11 @@ describe('start', () => {
   });
 
   test('a suspension shows in the status with its reason', async () => {
-    await api.suspendRunner(address, 'its owner is on holiday');
+    await api.act({ action: 'runner.suspend', target: address, reason: 'its owner is on holiday' });
     const shown = await owner('status', home);
     expect(shown.out).toContain('suspended since');
     expect(shown.out).toContain('its owner is on holiday');
-    await api.resumeRunner(address);
+    await api.act({ action: 'runner.resume', target: address });
   });
 });
 

@@ -63,8 +63,7 @@ export function fewViews(state: 'running' | 'done', done = 5, name = 'ward-north
       updatedAt: at(isDone ? (rounds - number) * 30 : 1),
       accuracy: isDone ? accuracyOf(number) : null,
       loss: isDone ? 2 / (number + 1) : null,
-      participants: [
-        ...here.map((runner) => ({
+      participants: here.map((runner) => ({
           runner,
           state: isDone || runner === first ? ('done' as const) : ('asked' as const),
           samples: isDone ? 600 : null,
@@ -72,7 +71,6 @@ export function fewViews(state: 'running' | 'done', done = 5, name = 'ward-north
           seconds: isDone ? 3.2 : 2.9,
           bytes: isDone ? 24_600 : null,
         })),
-      ],
       missing: [
         { runner: off, code: 'offline', reason: 'last seen 67 min ago' },
         ...(number === 3

@@ -53,6 +53,7 @@ export const nobody: Answers = {
   credits: [],
 };
 
+const none: readonly never[] = [];
 const zero = `0x${'00'.repeat(20)}` as const;
 
 /** The built page with an API that says what it is told; its node and gateway are `routes` under /rpc and /gateway. */
@@ -79,6 +80,7 @@ export async function startSite(says: Answers, chainId = 31_337): Promise<Site> 
   app.get('/health', (context) => answer(context, { ok: true }));
   for (const list of ['jobs', 'versions', 'runners', 'triggers', 'queues', 'epochs', 'credits'] as const)
     app.get(`/v1/${list}`, (context) => answer(context, site.says[list]));
+  app.get('/v1/acts', (context) => answer(context, none));
   app.get('/v1/jobs/:job', async (context): Promise<Response> => {
     const found = site.says.jobs.find(({ job }) => job === context.req.param('job'));
     return found ? answer(context, found) : context.json({ detail: 'There is no such job.' }, 404);
@@ -97,7 +99,7 @@ export async function startSite(says: Answers, chainId = 31_337): Promise<Site> 
       rewards: zero,
       block: 1,
     };
-    app.route('/', pageApp({ folder: distFile('web'), settings, coordinator: zero, deployment }));
+    app.route('/', pageApp(distFile('web'), { api: '.', stack: zero, deployment, ...settings }));
   });
   site.url = urlOf(server);
   site.stop = () =>

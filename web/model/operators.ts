@@ -127,14 +127,11 @@ function broadcast(a: Tensor, b: Tensor, value: (a: number, b: number) => number
 /** How far apart neighbours of each dimension lie; 0 where there is only one, which is repeated. */
 function steps(dims: readonly number[]): number[] {
   let step = 1;
-  return dims
-    .toReversed()
-    .map((size) => {
-      const here = size === 1 ? 0 : step;
-      step *= size;
-      return here;
-    })
-    .reverse();
+  return dims.reduceRight<number[]>((found, size) => {
+    found.unshift(size === 1 ? 0 : step);
+    step *= size;
+    return found;
+  }, []);
 }
 
 function turned(x: Tensor, isTurned: boolean): Tensor {
@@ -173,7 +170,6 @@ interface Window {
 function windowOf({ integers, op }: Node, dims: readonly number[], kernel: readonly number[]): Window {
   if (dims.length !== 4 || (integers.get('ceil_mode')?.[0] ?? 0) !== 0)
     throw new Error(`The page runs ${op} on pictures only, and rounds down.`);
-  const pair = (values: readonly number[]): [number, number] => [values[0] ?? 1, values[1] ?? 1];
   const strides = pair(integers.get('strides') ?? [1, 1]);
   const dilations = pair(integers.get('dilations') ?? [1, 1]);
   const [top = 0, left = 0, low = 0, right = 0] = integers.get('pads') ?? [];
@@ -184,6 +180,8 @@ function windowOf({ integers, op }: Node, dims: readonly number[], kernel: reado
   });
   return { kernel: size, strides, dilations, pads: [top, left], out: pair(out) };
 }
+
+const pair = (values: readonly number[]): [number, number] => [values[0] ?? 1, values[1] ?? 1];
 
 function convolve(x: Tensor, weight: Tensor, bias: Tensor | undefined, node: Node): Tensor {
   const [filters = 1, depth = 1, ...kernel] = weight.dims;

@@ -4,6 +4,7 @@ import { Chart, type Point } from '../parts/Chart.js';
 import { Pager } from '../parts/Table.js';
 import { Age, Command, Facts, Hash, Note, Section, Waiting } from '../parts/basics.js';
 import { CurrentRound } from './CurrentRound.js';
+import { JobActs, JobButtons } from './JobActs.js';
 import { JobBadge } from './Jobs.js';
 import { Receipt } from './Receipt.js';
 import { RoundTable } from './RoundTable.js';
@@ -70,6 +71,7 @@ export function Job({ id, round }: { id: string; round: number | null }) {
             : {})}
         />
       </Section>
+      <JobActs job={view} />
       <Announcer rounds={all} />
       <Command line={`npx roundtable job watch ${view.job.slice(0, 12)}`} />
     </>
@@ -128,6 +130,7 @@ function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView
         <JobBadge state={job.state} />
         <Checked job={job.job} all={Math.max(done.length, job.round)} />
       </header>
+      <JobButtons job={job} />
       {job.problem && (
         <p class="problem" role="alert">
           <strong>{job.problem.code}</strong> {job.problem.message}

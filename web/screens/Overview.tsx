@@ -40,7 +40,7 @@ export function Overview() {
         </Section>
       )}
       <Section title={strings.nav.runners}>
-        <RunnerTable runners={seated.slice(0, most)} saidAt={enrolled.saidAt.value} brief />
+        <RunnerTable runners={seated.slice(0, most)} saidAt={enrolled.saidAt.value} />
         {seated.length > most && (
           <p>
             <a href={href('runners')}>{strings.allOf(count(seated.length), 'runners')}</a>

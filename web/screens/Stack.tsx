@@ -1,3 +1,4 @@
+import { ActButton } from '../parts/ActButton.js';
 import { Age, Command, Facts, Hash, Note, Section } from '../parts/basics.js';
 import { Table } from '../parts/Table.js';
 import { config } from '../state/config.js';
@@ -5,6 +6,7 @@ import { now, useResource } from '../state/resource.js';
 import { jobs, queues, triggers } from '../state/stack.js';
 import { age, count } from '../text/format.js';
 import { strings } from '../text/strings.js';
+import { Acts } from './Acts.js';
 import { Costs } from './Costs.js';
 import { Parts } from './Parts.js';
 
@@ -70,11 +72,22 @@ export function Stack() {
                 },
               ]}
             />
+            <div class="buttons">
+              {waiting
+                .filter(({ dead }) => dead > 0)
+                .map(({ queue }) => (
+                  <ActButton
+                    key={queue}
+                    act={{ action: 'queue.redrive', target: queue, name: strings.stack.queueNames[queue] }}
+                  />
+                ))}
+            </div>
             <Command line="npx roundtable queue redrive jobs" />
           </>
         )}
       </Section>
       <Costs />
+      <Acts />
       <Section title="Triggers">
         {set.length === 0 ? (
           <Note>No trigger is set up.</Note>

@@ -1,9 +1,10 @@
+import type { ActRecord } from '#core/acts.js';
 import type { Hex } from '#core/hex.js';
 import type { GenesisManifest, RoundManifest } from '#core/manifest.js';
 import type { CreditMessage } from '#core/messages.js';
 import type { EpochView, JobView, RoundView, VersionView } from '#core/views.js';
 import type { Check } from './checks.js';
-import type { Contracts } from './contracts.js';
+import type { Contracts, Payment, Stake } from './contracts.js';
 import type { ChainVersion } from './lineage.js';
 import type { ModelFiles } from './model.js';
 import type { Standing } from './rewards.js';
@@ -29,11 +30,21 @@ export type Question = Sources &
     | { kind: 'rewards'; payer: Hex; said: { epochs: readonly EpochView[] } }
     | { kind: 'lineage'; newest: number }
     | { kind: 'model'; version: Hex; files: boolean }
+    | { kind: 'payments'; account: Hex }
+    | { kind: 'stakes' }
+    | { kind: 'acts'; records: readonly ActRecord[] }
   );
+
+/** What a question was after besides its comparisons. */
+export interface Found {
+  standings: Standing[];
+  payments: Payment[];
+  stakes: Stake[];
+}
 
 export type Answer =
   | { kind: 'check'; check: Check }
-  | { kind: 'done'; ms: number; standings: Standing[] }
+  | { kind: 'done'; ms: number; found: Found }
   | { kind: 'lineage'; versions: ChainVersion[] }
   | {
       kind: 'model';

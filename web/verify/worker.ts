@@ -1,9 +1,10 @@
 /** Verification off the page's own thread: one question a worker, answered check by check. */
+import { verifyActs } from './acts.js';
 import { Gateways } from './archive.js';
 import { Checks } from './checks.js';
 import { ChainView } from './contracts.js';
 import { readLineage } from './lineage.js';
-import type { Answer, Question } from './messages.js';
+import type { Answer, Found, Question } from './messages.js';
 import { readModel } from './model.js';
 import { verifyRewards } from './rewards.js';
 import { Rpc } from './rpc.js';
@@ -25,20 +26,27 @@ async function answerTo(question: Question): Promise<Answer> {
   const archive = new Gateways(question.gateways);
   const checks = new Checks((check) => say({ kind: 'check', check }));
   const sources = { chain, archive };
-  const done = (standings: Extract<Answer, { kind: 'done' }>['standings'] = []): Answer => ({
+  const done = (found: Partial<Found> = {}): Answer => ({
     kind: 'done',
     ms: performance.now() - begun,
-    standings,
+    found: { standings: [], payments: [], stakes: [], ...found },
   });
   switch (question.kind) {
     case 'version':
       await verifyVersion(checks, { ...sources, said: question.said, flip: question.flip }, question.version);
       return done();
     case 'rewards':
-      return done(await verifyRewards(checks, sources, question.payer, question.said));
+      return done({ standings: await verifyRewards(checks, sources, question.payer, question.said) });
     case 'lineage':
       return { kind: 'lineage', versions: await readLineage(chain, archive, question.newest) };
     case 'model':
       return { kind: 'model', ...(await readModel(chain, archive, question.version, question.files)) };
+    case 'payments':
+      return done({ payments: await chain.payments(question.account) });
+    case 'stakes':
+      return done({ stakes: await chain.stakes() });
+    case 'acts':
+      verifyActs(checks, question.contracts, question.records);
+      return done();
   }
 }
