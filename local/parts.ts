@@ -4,7 +4,7 @@ import { bucketName, deadLetterName, queueNames, tableName } from '#core/names.j
 import type { EntranceFiles } from './consortium/entrance.js';
 import { localTerms } from './consortium/contracts.js';
 import { awsEnvironment, localRegion } from './environment.js';
-import { distFile } from './paths.js';
+import { distFile, nodeProgram } from './paths.js';
 import type { Part } from './supervisor/part.js';
 import { http, logLine } from './supervisor/ready.js';
 
@@ -63,8 +63,7 @@ export function apiPart(addresses: StackAddresses): Part {
   return {
     name: 'api',
     role: 'function',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('functions.js')],
+    ...nodeProgram('functions.js'),
     env: {
       ...stackEnvironment(addresses),
       STACK_ENTRANCE_FILE: addresses.entrance.entrance,
@@ -94,8 +93,7 @@ export function gatewayPart(options: { port: number; stateDir: string }): Part {
   return {
     name: 'gateway',
     role: 'service',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('local/gateway.js')],
+    ...nodeProgram('local/gateway.js'),
     env: { GATEWAY_PORT: String(options.port), GATEWAY_DATA: join(options.stateDir, 'arweave') },
     ready: http(`${local(options.port)}/info`),
   };
@@ -107,8 +105,7 @@ export function gatekeeperPart(addresses: StackAddresses): Part {
   return {
     name: 'gatekeeper',
     role: 'service',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('gatekeeper.js')],
+    ...nodeProgram('gatekeeper.js'),
     env: {
       ...stackEnvironment(addresses),
       GATEKEEPER_HOST: '127.0.0.1',
@@ -126,8 +123,7 @@ export function workerPart(addresses: StackAddresses): Part {
   return {
     name: 'worker',
     role: 'worker',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('workflows.js')],
+    ...nodeProgram('workflows.js'),
     env: {
       ...stackEnvironment(addresses),
       ARWEAVE_KEY_FILE: addresses.keyFiles.arweave,
@@ -146,8 +142,7 @@ export function runnerPart(runner: { name: string; homes: readonly string[] }): 
   return {
     name: `runner-${runner.name}`,
     role: 'runner',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('runner/runner.js')],
+    ...nodeProgram('runner/runner.js'),
     env: { RUNNER_HOME: runner.homes.join(delimiter) },
     ready: logLine(/waiting for tasks/),
   };

@@ -78,8 +78,13 @@ export async function startSite(says: Answers, chainId = 31_337): Promise<Site> 
       : context.body(body.text, 200, headers);
   };
   app.get('/health', (context) => answer(context, { ok: true }));
-  for (const list of ['jobs', 'versions', 'runners', 'triggers', 'queues', 'epochs', 'credits'] as const)
+  for (const list of ['jobs', 'versions', 'runners', 'triggers', 'queues', 'epochs'] as const)
     app.get(`/v1/${list}`, (context) => answer(context, site.says[list]));
+  app.get('/v1/credits', (context) => {
+    const { job, round } = context.req.query();
+    const ofRound = site.says.credits.filter((credit) => credit.job === job && String(credit.round) === round);
+    return answer(context, job === undefined ? site.says.credits : ofRound);
+  });
   app.get('/v1/acts', (context) => answer(context, none));
   app.get('/v1/jobs/:job', async (context): Promise<Response> => {
     const found = site.says.jobs.find(({ job }) => job === context.req.param('job'));

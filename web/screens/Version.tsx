@@ -3,7 +3,6 @@ import type { Hex } from '#core/hex.js';
 import type { VersionView } from '#core/views.js';
 import { Age, Command, Facts, Hash, Note, Section, Waiting } from '../parts/basics.js';
 import { VerifyVersion } from '../parts/Verify.js';
-import { config } from '../state/config.js';
 import { href } from '../state/route.js';
 import { useResource } from '../state/resource.js';
 import { job as jobOf, versions } from '../state/stack.js';
@@ -66,7 +65,6 @@ function Standing({ view }: { view: VersionView }) {
         ],
         ['Made', <Age of={updatedAt} />],
         parent === null ? null : ['Parent', <Hash value={parent} link={href('versions', parent)} />],
-        ['Gateway', config.value?.gateways[0] ?? '–'],
       ]}
     />
   );

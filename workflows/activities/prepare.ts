@@ -8,7 +8,7 @@ import type { ModelRef } from '#core/messages.js';
 import type { VersionView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
 import { readModel, type Model } from '#trainer/model.js';
-import { checkModelData } from '#trainer/modelData.js';
+import { checkTrainable } from '#trainer/trainable.js';
 import { whatIsTrained } from '#trainer/trained.js';
 import type { PreparedJob } from '../types.js';
 import { archiveTags, archiveVersionFile } from './archive.js';
@@ -31,7 +31,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
   checkReaders(deps, spec);
   const bytes = await deps.artifacts.get(spec.model.sha256, largestModel);
   const model = readModel(bytes, whatIsTrained(spec.training));
-  checkModelData(model, { input: spec.data.input, classes: spec.data.classes });
+  checkTrainable(model, spec.training, spec.data);
   const latest = spec.start === 'latest' ? await deps.table.latestVersion(spec.name) : null;
   const base = latest ? await continued(deps, spec, model, latest) : await genesisVersion(deps, model);
   const specHash = hashJson(sha256, spec);

@@ -1,4 +1,5 @@
 import { hashJson } from '#core/canonicalJson.js';
+import { sameShapes } from '#core/dataShape.js';
 import { toHex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import type { MissingRunner } from '#core/messages.js';
@@ -85,9 +86,9 @@ async function concurrently<T, R>(
 }
 
 function samplesServed(view: RunnerView, spec: JobSpec): number | null {
-  const { contract, input, classes } = spec.data;
+  const { contract, classes } = spec.data;
   const served = view.data.find(
-    (data) => data.name === contract && data.classes === classes && data.input.join() === input.join(),
+    (data) => data.name === contract && data.classes === classes && sameShapes(data, spec.data),
   );
   return served?.samples ?? null;
 }
