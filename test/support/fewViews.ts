@@ -16,13 +16,14 @@ import type { Answers } from './site.js';
 /**
  * A small consortium: four runners, one of them off, a job of eight rounds of which so many are done, a fork, an epoch,
  * a letter that could not be processed.
- * @param name what the first runner and a few others things are called, for names that are no names
+ * @param named what the runners are called, for names that are no names
  */
-export function fewViews(state: 'running' | 'done', done = 5, name = 'ward-north'): Answers {
+export function fewViews(state: 'running' | 'done', done = 5, named: readonly string[] = []): Answers {
   const now = Date.now();
   const at = (ago: number) => new Date(now - ago * 1_000).toISOString();
   const rounds = state === 'done' ? 8 : done;
-  const names = [name, 'clinic-south', 'lab-east', 'practice-west'];
+  const names = ['ward-north', 'clinic-south', 'lab-east', 'practice-west'].map((own, i) => named[i] ?? own);
+  const [name = ''] = names;
   const addresses = names.map((_, i) => addressOf(`few ${i}`));
   const [first = '0x', second = '0x', third = '0x', off = '0x'] = addresses;
   const job: JobView = exampleJob({

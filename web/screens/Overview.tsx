@@ -28,7 +28,14 @@ export function Overview() {
   );
   return (
     <>
-      {latest ? <LatestJob job={latest} /> : <Note>{strings.job.none}</Note>}
+      {latest ? (
+        <LatestJob job={latest} />
+      ) : (
+        <>
+          <h1>{strings.nav.overview}</h1>
+          <Note>{strings.job.none}</Note>
+        </>
+      )}
       {newest && (
         <Section title="Newest model">
           <p class="lead">

@@ -1,4 +1,4 @@
-import { id, keccak256 } from './keccak.js';
+import { id } from './keccak.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { ProvenRewardLeaf } from '#core/rewards.js';
 import { addressOf, addressWord, join, word, words, type Log, type Rpc } from './rpc.js';
@@ -243,43 +243,12 @@ export const claimedCall = (payer: Hex, account: Hex): Hex =>
 
 const selector = (name: keyof typeof signatures): Hex => `0x${id(signatures[name]).slice(2, 10)}`;
 
-/**
- * contracts/lib/Records.sol hashes what it is told, so that one word of storage stands for an event: the time, and
- * the last 224 bits of the hash, which are what these functions give.
- */
-export function genesisCommitment(job: CreatedJob): Hex {
-  return committed(job.fields);
-}
-
-export function openingCommitment(previousClosing: Hex, job: Hex, round: number, openHash: Hex): Hex {
-  return committed(join(previousClosing, job, word(round), openHash));
-}
-
-export function closingCommitment(opening: Hex, closed: ClosedRound): Hex {
-  const { rootHeader, paramsRoot, versionId, manifestHash, archive } = closed;
-  return committed(join(opening, rootHeader, paramsRoot, versionId, manifestHash, archiveWord(archive)));
-}
-
-/** What a word in storage says about the fields, without the time in front. */
-export function commitmentOf(storageWord: Hex): Hex {
-  return `0x${storageWord.slice(-56)}`;
-}
-
-function committed(fields: Hex): Hex {
-  return commitmentOf(keccak256(fields));
-}
-
 /** An Arweave id is 32 bytes in base64url. */
 export function archiveIdOf(bytes32: Hex): string {
   const binary = String.fromCharCode(
     ...(bytes32.slice(2).match(/../g) ?? []).map((pair) => parseInt(pair, 16)),
   );
   return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
-}
-
-function archiveWord(id: string): Hex {
-  const binary = atob(id.replaceAll('-', '+').replaceAll('_', '/'));
-  return `0x${[...binary].map((char) => char.charCodeAt(0).toString(16).padStart(2, '0')).join('')}`;
 }
 
 function createdJob({ topics, data, blockNumber }: Log): CreatedJob {

@@ -16,9 +16,8 @@ import {
   commitmentOf,
   genesisCommitment,
   openingCommitment,
-  type ChainView,
-  type ClosedRound,
-} from './contracts.js';
+} from './commitments.js';
+import type { ChainView, ClosedRound } from './contracts.js';
 import type { Said } from './messages.js';
 import { Unreachable } from './rpc.js';
 import { compareSaid, type Anchor } from './said.js';
