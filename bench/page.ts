@@ -109,11 +109,11 @@ async function muchData(emit: Emit, browser: Browser): Promise<void> {
       await page.waitForSelector('tbody tr:nth-child(5)');
       const milliseconds = await page.evaluate<number>(firstRow);
       await page.evaluate('window.countTasksFrom = performance.now() + 500');
-      await page.waitForTimeout(8_000);
+      await page.waitForTimeout(6_000);
       const longestTask = await page.evaluate<number>('window.longest');
       site.says = { ...says, jobs: [{ ...job, state: 'done' }] };
       await page.waitForTimeout(3_000);
-      const share = await busyShare(page, session, 20_000);
+      const share = await busyShare(page, session, 10_000);
       site.says = says;
       emit({
         what: `10,000 rounds, 1,000 runners, 2,000 versions: ${screen}`,

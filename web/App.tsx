@@ -59,7 +59,8 @@ const links: readonly (readonly [string, string])[] = [
 ];
 /** Only a runner's own page has it. */
 const mineLink = ['mine', strings.nav.mine] as const;
-const nameOf = (screen: string): string => [...links, mineLink].find(([path]) => path === screen)?.[1] ?? screen;
+const nameOf = (screen: string): string =>
+  [...links, mineLink].find(([path]) => path === screen)?.[1] ?? screen;
 
 function Screen({ first, id, round }: { first: string; id: string | undefined; round: string | undefined }) {
   switch (first) {

@@ -59,7 +59,8 @@ async function signal(
 const signalWords: Record<keyof typeof signalNames, string> = {
   pause: 'the job was told to pause before its next round',
   resume: 'the job was told to go on',
-  cancel: 'the job was told to end now; finished rounds stand and are paid, the rest of the budget is refunded',
+  cancel:
+    'the job was told to end now; finished rounds stand and are paid, the rest of the budget is refunded',
 };
 
 /** By the runner itself, the member it belongs to, and the member whose stack it is. */
@@ -79,7 +80,9 @@ async function drain(
     );
   return async () => {
     await table.drainRunner(runner, on ? writtenBy(signer.address, reason) : null);
-    return on ? 'the runner finishes what it has and gets no new rounds here' : 'the runner gets rounds again';
+    return on
+      ? 'the runner finishes what it has and gets no new rounds here'
+      : 'the runner gets rounds again';
   };
 }
 
@@ -96,7 +99,10 @@ async function suspend(
       `Only the member whose stack this is, ${coordinator}, suspends runners here.`,
     );
   if (on && reason.trim() === '')
-    throw new RoundtableError('INVALID_INPUT', 'A suspension needs a reason; the runner and everybody else see it.');
+    throw new RoundtableError(
+      'INVALID_INPUT',
+      'A suspension needs a reason; the runner and everybody else see it.',
+    );
   return async () => {
     await table.suspendRunner(runner, on ? writtenBy(signer.address, reason) : null);
     return on ? 'the runner is let in nowhere here' : 'the runner may come in again';

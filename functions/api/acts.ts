@@ -57,7 +57,8 @@ export function addActs(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'post',
       path: '/v1/acts',
-      summary: 'Do what a member, or a runner about itself, has signed (EIP-712, core/eip712.ts). Each act works once.',
+      summary:
+        'Do what a member, or a runner about itself, has signed (EIP-712, core/eip712.ts). Each act works once.',
       signers: 'anybody',
       body: signedAct,
       status: 200,

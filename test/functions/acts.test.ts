@@ -47,7 +47,11 @@ describe('a member', () => {
 
   test('cannot tell a job anything that has ended, or that is unknown', async () => {
     const { job: ended } = (await api.post('/v1/jobs', { key: 'ended-by-itself', spec: api.spec })).body;
-    await api.parts.table.projectJob({ ...exampleJob({ job: ended, spec: api.spec }), seq: 1, state: 'done' });
+    await api.parts.table.projectJob({
+      ...exampleJob({ job: ended, spec: api.spec }),
+      seq: 1,
+      state: 'done',
+    });
     expect((await api.act('job.cancel', ended)).body.code).toBe('CONFLICT');
     expect((await api.act('job.cancel', hashOf('none'))).body.code).toBe('NOT_FOUND');
     expect((await api.act('job.cancel', 'that one')).body.code).toBe('INVALID_INPUT');

@@ -191,8 +191,7 @@ describe('runners', () => {
   test('are suspended and resumed by the member whose stack it is, and shown so', async () => {
     await enrol();
     const suspend = (by: typeof member, reason: string) => api.act('runner.suspend', address, { by, reason });
-    for (const by of [member, runner])
-      expect((await suspend(by, 'wrong sums')).body.code).toBe('FORBIDDEN');
+    for (const by of [member, runner]) expect((await suspend(by, 'wrong sums')).body.code).toBe('FORBIDDEN');
     expect((await suspend(coordinator, ' ')).body.code).toBe('INVALID_INPUT');
     expect((await suspend(coordinator, 'wrong sums')).status).toBe(200);
     const listed = async () =>

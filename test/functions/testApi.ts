@@ -275,10 +275,7 @@ async function enterChain(rpcUrl: string, deployment: Deployment): Promise<void>
   const token = typedContract(tokenAbi, deployment.token, provider);
   const send = (wallet: { privateKey: string }, call: ChainCall) =>
     sendCall(new Wallet(wallet.privateKey), provider, call);
-  await send(
-    coordinator,
-    consortium.call.addMember(coordinator.address as Hex, 'north', stackUrl),
-  );
+  await send(coordinator, consortium.call.addMember(coordinator.address as Hex, 'north', stackUrl));
   await send(coordinator, consortium.call.addMember(member.address as Hex, 'harbour', ''));
   for (const wallet of [runner, secondRunner, strictRunner, silentRunner]) {
     await giveEther(provider, wallet.address);

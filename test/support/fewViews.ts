@@ -65,13 +65,13 @@ export function fewViews(state: 'running' | 'done', done = 5, named: readonly st
       accuracy: isDone ? accuracyOf(number) : null,
       loss: isDone ? 2 / (number + 1) : null,
       participants: here.map((runner) => ({
-          runner,
-          state: isDone || runner === first ? ('done' as const) : ('asked' as const),
-          samples: isDone ? 600 : null,
-          loss: isDone ? 0.4 : null,
-          seconds: isDone ? 3.2 : 2.9,
-          bytes: isDone ? 24_600 : null,
-        })),
+        runner,
+        state: isDone || runner === first ? ('done' as const) : ('asked' as const),
+        samples: isDone ? 600 : null,
+        loss: isDone ? 0.4 : null,
+        seconds: isDone ? 3.2 : 2.9,
+        bytes: isDone ? 24_600 : null,
+      })),
       missing: [
         { runner: off, code: 'offline', reason: 'last seen 67 min ago' },
         ...(number === 3

@@ -82,7 +82,9 @@ export async function startSite(says: Answers, chainId = 31_337): Promise<Site> 
     app.get(`/v1/${list}`, (context) => answer(context, site.says[list]));
   app.get('/v1/credits', (context) => {
     const { job, round } = context.req.query();
-    const ofRound = site.says.credits.filter((credit) => credit.job === job && String(credit.round) === round);
+    const ofRound = site.says.credits.filter(
+      (credit) => credit.job === job && String(credit.round) === round,
+    );
     return answer(context, job === undefined ? site.says.credits : ofRound);
   });
   app.get('/v1/acts', (context) => answer(context, none));

@@ -166,7 +166,9 @@ withBrowser('the page on a real stack', () => {
     for (const lie of lies(epochs).filter(({ path }) => shown.test(path))) {
       const checks = new Checks();
       await verifyRewards(checks, sources(), stack.file.coordinator, { epochs: lie.told as EpochView[] });
-      expect([lie.path, checks.all.filter(({ ok }) => ok === false).length]).toEqual([lie.path, 1]);
+      const wrong = checks.all.filter(({ ok }) => ok === false).map(({ group }) => group);
+      // Of a transaction that there is not, gas and block are wrong as well.
+      expect([lie.path, [...new Set(wrong)]]).toEqual([lie.path, ["The API's word on epoch 1"]]);
     }
   }, 60_000);
 

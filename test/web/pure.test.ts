@@ -120,7 +120,9 @@ describe('files and figures', () => {
 
 describe('what the page knows of the contracts', () => {
   test('every event and view is one that was compiled', () => {
-    const faces = [jobsAbi, rewardsAbi, consortiumAbi].map((abi) => new Interface(abi as unknown as string[]));
+    const faces = [jobsAbi, rewardsAbi, consortiumAbi].map(
+      (abi) => new Interface(abi as unknown as string[]),
+    );
     for (const [name, signature] of Object.entries(signatures)) {
       const found = faces.flatMap((face) => face.getEvent(name) ?? face.getFunction(name) ?? []);
       expect(found.map((fragment) => fragment.format('sighash'))).toEqual([signature]);

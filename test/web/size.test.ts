@@ -20,7 +20,9 @@ test('the first load is at most 45 kB and all of it at most 120 kB, gzipped', ()
   expect(files.filter(isFirst).length).toBeGreaterThanOrEqual(4);
   // Nothing that is fetched at once is missing among those.
   for (const name of files.filter((name) => isFirst(name) && name.endsWith('.js')))
-    for (const [, imported = ''] of content(name).toString().matchAll(/from"\.\/([^"]+)"/g))
+    for (const [, imported = ''] of content(name)
+      .toString()
+      .matchAll(/from"\.\/([^"]+)"/g))
       expect([name, imported, isFirst(imported)]).toEqual([name, imported, true]);
   expect(gzipped(files.filter(isFirst))).toBeLessThanOrEqual(45_000);
   expect(gzipped(files)).toBeLessThanOrEqual(120_000);

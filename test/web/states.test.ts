@@ -69,7 +69,10 @@ withBrowser('the page in every state', () => {
           screen,
           expect.stringMatching(state.shows),
         ]);
-        await page.screenshot({ path: join(pictures, `${screen}-${name}-${colorScheme}.png`), fullPage: true });
+        await page.screenshot({
+          path: join(pictures, `${screen}-${name}-${colorScheme}.png`),
+          fullPage: true,
+        });
         // What says that there is nothing has the same colours everywhere.
         await isSound(page, screen, colorScheme === 'light' || name === 'running');
       }

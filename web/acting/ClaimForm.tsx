@@ -89,7 +89,10 @@ function Claiming({ claimable, connection }: { claimable: Claimable; connection:
           {strings.claim.send}
         </button>
       </div>
-      <p class={`verdict ${step.state === 'paid' ? 'true' : step.state === 'refused' ? 'false' : ''}`} role="status">
+      <p
+        class={`verdict ${step.state === 'paid' ? 'true' : step.state === 'refused' ? 'false' : ''}`}
+        role="status"
+      >
         {stepWords(step)}
       </p>
       {step.state === 'paid' && <Hash value={step.transaction} />}

@@ -25,11 +25,17 @@ export async function readPlace(): Promise<ActPlace> {
   const place = (await response.json()) as ActPlace;
   const { chainId, consortium } = settings.deployment;
   if (place.stack !== settings.stack || place.chainId !== chainId || place.consortium !== consortium)
-    throw new Error(`the API says it is the stack of ${place.stack} on chain ${place.chainId}; this page is of another one`);
+    throw new Error(
+      `the API says it is the stack of ${place.stack} on chain ${place.chainId}; this page is of another one`,
+    );
   return place;
 }
 
-export function statementOf({ stack, url, now }: ActPlace, { action, target }: Act, reason: string): ActStatement {
+export function statementOf(
+  { stack, url, now }: ActPlace,
+  { action, target }: Act,
+  reason: string,
+): ActStatement {
   const nonce = toHex(crypto.getRandomValues(new Uint8Array(32)));
   return { stack, url, action, target, reason, nonce, issued: now, expiry: now + goodFor };
 }

@@ -32,7 +32,10 @@ export function lookForWallets(): void {
     addEventListener('eip6963:announceProvider', ({ detail }: CustomEventInit<Announcement>) => {
       if (!detail || wallets.peek().some(({ uuid }) => uuid === detail.info.uuid)) return;
       const { uuid, name } = detail.info;
-      wallets.value = [...wallets.peek(), { uuid, name: String(name).slice(0, 60), provider: detail.provider }];
+      wallets.value = [
+        ...wallets.peek(),
+        { uuid, name: String(name).slice(0, 60), provider: detail.provider },
+      ];
     });
   looking = true;
   dispatchEvent(new Event('eip6963:requestProvider'));

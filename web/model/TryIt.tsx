@@ -11,7 +11,7 @@ import { asOnnx, asSafetensors, openNetwork, type Network } from './network.js';
 import { softmax } from './operators.js';
 
 /** Takes a model along, or shows a digit to it; its files are hashed against the chain first. */
-export function TryIt({ version, input }: { version: Hex; input: readonly number[] }) {
+export function TryIt({ version, input }: { version: Hex; input: readonly (readonly number[])[] }) {
   const [note, setNote] = useState('');
   const files = useRef<Promise<ModelFiles> | null>(null);
   const fetched = (): Promise<ModelFiles> => {
@@ -50,7 +50,7 @@ export function TryIt({ version, input }: { version: Hex; input: readonly number
         </p>
         <Command line={`npx roundtable model pull ${version.slice(0, 12)} --float --out model.onnx`} />
       </Section>
-      {input.reduce((all, size) => all * size, 1) === pixels && (
+      {input.length === 1 && product(input[0] ?? []) === pixels && (
         <Section title={strings.model.tryIt}>
           <Drawing fetched={fetched} />
         </Section>
@@ -164,5 +164,6 @@ function Answer({ answer }: { answer: { shares: Float32Array } | string | null }
 }
 
 const point = ({ offsetX, offsetY }: PointerEvent): readonly [number, number] => [offsetX, offsetY];
+const product = (shape: readonly number[]): number => shape.reduce((all, size) => all * size, 1);
 const placed = (strokes: readonly Stroke[]): Stroke[] =>
   strokes.map((stroke) => stroke.map(([x, y]) => [32 + x * 160, 32 + y * 160] as const));

@@ -32,9 +32,5 @@ export function ActingButton({
 }
 
 export const ActButton = ({ act }: { act: Act }) => (
-  <ActingButton
-    label={strings.acts[act.action].verb}
-    about={act.name}
-    open={({ openAct }) => openAct(act)}
-  />
+  <ActingButton label={strings.acts[act.action].verb} about={act.name} open={({ openAct }) => openAct(act)} />
 );

@@ -19,10 +19,7 @@ export function Leaf({ standings, names }: { standings: ReadonlyMap<string, Stan
         <>
           <label>
             {strings.rewards.account}{' '}
-            <select
-              value={standing.account}
-              onChange={({ currentTarget }) => setChosen(currentTarget.value)}
-            >
+            <select value={standing.account} onChange={({ currentTarget }) => setChosen(currentTarget.value)}>
               {proved.map(({ account }) => (
                 <option key={account} value={account}>
                   {names(account)} {account.slice(0, 10)}

@@ -175,7 +175,10 @@ function Earnings({ account }: { account: Hex }) {
     <Section title={strings.mine.earnings}>
       <Facts
         facts={[
-          [strings.mine.paid, result?.state === 'done' ? tokens(String(paid)) : (result?.reason ?? strings.loading)],
+          [
+            strings.mine.paid,
+            result?.state === 'done' ? tokens(String(paid)) : (result?.reason ?? strings.loading),
+          ],
           [strings.mine.credited, tokens(String(credited))],
         ]}
       />

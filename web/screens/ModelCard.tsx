@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Hex } from '#core/hex.js';
+import type { JobSpec } from '#core/jobSpec.js';
 import type { GenesisManifest, RoundManifest } from '#core/manifest.js';
 import { Facts, Hash, Note, Section } from '../parts/basics.js';
 import { Table } from '../parts/Table.js';
@@ -32,14 +33,14 @@ export function ModelCard({ version }: { version: Hex }) {
       {typeof told === 'string' && <Note kind="warn">{strings.model.stopped(told)}</Note>}
       {told !== null && typeof told === 'object' && <Card {...told} />}
       {told !== null && typeof told === 'object' && (
-        <Tools version={version} input={told.manifest.hashed.spec.data.input} />
+        <Tools version={version} input={shapes(told.manifest.hashed.spec.data.input)} />
       )}
     </Section>
   );
 }
 
 /** What reads and runs models is a file of its own, fetched by those who look at one. */
-function Tools({ version, input }: { version: Hex; input: readonly number[] }) {
+function Tools({ version, input }: { version: Hex; input: readonly (readonly number[])[] }) {
   const [shown, setShown] = useState<ComponentChildren>(null);
   useEffect(() => {
     let current = true;
@@ -67,7 +68,7 @@ function Card({ manifest, genesis }: Told) {
           ['Trained for', spec.data.purpose ?? strings.model.noPurpose],
           [
             'Data',
-            `${spec.data.contract}, ${spec.data.input.join(' × ')}, ${count(spec.data.classes)} classes`,
+            `${spec.data.contract}, ${shapes(spec.data.input).map((shape) => shape.join(' × ')).join(' and ')}, ${count(spec.data.classes)} classes`,
           ],
           ['Held-out accuracy', percent(measured.accuracy)],
           ['Held-out loss', loss(measured.loss)],
@@ -87,6 +88,10 @@ function Card({ manifest, genesis }: Told) {
     </>
   );
 }
+
+/** Of one sample; a model may have several inputs. */
+const shapes = (input: JobSpec['data']['input']): readonly (readonly number[])[] =>
+  Array.isArray(input) ? [input] : Object.values(input);
 
 const trainedOn = ({ headers }: RoundManifest['hashed']): string =>
   [

@@ -83,7 +83,9 @@ export function Rewards() {
               {
                 title: 'To claim',
                 right: true,
-                show: ({ account }) => <ClaimButton standing={standings.get(account)} name={names(account)} />,
+                show: ({ account }) => (
+                  <ClaimButton standing={standings.get(account)} name={names(account)} />
+                ),
                 value: ({ account }) => claimable(standings.get(account)).toString(),
               },
             ]}

@@ -124,7 +124,9 @@ function factColumns({ stakes, missed, job }: RunnerFacts): Column<RunnerView>[]
       show: ({ runner, name, drain, suspension }) => (
         <>
           <ActButton act={{ action: drain ? 'runner.undrain' : 'runner.drain', target: runner, name }} />{' '}
-          <ActButton act={{ action: suspension ? 'runner.resume' : 'runner.suspend', target: runner, name }} />
+          <ActButton
+            act={{ action: suspension ? 'runner.resume' : 'runner.suspend', target: runner, name }}
+          />
         </>
       ),
     },

@@ -53,7 +53,11 @@ export function sourcesOf({ deployment, rpcUrls, gateways }: Config): Sources {
   const own = ownSources.value;
   const jobs = /^0x[0-9a-f]{40}$/i.test(own.jobs) ? (own.jobs.toLowerCase() as Hex) : deployment.jobs;
   const { chainId, consortium, rewards, block } = deployment;
-  return { rpcUrl: own.rpcUrl || (rpcUrls[0] ?? ''), gateways, contracts: { chainId, consortium, rewards, block, jobs } };
+  return {
+    rpcUrl: own.rpcUrl || (rpcUrls[0] ?? ''),
+    gateways,
+    contracts: { chainId, consortium, rewards, block, jobs },
+  };
 }
 
 function stored(): OwnSources {

@@ -13,7 +13,12 @@ export interface MineStatus {
     coordinator: string;
     api: string | null;
     until: string | null;
-    answer: { state: string; lastSeen: string; suspension: { reason: string } | null; drain: object | null } | null;
+    answer: {
+      state: string;
+      lastSeen: string;
+      suspension: { reason: string } | null;
+      drain: object | null;
+    } | null;
     problem: { code: string; message: string } | null;
   }[];
   data: { name: string; samples: number; input: number[]; classes: number }[];

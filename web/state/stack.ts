@@ -116,7 +116,12 @@ function resource<T>(
     known.set(path, found);
     return found as unknown as Resource<T>;
   }
-  const made = new Resource<T>((held) => `${config.peek()?.api ?? '.'}${path}${query(held)}`, merge, undefined, changes);
+  const made = new Resource<T>(
+    (held) => `${config.peek()?.api ?? '.'}${path}${query(held)}`,
+    merge,
+    undefined,
+    changes,
+  );
   forgetUnused();
   known.set(path, made as unknown as Resource<never>);
   return made;

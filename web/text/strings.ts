@@ -170,7 +170,8 @@ export const strings = {
   mine: {
     running: 'running',
     stopped: 'not running',
-    whole: (records: string) => `${records} records follow from each other, and the runner signed for the last`,
+    whole: (records: string) =>
+      `${records} records follow from each other, and the runner signed for the last`,
     broken: (file: string, line: number, reason: string) => `${file}, line ${line}: ${reason}`,
     address: 'Address',
     member: 'Member',

@@ -12,11 +12,18 @@ export function verifyActs(checks: Checks, contracts: Contracts, records: readon
   const group = 'Log of acts';
   if (broken === null)
     checks.same(group, 'chain of hashes', how, `${records.length} records`, `${records.length} records`);
-  else checks.wrong(group, 'chain of hashes', how, 'follows from the one before', `record ${broken} does not`);
+  else
+    checks.wrong(group, 'chain of hashes', how, 'follows from the one before', `record ${broken} does not`);
   for (const { seq, entry } of records) {
     if (entry.kind !== 'admitted') continue;
     const { statement, signer, signature } = entry;
     const found = actSigner(contracts, statement, signature) ?? 'nobody';
-    checks.same(group, `signature of record ${seq}`, 'signer named | recovered from the signature', signer, found);
+    checks.same(
+      group,
+      `signature of record ${seq}`,
+      'signer named | recovered from the signature',
+      signer,
+      found,
+    );
   }
 }

@@ -7,7 +7,13 @@ import type { EpochView } from '#core/views.js';
 import { epochTree, rewardLeafHash, type AccountRewards, type ProvenRewardLeaf } from '#core/rewards.js';
 import type { Gateways } from './archive.js';
 import type { Checks } from './checks.js';
-import { claimCall, claimedCall, type ChainView, type ClosedRound, type PublishedEpoch } from './contracts.js';
+import {
+  claimCall,
+  claimedCall,
+  type ChainView,
+  type ClosedRound,
+  type PublishedEpoch,
+} from './contracts.js';
 import { sha256 } from './sha256.js';
 
 export interface Standing {
@@ -58,7 +64,13 @@ export async function verifyRewards(
   for (const published of all) {
     const epoch = await readEpoch(checks, archive, published);
     if (!epoch) return [];
-    const leaves = await checkEpoch(checks, { chain, archive }, { epoch, before, published, payer }, known, paid);
+    const leaves = await checkEpoch(
+      checks,
+      { chain, archive },
+      { epoch, before, published, payer },
+      known,
+      paid,
+    );
     // By the clock: a chain on which nobody sends anything answers views with an old time.
     if (published.effectiveAt <= Date.now() / 1_000) inEffect = { published, leaves };
     const told = said.epochs.find((entry) => entry.epoch === published.epoch);

@@ -11,12 +11,7 @@ import { apportion, roundBudget } from '#core/rewards.js';
 import { decodeVersion } from '#core/versionFile.js';
 import type { Gateways } from './archive.js';
 import type { Checks } from './checks.js';
-import {
-  closingCommitment,
-  commitmentOf,
-  genesisCommitment,
-  openingCommitment,
-} from './commitments.js';
+import { closingCommitment, commitmentOf, genesisCommitment, openingCommitment } from './commitments.js';
 import type { ChainView, ClosedRound } from './contracts.js';
 import type { Said } from './messages.js';
 import { Unreachable } from './rpc.js';
