@@ -79,7 +79,7 @@ withBrowser('the page in every state', () => {
       site.api = 'answers';
       await page.context().close();
     },
-    120_000,
+    30_000,
   );
 
   const looks: [string, BrowserContextOptions, text?: string][] = [
@@ -105,7 +105,7 @@ withBrowser('the page in every state', () => {
       }
       await page.context().close();
     },
-    120_000,
+    30_000,
   );
 
   test('with reduced motion nothing moves', async () => {
@@ -151,7 +151,7 @@ withBrowser('the page in every state', () => {
       expect([view, seen.size]).toEqual([view, all]);
       await page.context().close();
     }
-  }, 120_000);
+  }, 40_000);
 
   test('every table is CSV and JSON, every chart has its table, every screen names its command', async () => {
     const state: State = { says: running, api: 'answers', shows: /./ };

@@ -68,7 +68,9 @@ function Card({ manifest, genesis }: Told) {
           ['Trained for', spec.data.purpose ?? strings.model.noPurpose],
           [
             'Data',
-            `${spec.data.contract}, ${shapes(spec.data.input).map((shape) => shape.join(' × ')).join(' and ')}, ${count(spec.data.classes)} classes`,
+            `${spec.data.contract}, ${shapes(spec.data.input)
+              .map((shape) => shape.join(' × '))
+              .join(' and ')}, ${count(spec.data.classes)} classes`,
           ],
           ['Held-out accuracy', percent(measured.accuracy)],
           ['Held-out loss', loss(measured.loss)],

@@ -38,7 +38,8 @@ export class Resource<T> {
     const settled = !this.changes && read > 0;
     if (!this.isUsed || settled) return null;
     const since = at - (read || this.#began);
-    return this.silent.peek() || since > staleAfter + (busy.peek() ? 0 : paceAtRest) ? since : null;
+    // Read, not peeked at: whoever shows it learns at once that nobody answers.
+    return this.silent.value || since > staleAfter + (busy.peek() ? 0 : paceAtRest) ? since : null;
   }
 
   /** Keeps it fresh until the returned function is called. */

@@ -118,7 +118,7 @@ export const strings = {
   },
   runners: {
     none: 'No runner is enrolled.',
-    offline: (age: string) => `silent for longer than a runner may be; last sign of life ${age}`,
+    offline: (age: string) => `silent for too long, last sign of life ${age}`,
     alive: (age: string) => `sign of life ${age}`,
     drained: (reason: string, by: string) =>
       `drained, so it gets no new rounds${reason === '' ? '' : `: ${reason}`} (by ${by})`,
