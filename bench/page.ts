@@ -61,7 +61,7 @@ const largestPaint = `new Promise((resolve) => new PerformanceObserver((list) =>
 /** Marks when the first job's name appears, and keeps the longest task. */
 const watcher = `
   new MutationObserver((_, observer) => {
-    if (!document.querySelector('h1 a, tbody tr')) return;
+    if (!document.querySelector('h1 a, .table tbody tr')) return;
     observer.disconnect();
     performance.mark('data');
   }).observe(document, { childList: true, subtree: true });
@@ -106,7 +106,7 @@ async function muchData(emit: Emit, browser: Browser): Promise<void> {
     for (const [screen, view] of Object.entries(views)) {
       const { page, session } = await visitor(browser);
       await page.goto(`${site.url}/#/${view}`, { waitUntil: 'commit' });
-      await page.waitForSelector('tbody tr:nth-child(5)');
+      await page.waitForSelector('.table tbody tr:nth-child(5)');
       const milliseconds = await page.evaluate<number>(firstRow);
       await page.evaluate('window.countTasksFrom = performance.now() + 500');
       await page.waitForTimeout(6_000);
@@ -151,7 +151,7 @@ async function anHour(emit: Emit, browser: Browser, site: Site): Promise<void> {
   if (!job) return;
   const { page, session } = await visitor(browser, 100);
   await page.goto(`${site.url}/#/jobs/${job.job}`);
-  await page.waitForSelector('tbody tr:nth-child(5)');
+  await page.waitForSelector('.table tbody tr:nth-child(5)');
   const asked = () => site.asked.get('/v1/jobs') ?? 0;
   const begun = asked();
   while (asked() < begun + 3_600) {

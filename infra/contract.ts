@@ -9,6 +9,7 @@ export const computeGives = [
   'network/function-security-group',
   'temporal/address',
   'temporal/namespace',
+  'temporal/credentials-secret',
 ] as const;
 
 /** Given by the app plane, taken by the compute plane. */
@@ -20,6 +21,8 @@ export const appGives = [
   'jobs-queue/name',
   'credits-queue/url',
   'credits-queue/arn',
+  'sum-function/name',
+  'sum-function/arn',
   'api/url',
 ] as const;
 

@@ -2,6 +2,7 @@ import { seenEverySeconds } from '#core/entryMessages.js';
 import { functions } from './functions.js';
 import { hoursOfMonth, prices } from './prices.js';
 import type { StageRules } from './settings.js';
+import { sumCost, sumRules } from './sumCost.js';
 import { taskSizes, temporalServices, type TaskSize } from './tasks.js';
 
 export interface Load {
@@ -25,6 +26,7 @@ export interface CostLine {
 export const notIncluded = [
   'the archive on Arweave and gas on the chain',
   'runners on EC2, which are paid by the hour they train',
+  'visitors of the page, by CloudFront',
   'support, taxes, and discounts of any kind',
 ];
 
@@ -50,6 +52,8 @@ export function monthlyCost(load: Load): CostLine[] {
     reward: credits,
     settle: settlements,
     sweep: sweeps,
+    // In a line of its own: its calls take as long as the updates are large.
+    sum: 0,
   };
   const gigabyteSeconds = Object.entries(busy).reduce(
     (sum, [name, calls]) =>
@@ -60,7 +64,8 @@ export function monthlyCost(load: Load): CostLine[] {
 
   const { temporal, gatekeeper, worker } = taskSizes(kind);
   const gateways = production ? 2 : 1;
-  const alarms = 4 + 2 * Object.keys(functions).length + 3;
+  // Queues, functions, API and table; services with their memory, database, entrance.
+  const alarms = 4 + 2 * Object.keys(functions).length + 3 + 2 * (temporalServices(kind).length + 2) + 2;
 
   return [
     { service: 'ECS', what: 'Temporal', dollars: temporalServices(kind).length * fargate(temporal) },
@@ -92,6 +97,7 @@ export function monthlyCost(load: Load): CostLine[] {
       what: 'functions',
       dollars: calls * prices.lambdaRequest + gigabyteSeconds * prices.lambdaArmGigabyteSecond,
     },
+    ...sumLines(load),
     { service: 'API Gateway', what: 'requests of runners', dollars: requests * prices.httpApiRequest },
     {
       service: 'DynamoDB',
@@ -121,13 +127,30 @@ export function monthlyCost(load: Load): CostLine[] {
       what: 'alarms, logs',
       dollars: alarms * prices.alarmMonth + ((calls * bytesOfOneLog) / 1e9) * prices.logsGigabyte,
     },
-    { service: 'Secrets', what: 'eight secrets, one key', dollars: 8 * prices.secretMonth + prices.keyMonth },
+    {
+      service: 'Secrets',
+      what: 'ten secrets, two keys',
+      dollars: 10 * prices.secretMonth + 2 * prices.keyMonth,
+    },
   ];
 }
 
 /** What each month adds to every month after it: nothing that a manifest names is ever deleted. */
 export function growingCost({ runners, rounds, parameters }: Load): number {
   return (((runners + 1) * rounds * 4 * parameters) / 1e9) * prices.s3GigabyteMonth;
+}
+
+/** Nothing where the worker adds by itself. */
+function sumLines({ parameters, runners, rounds }: Load): CostLine[] {
+  if (parameters <= sumRules.most || runners === 0) return [];
+  const { functions: shards, dollars } = sumCost({ parameters, runners });
+  return [
+    {
+      service: 'Lambda and S3',
+      what: `sums of large updates, ${shards} functions a round`,
+      dollars: rounds * dollars.total,
+    },
+  ];
 }
 
 const fargate = ({ vcpu, memory, count }: TaskSize): number =>

@@ -13,6 +13,7 @@ export type Variable =
   | 'CREDITS_DEAD_URL'
   | 'TEMPORAL_ADDRESS'
   | 'TEMPORAL_NAMESPACE'
+  | 'TEMPORAL_CREDENTIALS_SECRET'
   | 'COORDINATOR_ADDRESS'
   | 'CHAIN_RPC_URLS'
   | 'CHAIN_DEPLOYMENT'
@@ -30,6 +31,8 @@ export interface FunctionShape {
     /** Secondary indexes are queried, never written. */
     indexes?: true;
     bucket?: readonly ('s3:GetObject' | 's3:PutObject' | 's3:ListMultipartUploadParts' | 's3:ListBucket')[];
+    /** Of the bucket's folders only these. */
+    folders?: readonly BucketFolder[];
     /** Ring for jobs. */
     jobs?: readonly 'sqs:SendMessage'[];
     /** Taken from by this function's event source mapping; what it cannot process it lays aside. */
@@ -38,6 +41,9 @@ export interface FunctionShape {
     redrives?: true;
   };
 }
+
+export const bucketFolders = ['sha256', 'incoming', 'updates'] as const;
+export type BucketFolder = (typeof bucketFolders)[number];
 
 export type TableAction = 'dynamodb:GetItem' | 'dynamodb:PutItem' | 'dynamodb:UpdateItem' | 'dynamodb:Query';
 
@@ -60,6 +66,7 @@ export const functions = {
       'CREDITS_DEAD_URL',
       'TEMPORAL_ADDRESS',
       'TEMPORAL_NAMESPACE',
+      'TEMPORAL_CREDENTIALS_SECRET',
       'COORDINATOR_ADDRESS',
       'CHAIN_RPC_URLS',
       'CHAIN_DEPLOYMENT',
@@ -78,7 +85,14 @@ export const functions = {
   dispatch: {
     memory: 1024,
     timeout: 30,
-    variables: ['TABLE_NAME', 'JOBS_QUEUE_URL', 'JOBS_DEAD_URL', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE'],
+    variables: [
+      'TABLE_NAME',
+      'JOBS_QUEUE_URL',
+      'JOBS_DEAD_URL',
+      'TEMPORAL_ADDRESS',
+      'TEMPORAL_NAMESPACE',
+      'TEMPORAL_CREDENTIALS_SECRET',
+    ],
     may: { table: ['dynamodb:GetItem', 'dynamodb:UpdateItem'], takes: 'jobs' },
   },
   reward: {
@@ -90,7 +104,13 @@ export const functions = {
   settle: {
     memory: 1024,
     timeout: 30,
-    variables: ['TABLE_NAME', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE', 'COORDINATOR_ADDRESS'],
+    variables: [
+      'TABLE_NAME',
+      'TEMPORAL_ADDRESS',
+      'TEMPORAL_NAMESPACE',
+      'TEMPORAL_CREDENTIALS_SECRET',
+      'COORDINATOR_ADDRESS',
+    ],
     may: { table: ['dynamodb:GetItem', 'dynamodb:Query'], indexes: true },
   },
   sweep: {
@@ -103,11 +123,18 @@ export const functions = {
       jobs: ['sqs:SendMessage'],
     },
   },
+  // Called by the worker, which waits as long for an activity; one core, and twice what a range of 2^24 values takes.
+  sum: {
+    memory: 1769,
+    timeout: 540,
+    variables: ['BUCKET_NAME'],
+    may: { table: [], bucket: ['s3:GetObject', 's3:PutObject'], folders: ['updates'] },
+  },
 } as const satisfies Record<string, FunctionShape>;
 
 export type FunctionName = keyof typeof functions;
 
-/** Those that talk to Temporal stand in its network; the others need none. */
+/** Those that talk to Temporal stand in its network and read its credentials; the others need neither. */
 export const isInNetwork = (shape: FunctionShape): boolean => shape.variables.includes('TEMPORAL_ADDRESS');
 
 /** Schedules of the cloud; a minute is the shortest that EventBridge Scheduler has. */

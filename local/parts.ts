@@ -15,6 +15,7 @@ export interface StackAddresses {
     | 'dynamodb'
     | 's3'
     | 'sqs'
+    | 'lambda'
     | 'chain'
     | 'gateway'
     | 'temporal'
@@ -28,6 +29,8 @@ export interface StackAddresses {
   coordinator: `0x${string}`;
   keyFiles: { coordinator: string; sealing: string; arweave: string; secrets: string };
   entrance: EntranceFiles;
+  /** Where functions begin to add instead of the worker (workflows/environment.ts), if not at its defaults. */
+  sums?: Record<'SUM_WORKER_VALUES' | 'SUM_FUNCTION_VALUES', string>;
 }
 
 export const namespace = 'default';
@@ -76,8 +79,8 @@ export function apiPart(addresses: StackAddresses): Part {
   };
 }
 
-/** Which function is called for what: queues with their dead letters, and schedules. */
-export const eventSources = {
+/** Which function is called for what: queues with their dead letters, schedules, and the worker's calls. */
+export const eventSources = (ports: Pick<StackAddresses['ports'], 'lambda'>) => ({
   sources: [
     { queue: queueNames.jobs, deadLetter: deadLetterName(queueNames.jobs), function: 'dispatch' },
     { queue: queueNames.credits, deadLetter: deadLetterName(queueNames.credits), function: 'reward' },
@@ -86,7 +89,11 @@ export const eventSources = {
     { function: 'sweep', everySeconds: 2 },
     { function: 'settle', everySeconds: 1 },
   ],
-};
+  invocations: { functions: [sumFunction], port: ports.lambda, timeoutSeconds: 540 },
+});
+
+/** Name of the function that adds ranges of large updates. */
+const sumFunction = 'sum';
 
 /** The Arweave gateway over a folder. */
 export function gatewayPart(options: { port: number; stateDir: string }): Part {
@@ -130,6 +137,8 @@ export function workerPart(addresses: StackAddresses): Part {
       COORDINATOR_KEY_FILE: addresses.keyFiles.coordinator,
       COORDINATOR_SEALING_KEY_FILE: addresses.keyFiles.sealing,
       DISPUTE_WINDOW_SECONDS: String(localTerms.windowSeconds),
+      SUM_FUNCTION: sumFunction,
+      ...addresses.sums,
       WORKER_SCRATCH: join(addresses.stateDir, 'scratch'),
       WORKFLOW_BUNDLE: distFile('workflow-bundle.js'),
     },

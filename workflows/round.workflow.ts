@@ -1,10 +1,16 @@
-import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  setWorkflowOptions,
+} from '@temporalio/workflow';
 import type { TransactionRecord } from '#core/messages.js';
 import type { RoundPhase, RoundSeconds, RoundView } from '#core/views.js';
 import { collectUpdates } from './collect.workflow.js';
 import { problemOf } from './problem.workflow.js';
 import { chain, coordinator, quick } from './proxies.workflow.js';
 import { awaitSelection } from './selection.workflow.js';
+import { sumUpdates } from './sum.workflow.js';
 import type { RoundInput, RoundResult } from './types.js';
 
 /**
@@ -65,7 +71,7 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
     await project({ phase: 'aggregating', participants: collected.participants, missing });
     const aggregated = await timed('aggregate', async () => {
       transactions.push(await opened);
-      return coordinator.aggregate({ prepared, opening, base, updates });
+      return sumUpdates({ prepared, opening, base, updates });
     });
     const { version, rootHeader } = aggregated;
     const evaluates = prepared.spec.evaluation !== null;
@@ -94,6 +100,7 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
       missing,
       accuracy: view.accuracy,
       loss: view.loss,
+      startedAt: view.startedAt,
       seconds,
     });
     seconds.archive = (Date.now() - archiveStarted) / 1000 - (seconds.evaluate ?? 0);
@@ -125,6 +132,8 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
       : ApplicationFailure.nonRetryable(problem.message, problem.code);
   }
 }
+// A round ends by the code it began with; its job takes up new code between rounds.
+setWorkflowOptions({ versioningBehavior: 'PINNED' }, trainingRound);
 
 /** Mean training loss over samples; what a round reports when the job has no held-out data. */
 function weightedLoss(updates: readonly { samples: number; loss: number }[]): number {

@@ -126,19 +126,19 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
   )
     .option('--page', 'serve its own page on this machine, and print the address')
     .action(
-    does<InitOptions & { page?: boolean }>(async (context, options, given) => {
-      const folder = homeFolder(context, given);
-      const passphrase = await startRunner(context, folder, options, (line) => say(context, line));
-      if (options.page === true) say(context, await showPage(context, program, folder));
-      const { runAgent } = await loadAgent(program.agent);
-      const code = await runAgent({
-        homes: [folder],
-        passphrase,
-        logLevel: context.environment['LOG_LEVEL'] ?? 'info',
-      });
-      if (code !== 0) throw new CheckFailed();
-    }),
-  );
+      does<InitOptions & { page?: boolean }>(async (context, options, given) => {
+        const folder = homeFolder(context, given);
+        const passphrase = await startRunner(context, folder, options, (line) => say(context, line));
+        if (options.page === true) say(context, await showPage(context, program, folder));
+        const { runAgent } = await loadAgent(program.agent);
+        const code = await runAgent({
+          homes: [folder],
+          passphrase,
+          logLevel: context.environment['LOG_LEVEL'] ?? 'info',
+        });
+        if (code !== 0) throw new CheckFailed();
+      }),
+    );
 
   pageVerb(parent, does, program);
 

@@ -39,7 +39,10 @@ export async function serveOwnerPage(
   signal: AbortSignal,
 ): Promise<OwnerPage> {
   if (!existsSync(folder))
-    throw new RoundtableError('NOT_FOUND', `The page is not there: ${folder} does not exist. Build it first.`);
+    throw new RoundtableError(
+      'NOT_FOUND',
+      `The page is not there: ${folder} does not exist. Build it first.`,
+    );
   const token = randomBytes(32).toString('base64url');
   const config = await configOf(home, signal);
   const app = new Hono();
@@ -90,7 +93,10 @@ async function configOf(home: RunnerHome, signal: AbortSignal): Promise<PageConf
   const { chainId, consortium, jobs, block, rpcUrls } = home.config.chain;
   const said = await readJson(`${first.api}/health`, health, signal);
   if (!said)
-    throw new RoundtableError('UNAVAILABLE', `The stack at ${first.api} does not answer; its page cannot be shown.`);
+    throw new RoundtableError(
+      'UNAVAILABLE',
+      `The stack at ${first.api} does not answer; its page cannot be shown.`,
+    );
   const contracts: Deployment = { ...said.deployment, chainId, consortium, jobs, block };
   const page = await readJson(`${first.api}/config.json`, pageSettings.loose(), signal);
   return {

@@ -16,17 +16,11 @@ import { sdkVersion } from '#local/temporal/download.js';
 import type { Context } from '../command.js';
 import { bytes } from '../terminal/format.js';
 import { differsAt, readBuiltPage } from './builtPage.js';
-
-export interface Finding {
-  subject: string;
-  state: 'ok' | 'warn' | 'fail';
-  /** What was found, and what to do unless it is ok. */
-  detail: string;
-}
+import { judge, type Check, type Finding, type Verdict } from './findings.js';
 
 /** Everything that most often keeps a stack from coming up or from running well. Starts nothing that stays. */
 export async function examine(context: Context): Promise<Finding[]> {
-  const checks: [subject: string, check: () => Promise<Verdict> | Verdict][] = [
+  const checks: Check[] = [
     ['node', node],
     ['memory', memory],
     ['disk', () => disk(context.state)],
@@ -38,23 +32,8 @@ export async function examine(context: Context): Promise<Finding[]> {
     ['page', () => page(context)],
     ['stack', () => stackHealth(context)],
   ];
-  return Promise.all(
-    checks.map(async ([subject, check]) => {
-      try {
-        const [state, detail] = await check();
-        return { subject, state, detail };
-      } catch (error) {
-        return {
-          subject,
-          state: 'fail' as const,
-          detail: error instanceof Error ? error.message : String(error),
-        };
-      }
-    }),
-  );
+  return judge(checks);
 }
-
-type Verdict = [state: Finding['state'], detail: string];
 
 const run = promisify(execFile);
 const GB = 1e9;

@@ -21,7 +21,9 @@ export const actsVerb: Verb = (program, does) => {
         const records = await context.api().acts();
         if (verify === true) return verifyActs(context, records);
         const acts = actsOf(records).slice(-Math.max(1, Math.floor(Number(last) || 20)));
-        context.print(acts, () => (acts.length === 0 ? ['Nobody did anything here yet.'] : acts.map(actLine)));
+        context.print(acts, () =>
+          acts.length === 0 ? ['Nobody did anything here yet.'] : acts.map(actLine),
+        );
       }),
     );
 };

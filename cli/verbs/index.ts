@@ -4,13 +4,16 @@ import { announceKeyVerb } from './announceKey.js';
 import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
+import { deployVerb } from './deploy.js';
 import { entranceVerb } from './entrance.js';
 import { jobVerbs } from './job.js';
 import { modelVerbs } from './model.js';
 import { queueVerbs } from './queue.js';
+import { restoreVerb } from './restore.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
+import { temporalCertificatesVerb } from './temporalCertificates.js';
 import { trainVerbs } from './train.js';
 import { triggerVerbs } from './trigger.js';
 
@@ -27,7 +30,10 @@ export const verbs: readonly Verb[] = [
   rewardVerbs,
   queueVerbs,
   actsVerb,
+  restoreVerb,
   dataVerbs,
   costVerb,
+  deployVerb,
+  temporalCertificatesVerb,
   trainVerbs,
 ];

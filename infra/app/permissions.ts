@@ -1,4 +1,4 @@
-import { isInNetwork, type FunctionShape } from '../functions.js';
+import { bucketFolders, isInNetwork, type FunctionShape } from '../functions.js';
 import type { FunctionParts } from './functions.js';
 
 interface Permission {
@@ -13,14 +13,14 @@ interface Permission {
 export function permissionsOf(
   shape: FunctionShape,
   logGroup: $util.Output<string>,
-  { table, bucket, queues }: Pick<FunctionParts, 'table' | 'bucket' | 'queues'>,
+  { table, bucket, queues, compute }: Pick<FunctionParts, 'table' | 'bucket' | 'queues' | 'compute'>,
 ): Permission[] {
   const { may } = shape;
   const onObjects = (may.bucket ?? []).filter((action) => action !== 's3:ListBucket');
   return [
     allow(may.table, table.arn),
     ...(may.indexes ? [allow(['dynamodb:Query'], $interpolate`${table.arn}/index/*`)] : []),
-    ...['sha256', 'incoming', 'updates'].map((folder) =>
+    ...(may.folders ?? bucketFolders).map((folder) =>
       allow(onObjects, $interpolate`${bucket.arn}/${folder}/*`),
     ),
     ...(may.bucket?.includes('s3:ListBucket') ? [allow(['s3:ListBucket'], bucket.arn)] : []),
@@ -36,7 +36,12 @@ export function permissionsOf(
       : []),
     allow(['logs:CreateLogStream', 'logs:PutLogEvents'], $interpolate`${logGroup}:*`),
     allow(tracing, '*'),
-    ...(isInNetwork(shape) ? [allow(networking, '*')] : []),
+    ...(isInNetwork(shape)
+      ? [
+          allow(['secretsmanager:GetSecretValue'], compute['temporal/credentials-secret']),
+          allow(networking, '*'),
+        ]
+      : []),
   ].filter(({ actions }) => actions.length > 0);
 }
 

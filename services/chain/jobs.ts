@@ -47,6 +47,8 @@ export interface ChainEscrow {
   /** Newest round that stands closed, 0 before the first. */
   closed: number;
   phase: 'running' | 'convicted' | 'finished' | 'refunded';
+  /** Block time from which a finished job can be refunded; 0 unless a round died with it. */
+  refundableAt: number;
 }
 
 export interface JobReads {
@@ -63,6 +65,8 @@ export interface JobReads {
   voidRounds(job: JobId, at?: Confirmed): Promise<ChainRound[]>;
   /** Rounds that closed with this version, void ones too (the version that a job starts from is in its job). */
   closedVersions(version: VersionId, at?: Confirmed): Promise<ChainClosing[]>;
+  /** Where the job ended; null while it goes on. */
+  finished(job: JobId, at?: Confirmed): Promise<Anchor | null>;
   /** Every closing of every job, void ones too. */
   closings(at?: Confirmed): Promise<ChainClosing[]>;
   /** The newest round that cannot be disputed any more, 0 while there is none. */
@@ -162,6 +166,8 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
           rule: Number(args.terms.rule),
           rate: fraction(args.terms.rateNumerator, args.terms.rateDenominator),
           momentum: fraction(args.terms.momentumNumerator, args.terms.momentumDenominator),
+          attesters: Number(args.terms.attesters),
+          sampleCap: Number(args.terms.sampleCap),
         },
         phase: phaseOf(Number(state), closed),
         ...anchor,
@@ -175,6 +181,11 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
     voidRounds: async (job, at) =>
       (await attempts(job, at)).flatMap(({ stands, ...round }) => (stands ? [] : [round])),
     closedVersions: (versionId, at) => closings({ versionId }, at),
+    finished: async (job, at) => {
+      const ends = await logs(jobs, 'JobFinished', { job }, at);
+      const { block, transaction } = ends.at(-1) ?? {};
+      return block === undefined || transaction === undefined ? null : { block, transaction };
+    },
     closings: (at) => closings({}, at),
     finalRound: async (job) => {
       let round = Number(await jobs.read.lastClosed(job));
@@ -194,6 +205,7 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         released: Number(released),
         closed: Number(closed),
         phase,
+        refundableAt: Number(await jobs.read.refundableAt(job)),
       };
     },
     isFinal: (job, round) => jobs.read.isFinal(job, BigInt(round)),

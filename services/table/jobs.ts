@@ -102,19 +102,19 @@ export function jobTable(items: Items): JobTable {
     },
 
     projectRound: (view) =>
-      items.project({ ...roundKey(view.job, view.round), seq: view.seq, view: encodeView(view) }),
+      items.project({ ...roundKey(view), seq: view.seq, view: encodeView(view) }),
 
     async listRounds(job, { after = 0, before = lastRound + 1, newest } = {}) {
       if (after + 1 > before - 1) return [];
-      const from = roundKey(job, after + 1);
-      const to = roundKey(job, Math.min(before - 1, lastRound));
+      const from = roundKey({ job, round: after + 1 });
+      const to = roundKey({ job, round: Math.min(before - 1, lastRound) });
       return (await items.between(from.pk, from.sk, to.sk, newest)).map((item) =>
         decodeView(roundView, item),
       );
     },
 
     async getRounds(job, rounds) {
-      const found = await items.getAll(rounds.map((round) => roundKey(job, round)));
+      const found = await items.getAll(rounds.map((round) => roundKey({ job, round })));
       return found.map((item) => decodeView(roundView, item)).sort((a, b) => a.round - b.round);
     },
   };
@@ -122,11 +122,14 @@ export function jobTable(items: Items): JobTable {
 
 /** No job has as many; its sort key is the last. */
 const lastRound = 999_999_999_999;
-const roundKey = (job: JobId, round: number) => ({ pk: jobKey(job).pk, sk: `round#${ordinal(round)}` });
-const jobKey = (job: JobId) => ({ pk: `job#${job}`, sk: 'job' });
-const listed = (view: JobView) => ({ list: 'jobs', order: `${view.createdAt}#${view.job}` });
+export const jobKey = (job: JobId) => ({ pk: `job#${job}`, sk: 'job' });
+export const roundKey = ({ job, round }: Pick<RoundView, 'job' | 'round'>) => ({
+  pk: jobKey(job).pk,
+  sk: `round#${ordinal(round)}`,
+});
+export const listed = (view: JobView) => ({ list: 'jobs', order: `${view.createdAt}#${view.job}` });
 
-function waitingAfter(view: JobView): WaitingFor | null {
+export function waitingAfter(view: JobView): WaitingFor | null {
   if (view.state === 'queued') return 'dispatch';
   const owes = view.round > 0 && view.spec.rewards.budget !== '0';
   return finalJobStates.includes(view.state) && owes ? 'settlement' : null;

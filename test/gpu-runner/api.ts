@@ -123,6 +123,7 @@ export async function startApi(
     },
     coordinator: stack,
     deployment: chain as never,
+    stackUrl: () => Promise.resolve(''),
     entrance: () => Promise.resolve(api.entrance),
     limits: openLimits(table, limitSettings.parse({})),
     log: pino({ level: 'silent' }),

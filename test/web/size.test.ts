@@ -3,7 +3,7 @@ import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
-import { contentSecurityPolicy } from '#functions/page.js';
+import { pageHeaders } from '#services/pageFiles.js';
 import { readBuiltPage } from '#cli/stack/builtPage.js';
 import { distFile, projectRoot } from '#local/paths.js';
 
@@ -49,6 +49,6 @@ test('the page itself asks for the policy that the server sends, so that any hos
   const html = content('index.html').toString();
   const asked = /Content-Security-Policy"\s+content="([^"]+)"/.exec(html)?.[1];
   // A page cannot forbid its own framing; only a header can.
-  expect(asked).toBe(contentSecurityPolicy.replace("; frame-ancestors 'none'", ''));
+  expect(asked).toBe(pageHeaders['content-security-policy'].replace("; frame-ancestors 'none'", ''));
   expect(html).not.toMatch(/<script(?![^>]*src=)|<style|\son\w+=/);
 });

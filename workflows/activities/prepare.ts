@@ -5,6 +5,7 @@ import { floatTensors } from '#core/layout.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { manifestHash, type GenesisManifest } from '#core/manifest.js';
 import type { ModelRef } from '#core/messages.js';
+import { shardsFor } from '#core/shards.js';
 import type { VersionView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
 import { readModel, type Model } from '#trainer/model.js';
@@ -27,7 +28,7 @@ const largestModel = 2 * 1024 ** 3;
 export async function prepareJob(deps: Dependencies, job: Hex): Promise<PreparedJob> {
   const row = await deps.table.getJob(job);
   if (!row) throw new RoundtableError('NOT_FOUND', `There is no row for job ${job}; submit it again.`);
-  const { spec } = row;
+  const { spec, trigger, delivery, createdAt } = row;
   checkReaders(deps, spec);
   const bytes = await deps.artifacts.get(spec.model.sha256, largestModel);
   const model = readModel(bytes, whatIsTrained(spec.training));
@@ -70,7 +71,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
       graph: { sha256: base.graph, archive: graph.id },
       model: { sha256: base.params, archive: archived },
     },
-    measured: evaluation,
+    measured: { ...evaluation, origin: { trigger, delivery, createdAt } },
   };
   const hash = manifestHash(sha256, manifest);
   const { id } = await deps.archive.put(
@@ -92,7 +93,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
       accuracy: evaluation.accuracy,
       archive,
     });
-  const { trigger, delivery, createdAt } = row;
+  const { dimension } = (await loadVersion(deps, base)).layout;
   return {
     job,
     spec,
@@ -102,7 +103,8 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
     view: { trigger, delivery, createdAt },
     parent: latest?.model.versionId ?? null,
     base,
-    dimension: (await loadVersion(deps, base)).layout.dimension,
+    dimension,
+    shards: shardsFor(dimension, deps.shardRules),
     baseNumber: number,
     graphArchive: graph.id,
     archive,
