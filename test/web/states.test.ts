@@ -82,14 +82,14 @@ withBrowser('the page in every state', () => {
     30_000,
   );
 
-  const looks: [string, BrowserContextOptions, text?: string][] = [
-    ['320 px', { viewport: { width: 320, height: 640 } }],
-    ['768 px', { viewport: { width: 768, height: 1024 } }],
-    ['2,560 px', { viewport: { width: 2560, height: 1440 } }],
+  const looks: [name: string, options: BrowserContextOptions, text: string][] = [
+    ['320 px', { viewport: { width: 320, height: 640 } }, '100%'],
+    ['768 px', { viewport: { width: 768, height: 1024 } }, '100%'],
+    ['2,560 px', { viewport: { width: 2560, height: 1440 } }, '100%'],
     ['text at 200%', { viewport: { width: 1280, height: 900 } }, '200%'],
     ['a phone with text at 200%', { viewport: { width: 390, height: 844 } }, '200%'],
-    ['forced colours', { viewport: { width: 1280, height: 900 }, forcedColors: 'active' }],
-    ['reduced motion', { viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' }],
+    ['forced colours', { viewport: { width: 1280, height: 900 }, forcedColors: 'active' }, '100%'],
+    ['reduced motion', { viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' }, '100%'],
   ];
   test.each(looks)(
     'with %s nothing is cut off and axe finds nothing',
@@ -98,7 +98,7 @@ withBrowser('the page in every state', () => {
       const page = await open(options, state);
       for (const [screen, view] of Object.entries(screens)) {
         await look(page, view, state);
-        if (text) await page.evaluate(`document.documentElement.style.fontSize = '${text}'`);
+        await page.evaluate(`document.documentElement.style.fontSize = '${text}'`);
         const file = `${screen}-${name.replace(/[^\w]+/g, '-')}.png`;
         await page.screenshot({ path: join(pictures, file), fullPage: true });
         await isSound(page, screen, name === '320 px' || name === 'forced colours');
@@ -226,6 +226,8 @@ withBrowser('the page in every state', () => {
 
 async function open(options: BrowserContextOptions, { says, api }: State): Promise<Page> {
   const context = await browser.newContext({ locale: 'en-US', ...options });
+  // Below the test's own time, so that what was waited for is named.
+  context.setDefaultTimeout(10_000);
   const page = await context.newPage();
   if (api === 'offline') {
     await page.route('**/v1/**', (route) => route.abort());

@@ -38,8 +38,7 @@ export class Resource<T> {
     const settled = !this.changes && read > 0;
     if (!this.isUsed || settled) return null;
     const since = at - (read || this.#began);
-    // Read, not peeked at: whoever shows it learns at once that nobody answers.
-    return this.silent.value || since > staleAfter + (busy.peek() ? 0 : paceAtRest) ? since : null;
+    return this.silent.peek() || since > staleAfter + (busy.peek() ? 0 : paceAtRest) ? since : null;
   }
 
   /** Keeps it fresh until the returned function is called. */
@@ -66,6 +65,12 @@ export class Resource<T> {
     if (this.#users === 0) clearTimeout(this.#timer);
   }
 
+  #hear(answered: boolean): void {
+    if (this.silent.peek() !== answered) return;
+    this.silent.value = !answered;
+    silences.value += 1;
+  }
+
   async #again(): Promise<void> {
     if (document.visibilityState === 'visible') return this.refresh();
     this.#timer = setTimeout(() => void this.#again(), pace());
@@ -82,7 +87,7 @@ export class Resource<T> {
       });
       if (response.status !== 304) {
         if (!response.ok) {
-          this.silent.value = response.status >= 500;
+          this.#hear(response.status < 500);
           this.error.value = await problemOf(response);
           return;
         }
@@ -94,13 +99,16 @@ export class Resource<T> {
       this.readAt.value = Date.now();
       this.saidAt.value = Date.parse(response.headers.get('date') ?? '') || this.readAt.value;
       this.error.value = null;
-      this.silent.value = false;
+      this.#hear(true);
     } catch (error) {
-      this.silent.value = true;
+      this.#hear(false);
       this.error.value = error instanceof Error ? error.message : String(error);
     }
   }
 }
+
+/** Rises whenever somebody falls silent or speaks again, so that the page says so at once. */
+const silences = signal(0);
 
 /** Something runs: whoever reads jobs says so. */
 export const busy = signal(false);
@@ -117,6 +125,7 @@ let live: () => Iterable<Resource<never>> = () => [];
 /** The oldest word on screen that should be newer; ms, null where everything is fresh. */
 export function staleness(at: number): { ms: number; silent: boolean; nothing: boolean } | null {
   let worst: { ms: number; silent: boolean; nothing: boolean } | null = null;
+  void silences.value;
   for (const resource of live()) {
     const ms = resource.overdue(at);
     if (ms === null || (worst && worst.ms >= ms)) continue;
