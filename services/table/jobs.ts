@@ -101,8 +101,7 @@ export function jobTable(items: Items): JobTable {
       });
     },
 
-    projectRound: (view) =>
-      items.project({ ...roundKey(view), seq: view.seq, view: encodeView(view) }),
+    projectRound: (view) => items.project({ ...roundKey(view), seq: view.seq, view: encodeView(view) }),
 
     async listRounds(job, { after = 0, before = lastRound + 1, newest } = {}) {
       if (after + 1 > before - 1) return [];

@@ -96,7 +96,14 @@ export async function startSite(says: Answers, chainId = 31_337): Promise<Site> 
   app.route('/', routes);
   const server = await listen(app, (url) => {
     const settings = { rpcUrls: [`${url}/rpc`], gateways: [`${url}/gateway`], temporalUi: `${url}/temporal` };
-    const judges = { sums: zero, leaves: zero, data: zero, rewards: zero };
+    const judges = {
+      sums: zero,
+      leaves: zero,
+      data: zero,
+      rewards: zero,
+      receipts: zero,
+      seals: zero,
+    };
     const deployment = {
       chainId,
       judges,

@@ -135,7 +135,12 @@ function factColumns({ stakes, missed, job }: RunnerFacts): Column<RunnerView>[]
         </>
       ),
     },
-    { title: 'Machine', wide: true, show: ({ machine }) => <span class="oneline">{machine}</span>, value: ({ machine }) => machine },
+    {
+      title: 'Machine',
+      wide: true,
+      show: ({ machine }) => <span class="oneline">{machine}</span>,
+      value: ({ machine }) => machine,
+    },
     { title: 'Software', wide: true, show: ({ software }) => software, value: ({ software }) => software },
     {
       title: 'Address',
