@@ -79,7 +79,7 @@ withBrowser('a stack of 10,000 rounds, 1,000 runners and 2,000 versions', () => 
   });
 
   test('a page that is asked for often keeps no more than a screen of data', async () => {
-    const page = await open(`jobs/${jobId()}`, 50);
+    const page = await open(`jobs/${jobId()}`, 20);
     await page.waitForSelector('text=rounds 9,901 to 10,000 of 10,000');
     const session = await page.context().newCDPSession(page);
     const [first] = site.says.jobs;

@@ -242,7 +242,7 @@ async function open(options: BrowserContextOptions, { says, api }: State): Promi
 async function look(page: Page, view: string, { api }: State): Promise<void> {
   await page.goto(`${site.url}/#/${view}`);
   await page.waitForSelector('main h1');
-  if (api === 'answers') await page.waitForFunction(`!document.body.innerText.includes('Loading')`);
+  if (api === 'answers') await page.waitForFunction(() => !document.body.innerText.includes('Loading'));
 }
 
 async function isSound(page: Page, screen: string, withAxe: boolean): Promise<void> {
