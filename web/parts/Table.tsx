@@ -1,4 +1,5 @@
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, VNode } from 'preact';
+import { useRef } from 'preact/hooks';
 import { hrefWith, route } from '../state/route.js';
 import { csv } from '../text/csv.js';
 import { count } from '../text/format.js';
@@ -34,7 +35,17 @@ export function Table<Row>(props: {
   const { name, caption, columns, rows, keyOf, rowClass, files = true, everything } = props;
   const pages = Math.max(1, Math.ceil(rows.length / atOnce));
   const page = Math.min(pages, Math.max(1, Math.floor(Number(route.value.query.get(name) ?? 1)) || 1));
-  const cellClass = ({ right, wide }: Column<Row>) => `${right ? 'right' : ''} ${wide ? 'wide' : ''}`.trim();
+  // A row that is what it was is not drawn again: of a hundred, mostly one is new.
+  const kept = useRef<Kept<Row>>({ columns, rows: new Map() });
+  const before = kept.current.columns === columns ? kept.current.rows : new Map<Row, KeptRow>();
+  const now = new Map<Row, KeptRow>();
+  kept.current = { columns, rows: now };
+  const drawn = (row: Row, name: string): VNode => {
+    const known = before.get(row);
+    const { node } = known?.name === name ? known : { node: <Cells key={keyOf(row)} row={row} columns={columns} name={name} /> };
+    now.set(row, { name, node });
+    return node;
+  };
   const file = async (type: 'csv' | 'json') => {
     const all = everything ? await everything() : rows;
     const text = type === 'csv' ? asCsv(columns, all) : JSON.stringify(all, null, 2);
@@ -55,15 +66,7 @@ export function Table<Row>(props: {
             </tr>
           </thead>
           <tbody>
-            {rows.slice((page - 1) * atOnce, page * atOnce).map((row) => (
-              <tr key={keyOf(row)} class={rowClass?.(row) ?? ''}>
-                {columns.map((column) => (
-                  <td key={column.title} class={cellClass(column)}>
-                    {column.show(row)}
-                  </td>
-                ))}
-              </tr>
-            ))}
+            {rows.slice((page - 1) * atOnce, page * atOnce).map((row) => drawn(row, rowClass?.(row) ?? ''))}
           </tbody>
         </table>
       </div>
@@ -94,6 +97,31 @@ export function Table<Row>(props: {
         )}
       </footer>
     </div>
+  );
+}
+
+interface KeptRow {
+  name: string;
+  node: VNode;
+}
+
+interface Kept<Row> {
+  columns: readonly Column<Row>[];
+  rows: Map<Row, KeptRow>;
+}
+
+const cellClass = ({ right, wide }: { right?: boolean; wide?: boolean }): string =>
+  `${right ? 'right' : ''} ${wide ? 'wide' : ''}`.trim();
+
+function Cells<Row>({ row, columns, name }: { row: Row; columns: readonly Column<Row>[]; name: string }) {
+  return (
+    <tr class={name}>
+      {columns.map((column) => (
+        <td key={column.title} class={cellClass(column)}>
+          {column.show(row)}
+        </td>
+      ))}
+    </tr>
   );
 }
 

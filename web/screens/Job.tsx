@@ -1,4 +1,4 @@
-import { useEffect } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import type { JobView, RoundView, RunnerView } from '#core/views.js';
 import { Chart, type Point } from '../parts/Chart.js';
 import { Pager } from '../parts/Table.js';
@@ -32,6 +32,7 @@ export function Job({ id, round }: { id: string; round: number | null }) {
   const rounds = useResource(roundsOf(id));
   const runners = useResource(allRunners());
   const made = useResource(versions());
+  const names = useNames(runners.data.value?.items ?? []);
   const all = rounds.data.value?.items ?? none;
   const known = made.data.value?.items;
   const view = job.data.value;
@@ -47,7 +48,6 @@ export function Job({ id, round }: { id: string; round: number | null }) {
   }, [id, shown, known]);
   if (!view && job.error.value !== null && !job.silent.value) return <h1>{strings.job.gone}</h1>;
   if (!view) return <Waiting title={strings.nav.jobs} of={job} />;
-  const names = namesOf(runners.data.value?.items ?? []);
   const current = isFinal(view.state)
     ? undefined
     : all.findLast(({ phase }) => phase !== 'done' && phase !== 'failed');
@@ -105,6 +105,12 @@ export type Names = (runner: string) => string;
 export function namesOf(runners: readonly RunnerView[]): Names {
   const known = new Map<string, string>(runners.map(({ runner, name }) => [runner, name]));
   return (runner) => known.get(runner) ?? `${runner.slice(0, 8)}…`;
+}
+
+/** The same function as long as the names are the same: signs of life come every second. */
+export function useNames(runners: readonly RunnerView[]): Names {
+  const all = runners.map(({ runner, name }) => `${runner} ${name}`).join('\n');
+  return useMemo(() => namesOf(runners), [all]);
 }
 
 function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView[]; names: Names }) {

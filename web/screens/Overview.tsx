@@ -6,7 +6,7 @@ import { count, percent, short } from '../text/format.js';
 import { strings } from '../text/strings.js';
 import { CurrentRound } from './CurrentRound.js';
 import { JobBadge, JobTable } from './Jobs.js';
-import { namesOf } from './Job.js';
+import { useNames } from './Job.js';
 import { RoundTable } from './RoundTable.js';
 import { RunnerTable } from './Runners.js';
 import type { JobView } from '#core/views.js';
@@ -67,6 +67,7 @@ export function Overview() {
 function LatestJob({ job }: { job: JobView }) {
   const rounds = useResource(roundsOf(job.job)).data.value?.items ?? [];
   const enrolled = useResource(runners()).data.value?.items ?? [];
+  const names = useNames(enrolled);
   const current = isFinal(job.state)
     ? undefined
     : rounds.findLast(({ phase }) => phase !== 'done' && phase !== 'failed');
@@ -84,7 +85,7 @@ function LatestJob({ job }: { job: JobView }) {
       {current && <CurrentRound job={job} round={current} runners={enrolled} />}
       {rounds.length > 0 && (
         <Section title="Newest rounds">
-          <RoundTable job={job} rounds={rounds.slice(-8)} names={namesOf(enrolled)} opened={null} />
+          <RoundTable job={job} rounds={rounds.slice(-8)} names={names} opened={null} />
         </Section>
       )}
     </>
