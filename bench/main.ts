@@ -3,6 +3,7 @@ import { run as flood } from './flood.js';
 import { run as gatekeeper } from './gatekeeper.js';
 import { run as mcmahan } from './mcmahan.js';
 import { run as memory } from './memory.js';
+import { run as page } from './page.js';
 import { run as peers } from './peers/peers.js';
 import { run as round } from './round.js';
 import { run as scale } from './scale.js';
@@ -31,6 +32,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   transfer,
   gatekeeper,
   mcmahan,
+  page,
 };
 
 /** Too long to run with the others; these take arguments. */

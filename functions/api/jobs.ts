@@ -12,6 +12,9 @@ import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
 
 const params = { job: jobId };
+const roundNumber = z.coerce.number().int().min(0).optional();
+/** Rounds that are read one by one for one answer. */
+const mostSamples = 500;
 
 export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
   const { table, coordinator, limits } = parts;
@@ -84,16 +87,35 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'get',
       path: '/v1/jobs/{job}/rounds',
-      summary: "A job's rounds, ascending; `after` leaves out those up to that number.",
+      summary:
+        "A job's rounds, ascending: behind `after`, in front of `before`, the `newest` so many of these; or, as samples " +
+        'of a long job, those whose number is a multiple of `every`.',
       signers: 'anybody',
       params,
-      query: { after: z.coerce.number().int().min(0).default(0) },
+      query: {
+        after: roundNumber,
+        before: roundNumber,
+        newest: z.coerce.number().int().min(1).max(1_000).optional(),
+        every: z.coerce.number().int().min(1).optional(),
+      },
       status: 200,
       answer: itemsOf(roundView),
     },
-    async ({ params: { job }, query: { after } }) => {
-      await findJob(parts, job);
-      return { items: (await table.listRounds(job)).filter(({ round }) => round > after) };
+    async ({ params: { job }, query: { every, ...range } }) => {
+      const { round: last } = await findJob(parts, job);
+      if (every === undefined) return { items: await table.listRounds(job, range) };
+      const wanted = Math.floor(last / every);
+      if (wanted > mostSamples)
+        throw new RoundtableError(
+          'INVALID_INPUT',
+          `Every ${every}th of ${last} rounds are ${wanted}; at most ${mostSamples} are sampled. Ask for fewer.`,
+        );
+      return {
+        items: await table.getRounds(
+          job,
+          Array.from({ length: wanted }, (_, i) => (i + 1) * every),
+        ),
+      };
     },
   );
 

@@ -138,6 +138,7 @@ describe('without a stack', () => {
       'onnxruntime',
       'chain',
       'dynamodb',
+      'page',
       'stack',
     ]);
     expect(code).toBe(findings.some(({ state }) => state === 'fail') ? 1 : 0);

@@ -110,6 +110,24 @@ describe('a job', () => {
     expect((await api.get(`/v1/jobs/${job}/rounds?after=-1`)).body.code).toBe('INVALID_INPUT');
   });
 
+  test('are asked for in pages from the newest, and in samples of the whole job', async () => {
+    const job = hashOf('a long job');
+    await api.parts.table.createJob(exampleJob({ job, state: 'running', round: 250 }));
+    for (let round = 1; round <= 250; round++)
+      await api.parts.table.projectRound(exampleRound({ job, round }));
+    const numbers = async (query: string) =>
+      (await api.get(`/v1/jobs/${job}/rounds?${query}`)).body.items.map(({ round }) => round);
+    expect(await numbers('newest=3')).toEqual([248, 249, 250]);
+    expect(await numbers('newest=2&before=10')).toEqual([8, 9]);
+    expect(await numbers('newest=5&before=3')).toEqual([1, 2]);
+    expect(await numbers('after=248')).toEqual([249, 250]);
+    expect(await numbers('before=1')).toEqual([]);
+    expect(await numbers('every=100')).toEqual([100, 200]);
+    expect(await numbers('every=1')).toHaveLength(250);
+    await api.parts.table.projectJob(exampleJob({ job, seq: 9, state: 'running', round: 501 }));
+    expect((await api.get(`/v1/jobs/${job}/rounds?every=1`)).body.code).toBe('INVALID_INPUT');
+  });
+
   test('is answered without a body as long as it is what the asker has', async () => {
     const { job } = (await api.post('/v1/jobs', submission('with-a-tag'))).body;
     const first = await api.app.request(`/v1/jobs/${job}`);
