@@ -59,7 +59,7 @@ export function anchoredModel(site: Site, parameters: number): Hex {
         ZERO_HASH,
         8,
         0,
-        [parameters, 0, 1, 1, 0, 1],
+        [parameters, 0, 1, 1, 0, 1, 0, 0],
       ],
     ],
   );
