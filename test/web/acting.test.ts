@@ -154,7 +154,7 @@ withBrowser('somebody with a wallet', () => {
     await page.keyboard.press('Enter');
     await page.waitForSelector('.verdict.true');
     await page.keyboard.press('Escape');
-    expect(await page.locator('dialog').count()).toBe(0);
+    await page.waitForSelector('dialog', { state: 'detached' });
     await page.waitForSelector('.badge.cancelled', { timeout: 20_000 });
     job = await api.job(job.job);
     expect(job.state).toBe('cancelled');
@@ -190,10 +190,11 @@ withBrowser('somebody with a wallet', () => {
     await page.waitForSelector('.verdict:has-text("Nothing is left to claim")');
     expect(await page.locator('button:has-text("Claim with the wallet")').isDisabled()).toBe(true);
     await page.keyboard.press('Escape');
-    await page.selectOption('select', runner);
     const leaf = page.locator('section', { has: page.locator('h2:has-text("My leaf")') });
-    const { root } = (await api.epochs()).findLast(({ state }) => state === 'effective') ?? {};
-    expect(await leaf.locator(`code[title="${root}"]`).count()).toBe(1);
+    await leaf.locator('select').selectOption(runner);
+    const shown = await leaf.locator('code').evaluateAll((codes) => codes.map((code) => code.title));
+    const roots = (await api.epochs()).map(({ root }) => String(root));
+    expect(roots.filter((root) => shown.includes(root))).toHaveLength(1);
     await page.close();
   }, 120_000);
 
@@ -232,7 +233,7 @@ withBrowser('somebody with a wallet', () => {
     );
     expect(beyond).toBe(0);
     await page.close();
-  });
+  }, 60_000);
 
   describe('who owns a runner', () => {
     let own: OwnerPage;
@@ -256,7 +257,7 @@ withBrowser('somebody with a wallet', () => {
         await page.waitForSelector('.checked.true:has-text("records follow from each other")');
         expect(page.url()).not.toContain(own.url.split('/').at(-1));
         const text = await page.locator('main').innerText();
-        expect(text).toContain('an update from 200 samples');
+        expect(text).toMatch(/an update from \d+ samples, [\d,]+ bytes, sealed/);
         expect(text).toContain('registered');
         await page.waitForSelector('text=Paid on chain, by all payers');
         expect(await axeViolations(page)).toEqual([]);
@@ -264,7 +265,7 @@ withBrowser('somebody with a wallet', () => {
         await page.waitForSelector('text=acted-upon');
         await context.close();
       },
-      30_000,
+      60_000,
     );
 
     test('shows it to nobody else: not without the token, not under another name', async () => {
