@@ -108,6 +108,7 @@ withBrowser('somebody with a wallet', () => {
     const { page, wallet } = await open(`jobs/${job.job}`);
     await page.click('button:has-text("Resume")');
     await choose(page);
+    await page.waitForSelector(`dialog code[title="${member.address.toLowerCase()}"]`);
     const stranger = new Wallet(Wallet.createRandom().privateKey);
     await wallet.changeAccount(stranger);
     await page.waitForSelector(`dialog code[title="${stranger.address.toLowerCase()}"]`);
@@ -203,7 +204,7 @@ withBrowser('somebody with a wallet', () => {
     const { page } = await open('stack');
     await page.click('text=Check the log here');
     await page.waitForSelector('.verdict.true:has-text("signed by whom it names")');
-    const text = await page.locator('section', { has: page.locator('h2:has-text("Acts")') }).innerText();
+    const text = await page.locator('section', { has: page.locator('h2:text-is("Acts")') }).innerText();
     for (const verb of ['Pause', 'Resume', 'Drain', 'Cancel']) expect(text).toContain(verb);
     await page.route(/\/v1\/acts\?/, async (route) => {
       const answer = (await (await route.fetch({ headers: {} })).json()) as { items: { at: string }[] };
