@@ -12,6 +12,7 @@ import {
 import type { ArchiveRefs, ModelRef } from '#core/messages.js';
 import { parseMessage } from '#core/schema.js';
 import type { JobView } from '#core/views.js';
+import { shardsFor } from '#core/shards.js';
 import { sha256 } from '#services/sha256.js';
 import type { PreparedJob, TakenOver } from '../types.js';
 import type { Dependencies } from './dependencies.js';
@@ -49,6 +50,7 @@ export async function prepareTakeOver(deps: Dependencies, row: JobView): Promise
     parent: start.hashed.parent,
     base,
     dimension: created.terms.dimension,
+    shards: shardsFor(created.terms.dimension, deps.shardRules),
     // Where a lineage is not this stack's, nobody here has counted its versions.
     baseNumber: start.hashed.parent === null ? 0 : ((await deps.table.latestVersion(spec.name))?.number ?? 0),
     graphArchive: start.hashed.graph.archive,
