@@ -297,11 +297,12 @@ function sumRootsOf(
   deltas: readonly Int32Array[],
   headers: readonly { weight: number }[],
 ): Hex[][] {
-  const rootOfSum = (sum: Float64Array) => toHex(valuesRoot(sha256, LEAF.sum, sum));
   if (runners <= 16) return [[rootOfSum(total)]];
   const sums = exactSums(aggregationTree(runners).levels, headers, deltas);
   return [...sums.slice(0, -1).map((level) => level.map(rootOfSum)), [rootOfSum(total)]];
 }
+
+const rootOfSum = (sum: Float64Array): Hex => toHex(valuesRoot(sha256, LEAF.sum, sum));
 
 /** The updates of a history, as whoever holds them has them. */
 export function updatesOf({ updates }: Pick<History, 'updates'>): UpdateSource {

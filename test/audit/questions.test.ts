@@ -3,7 +3,7 @@ import { Interface, type InterfaceAbi } from 'ethers';
 import { answerQuestion } from '#audit/answer.js';
 import { nextQuestion, rowAt } from '#audit/bisection.js';
 import { accuse } from '#audit/dispute.js';
-import { Evidence, exactSums } from '#audit/evidence.js';
+import { exactSums, type Evidence } from '#audit/evidence.js';
 import { loadAccused } from '#audit/accused.js';
 import {
   openQuestions,

@@ -103,7 +103,7 @@ describe('a payer is convicted by the watcher for', () => {
     ],
     [
       'lines out of order',
-      ({ accounts }) => void accounts.reverse(),
+      (epoch) => void (epoch.accounts = epoch.accounts.toReversed()),
       'wrongOrder',
       /is out of order or there twice/,
     ],

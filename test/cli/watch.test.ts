@@ -68,7 +68,10 @@ async function closed(name: string, falsify: Falsification = {}): Promise<Told> 
 }
 
 const place = (...gateways: string[]) => [
-  ...['--rpc', stack.anvil.url, '--deployment', 'consortium.json'],
+  '--rpc',
+  stack.anvil.url,
+  '--deployment',
+  'consortium.json',
   ...(gateways.length === 0 ? [gateway.url] : gateways).flatMap((url) => ['--gateway', url]),
 ];
 
