@@ -15,7 +15,6 @@ beforeAll(async () => {
   run = await startEventRun({ deliveries, seed });
 }, 180_000);
 afterAll(async () => {
-  await run?.debug();
   process.stdout.write(`${JSON.stringify(run?.report())}\n`);
   await run?.stop();
 }, 60_000);

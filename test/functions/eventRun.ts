@@ -211,6 +211,7 @@ export class EventRun {
           .describe()
           .then(Boolean, () => false),
       'the job has started',
+      60_000,
     );
     const credited = async () =>
       (await table.listCredits(stack.file.coordinator)).some(({ runner }) => runner === deadlyRunner);
@@ -225,12 +226,6 @@ export class EventRun {
       120_000,
     );
     return { unknownJobStarted, deadlyCredited, left };
-  }
-
-  async debug() {
-    const fs = await import('node:fs');
-    fs.copyFileSync(join(this.parts.folder, 'stack/logs/faulty-events.log'), '/tmp/r7/faulty.log');
-    fs.writeFileSync('/tmp/r7/letters.json', JSON.stringify([await this.#letters('jobs'), await this.#letters('credits')], null, 1));
   }
 
   report() {
