@@ -42,7 +42,10 @@ export function Table<Row>(props: {
   kept.current = { columns, rows: now };
   const drawn = (row: Row, name: string): VNode => {
     const known = before.get(row);
-    const { node } = known?.name === name ? known : { node: <Cells key={keyOf(row)} row={row} columns={columns} name={name} /> };
+    const { node } =
+      known?.name === name
+        ? known
+        : { node: <Cells key={keyOf(row)} row={row} columns={columns} name={name} /> };
     now.set(row, { name, node });
     return node;
   };
