@@ -11,7 +11,9 @@ export const dataShape = {
   labels: extents
     .nullable()
     .exactOptional()
-    .describe('Shape of the labels of one sample; by default one class. Null: the data has none (next_token).'),
+    .describe(
+      'Shape of the labels of one sample; by default one class. Null: the data has none (next_token).',
+    ),
   classes: z
     .union([z.literal(0), z.number().int().min(2).max(1_000_000)])
     .describe('Number of classes of the labels, or of tokens; 0 for labels that are numbers.'),

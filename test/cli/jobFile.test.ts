@@ -126,18 +126,26 @@ describe('a job of another loss', () => {
   };
   const withLoss = (text: string, loss: string) => `${text}training: { loss: ${loss} }\n`;
 
-  test.each(['mse', 'bce_with_logits'])('%s has labels that are numbers, in the shape of the output', (loss) => {
-    numbers('numbers.safetensors', {
-      x: { dtype: 'F32', shape: [2, 4] },
-      y: { dtype: 'F32', shape: [2, 3] },
-    });
-    const text = withLoss(good.replace('classes: 3', 'classes: 0\n  labels: [3]'), loss);
-    const source = read(text.replace('held-out', 'numbers'));
-    expect(source.job.data).toMatchObject({ classes: 0, labels: [3] });
-    expect(thrown(text.replace('[3]', '[2]').replace('held-out', 'numbers')).code).toBe('MODEL_SHAPE_MISMATCH');
-    numbers('narrow.safetensors', { x: { dtype: 'F32', shape: [2, 4] }, y: { dtype: 'F32', shape: [2, 2] } });
-    expect(thrown(text.replace('held-out', 'narrow')).code).toBe('MODEL_SHAPE_MISMATCH');
-  });
+  test.each(['mse', 'bce_with_logits'])(
+    '%s has labels that are numbers, in the shape of the output',
+    (loss) => {
+      numbers('numbers.safetensors', {
+        x: { dtype: 'F32', shape: [2, 4] },
+        y: { dtype: 'F32', shape: [2, 3] },
+      });
+      const text = withLoss(good.replace('classes: 3', 'classes: 0\n  labels: [3]'), loss);
+      const source = read(text.replace('held-out', 'numbers'));
+      expect(source.job.data).toMatchObject({ classes: 0, labels: [3] });
+      expect(thrown(text.replace('[3]', '[2]').replace('held-out', 'numbers')).code).toBe(
+        'MODEL_SHAPE_MISMATCH',
+      );
+      numbers('narrow.safetensors', {
+        x: { dtype: 'F32', shape: [2, 4] },
+        y: { dtype: 'F32', shape: [2, 2] },
+      });
+      expect(thrown(text.replace('held-out', 'narrow')).code).toBe('MODEL_SHAPE_MISMATCH');
+    },
+  );
 
   test('next_token has tokens and no labels', () => {
     const builder = new GraphBuilder();
