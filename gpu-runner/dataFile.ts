@@ -61,10 +61,11 @@ export async function readContract(path: string, name: string): Promise<DataCont
 
 function inputsOf(
   path: string,
-  { x, y: _, __metadata__: __, ...others }: z.output<typeof dataHeader>,
+  header: z.output<typeof dataHeader>,
 ): { input: DataContract['input']; count: number } {
-  const named = Object.entries(others).flatMap(([name, tensor]) =>
-    name.startsWith('x/') ? [[name.slice(2), tensor] as const] : [],
+  const { x } = header;
+  const named = Object.entries(header).flatMap(([name, tensor]) =>
+    name.startsWith('x/') ? [[name.slice(2), tensor as TensorEntry] as const] : [],
   );
   const tensors = [...(x ? [x] : []), ...named.map(([, tensor]) => tensor)];
   const counts = new Set(tensors.map(({ shape }) => shape[0] ?? 0));

@@ -13,6 +13,17 @@ async function folderOf(): Promise<{ folder: string; sets: DataSets; mistakes: s
   return { folder, sets: new DataSets(folder, (mistake) => mistakes.push(mistake)), mistakes };
 }
 
+const contractOf = async (
+  tensors: { name: string; dtype: 'F32' | 'I32' | 'I64' | 'U8'; shape: number[]; data: ArrayBufferView }[],
+  metadata: Record<string, string> = {},
+) => {
+  const { folder, sets, mistakes } = await folderOf();
+  const bytes = tensors.map((tensor) => ({ ...tensor, data: bytesOf(tensor.data) }));
+  await writeFile(join(folder, 'set.safetensors'), encodeSafetensors(bytes, metadata));
+  return (await sets.find('set'))?.contract ?? mistakes;
+};
+const x = { name: 'x', dtype: 'F32', shape: [2, 3], data: new Float32Array(6) } as const;
+
 describe('data contracts are derived from the files', () => {
   test.each(['I64', 'I32', 'U8'] as const)(
     'samples, shape and classes of a file with %s labels',
@@ -33,17 +44,6 @@ describe('data contracts are derived from the files', () => {
     await writeData(join(folder, 'digits.safetensors'), 10, { metadata: { classes: '10' } });
     expect((await sets.find('digits'))?.contract.classes).toBe(10);
   });
-
-  const contractOf = async (
-    tensors: { name: string; dtype: 'F32' | 'I32' | 'I64' | 'U8'; shape: number[]; data: ArrayBufferView }[],
-    metadata: Record<string, string> = {},
-  ) => {
-    const { folder, sets, mistakes } = await folderOf();
-    const bytes = tensors.map((tensor) => ({ ...tensor, data: bytesOf(tensor.data) }));
-    await writeFile(join(folder, 'set.safetensors'), encodeSafetensors(bytes, metadata));
-    return (await sets.find('set'))?.contract ?? mistakes;
-  };
-  const x = { name: 'x', dtype: 'F32', shape: [2, 3], data: new Float32Array(6) } as const;
 
   test('labels that are numbers have a shape and no classes', async () => {
     const y = { name: 'y', dtype: 'F32', shape: [2, 4], data: new Float32Array(8) } as const;
