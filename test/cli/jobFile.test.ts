@@ -116,16 +116,16 @@ describe('what a job file names', () => {
   });
 });
 
-describe('a job of another loss', () => {
-  const numbers = (name: string, tensors: Record<string, { dtype: 'F32' | 'I64'; shape: number[] }>) => {
-    const zeros = Object.entries(tensors).map(([key, { dtype, shape }]) => {
-      const count = shape.reduce((product, extent) => product * extent, 1);
-      return { name: key, dtype, shape, data: new Uint8Array(count * (dtype === 'F32' ? 4 : 8)) };
-    });
-    writeFileSync(join(folder, name), encodeSafetensors(zeros));
-  };
-  const withLoss = (text: string, loss: string) => `${text}training: { loss: ${loss} }\n`;
+const numbers = (name: string, tensors: Record<string, { dtype: 'F32' | 'I64'; shape: number[] }>) => {
+  const zeros = Object.entries(tensors).map(([key, { dtype, shape }]) => {
+    const count = shape.reduce((product, extent) => product * extent, 1);
+    return { name: key, dtype, shape, data: new Uint8Array(count * (dtype === 'F32' ? 4 : 8)) };
+  });
+  writeFileSync(join(folder, name), encodeSafetensors(zeros));
+};
+const withLoss = (text: string, loss: string) => `${text}training: { loss: ${loss} }\n`;
 
+describe('a job of another loss', () => {
   test.each(['mse', 'bce_with_logits'])(
     '%s has labels that are numbers, in the shape of the output',
     (loss) => {

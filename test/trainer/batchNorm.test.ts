@@ -49,11 +49,12 @@ const samples = {
   y: Uint8Array.from({ length: 6 }, (_, i) => i % 3),
 };
 
+const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
 /** Of each channel: mean, and variance with n - 1, over some samples. */
 function moments(from: number, to: number) {
   const channel = (at: number) =>
     Array.from(samples.x.subarray(from * 8, to * 8)).filter((_, i) => Math.floor((i % 8) / 4) === at);
-  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return [0, 1].map((at) => {
     const values = channel(at);
     const centre = mean(values);
@@ -69,6 +70,14 @@ function job(name: string, changes: Partial<TrainRequest> = {}, model = normed()
 
 const close = (values: Float32Array | undefined, expected: number[]) =>
   expected.forEach((value, i) => expect(values?.[i]).toBeCloseTo(value, 5));
+
+/** Tensors with their shapes. */
+const read = (path: string) =>
+  Object.entries(readTensors(path)).map(([name, data]) => ({
+    name,
+    dims: name === 'head' ? [8, 3] : [2],
+    data,
+  }));
 
 describe('local statistics', () => {
   test('move by the momentum towards those of the batch, the variance unbiased', async () => {
@@ -187,12 +196,6 @@ describe('a version that was trained with local statistics', () => {
   test('is written with those of whoever trained it, and normalises by them', async () => {
     const { request, out } = job('written', { epochs: 3 });
     await training.train(request);
-    const read = (path: string) =>
-      Object.entries(readTensors(path)).map(([name, data]) => ({
-        name,
-        dims: name === 'head' ? [8, 3] : [2],
-        data,
-      }));
     const file = writeModel(readFileSync(request.graph), read(request.out), read(out));
     const feed = { x: { type: 'float32' as const, data: samples.x.subarray(0, 8), dims: [1, 2, 4] } };
     const [result] = await runtime.run(file, [feed]);
