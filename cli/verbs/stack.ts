@@ -10,10 +10,11 @@ import { readStatus, type StackStatus } from '#local/supervisor/record.js';
 import { stopOnSignals } from '#local/supervisor/signals.js';
 import { startStack, type PortName } from '#local/stack.js';
 import { addVerb, CheckFailed, UsageError, type Context } from '../command.js';
-import { examine, type Finding } from '../stack/doctor.js';
+import { examine } from '../stack/doctor.js';
 import { follow, lastLines } from '../stack/logs.js';
 import { showStack } from '../stack/news.js';
 import type { Verb } from '../run.js';
+import { findingLines } from '../terminal/findings.js';
 import { age } from '../terminal/format.js';
 import { table, wrap } from '../terminal/text.js';
 import { glyphs, paint } from '../terminal/theme.js';
@@ -135,7 +136,9 @@ export const stackVerbs: Verb = (program, does) => {
   addVerb(program, 'doctor', 'look for whatever keeps a stack from running well', 'doctor').action(
     does(async (context) => {
       const findings = await examine(context);
-      context.print(findings, () => findings.flatMap((finding) => findingLines(context, finding)));
+      context.print(findings, () =>
+        findings.flatMap((finding) => findingLines(context.terminal.theme(), finding)),
+      );
       if (findings.some(({ state }) => state === 'fail')) throw new CheckFailed();
     }),
   );
@@ -174,22 +177,6 @@ function statusLines(context: Context, { supervisor, parts }: StackStatus): stri
         age(since, Date.now()),
       ]),
     ),
-  ];
-}
-
-function findingLines(context: Context, { subject, state, detail }: Finding): string[] {
-  const theme = context.terminal.theme();
-  const { ok, warn, fail } = glyphs(theme);
-  const mark =
-    state === 'ok'
-      ? paint(theme, 'green', ok)
-      : state === 'warn'
-        ? paint(theme, 'yellow', warn)
-        : paint(theme, 'red', fail);
-  const [first = '', ...more] = wrap(detail, Math.max(20, theme.columns - 20));
-  return [
-    `${mark} ${state.padEnd(4)} ${subject.padEnd(12)} ${first}`,
-    ...more.map((line) => ' '.repeat(20) + line),
   ];
 }
 

@@ -2,9 +2,10 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { jobMessage } from '#core/messages.js';
 import { openDeadLetters } from '#services/deadLetters.js';
 import { openTable } from '#services/table.js';
+import { openFunctionTelemetry } from '#services/telemetry/telemetry.js';
 import { handleBatch } from '../batch.js';
 import { readEnvironment } from '../environment.js';
-import { openLog } from '../log.js';
+import { openLog } from '#services/log.js';
 import { openTemporal } from '../temporal.js';
 import { dispatchJob } from './dispatch.js';
 
@@ -17,6 +18,8 @@ const environment = readEnvironment(
 );
 const log = openLog('dispatch');
 const parts = {
+  name: 'dispatch',
+  telemetry: openFunctionTelemetry('dispatch', log),
   table: openTable({ table: environment.TABLE_NAME }),
   temporal: openTemporal({
     address: environment.TEMPORAL_ADDRESS,

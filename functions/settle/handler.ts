@@ -1,6 +1,6 @@
 import { openTable } from '#services/table.js';
 import { readEnvironment } from '../environment.js';
-import { openLog } from '../log.js';
+import { openLog } from '#services/log.js';
 import { openTemporal } from '../temporal.js';
 import { startSettlement } from './settle.js';
 

@@ -21,6 +21,7 @@ import { readRunnerHome } from '#gpu-runner/runnerHome.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
 import { Turns } from '#gpu-runner/turns.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
+import { noTraces } from '#services/telemetry/traces.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { openUpdate } from '#services/updateSealing.js';
 import { generateX25519Key } from '#services/x25519.js';
@@ -75,6 +76,7 @@ async function makeRunner(change: Parameters<typeof makeHome>[1] & { announcedKe
       decisions: await DecisionLog.open(home.paths, key),
       coordinator,
       log: silent,
+      traces: noTraces,
     };
     const answer = await trainUpdate(parts, task, { signal: control.signal, onProgress: () => undefined });
     return trainAnswer.parse(JSON.parse(JSON.stringify(answer)));

@@ -12,6 +12,7 @@ import { readRunnerHome } from '#gpu-runner/runnerHome.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
 import { Turns } from '#gpu-runner/turns.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
+import { noTraces } from '#services/telemetry/traces.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { openUpdate } from '#services/updateSealing.js';
 import { coordinator, sealing, startApi, type TestApi } from './api.js';
@@ -57,6 +58,7 @@ async function round(
     decisions: await DecisionLog.open(home.paths, key),
     coordinator,
     log: quiet,
+    traces: noTraces,
   };
   const control = { signal: new AbortController().signal, onProgress: () => undefined };
   const answer = await trainUpdate(parts, task, control);
