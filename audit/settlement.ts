@@ -42,23 +42,32 @@ export async function checkSettlements(
   }
 }
 
-/**
- * The manifest of an epoch, found in the archive by the hash that the chain has.
- * @throws Wrong when the archive lists none with that hash
- */
+/** The manifest of an epoch. @throws Wrong as findEpoch */
 export async function findEpochManifest(
   sources: Pick<AuditSources, 'archive' | 'hash'>,
   onChain: Pick<ChainEpoch, 'epoch' | 'manifestHash'>,
 ): Promise<EpochManifest> {
+  return (await findEpoch(sources, onChain)).manifest;
+}
+
+/**
+ * The manifest of an epoch, found in the archive by the hash that the chain has: whoever archived it, it says the same.
+ * @throws Wrong when the archive lists none with that hash
+ */
+export async function findEpoch(
+  sources: Pick<AuditSources, 'archive' | 'hash'>,
+  onChain: Pick<ChainEpoch, 'epoch' | 'manifestHash'>,
+): Promise<{ id: string; manifest: EpochManifest }> {
   const records = await sources.archive.find({
     'App-Name': 'Roundtable',
     Kind: 'epoch',
     'Manifest-Hash': onChain.manifestHash,
   });
-  for (const { id } of records) {
+  // The oldest copy first: it is the one that the payer's stack knows.
+  for (const { id } of records.toReversed()) {
     const parsed = epochManifest.safeParse(parseJson(await sources.archive.get(id, largestManifest), id));
     if (parsed.success && manifestHash(sources.hash, parsed.data) === onChain.manifestHash)
-      return parsed.data;
+      return { id, manifest: parsed.data };
   }
   throw new Wrong(
     `the archive lists no manifest of epoch ${onChain.epoch} with the hash ${onChain.manifestHash}`,

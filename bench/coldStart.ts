@@ -90,7 +90,12 @@ async function bareNode(): Promise<string> {
   const binary = join(folder, 'node_modules', name, 'bin/node');
   if (!existsSync(binary))
     await execute('npm', [
-      ...['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund'],
+      'install',
+      '--prefix',
+      folder,
+      '--no-save',
+      '--no-audit',
+      '--no-fund',
       `${name}@${nodeVersion}`,
     ]);
   return binary;

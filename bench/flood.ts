@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { cnn } from '../examples/mnist/models.js';
 import type { Emit } from './main.js';
-import { quantile, specFor, withStack } from './stack.js';
+import { noData, quantile, specFor, withStack } from './stack.js';
 
 const requests = 10_000;
 const atOnce = 64;
@@ -14,10 +14,7 @@ const share = { honest: 5, repeated: 25 };
  * one for each honest delivery. `dropped`: what was refused, none of which may be honest.
  */
 export async function run(emit: Emit): Promise<void> {
-  const data = [
-    { name: 'none', load: () => ({ shape: [1], classes: 2, x: new Float32Array(8), y: new Int32Array(8) }) },
-  ];
-  await withStack({ data, runners: 'held' }, async (stack, api) => {
+  await withStack({ data: [noData], runners: 'held' }, async (stack, api) => {
     const spec = await specFor(api, stack.members, cnn(), {
       name: 'flooded',
       data: { contract: 'none', input: [1, 28, 28], classes: 10 },

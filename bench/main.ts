@@ -7,6 +7,7 @@ import { run as memory } from './memory.js';
 import { run as peers } from './peers/peers.js';
 import { run as round } from './round.js';
 import { run as scale } from './scale.js';
+import { run as shards } from './shards.js';
 import { run as sum } from './sum.js';
 import { run as train } from './train.js';
 import { run as transfer } from './transfer.js';
@@ -18,6 +19,7 @@ export type Emit = (line: Record<string, unknown>) => void;
 
 const benches: Record<string, (emit: Emit) => Promise<void>> = {
   sum,
+  shards,
   encoding,
   round,
   verify,

@@ -58,7 +58,7 @@ async function simulate(one: Case, digits: Digits, most: number): Promise<Record
     batch,
     inputs: ['uint8'],
   });
-  const evaluation = compileEvaluation(graph, { inputs: ['uint8'] });
+  const evaluation = compileEvaluation(graph, { loss: 'softmax_cross_entropy', inputs: ['uint8'] });
   const [trainer, judge] = [await open(training.model), await open(evaluation.model)];
   const count = clients * each;
   const data = new ort.Tensor('uint8', digits.x.subarray(0, count * 784), [count, ...one.sample]);
@@ -105,10 +105,8 @@ async function simulate(one: Case, digits: Digits, most: number): Promise<Record
       [evaluation.names.data[0] ?? '']: heldOut,
       [evaluation.names.labels]: new ort.Tensor('int32', heldLabels, [held]),
     });
-    const predictions = judged[evaluation.names.predictions]?.data as BigInt64Array;
-    accuracies.push(
-      predictions.reduce((sum, digit, i) => sum + Number(Number(digit) === heldLabels[i]), 0) / held,
-    );
+    const right = judged[evaluation.names.right ?? '']?.data as Float32Array;
+    accuracies.push(right.reduce((sum, each) => sum + each, 0) / held);
   }
   await Promise.all([trainer.release(), judge.release()]);
   const best = Math.max(...accuracies);

@@ -4,7 +4,7 @@ import { specOf } from '#cli/job/submit.js';
 import { demoData } from '#local/demo.js';
 import { projectRoot } from '#local/paths.js';
 import type { Emit } from './main.js';
-import { family, proportionalSetSize } from './processes.js';
+import { byPart, proportionalSetSize } from './processes.js';
 import { untilDone, untilEnrolled, withStack } from './stack.js';
 
 /** Peak of the whole stack's proportional set size (shared pages counted once) in the default job. */
@@ -17,9 +17,7 @@ export async function run(emit: Emit): Promise<void> {
     let total = 0;
     const sample = () => {
       let sum = 0;
-      for (const { name, pid } of stack.supervisor.status()) {
-        if (pid === null) continue;
-        const bytes = family(pid).reduce((all, member) => all + proportionalSetSize(member), 0);
+      for (const [name, bytes] of byPart(stack, proportionalSetSize)) {
         peak.set(name, Math.max(peak.get(name) ?? 0, bytes));
         sum += bytes;
       }

@@ -1,9 +1,22 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import type { LocalStack } from '#local/stack.js';
 
 /** What the kernel knows of running processes (Linux). */
 
+/** A quantity of every process, summed over each part of a stack. */
+export function byPart({ supervisor }: LocalStack, of: (pid: number) => number): Map<string, number> {
+  return new Map(
+    supervisor
+      .status()
+      .map(({ name, pid }) => [
+        name,
+        pid === null ? 0 : family(pid).reduce((sum, member) => sum + of(member), 0),
+      ]),
+  );
+}
+
 /** A process and everything below it; empty once it has ended. */
-export function family(pid: number): number[] {
+function family(pid: number): number[] {
   try {
     const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
       readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')

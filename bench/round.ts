@@ -1,11 +1,10 @@
 import { dirname } from 'node:path';
 import type { RoundSeconds } from '#core/views.js';
 import { distFile } from '#local/paths.js';
-import type { LocalStack } from '#local/stack.js';
 import { logLine } from '#local/supervisor/ready.js';
 import { largeCnn, twoLayers } from '../examples/mnist/models.js';
 import type { Emit } from './main.js';
-import { cpuSeconds, family } from './processes.js';
+import { byPart, cpuSeconds } from './processes.js';
 import { quantile, specFor, untilDone, untilEnrolled, withStack } from './stack.js';
 
 /** Flower 1.41's deployment: a no-op round of 4 nodes takes 6.5 s at any model size up to 1.66 M parameters. */
@@ -59,10 +58,10 @@ export async function run(emit: Emit): Promise<void> {
           participants: { quorum: runners, most: runners },
           rewards: { budget: '1000000' },
         });
-        const before = cpuByPart(stack);
+        const before = byPart(stack, cpuSeconds);
         const { job } = await api.submit({ key: `bench-${parameters}-${runners}`, spec });
         await untilDone(api, job);
-        const after = cpuByPart(stack);
+        const after = byPart(stack, cpuSeconds);
         // The first round starts sessions and fills caches; the steady state is what repeats.
         const steady = (await api.rounds(job)).slice(1).map(({ seconds }) => seconds);
         const median = (part: keyof RoundSeconds) =>
@@ -90,15 +89,4 @@ export async function run(emit: Emit): Promise<void> {
         });
       }
   });
-}
-
-function cpuByPart(stack: LocalStack): Map<string, number> {
-  return new Map(
-    stack.supervisor
-      .status()
-      .map(({ name, pid }) => [
-        name,
-        pid === null ? 0 : family(pid).reduce((sum, member) => sum + cpuSeconds(member), 0),
-      ]),
-  );
 }

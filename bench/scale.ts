@@ -6,7 +6,7 @@ import type { LocalStack } from '#local/stack.js';
 import { logLine } from '#local/supervisor/ready.js';
 import { cnn } from '../examples/mnist/models.js';
 import type { Emit } from './main.js';
-import { cpuSeconds, family, proportionalSetSize } from './processes.js';
+import { byPart, cpuSeconds, proportionalSetSize } from './processes.js';
 import { quantile, specFor, untilDone, untilEnrolled, withStack } from './stack.js';
 
 const sizes = [10, 100, 1_000];
@@ -121,18 +121,6 @@ async function historyOf(stack: LocalStack, job: string, round: number, runners:
   } finally {
     await connection.close();
   }
-}
-
-/** A quantity of every process, summed over each part of the stack. */
-function byPart(stack: LocalStack, of: (pid: number) => number): Map<string, number> {
-  return new Map(
-    stack.supervisor
-      .status()
-      .map(({ name, pid }) => [
-        name,
-        pid === null ? 0 : family(pid).reduce((sum, member) => sum + of(member), 0),
-      ]),
-  );
 }
 
 const total = (parts: ReadonlyMap<string, number>) =>

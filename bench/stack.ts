@@ -8,6 +8,12 @@ import { finalJobStates, type JobView } from '#core/views.js';
 import { recipientOf } from '#local/consortium/keys.js';
 import { startStack, type LocalStack, type StackOptions } from '#local/stack.js';
 
+/** For a stack in which nobody trains. */
+export const noData = {
+  name: 'none',
+  load: () => ({ shape: [1], classes: 2, x: new Float32Array(8), y: new Int32Array(8) }),
+};
+
 /** A stack of its own in a temporary folder, for the time of one bench. */
 export async function withStack<T>(
   options: Omit<StackOptions, 'stateDir'>,
@@ -53,7 +59,7 @@ export async function untilDone(api: Api, job: string): Promise<JobView> {
     if (view.state === 'done') return view;
     if (finalJobStates.includes(view.state))
       throw new Error(`the job ${view.state}: ${view.problem?.message ?? ''}`);
-    await pause(500); // Seldom: looking costs the stack time as well.
+    await pause(200); // Not more often: looking costs the stack time as well.
   }
 }
 

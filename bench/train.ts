@@ -27,6 +27,8 @@ interface Torch extends Pick<Task, 'batch' | 'sample' | 'classes' | 'tokens'> {
 
 interface Ours {
   readonly rate: Rate;
+  /** Of the model, before its gradients. */
+  readonly nodes: number;
   readonly compileSeconds: number;
   readonly loadSeconds: number;
   readonly parameters: number;
@@ -86,6 +88,7 @@ function line(torch: Torch, ours: Ours, threads: number): Record<string, unknown
     torch: Object.fromEntries(kinds.map(({ kind, wall }) => [kind, Math.round(wall)])),
     times: times('wall'),
     timesPerProcessorSecond: times('cpu'),
+    nodes: ours.nodes,
     compileSeconds: round(ours.compileSeconds),
     loadSeconds: round(ours.loadSeconds),
     megabytes: {

@@ -3,16 +3,13 @@ import { sendWebhook } from '#cli/trigger/webhook.js';
 import { jobWorkflowId } from '#core/names.js';
 import { cnn } from '../examples/mnist/models.js';
 import type { Emit } from './main.js';
-import { quantile, specFor, withStack } from './stack.js';
+import { noData, quantile, specFor, withStack } from './stack.js';
 
 const deliveries = 200;
 
 /** From sending a signed webhook to the start of its workflow, one after the other; no worker takes them up. */
 export async function run(emit: Emit): Promise<void> {
-  const data = [
-    { name: 'none', load: () => ({ shape: [1], classes: 2, x: new Float32Array(8), y: new Int32Array(8) }) },
-  ];
-  await withStack({ data, runners: 'held' }, async (stack, api) => {
+  await withStack({ data: [noData], runners: 'held' }, async (stack, api) => {
     const spec = await specFor(api, stack.members, cnn(), {
       name: 'doorbell',
       data: { contract: 'none', input: [1, 28, 28], classes: 10 },

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Wallet } from 'ethers';
 import { z } from 'zod';
+import { actPlace, actRecord, type ActRecord } from '#core/acts.js';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import {
@@ -30,6 +31,7 @@ import {
   type VersionView,
 } from '#core/views.js';
 import { upload } from '#gpu-runner/upload.js';
+import { signAct, type Act } from '#services/acts.js';
 import { dial, outboundRules, type OutboundRequest } from '#services/outboundUrl.js';
 import { readAtMost } from '#services/readAtMost.js';
 import { sha256Hex } from '#services/sha256.js';
@@ -41,21 +43,20 @@ export interface Api {
   job(job: string): Promise<JobView>;
   rounds(job: string): Promise<RoundView[]>;
   submit(request: SubmitRequest): Promise<z.output<typeof accepted>>;
-  signal(job: string, signal: 'pause' | 'resume' | 'cancel'): Promise<void>;
+  /** Signs and sends an act. @returns what came of it */
+  act(act: Act): Promise<string>;
+  /** The whole log of acts. */
+  acts(): Promise<ActRecord[]>;
   triggers(): Promise<TriggerView[]>;
   addTrigger(request: TriggerRequest): Promise<z.output<typeof triggerSecret>>;
   rotateTrigger(name: string): Promise<z.output<typeof triggerSecret>>;
   runners(): Promise<RunnerView[]>;
-  suspendRunner(runner: string, reason: string): Promise<void>;
-  resumeRunner(runner: string): Promise<void>;
   versions(lineage?: string): Promise<VersionView[]>;
   epochs(): Promise<EpochView[]>;
   credits(): Promise<CreditMessage[]>;
   /** A round's updates, sealed, until its dispute window has passed. */
   updates(job: string, round: number): Promise<z.output<typeof storedUpdates>['items']>;
   queues(): Promise<QueueView[]>;
-  /** @returns how many messages were put back */
-  redrive(queue: QueueView['queue']): Promise<number>;
   /** Stores bytes under their SHA-256 unless they are there already. @returns the hash */
   putArtifact(data: Uint8Array): Promise<`0x${string}`>;
   /** @throws ARTIFACT_CORRUPT when the bytes are not those of the hash */
@@ -78,17 +79,38 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
     job: (job) => call(jobView, 'GET', `/v1/jobs/${encodeURIComponent(job)}`),
     rounds: (job) => list(`/v1/jobs/${encodeURIComponent(job)}/rounds`, roundView),
     submit: (request) => call(accepted, 'POST', '/v1/jobs', request),
-    signal: async (job, signal) =>
-      void (await call(z.unknown(), 'POST', `/v1/jobs/${encodeURIComponent(job)}/${signal}`, {})),
+    act: async (act) => {
+      const place = await call(actPlace, 'GET', '/v1/acts/place');
+      // Whose stack this is, the person's own configuration says, not whoever answers.
+      if (place.stack !== options.audience.toLowerCase())
+        throw new RoundtableError(
+          'FORBIDDEN',
+          `${options.url} says that it is the stack of ${place.stack}; this one should be that of ${options.audience}.`,
+        );
+      const wallet = readWallet(options.keyFile);
+      const signer = wallet.address.toLowerCase() as `0x${string}`;
+      const signed = signAct(
+        place,
+        act,
+        signer,
+        (digest) => wallet.signingKey.sign(digest).serialized as `0x${string}`,
+      );
+      const { outcome } = await call(z.object({ outcome: z.string() }), 'POST', '/v1/acts', signed);
+      return outcome;
+    },
+    async acts() {
+      const all: ActRecord[] = [];
+      for (;;) {
+        const more = await list(`/v1/acts?after=${all.length}`, actRecord);
+        all.push(...more);
+        if (more.length === 0) return all;
+      }
+    },
     triggers: () => list('/v1/triggers', triggerView),
     addTrigger: (request) => call(triggerSecret, 'POST', '/v1/triggers', request),
     rotateTrigger: (name) =>
       call(triggerSecret, 'POST', `/v1/triggers/${encodeURIComponent(name)}/rotate`, {}),
     runners: () => list('/v1/runners', runnerView),
-    suspendRunner: async (runner, reason) =>
-      void (await call(z.unknown(), 'POST', `/v1/runners/${runner}/suspend`, { reason })),
-    resumeRunner: async (runner) =>
-      void (await call(z.unknown(), 'POST', `/v1/runners/${runner}/resume`, {})),
     versions: (lineage) =>
       list(
         `/v1/versions${lineage === undefined ? '' : `?lineage=${encodeURIComponent(lineage)}`}`,
@@ -107,8 +129,6 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
         'The updates of a round',
       ).items,
     queues: () => list('/v1/queues', queueView),
-    redrive: async (queue) =>
-      (await call(z.object({ moved: z.number() }), 'POST', `/v1/queues/${queue}/redrive`, {})).moved,
     async putArtifact(data) {
       const sha256 = sha256Hex(data);
       await upload(
@@ -177,7 +197,7 @@ function caller(target: Target) {
     path: string,
     body?: unknown,
   ): Promise<z.output<T>> => {
-    const response = await send(target, method, path, body, method !== 'GET');
+    const response = await send(target, method, path, body, method !== 'GET' && path !== '/v1/acts');
     const text = await textOf(response);
     return parseMessage(schema, text === '' ? null : parseAnswer(text), `The answer to ${method} ${path}`);
   };

@@ -1,6 +1,6 @@
 /**
  * What runners and members sign as EIP-712 typed data (https://eips.ethereum.org/EIPS/eip-712): a runner its updates
- * (PROTOCOL section 2) and its entries at stacks, a member where its stack is entered.
+ * (PROTOCOL section 2) and its entries at stacks, a member where its stack is entered, and either what it does there.
  */
 import { type Uint } from './bytes.js';
 import { type Hex, type JobId, type Sha256Hex } from './hex.js';
@@ -88,4 +88,39 @@ export const stackTypes = {
 /** Entries count on one chain and in one consortium only. */
 export function entryDomain(chainId: number, consortium: Hex): SignatureDomain {
   return { name: 'Roundtable entry', version: '1', chainId, verifyingContract: consortium };
+}
+
+/** What a member does at a stack, or a runner about itself: pausing a job, say. The fields are those of acts.ts. */
+export interface ActStatement {
+  /** Address of the stack's member: an act at one stack is worth nothing at another. */
+  stack: Hex;
+  /** The stack's URL as its member published it on chain, for the signer to read; empty if it published none. */
+  url: string;
+  action: string;
+  /** A job, a runner or a queue, as the action has it. */
+  target: string;
+  reason: string;
+  /** 32 random bytes: an act is done once. */
+  nonce: Hex;
+  /** Seconds since 1970. */
+  issued: Uint;
+  expiry: Uint;
+}
+
+export const actTypes = {
+  Act: [
+    { name: 'stack', type: 'address' },
+    { name: 'url', type: 'string' },
+    { name: 'action', type: 'string' },
+    { name: 'target', type: 'string' },
+    { name: 'reason', type: 'string' },
+    { name: 'nonce', type: 'bytes32' },
+    { name: 'issued', type: 'uint64' },
+    { name: 'expiry', type: 'uint64' },
+  ],
+};
+
+/** Acts count on one chain and in one consortium only. */
+export function actDomain(chainId: number, consortium: Hex): SignatureDomain {
+  return { name: 'Roundtable act', version: '1', chainId, verifyingContract: consortium };
 }

@@ -65,14 +65,13 @@ export type StackEntrance = z.output<typeof stackEntrance>;
 export const enrolAnswer = z.strictObject({ member: address, entrance: stackEntrance });
 export type EnrolAnswer = z.output<typeof enrolAnswer>;
 
-/** Why and by whom a runner is kept out of a stack. */
+/** Why and by whom a runner is kept out of a stack, or out of its new rounds. */
 export const suspension = z.strictObject({
   by: address,
   reason: z.string().max(1_000),
   at: z.iso.datetime(),
 });
 export type Suspension = z.output<typeof suspension>;
-export const suspendRequest = z.strictObject({ reason: z.string().trim().min(1).max(1_000) });
 
 /** A runner says of certificates of its own that they shall count no longer. */
 export const revokeRequest = z.strictObject({ fingerprints: z.array(hash32).min(1).max(256) });

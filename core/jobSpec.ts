@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { dataShape } from './dataShape.js';
 import { address, amount, hash32, slug } from './schema.js';
 import { trainingSpec } from './trainingSpec.js';
 
@@ -19,8 +20,7 @@ const writtenFraction = z.union([z.string(), z.number()]).transform((written, co
 /** What a runner must bring: the named data set, with samples of this shape. */
 const dataRequirement = z.strictObject({
   contract: slug.describe('Name of the data set that runners must serve.'),
-  input: z.array(z.number().int().min(1)).min(1).max(8).describe('Shape of one sample, without the batch.'),
-  classes: z.number().int().min(2).max(1_000_000).describe('Number of classes of the labels.'),
+  ...dataShape,
   purpose: slug
     .optional()
     .describe('What the model is for, in a word that the members agreed on; owners allow data by purpose.'),

@@ -70,6 +70,8 @@ export const roundManifest = z.strictObject({
   measured: z.strictObject({
     accuracy: z.number().nullable(),
     loss: z.number().nullable(),
+    /** Older ones do not have it. */
+    startedAt: z.iso.datetime().optional(),
     seconds: roundSeconds.partial(),
     runners: z.array(
       z.strictObject({
@@ -100,7 +102,14 @@ export const genesisManifest = z.strictObject({
     graph: z.strictObject({ sha256: hash32, archive: archiveId }),
     model: z.strictObject({ sha256: hash32, archive: archiveId }),
   }),
-  measured: z.strictObject({ accuracy: z.number().nullable(), loss: z.number().nullable() }),
+  measured: z.strictObject({
+    accuracy: z.number().nullable(),
+    loss: z.number().nullable(),
+    /** What started the job, and when; older ones do not have it. */
+    origin: z
+      .strictObject({ trigger: z.string(), delivery: z.string().nullable(), createdAt: z.iso.datetime() })
+      .optional(),
+  }),
 });
 export type GenesisManifest = z.output<typeof genesisManifest>;
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { dataShape } from './dataShape.js';
 import { jobSpec } from './jobSpec.js';
 import {
   address,
@@ -65,6 +66,7 @@ export const missingCode = z.enum([
   'no-data',
   'not-registered',
   'suspended',
+  'drained',
   'refused',
   'late',
   'lost',
@@ -157,8 +159,7 @@ export type TransactionRecord = z.output<typeof transactionRecord>;
 export const dataContract = z.strictObject({
   name: slug,
   samples: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER),
-  input: z.array(z.number().int().min(1)).min(1).max(8),
-  classes: z.number().int().min(2).max(1_000_000),
+  ...dataShape,
 });
 export type DataContract = z.output<typeof dataContract>;
 

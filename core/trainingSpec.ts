@@ -27,13 +27,23 @@ const optimizer = z.discriminatedUnion('name', [
  * anew in each.
  */
 export const trainingSpec = z.strictObject({
-  loss: z.literal('softmax_cross_entropy').default('softmax_cross_entropy'),
+  loss: z
+    .enum(['softmax_cross_entropy', 'bce_with_logits', 'mse', 'next_token'])
+    .default('softmax_cross_entropy')
+    .describe('Class ids; numbers of 0 and 1 against logits; numbers; or the tokens that the model reads.'),
   labelSmoothing: z
     .number()
     .min(0)
     .lt(1)
     .exactOptional()
     .describe('So much of the target goes to all classes alike.'),
+  ignoredLabel: z
+    .number()
+    .int()
+    .min(-(2 ** 31))
+    .max(2 ** 31 - 1)
+    .exactOptional()
+    .describe('Labels of this value count for nothing, such as -100.'),
   optimizer: optimizer.default({ name: 'sgd', lr: 0.1 }),
   schedule: z
     .strictObject({
@@ -62,6 +72,12 @@ export const trainingSpec = z.strictObject({
     .record(z.string().min(1).max(200), z.number().min(0).lt(1))
     .exactOptional()
     .describe('Shares of values set to zero, by patterns of nodes or of the weights they read.'),
+  batchNorm: z
+    .enum(['frozen', 'local'])
+    .exactOptional()
+    .describe(
+      'Running statistics of BatchNorm: as the model has them, or of each runner, updated and kept there.',
+    ),
   trainable: patterns.exactOptional().describe('What is trained, such as head.*; everything by default.'),
   lora: z
     .strictObject({
@@ -75,5 +91,11 @@ export const trainingSpec = z.strictObject({
     })
     .exactOptional()
     .describe('Low-rank adapters instead of weights; only they travel.'),
+  determinism: z
+    .enum(['bits', 'fast'])
+    .exactOptional()
+    .describe(
+      '`bits`, the default: on the CPU, repeatable. `fast`: on the fastest device of each runner, or all its cores.',
+    ),
   prox: z.number().min(0).max(100).default(0).describe('FedProx mu; 0 is plain FedAvg on the runner.'),
 });

@@ -66,23 +66,35 @@ export function emptyUpdateFile({
  * @throws FORMAT_INVALID, also for a header in any other spelling and for the value -2^31, which is never written
  */
 export function decodeUpdateFile(bytes: Uint8Array): { header: UpdateHeader; delta: Int32Array } {
-  if (bytes.length < 16 || MAGIC.some((byte, i) => bytes[i] !== byte))
-    throw invalid('it does not begin with RTUPDATE');
-  const headerLength = new DataView(bytes.buffer, bytes.byteOffset, 16).getBigUint64(8, true);
-  if (headerLength > BigInt(Math.min(MAX_HEADER, bytes.length - 16)) || headerLength % 8n !== 0n)
-    throw invalid(`its header claims ${headerLength} bytes`);
-  const dataStart = 16 + Number(headerLength);
-  const header = readHeader(bytes.subarray(16, dataStart));
-  const expected = dataStart + 4 * header.sections.delta;
+  const { header, valuesAt } = decodeUpdateHead(bytes);
+  const expected = valuesAt + 4 * header.sections.delta;
   if (bytes.length !== expected) throw invalid(`it has ${bytes.length} bytes, its header says ${expected}`);
-  const delta = int32View(bytes.subarray(dataStart));
+  const delta = int32View(bytes.subarray(valuesAt));
   const lowest = delta.indexOf(-(2 ** 31));
   if (lowest >= 0) throw invalid(`value ${lowest} is -2^31`);
   return { header, delta };
 }
 
+/** Bytes of a file's beginning in which its header is for certain. */
+export const longestUpdateHead = 16 + 4_096;
+
+/**
+ * For whoever reads a file in pieces.
+ * @param bytes its beginning, at least up to its values
+ * @returns its header, and where the values begin
+ * @throws FORMAT_INVALID as decodeUpdateFile
+ */
+export function decodeUpdateHead(bytes: Uint8Array): { header: UpdateHeader; valuesAt: number } {
+  if (bytes.length < 16 || MAGIC.some((byte, i) => bytes[i] !== byte))
+    throw invalid('it does not begin with RTUPDATE');
+  const headerLength = new DataView(bytes.buffer, bytes.byteOffset, 16).getBigUint64(8, true);
+  if (headerLength > BigInt(Math.min(longestUpdateHead, bytes.length) - 16) || headerLength % 8n !== 0n)
+    throw invalid(`its header claims ${headerLength} bytes`);
+  const valuesAt = 16 + Number(headerLength);
+  return { header: readHeader(bytes.subarray(16, valuesAt)), valuesAt };
+}
+
 const MAGIC = new TextEncoder().encode('RTUPDATE');
-const MAX_HEADER = 4_096;
 const SPACE = 0x20;
 
 function readHeader(bytes: Uint8Array): UpdateHeader {

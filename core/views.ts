@@ -128,6 +128,8 @@ export const runnerView = z.strictObject({
   progress: seenRequest.shape.progress,
   /** While it is let in nowhere: why, and since when. */
   suspension: suspension.nullable(),
+  /** While it gets no new rounds here by its owner's or the stack's wish: whose, and since when. */
+  drain: suspension.nullable(),
 });
 export type RunnerView = z.output<typeof runnerView>;
 

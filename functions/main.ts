@@ -20,7 +20,15 @@ const parts = openApiParts(log, telemetry);
 
 const app = apiApp(parts).route('/', webhookApp(parts));
 if (environment.WEB_FOLDER !== undefined)
-  app.route('/', pageApp({ folder: environment.WEB_FOLDER, settings: environment.WEB_CONFIG, ...parts }));
+  app.route(
+    '/',
+    pageApp(environment.WEB_FOLDER, {
+      api: '.',
+      stack: parts.coordinator,
+      deployment: parts.deployment,
+      ...environment.WEB_CONFIG,
+    }),
+  );
 
 if (environment.METRICS_ADDRESS !== undefined) await prometheus.serve(environment.METRICS_ADDRESS);
 const server = serve(

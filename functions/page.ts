@@ -19,8 +19,10 @@ export type PageSettings = z.output<typeof pageSettings>;
 
 /** `config.json`, which the page reads at its start; web/state/config.ts has the other end. */
 export interface PageConfig extends PageSettings {
-  /** Where the API is, relative to the page. */
+  /** Where the API is, relative to the page or absolute. */
   api: string;
+  /** The page is a runner's own, which says more of it than the stack knows. */
+  mine?: true;
   /** The member whose stack this is, and so the payer of its rewards. */
   stack: `0x${string}`;
   deployment: Deployment;
@@ -43,15 +45,8 @@ export const contentSecurityPolicy = [
 ].join('; ');
 
 /** The built page. Files are read once, so that no request ever names a path on this machine. */
-export function pageApp(options: {
-  folder: string;
-  settings: PageSettings;
-  coordinator: `0x${string}`;
-  deployment: Deployment;
-}): Hono {
-  const { folder, settings, coordinator, deployment } = options;
+export function pageApp(folder: string, config: PageConfig): Hono {
   const app = new Hono();
-  const config: PageConfig = { api: '.', stack: coordinator, deployment, ...settings };
   app.get('/config.json', (context) => context.json(config, 200, { 'cache-control': 'no-cache' }));
   for (const name of readdirSync(folder)) {
     const type = types[extname(name)];

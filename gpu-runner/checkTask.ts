@@ -1,5 +1,6 @@
 import { isRoundtableError } from '#core/errors.js';
 import { hashJson } from '#core/canonicalJson.js';
+import { describeShapes, sameShapes } from '#core/dataShape.js';
 import type { Hex, RunnerId } from '#core/hex.js';
 import type { TrainTask } from '#core/messages.js';
 import { versionId } from '#core/model.js';
@@ -41,11 +42,11 @@ export function checkTask(task: TrainTask, runner: RunnerId, place: WorkPlace): 
 export function checkData(task: TrainTask, data: DataSet | null): DataSet {
   const wanted = task.spec.data;
   if (!data) refuse('DATA_NOT_SERVED', `This runner has no data set ${wanted.contract}.`);
-  const { input, classes, samples } = data.contract;
-  if (input.length !== wanted.input.length || input.some((extent, i) => extent !== wanted.input[i]))
+  const { classes, samples } = data.contract;
+  if (!sameShapes(data.contract, wanted))
     refuse(
       'MODEL_SHAPE_MISMATCH',
-      `Samples of ${wanted.contract} have the shape [${input}] here; the job wants [${wanted.input}].`,
+      `Samples of ${wanted.contract} have the shape ${describeShapes(data.contract)} here; the job wants ${describeShapes(wanted)}.`,
     );
   if (classes > wanted.classes)
     refuse(

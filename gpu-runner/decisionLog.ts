@@ -15,6 +15,17 @@ export type Decision =
   | { kind: 'enrolled'; coordinator: Hex; member: Hex; fingerprint: Hex; until: string; data: string[] }
   | { kind: 'revoked'; coordinator: Hex; fingerprints: Hex[] }
   | { kind: 'allowed'; coordinator: Hex; job: Hex; name: string; round: number; data: string; rule: number }
+  /** The round's update was uploaded; sent again, it is noted again. */
+  | {
+      kind: 'sent';
+      coordinator: Hex;
+      job: Hex;
+      name: string;
+      round: number;
+      updateRoot: Hex;
+      samples: number;
+      bytes: number;
+    }
   | {
       kind: 'refused';
       coordinator: Hex;

@@ -50,6 +50,12 @@ export async function makeUpdate(
   await removeAttempts(folder);
   const attempt = await mkdtemp(join(folder, ATTEMPT));
   const files = { weights: join(attempt, 'weights.safetensors'), out: join(attempt, 'trained.safetensors') };
+  const isLocal = task.spec.training.batchNorm === 'local';
+  const before = isLocal ? await parts.statistics.before(task) : undefined;
+  const statistics = {
+    ...(before === undefined ? {} : { before }),
+    out: join(attempt, 'statistics.safetensors'),
+  };
   const began = performance.now();
   await writeWeights(files.weights, base.layout, base.params);
   const result = await train(
@@ -63,9 +69,11 @@ export async function makeUpdate(
       throttle: policy.throttle,
       limits: limitsOf(policy),
       ...files,
+      ...(isLocal ? { statistics } : {}),
     },
     control,
   );
+  if (isLocal) await parts.statistics.keep(task, statistics.out);
   const local = await readWeights(files.out, base.layout);
   const { dimension } = base.layout;
   const { file: plain, delta } = emptyUpdateFile({
@@ -114,7 +122,10 @@ export async function makeUpdate(
 async function train(
   { trainer, key, log }: TrainParts,
   task: TrainTask,
-  request: Pick<TrainRequest, 'graph' | 'weights' | 'data' | 'out' | 'checkpoint' | 'throttle' | 'limits'>,
+  request: Pick<
+    TrainRequest,
+    'graph' | 'weights' | 'data' | 'out' | 'checkpoint' | 'throttle' | 'limits' | 'statistics'
+  >,
   control: TrainControl,
 ): Promise<TrainResult> {
   const { job, round } = task.opening;

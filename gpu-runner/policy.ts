@@ -37,7 +37,9 @@ export const policySchema = z.strictObject({
     .describe('1 trains at full speed; 4 computes a quarter of the time and rests the rest.'),
   bandwidth: bandwidthSchema
     .prefault({})
-    .describe('Bytes per second that all transfers together may send (up) and receive (down).'),
+    .describe(
+      'What all transfers together may send (up) and receive (down): bytes per second, or a rate like 4 MB/s or 50 Mbit/s.',
+    ),
   hours: hoursSchema.optional().describe('When tasks may begin; at any time if left out.'),
   idle: idleSchema.optional().describe('Only while other work leaves the machine idle.'),
   power: powerSchema.optional().describe('How much the GPUs may draw.'),

@@ -11,6 +11,7 @@ import type { Log } from './log.js';
 import { passphraseFrom } from './passphrase.js';
 import { rememberKeys } from './readers.js';
 import { readRunnerHome } from './runnerHome.js';
+import { LocalStatistics } from './localStatistics.js';
 import { SignedWork } from './signedWork.js';
 import { serveStacks } from './stacks.js';
 import type { Trainer } from './trainer.js';
@@ -61,6 +62,7 @@ export async function createRunner(options: {
           keys,
           dataSets: new DataSets(home.paths.data, (mistake) => log.warn({}, mistake)),
           work: new SignedWork(home.paths.work),
+          statistics: new LocalStatistics(home.paths.statistics),
           trainer,
           turns: new Turns(),
           bandwidth: new Bandwidth(),

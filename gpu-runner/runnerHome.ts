@@ -66,6 +66,8 @@ export interface HomePaths {
   data: string;
   /** One folder for each job and round: the update as it was signed. */
   work: string;
+  /** Running statistics of BatchNorm that are this runner's own, see localStatistics.ts. */
+  statistics: string;
   /** Models by content hash, a cache. */
   models: string;
   /** Transactions that the runner's key has signed. */
@@ -128,6 +130,7 @@ export function homePaths(folder: string): HomePaths {
     policy: join(folder, 'policy.yaml'),
     data: join(folder, 'data'),
     work: join(folder, 'work'),
+    statistics: join(folder, 'statistics'),
     models: join(folder, 'models'),
     intents: join(folder, 'intents'),
     decisions: join(folder, 'decisions.log'),

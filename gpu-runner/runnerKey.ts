@@ -9,8 +9,10 @@ import {
   type EnrolmentStatement,
   type UpdateStatement,
 } from '#core/eip712.js';
+import type { ActPlace, SignedAct } from '#core/acts.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex, RunnerId } from '#core/hex.js';
+import { signAct, type Act } from '#services/acts.js';
 import type { EntryPlace } from '#services/entrance.js';
 
 /** The runner's identity: its name on chain and on everything it signs. Equal input gives equal signatures (RFC 6979). */
@@ -22,6 +24,8 @@ export interface RunnerKey {
   signUpdate(domain: { chainId: number; jobs: Hex }, statement: UpdateStatement): Hex;
   /** EIP-712 signature of an entry at a stack, 65 bytes. */
   signEnrolment(place: EntryPlace, statement: EnrolmentStatement): Hex;
+  /** What the runner does about itself at a stack. */
+  signAct(place: ActPlace, act: Act): SignedAct;
 }
 
 /** @param source named when the key is not one */
@@ -47,5 +51,6 @@ export function runnerKey(privateKey: string, source = 'The key'): RunnerKey {
     signEnrolment: ({ chainId, consortium }, statement) =>
       key.sign(TypedDataEncoder.hash(entryDomain(chainId, consortium), enrolmentTypes, statement))
         .serialized as Hex,
+    signAct: (place, act) => signAct(place, act, address, (digest) => key.sign(digest).serialized as Hex),
   };
 }

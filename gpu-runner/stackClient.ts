@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { actPlace } from '#core/acts.js';
 import { errorCodes, type ErrorCode } from '#core/errorCodes.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
-import type { Sha256Hex } from '#core/hex.js';
+import type { Hex, Sha256Hex } from '#core/hex.js';
 import {
   enrolAnswer,
   revokeAnswer,
@@ -13,6 +14,7 @@ import {
 import { printable } from '#core/printable.js';
 import { parseMessage } from '#core/schema.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
+import type { Act } from '#services/acts.js';
 import { checkOutboundUrl, dial, type OutboundRequest, type OutboundRules } from '#services/outboundUrl.js';
 import { readAtMost } from '#services/readAtMost.js';
 import { sha256Hex } from '#services/sha256.js';
@@ -26,14 +28,14 @@ const LARGEST_ANSWER = 1024 * 1024;
 /** A runner's requests to its stack, each signed. Every call throws UNAVAILABLE while the stack does not answer. */
 export class StackClient {
   readonly #api: string;
-  readonly #audience: string;
+  readonly #audience: Hex;
   readonly #key: RunnerKey;
   readonly #found: boolean;
   /** What may be dialled on the stack's word. */
   readonly rules: OutboundRules;
 
   constructor(
-    stack: { api: string; coordinator: string; rules: OutboundRules; found: boolean },
+    stack: { api: string; coordinator: Hex; rules: OutboundRules; found: boolean },
     key: RunnerKey,
   ) {
     this.#api = stack.api.replace(/\/+$/, '');
@@ -58,6 +60,16 @@ export class StackClient {
   async seen(request: SeenRequest, signal: AbortSignal): Promise<void> {
     const response = await this.#request('POST', '/v1/runners/seen', request, signal);
     await response.arrayBuffer();
+  }
+
+  /** Signs and sends an act, for the contracts that the runner knows. @returns what came of it */
+  async act(act: Act, place: { chainId: number; consortium: Hex }, signal: AbortSignal): Promise<string> {
+    const response = await this.#request('GET', '/v1/acts/place', undefined, signal);
+    const said = parseMessage(actPlace, await jsonOf(response), 'What an act is signed for');
+    const { chainId, consortium } = place;
+    const signed = this.#key.signAct({ ...said, chainId, consortium, stack: this.#audience }, act);
+    const { outcome } = await this.ask('/v1/acts', signed, actAnswer, signal);
+    return outcome;
   }
 
   /** Where an artifact can be read at present. @throws NOT_FOUND */
@@ -135,6 +147,8 @@ export async function reach(url: string, request: OutboundRequest, rules: Outbou
     throw isRoundtableError(error) ? error : unreachable(url, error, request.signal);
   }
 }
+
+const actAnswer = z.object({ outcome: z.string() });
 
 const problemDetails = z.object({
   code: z.string(),

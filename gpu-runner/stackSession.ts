@@ -9,6 +9,7 @@ import type { DataSets } from './dataSets.js';
 import type { DecisionLog } from './decisionLog.js';
 import { Enrolment } from './enrolment.js';
 import type { EntryKeys } from './entryKeys.js';
+import type { LocalStatistics } from './localStatistics.js';
 import { withFields, type Log } from './log.js';
 import { machineName } from './machineName.js';
 import { ModelCache } from './modelCache.js';
@@ -32,6 +33,7 @@ export interface SharedParts {
   keys: EntryKeys;
   dataSets: DataSets;
   work: SignedWork;
+  statistics: LocalStatistics;
   trainer: Trainer;
   turns: Turns;
   bandwidth: Bandwidth;

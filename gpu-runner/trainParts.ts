@@ -4,6 +4,7 @@ import type { Traces } from '#services/telemetry/traces.js';
 import type { TrainProgress } from '#trainer/run/messages.js';
 import type { Bandwidth } from './bandwidth.js';
 import type { DataSets } from './dataSets.js';
+import type { LocalStatistics } from './localStatistics.js';
 import type { Log } from './log.js';
 import type { ModelCache } from './modelCache.js';
 import type { DecisionLog } from './decisionLog.js';
@@ -26,6 +27,7 @@ export interface TrainParts {
   models: Pick<ModelCache, 'get' | 'trim'>;
   dataSets: Pick<DataSets, 'find'>;
   work: SignedWork;
+  statistics: LocalStatistics;
   trainer: Trainer;
   turns: Pick<Turns, 'take'>;
   decisions: Pick<DecisionLog, 'append'>;

@@ -93,6 +93,16 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
     ),
   );
   control.onTransfer?.(null);
+  await parts.decisions.append({
+    kind: 'sent',
+    coordinator,
+    job,
+    name: task.spec.name,
+    round,
+    updateRoot: answer.updateRoot,
+    samples: answer.samples,
+    bytes: update.length,
+  });
   await work.trim();
   return answer;
 }

@@ -20,6 +20,8 @@ export const appGives = [
   'jobs-queue/name',
   'credits-queue/url',
   'credits-queue/arn',
+  'sum-function/name',
+  'sum-function/arn',
   'api/url',
 ] as const;
 

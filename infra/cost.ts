@@ -2,6 +2,7 @@ import { seenEverySeconds } from '#core/entryMessages.js';
 import { functions } from './functions.js';
 import { hoursOfMonth, prices } from './prices.js';
 import type { StageRules } from './settings.js';
+import { sumCost, sumRules } from './sumCost.js';
 import { taskSizes, temporalServices, type TaskSize } from './tasks.js';
 
 export interface Load {
@@ -50,6 +51,8 @@ export function monthlyCost(load: Load): CostLine[] {
     reward: credits,
     settle: settlements,
     sweep: sweeps,
+    // In a line of its own: its calls take as long as the updates are large.
+    sum: 0,
   };
   const gigabyteSeconds = Object.entries(busy).reduce(
     (sum, [name, calls]) =>
@@ -92,6 +95,7 @@ export function monthlyCost(load: Load): CostLine[] {
       what: 'functions',
       dollars: calls * prices.lambdaRequest + gigabyteSeconds * prices.lambdaArmGigabyteSecond,
     },
+    ...sumLines(load),
     { service: 'API Gateway', what: 'requests of runners', dollars: requests * prices.httpApiRequest },
     {
       service: 'DynamoDB',
@@ -128,6 +132,19 @@ export function monthlyCost(load: Load): CostLine[] {
 /** What each month adds to every month after it: nothing that a manifest names is ever deleted. */
 export function growingCost({ runners, rounds, parameters }: Load): number {
   return (((runners + 1) * rounds * 4 * parameters) / 1e9) * prices.s3GigabyteMonth;
+}
+
+/** Nothing where the worker adds by itself. */
+function sumLines({ parameters, runners, rounds }: Load): CostLine[] {
+  if (parameters <= sumRules.most || runners === 0) return [];
+  const { functions: shards, dollars } = sumCost({ parameters, runners });
+  return [
+    {
+      service: 'Lambda and S3',
+      what: `sums of large updates, ${shards} functions a round`,
+      dollars: rounds * dollars.total,
+    },
+  ];
 }
 
 const fargate = ({ vcpu, memory, count }: TaskSize): number =>

@@ -30,6 +30,8 @@ export interface FunctionShape {
     /** Secondary indexes are queried, never written. */
     indexes?: true;
     bucket?: readonly ('s3:GetObject' | 's3:PutObject' | 's3:ListMultipartUploadParts' | 's3:ListBucket')[];
+    /** Of the bucket's folders only these. */
+    folders?: readonly BucketFolder[];
     /** Ring for jobs. */
     jobs?: readonly 'sqs:SendMessage'[];
     /** Taken from by this function's event source mapping; what it cannot process it lays aside. */
@@ -38,6 +40,9 @@ export interface FunctionShape {
     redrives?: true;
   };
 }
+
+export const bucketFolders = ['sha256', 'incoming', 'updates'] as const;
+export type BucketFolder = (typeof bucketFolders)[number];
 
 export type TableAction = 'dynamodb:GetItem' | 'dynamodb:PutItem' | 'dynamodb:UpdateItem' | 'dynamodb:Query';
 
@@ -102,6 +107,13 @@ export const functions = {
       indexes: true,
       jobs: ['sqs:SendMessage'],
     },
+  },
+  // Called by the worker, which waits as long for an activity; one core, and twice what a range of 2^24 values takes.
+  sum: {
+    memory: 1769,
+    timeout: 540,
+    variables: ['BUCKET_NAME'],
+    may: { table: [], bucket: ['s3:GetObject', 's3:PutObject'], folders: ['updates'] },
   },
 } as const satisfies Record<string, FunctionShape>;
 

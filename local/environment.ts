@@ -36,7 +36,12 @@ export const localRegion = 'us-east-1';
 export const localCredentials = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' } as const;
 
 /** Sends every AWS client of a process to the emulators on 127.0.0.1. */
-export function awsEnvironment(ports: { dynamodb: number; s3: number; sqs: number }): Record<string, string> {
+export function awsEnvironment(ports: {
+  dynamodb: number;
+  s3: number;
+  sqs: number;
+  lambda?: number;
+}): Record<string, string> {
   return {
     AWS_REGION: localRegion,
     AWS_ACCESS_KEY_ID: localCredentials.accessKeyId,
@@ -45,5 +50,6 @@ export function awsEnvironment(ports: { dynamodb: number; s3: number; sqs: numbe
     AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${ports.dynamodb}`,
     AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${ports.s3}`,
     AWS_ENDPOINT_URL_SQS: `http://127.0.0.1:${ports.sqs}`,
+    ...(ports.lambda === undefined ? {} : { AWS_ENDPOINT_URL_LAMBDA: `http://127.0.0.1:${ports.lambda}` }),
   };
 }

@@ -4,7 +4,7 @@ import { bucketName, deadLetterName, queueNames, tableName } from '#core/names.j
 import type { EntranceFiles } from './consortium/entrance.js';
 import { localTerms } from './consortium/contracts.js';
 import { awsEnvironment, localRegion } from './environment.js';
-import { distFile } from './paths.js';
+import { distFile, nodeProgram } from './paths.js';
 import type { Part } from './supervisor/part.js';
 import { http, logLine } from './supervisor/ready.js';
 
@@ -15,6 +15,7 @@ export interface StackAddresses {
     | 'dynamodb'
     | 's3'
     | 'sqs'
+    | 'lambda'
     | 'chain'
     | 'gateway'
     | 'temporal'
@@ -30,6 +31,8 @@ export interface StackAddresses {
   coordinator: `0x${string}`;
   keyFiles: { coordinator: string; sealing: string; arweave: string; secrets: string };
   entrance: EntranceFiles;
+  /** Where functions begin to add instead of the worker (workflows/environment.ts), if not at its defaults. */
+  sums?: Record<'SUM_WORKER_VALUES' | 'SUM_FUNCTION_VALUES', string>;
 }
 
 export const namespace = 'default';
@@ -65,8 +68,7 @@ export function apiPart(addresses: StackAddresses): Part {
   return {
     name: 'api',
     role: 'function',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('functions.js')],
+    ...nodeProgram('functions.js'),
     env: {
       ...stackEnvironment(addresses),
       STACK_ENTRANCE_FILE: addresses.entrance.entrance,
@@ -80,8 +82,8 @@ export function apiPart(addresses: StackAddresses): Part {
   };
 }
 
-/** Which function is called for what: queues with their dead letters, and schedules. */
-export const eventSources = {
+/** Which function is called for what: queues with their dead letters, schedules, and the worker's calls. */
+export const eventSources = (ports: Pick<StackAddresses['ports'], 'lambda'>) => ({
   sources: [
     { queue: queueNames.jobs, deadLetter: deadLetterName(queueNames.jobs), function: 'dispatch' },
     { queue: queueNames.credits, deadLetter: deadLetterName(queueNames.credits), function: 'reward' },
@@ -90,15 +92,18 @@ export const eventSources = {
     { function: 'sweep', everySeconds: 2 },
     { function: 'settle', everySeconds: 1 },
   ],
-};
+  invocations: { functions: [sumFunction], port: ports.lambda, timeoutSeconds: 540 },
+});
+
+/** Name of the function that adds ranges of large updates. */
+const sumFunction = 'sum';
 
 /** The Arweave gateway over a folder. */
 export function gatewayPart(options: { port: number; stateDir: string }): Part {
   return {
     name: 'gateway',
     role: 'service',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('local/gateway.js')],
+    ...nodeProgram('local/gateway.js'),
     env: { GATEWAY_PORT: String(options.port), GATEWAY_DATA: join(options.stateDir, 'arweave') },
     ready: http(`${local(options.port)}/info`),
   };
@@ -110,8 +115,7 @@ export function gatekeeperPart(addresses: StackAddresses): Part {
   return {
     name: 'gatekeeper',
     role: 'service',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('gatekeeper.js')],
+    ...nodeProgram('gatekeeper.js'),
     env: {
       ...stackEnvironment(addresses),
       GATEKEEPER_HOST: '127.0.0.1',
@@ -129,14 +133,15 @@ export function workerPart(addresses: StackAddresses): Part {
   return {
     name: 'worker',
     role: 'worker',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('workflows.js')],
+    ...nodeProgram('workflows.js'),
     env: {
       ...stackEnvironment(addresses),
       ARWEAVE_KEY_FILE: addresses.keyFiles.arweave,
       COORDINATOR_KEY_FILE: addresses.keyFiles.coordinator,
       COORDINATOR_SEALING_KEY_FILE: addresses.keyFiles.sealing,
       DISPUTE_WINDOW_SECONDS: String(localTerms.windowSeconds),
+      SUM_FUNCTION: sumFunction,
+      ...addresses.sums,
       WORKER_SCRATCH: join(addresses.stateDir, 'scratch'),
       WORKFLOW_BUNDLE: distFile('workflow-bundle.js'),
       METRICS_ADDRESS: `127.0.0.1:${addresses.ports.workerMetrics}`,
@@ -150,8 +155,7 @@ export function runnerPart(runner: { name: string; homes: readonly string[] }): 
   return {
     name: `runner-${runner.name}`,
     role: 'runner',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('runner/runner.js')],
+    ...nodeProgram('runner/runner.js'),
     env: { RUNNER_HOME: runner.homes.join(delimiter) },
     ready: logLine(/waiting for tasks/),
   };

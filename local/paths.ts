@@ -11,6 +11,12 @@ export const projectRoot = findRoot(dirname(fileURLToPath(import.meta.url)));
 /** A file that `npm run build` made: `distFile('local/events.js')`. */
 export const distFile = (name: string): string => join(projectRoot, 'dist', name);
 
+/** How a program that `npm run build` made is started, so that its errors name lines of the sources. */
+export const nodeProgram = (name: string): { command: string; args: string[] } => ({
+  command: process.execPath,
+  args: ['--enable-source-maps', distFile(name)],
+});
+
 function findRoot(folder: string): string {
   const file = join(folder, 'package.json');
   if (existsSync(file)) {

@@ -60,12 +60,15 @@ export interface StackOptions {
   plan?: readonly RunnerPlan[];
   /** A process for each (the default), one for all of them, or none: registered and with their folders, not started. */
   runners?: 'apart' | 'together' | 'held';
+  /** From which size on sums are cut among functions, where a model of this machine is to be cut. */
+  sums?: NonNullable<StackAddresses['sums']>;
 }
 
 const portNames = [
   'dynamodb',
   's3',
   'sqs',
+  'lambda',
   'chain',
   'gateway',
   'temporal',
@@ -154,6 +157,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
         secrets: gatekeeperSecretsFile(stateDir),
       },
       entrance,
+      ...(options.sums && { sums: options.sums }),
     };
     const homes = runners.map(({ name }) => ({ name, home: runnerHome(stateDir, name) }));
     const runnerParts = new Map(homes.map(({ name, home }) => [name, runnerPart({ name, homes: [home] })]));
@@ -164,7 +168,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
       supervisor.start(
         apiPart(addresses),
         gatekeeperPart(addresses),
-        eventsPart({ sources: eventSources, env: stackEnvironment(addresses) }),
+        eventsPart({ sources: eventSources(ports), env: stackEnvironment(addresses) }),
         workerPart(addresses),
       ),
       (async () => {

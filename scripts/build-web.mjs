@@ -20,6 +20,8 @@ const common = {
   legalComments: 'none',
 };
 
+const named = ['web/main.tsx', 'web/style.css', 'web/verify/worker.ts'];
+
 export async function buildWeb() {
   rmSync(outdir, { recursive: true, force: true });
   mkdirSync(outdir, { recursive: true });
@@ -31,16 +33,33 @@ export async function buildWeb() {
       jsx: 'automatic',
       jsxImportSource: 'preact',
       define: { WORKER_FILE: JSON.stringify(worker) },
-    }).then(outputOf),
+      // What needs a wallet is a file of its own, fetched when somebody acts.
+      splitting: true,
+      chunkNames: '[name]-[hash]',
+    }),
     build({ ...common, entryPoints: ['web/style.css'] }).then(outputOf),
   ]);
-  const page = readFileSync('web/index.html', 'utf8').replace('main.js', main).replace('style.css', style);
+  const script = outputOf(main);
+  const page = readFileSync('web/index.html', 'utf8')
+    .replace('main.js', script)
+    .replace('style.css', style)
+    .replace('</title>', `</title>${sharedBy(main, script).map(preload).join('')}`);
   writeFileSync(`${outdir}/index.html`, page);
   writeFileSync(`${outdir}/icon.svg`, readFileSync('web/icon.svg'));
 }
 
+/** Files that the entry file imports at once; the browser learns of them with the page and not one by one. */
+function sharedBy({ metafile }, entry) {
+  const { imports } = metafile.outputs[`${outdir}/${entry}`];
+  return imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => basename(path));
+}
+
+const preload = (file) => `\n    <link rel="modulepreload" href="${file}" />`;
+
+/** An entry point is what was named; files that are loaded later are entry points to esbuild as well. */
 function outputOf({ metafile }) {
-  const [file] = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint) ?? [];
+  const entries = Object.entries(metafile.outputs).filter(([, { entryPoint }]) => entryPoint);
+  const [file] = entries.find(([, { entryPoint }]) => named.includes(entryPoint)) ?? [];
   if (file === undefined) throw new Error('esbuild wrote no entry point');
   return basename(file);
 }

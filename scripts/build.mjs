@@ -12,7 +12,16 @@
  *   web/main.tsx                 -> dist/web/                 the page; see build-web.mjs
  */
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,6 +84,7 @@ const runner = {
   ...(existsSync('trainer/run/child.ts') ? { child: 'trainer/run/child.ts' } : {}),
 };
 
+rmSync('dist/runner/web', { recursive: true, force: true });
 mkdirSync('dist/runner', { recursive: true });
 const [runnerBuild] = await Promise.all([
   build({ ...common, entryPoints: runner, outdir: 'dist/runner', packages: 'external', metafile: true }),
@@ -92,6 +102,8 @@ const [runnerBuild] = await Promise.all([
   buildWeb(),
 ]);
 writeRunnerPackage();
+// The runner serves the same page to its owner.
+cpSync('dist/web', 'dist/runner/web', { recursive: true });
 for (const name of Object.keys(lambdas)) {
   mkdirSync(`dist/lambda/${name}`, { recursive: true });
   copyFileSync(`dist/functions/${name}.mjs`, `dist/lambda/${name}/index.mjs`);
@@ -141,7 +153,7 @@ function writeRunnerPackage() {
     type: 'module',
     engines: pkg.engines,
     bin: { 'roundtable-runner': 'owner.js' },
-    files: Object.keys(runner).map((name) => `${name}.js`),
+    files: [...Object.keys(runner).map((name) => `${name}.js`), 'web'],
     dependencies,
   };
   writeFileSync('dist/runner/package.json', JSON.stringify(manifest, null, 2) + '\n');

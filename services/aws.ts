@@ -28,6 +28,7 @@ const overloaded = new Set([
   'ProvisionedThroughputExceededException',
   'RequestLimitExceeded',
   'SlowDown',
+  'TooManyRequestsException',
 ]);
 
 function isOutage(error: unknown): boolean {

@@ -42,6 +42,8 @@ export interface Bucket {
   size(key: string): Promise<number | null>;
   /** @param most bytes that the reader is ready to hold. @throws NOT_FOUND, PAYLOAD_TOO_LARGE */
   read(key: string, most?: number): Promise<Uint8Array>;
+  /** The bytes from one up to another. @throws NOT_FOUND; UNAVAILABLE when it has fewer */
+  readRange(key: string, from: number, to: number): Promise<Uint8Array>;
   write(key: string, data: Uint8Array, sha256: Sha256Hex): Promise<void>;
   remove(key: string): Promise<void>;
   list(prefix: string): Promise<{ key: string; size: number }[]>;
@@ -77,10 +79,23 @@ export function openBucket({ bucket, client = createClient() }: BucketOptions): 
         .send(new GetObjectCommand(at(key)))
         .then((answer) => bodyOf(answer, most))
         .catch((error: unknown) => {
-          throw isMissing(error)
-            ? new RoundtableError('NOT_FOUND', `There is no ${key} in the store.`, { cause: error })
-            : error;
+          throw notFound(key, error);
         }),
+
+    async readRange(key, from, to) {
+      const Range = `bytes=${from}-${to - 1}`;
+      const answer = await client
+        .send(new GetObjectCommand({ ...at(key), Range }))
+        .catch((error: unknown) => {
+          throw notFound(key, error);
+        });
+      const bytes = await bodyOf(answer, to - from);
+      if (bytes.length === to - from) return bytes;
+      throw new RoundtableError(
+        'UNAVAILABLE',
+        `The artifact store gave ${bytes.length} bytes of ${key} where ${to - from} were asked for.`,
+      );
+    },
 
     async write(key, data, sha256) {
       await client.send(
@@ -244,6 +259,12 @@ async function orNull<T>(ask: () => Promise<T>): Promise<T | null> {
     if (isMissing(error)) return null;
     throw error;
   }
+}
+
+function notFound(key: string, error: unknown): unknown {
+  return isMissing(error)
+    ? new RoundtableError('NOT_FOUND', `There is no ${key} in the store.`, { cause: error })
+    : error;
 }
 
 function isMissing(error: unknown): boolean {

@@ -9,6 +9,9 @@
  * The commitment is there because GCM does not bind the key: without it a sealer could wrap different keys that
  * open one ciphertext to different models (Dodis et al., "Fast Message Franking", CRYPTO 2018). Sealing says
  * nothing about who sealed: that is the archive transaction's signature.
+ *
+ * GCM encrypts in counter mode, so a range can be decrypted without the rest (openSealed, decryptRange). The tag covers
+ * the whole alone: whoever reads a range has to know what it must be by other means, such as a Merkle root.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import { RoundtableError, isRoundtableError } from '#core/errors.js';
@@ -63,6 +66,71 @@ export function unseal(
   recipient: { id: string; privateKey: Uint8Array },
   context: string,
 ): Uint8Array {
+  const { header, key, nonce, body } = openEnvelope(envelope, recipient);
+  const plain = decrypt(key, nonce, additionalData(header, context), body);
+  if (!plain) throw broken('it was altered, or sealed for another purpose');
+  return plain;
+}
+
+/** An envelope of which only the beginning is at hand. */
+export interface OpenedSeal {
+  /** Whoever has it reads what the envelope holds, and nothing else. */
+  key: Uint8Array;
+  nonce: Uint8Array;
+  /** Where the encrypted bytes begin, as many as the plain ones; 16 bytes of tag follow them. */
+  at: number;
+  /** Decrypts all of it, piece after piece; `end` takes the tag. @throws SEAL_BROKEN as unseal */
+  stream(context: string): { next(bytes: Uint8Array): Uint8Array; end(tag: Uint8Array): void };
+}
+
+/**
+ * @param head the envelope's beginning, at least 16 bytes more than sealedOverhead
+ * @throws SEAL_NOT_FOR_YOU, SEAL_BROKEN as far as the head shows it
+ */
+export function openSealed(head: Uint8Array, recipient: { id: string; privateKey: Uint8Array }): OpenedSeal {
+  const { header, key, nonce } = openEnvelope(head, recipient);
+  return {
+    key,
+    nonce,
+    at: header.length,
+    stream(context) {
+      const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG });
+      decipher.setAAD(additionalData(header, context));
+      return {
+        next: (bytes) => decipher.update(bytes),
+        end(tag) {
+          decipher.setAuthTag(tag);
+          try {
+            decipher.final();
+          } catch (cause) {
+            throw broken('it was altered, or sealed for another purpose', cause);
+          }
+        },
+      };
+    },
+  };
+}
+
+/** Bytes of the tag that ends an envelope. */
+export const sealTagBytes = 16;
+
+/**
+ * Decrypts from the plain byte `from` on, piece after piece. Nothing here tells whether the bytes are right.
+ * @example const next = rangeDecipher(seal, 4096); next(encryptedBytesFrom4096)
+ */
+export function rangeDecipher(
+  { key, nonce }: Pick<OpenedSeal, 'key' | 'nonce'>,
+  from: number,
+): (bytes: Uint8Array) => Uint8Array {
+  // NIST SP 800-38D 7.1: counter block 1 makes the tag, 2 encrypts the first 16 bytes.
+  const counter = Buffer.alloc(4);
+  counter.writeUInt32BE(2 + Math.floor(from / BLOCK));
+  const decipher = createDecipheriv('aes-256-ctr', key, Buffer.concat([nonce, counter]));
+  decipher.update(Buffer.alloc(from % BLOCK));
+  return (bytes) => decipher.update(bytes);
+}
+
+function openEnvelope(envelope: Uint8Array, recipient: { id: string; privateKey: Uint8Array }) {
   const { header, slots, ephemeralKey, commitment, nonce, body } = readEnvelope(envelope);
   const wrapped = slots.get(recipient.id);
   if (!wrapped) throw notForYou(recipient.id);
@@ -78,9 +146,7 @@ export function unseal(
   const keys = contentKeys(content);
   if (!timingSafeEqual(keys.commitment, commitment))
     throw broken('its content key is not the one it commits to');
-  const plain = decrypt(keys.key, nonce, additionalData(header, context), body);
-  if (!plain) throw broken('it was altered, or sealed for another purpose');
-  return plain;
+  return { header, key: keys.key, nonce, body };
 }
 
 /** Whether bytes begin as an envelope of this version does. */
@@ -96,7 +162,8 @@ export function sealedFor(envelope: Uint8Array): string[] {
 const MAGIC = Buffer.from('RTSE\u0001', 'latin1');
 const KEY = 32;
 const NONCE = 12;
-const TAG = 16;
+const TAG = sealTagBytes;
+const BLOCK = 16;
 const WRAPPED = KEY + TAG;
 const NOTHING = Buffer.alloc(0);
 /** A wrapping key is used once: it depends on the ephemeral key. */

@@ -1,6 +1,6 @@
 import { fromHex } from '#core/hex.js';
 import type { Recipient } from '#core/jobSpec.js';
-import { seal, sealedOverhead, unseal } from './sealing.js';
+import { openSealed, seal, sealedOverhead, unseal, type OpenedSeal } from './sealing.js';
 
 /** Whose update of which round: what a sealed update is bound to. */
 export interface UpdateIds {
@@ -29,6 +29,16 @@ export function openUpdate(
   of: UpdateIds,
 ): Uint8Array {
   return unseal(bytes, reader, contextOf(of));
+}
+
+/** As openUpdate, for whoever reads the file in pieces. @param head its beginning, 16 bytes more than updateOverhead */
+export function openUpdateHead(
+  head: Uint8Array,
+  reader: { id: string; privateKey: Uint8Array },
+  of: UpdateIds,
+): Omit<OpenedSeal, 'stream'> & { stream: () => ReturnType<OpenedSeal['stream']> } {
+  const opened = openSealed(head, reader);
+  return { ...opened, stream: () => opened.stream(contextOf(of)) };
 }
 
 /** Bytes that sealing adds. */

@@ -30,6 +30,10 @@ export interface Updates {
    * @throws NOT_FOUND; PAYLOAD_TOO_LARGE; ARTIFACT_CORRUPT for other bytes, which are removed: they can be sent again
    */
   get(name: UpdateName, most: number): Promise<Uint8Array>;
+  /** Bytes of the sealed file. @throws NOT_FOUND */
+  size(name: UpdateName): Promise<number>;
+  /** Some of them, which nobody has compared with anything yet. @throws NOT_FOUND, UNAVAILABLE when it has fewer */
+  readRange(name: UpdateName, from: number, to: number): Promise<Uint8Array>;
   list(job: JobId, round: number): Promise<StoredUpdate[]>;
   /** Rounds of which anything is stored, ascending. */
   rounds(job: JobId): Promise<number[]>;
@@ -50,6 +54,14 @@ export function openUpdates(options: BucketOptions): Updates {
         `What runner ${name.runner} uploaded as ${name.file} has another hash and was thrown away.`,
       );
     },
+
+    async size(name) {
+      const size = await bucket.size(updateKey(name));
+      if (size !== null) return size;
+      throw new RoundtableError('NOT_FOUND', `There is no update ${name.file} of runner ${name.runner}.`);
+    },
+
+    readRange: (name, from, to) => bucket.readRange(updateKey(name), from, to),
 
     async list(job, round) {
       const objects = await bucket.list(folderOf(job, round));
@@ -84,4 +96,5 @@ export function openUpdates(options: BucketOptions): Updates {
 export const updateKey = ({ job, round, runner, file }: UpdateName): string =>
   `${folderOf(job, round)}${runner.slice(2)}/${file.slice(2)}`;
 
-const folderOf = (job: Hex, round: number): string => `updates/${job.slice(2)}/${round}/`;
+/** Everything that a round leaves until it is final. */
+export const folderOf = (job: Hex, round: number): string => `updates/${job.slice(2)}/${round}/`;

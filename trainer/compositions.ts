@@ -1,3 +1,4 @@
+import { averagedCount, isNorm, normalise, normaliseByBatch, perChannel } from './batchNorm.js';
 import { floatAttribute, intAttribute } from './onnx/attributes.js';
 import { GraphBuilder, type Names } from './onnx/builder.js';
 import type { NodeProto, TensorProto } from './onnx/onnx.gen.js';
@@ -13,21 +14,12 @@ export type Composition = (g: NodeGradient) => string;
 export const compositions: Record<string, Composition> = {
   Attention: attention,
   BatchNormalization: (g) => {
-    const [batch = 1, channels = 1, ...image] = g.inputShape(0);
-    const perChannel = [channels, ...image.map(() => 1)];
-    const across = (value: string) => g.reshape(value, perChannel);
-    const epsilon = floatAttribute(g.node, 'epsilon', 1e-5);
-    const scaled = (centred: string, variance: string) => {
-      const deviation = g.emit('Sqrt', [g.add(variance, epsilon)]);
-      return g.add(g.mul(centred, g.emit('Div', [across(g.input(1)), deviation])), across(g.input(2)));
-    };
-    if (intAttribute(g.node, 'training_mode', 0) === 0)
-      return scaled(g.emit('Sub', [g.input(0), across(g.input(3))]), across(g.input(4)));
-    // With the statistics of this batch; what it would write to the running ones is not part of the graph.
-    const axes = [0, ...image.map((_, axis) => axis + 2)];
-    const average = (value: string) => g.mul(g.sum(value, axes, true), 1 / (batch * elementCount(image)));
-    const centred = g.emit('Sub', [g.input(0), average(g.input(0))]);
-    return scaled(centred, average(g.square(centred)));
+    const shape = g.inputShape(0);
+    const count = averagedCount(shape);
+    if (intAttribute(g.node, 'training_mode', 0) !== 0)
+      return normaliseByBatch(g, (value, axes) => g.mul(g.sum(value, axes, true), 1 / count), count);
+    const across = (value: string) => g.reshape(value, perChannel(shape));
+    return normalise(g, g.emit('Sub', [g.input(0), across(g.input(3))]), across(g.input(4)), across);
   },
   GroupNormalization: (g) => {
     const groups = intAttribute(g.node, 'num_groups', 1);
@@ -84,7 +76,9 @@ export function compose(
   const constants = new GraphBuilder(names);
   const composed = nodes.flatMap((node) => {
     const composition = compositions[node.opType];
-    if (!composition || !node.input.some((name) => needed.has(name))) return [node];
+    // onnxruntime has no kernel for a norm in training form; it is written out also where nothing trained lies behind it.
+    const isNeeded = node.input.some((name) => needed.has(name)) || isTrainingForm(node);
+    if (!composition || !isNeeded) return [node];
     const builder = new GraphBuilder(names);
     const result = composition(new NodeGradient(builder, node, [], known, needed, opset));
     builder.node('Identity', [result], {}, node.output[0] ?? '');
@@ -92,4 +86,8 @@ export function compose(
     return builder.nodes;
   });
   return { nodes: composed, constants: constants.constants };
+}
+
+function isTrainingForm(node: NodeProto): boolean {
+  return isNorm(node) && intAttribute(node, 'training_mode', 0) !== 0;
 }

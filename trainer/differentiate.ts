@@ -1,5 +1,6 @@
 import { RoundtableError } from '#core/errors.js';
 import { gradientRules } from './gradients.js';
+import { writeLstms } from './gradients/recurrent/writeLstm.js';
 import { NodeGradient } from './gradients/nodeGradient.js';
 import { describeNode, intAttribute } from './onnx/attributes.js';
 import type { GraphBuilder } from './onnx/builder.js';
@@ -30,6 +31,7 @@ const fixedInputs: Record<string, readonly number[]> = {
   Pad: [1, 2, 3],
   Reshape: [1],
   Resize: [1, 2, 3],
+  RNN: [4],
   RotaryEmbedding: [1, 2, 3],
   ScatterElements: [1],
   ScatterND: [1],
@@ -102,6 +104,7 @@ export function differentiate(
       gradients.set(name, before === undefined ? gradient : builder.node('Add', [before, gradient]));
     });
   }
+  writeLstms(builder, known, opset);
   return new Map(
     wanted.flatMap((name) => {
       const gradient = gradients.get(name);

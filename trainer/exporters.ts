@@ -252,7 +252,7 @@ function flattenSequences(graph: GraphProto): void {
 
 /** Files whose weights are Constant nodes: those that a product reads become initialisers. */
 function liftConstants(graph: GraphProto): void {
-  const products = new Set(['Gemm', 'MatMul', 'Conv', 'ConvTranspose', 'LSTM', 'GRU']);
+  const products = new Set(['Gemm', 'MatMul', 'Conv', 'ConvTranspose', 'LSTM', 'GRU', 'RNN']);
   const read = new Set(graph.node.filter(({ opType }) => products.has(opType)).flatMap(({ input }) => input));
   graph.node = graph.node.filter((node) => {
     const tensor = node.opType === 'Constant' ? tensorAttribute(node, 'value') : undefined;

@@ -45,6 +45,8 @@ export interface Graph {
   /** In topological order, all of known operators. */
   readonly nodes: NodeProto[];
   readonly constants: readonly TensorProto[];
+  /** What passes from step to step beside the weights: statistics of norms that are local (batchNorm.ts). Not in files. */
+  readonly states?: readonly { readonly name: string; readonly shape: Shape; readonly after: string }[];
 }
 
 /** A model of more nodes is refused; the largest exports in use have some thousands. */
@@ -106,11 +108,14 @@ export function shapesAt(graph: Omit<Graph, 'output'>, batch: number): KnownValu
   );
 }
 
-/** Shapes of data and weights at a batch size. */
-export function inputShapes(graph: Pick<Graph, 'inputs' | 'weights'>, batch: number): Map<string, Shape> {
+/** Shapes of data, weights and states at a batch size. */
+export function inputShapes(
+  graph: Pick<Graph, 'inputs' | 'weights' | 'states'>,
+  batch: number,
+): Map<string, Shape> {
   return new Map([
     ...graph.inputs.map(({ name, dims }): [string, Shape] => [name, [batch, ...dims.slice(1).map(Number)]]),
-    ...graph.weights.map(({ name, shape }): [string, Shape] => [name, shape]),
+    ...[...graph.weights, ...(graph.states ?? [])].map(({ name, shape }): [string, Shape] => [name, shape]),
   ]);
 }
 

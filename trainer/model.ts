@@ -1,6 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { compareBytes } from '#core/bytes.js';
 import { RoundtableError } from '#core/errors.js';
+import { fixStatistics, statisticsOf } from './batchNorm.js';
 import { insertAdapters, type AdapterOptions } from './adapters.js';
 import { influences } from './differentiate.js';
 import { parametersOf, undoExport } from './exporters.js';
@@ -47,6 +48,8 @@ export interface ReadOptions {
   /** Which parameters are trained; all by default, and none but the adapters where there are some. */
   readonly trainable?: (name: string) => boolean;
   readonly adapters?: AdapterOptions;
+  /** The statistics of norms are to stay with each runner: the model must have some. */
+  readonly batchNorm?: 'frozen' | 'local';
 }
 
 /**
@@ -110,19 +113,26 @@ export function readModel(file: Uint8Array | ModelProto, options: ReadOptions = 
     nodes: nodes.map(canonicalNode),
     constants,
   });
+  if (options.batchNorm === 'local') statisticsOf(graph);
   return { graph: encodeGraph(graph), weights, inputs: graph.inputs, output: graph.output };
 }
 
 /**
  * Puts weights back into a graph: an ordinary ONNX file that any runtime loads.
+ * @param statistics of norms that were trained with their own; the model then normalises by them
  * @throws MODEL_SHAPE_MISMATCH when the weights are not those of the graph.
  */
-export function writeModel(graph: Uint8Array, weights: readonly WeightTensor[]): Uint8Array<ArrayBuffer> {
+export function writeModel(
+  graph: Uint8Array,
+  weights: readonly WeightTensor[],
+  statistics: readonly WeightTensor[] = [],
+): Uint8Array<ArrayBuffer> {
   const { inputs } = readGraph(graph);
   checkWeights(readGraph(graph), weights);
   const model = decodeModel(graph);
   const { graph: proto } = openGraph(model);
   proto.input = proto.input.slice(0, inputs.length);
+  if (statistics.length > 0) fixStatistics(proto, statistics);
   proto.initializer = [
     ...weights.map(({ name, dims, data }) => floatTensor(name, dims, data)),
     ...proto.initializer,

@@ -5,11 +5,12 @@ import type { Model } from './model.js';
 /** What is known of a data set without reading it. */
 export interface DataShape {
   /** Shape of one sample; of a model with several inputs by their names. */
-  readonly input: readonly number[] | ReadonlyMap<string, readonly number[]>;
+  readonly input:
+    readonly number[] | ReadonlyMap<string, readonly number[]> | Readonly<Record<string, readonly number[]>>;
   /** Labels count from 0 to classes - 1. */
   readonly classes: number;
-  /** Shape of one sample's labels; [] (the default) for a class. */
-  readonly labels?: readonly number[];
+  /** Shape of one sample's labels; [] (the default) for a class, null where there are none (next_token). */
+  readonly labels?: readonly number[] | null;
 }
 
 /**
@@ -43,13 +44,13 @@ export function checkModelData(
 
 function checkInputs({ inputs }: Pick<Model, 'inputs'>, data: DataShape['input']): void {
   const [first] = inputs;
-  const isNamed = data instanceof Map;
+  const isNamed = !Array.isArray(data);
   if (!isNamed && inputs.length !== 1)
     throw mismatch(
       `The model has the inputs ${inputs.map(({ name }) => name).join(', ')}; the data has one tensor of samples. Give each a tensor of its own, x/NAME.`,
       { inputs: inputs.map(({ name }) => name) },
     );
-  const shapes = isNamed ? data : new Map([[first?.name ?? '', data as readonly number[]]]);
+  const shapes = namedShapes(data, first?.name ?? '');
   for (const { name, dims } of inputs) {
     const [sample, given] = [dims.slice(1), shapes.get(name)];
     if (given?.join() !== sample.join())
@@ -60,18 +61,9 @@ function checkInputs({ inputs }: Pick<Model, 'inputs'>, data: DataShape['input']
   }
 }
 
-/**
- * How many classes an output tells apart.
- * @throws MODEL_SHAPE_MISMATCH unless its shape is [batch, classes]
- */
-export function countClasses(output: Model['output']): number {
-  const [, classes, ...more] = output.dims;
-  if (typeof classes !== 'number' || more.length > 0)
-    throw mismatch(
-      `The model's output ${output.name} has shape [${output.dims.join(', ')}]; softmax cross-entropy expects [batch, classes].`,
-      { model: output.dims },
-    );
-  return classes;
+function namedShapes(data: DataShape['input'], only: string): ReadonlyMap<string, readonly number[]> {
+  if (data instanceof Map) return data;
+  return new Map(Array.isArray(data) ? [[only, data as readonly number[]]] : Object.entries(data));
 }
 
 /**

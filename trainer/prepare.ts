@@ -48,7 +48,8 @@ export function prepare(
   const types = new Map(graph.inputs.map((input) => [input.name, inputType(input)]));
   const known = inferShapes(composed.nodes, constants, inputs, opset, types);
   const { masks } = dropped;
-  return { ...folded(composed.nodes, constants, known, graph.output.name), known, opset, masks };
+  const wanted = [graph.output.name, ...(graph.states ?? []).map(({ after }) => after)];
+  return { ...folded(composed.nodes, constants, known, wanted), known, opset, masks };
 }
 
 /** Without the nodes whose results are known, and those that only they needed. */
@@ -56,9 +57,9 @@ function folded(
   nodes: readonly NodeProto[],
   constants: readonly TensorProto[],
   known: KnownValues,
-  output: string,
+  wanted: readonly string[],
 ): { nodes: NodeProto[]; constants: TensorProto[] } {
-  const used = new Set([output]);
+  const used = new Set(wanted);
   const kept: NodeProto[] = [];
   const results: TensorProto[] = [];
   for (const node of nodes.toReversed()) {

@@ -74,8 +74,8 @@ const stretched: ShapeRule = (s) =>
 const shapeRules: Record<string, ShapeRule> = {
   ...Object.fromEntries(
     (
-      'Neg Abs Sqrt Exp Log Erf Sin Cos Reciprocal Relu LeakyRelu Elu Selu Celu Gelu Sigmoid HardSigmoid HardSwish Mish ' +
-      'Softplus Softsign Tanh Cast CastLike Identity Softmax LogSoftmax CumSum Floor Ceil Round Sign Not IsNaN IsInf ' +
+      'Neg Abs Sqrt Exp Log Erf Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh Acosh Atanh Reciprocal Relu LeakyRelu Elu Selu Celu Gelu Sigmoid HardSigmoid HardSwish Mish ' +
+      'Softplus Softsign ThresholdedRelu Tanh Cast CastLike Identity Softmax LogSoftmax CumSum Floor Ceil Round Sign Not IsNaN IsInf ' +
       'Clip InstanceNormalization GroupNormalization RMSNormalization'
     )
       .split(' ')
@@ -147,6 +147,7 @@ const shapeRules: Record<string, ShapeRule> = {
     const [from = 0, to = 0, step = 1] = [0, 1, 2].map((index) => s.integers(index)[0]);
     return [Math.max(0, Math.ceil((to - from) / step))];
   },
+  RNN: (s) => recurrent(s, 1).slice(0, 2),
   RotaryEmbedding: same,
   Shape: (s) => {
     const rank = s.input(0).length;

@@ -6,9 +6,11 @@ import { matcher } from './patterns.js';
 export function whatIsTrained(written: {
   readonly trainable?: readonly string[];
   readonly lora?: AdapterOptions;
+  readonly batchNorm?: 'frozen' | 'local';
 }): ReadOptions {
   return {
     ...(written.trainable ? { trainable: matcher(written.trainable) } : {}),
+    ...(written.batchNorm ? { batchNorm: written.batchNorm } : {}),
     ...(written.lora ? { adapters: written.lora } : {}),
   };
 }

@@ -1,12 +1,14 @@
 import { useEffect } from 'preact/hooks';
 import { Job } from './screens/Job.js';
 import { Jobs } from './screens/Jobs.js';
+import { Mine } from './screens/Mine.js';
 import { Models } from './screens/Models.js';
 import { Overview } from './screens/Overview.js';
 import { Rewards } from './screens/Rewards.js';
 import { Runners } from './screens/Runners.js';
 import { Stack } from './screens/Stack.js';
 import { Version } from './screens/Version.js';
+import { config } from './state/config.js';
 import { now, useResource } from './state/resource.js';
 import { href, route } from './state/route.js';
 import { jobs } from './state/stack.js';
@@ -29,7 +31,7 @@ export function App() {
           <Mark /> {strings.name}
         </a>
         <nav aria-label="Screens">
-          {links.map(([path, name]) => (
+          {(config.value?.mine ? [mineLink, ...links] : links).map(([path, name]) => (
             <a
               key={path}
               href={href(...(path === '' ? [] : [path]))}
@@ -56,7 +58,10 @@ const links: readonly (readonly [string, string])[] = [
   ['rewards', strings.nav.rewards],
   ['stack', strings.nav.stack],
 ];
-const nameOf = (screen: string): string => links.find(([path]) => path === screen)?.[1] ?? screen;
+/** Only a runner's own page has it. */
+const mineLink = ['mine', strings.nav.mine] as const;
+const nameOf = (screen: string): string =>
+  [...links, mineLink].find(([path]) => path === screen)?.[1] ?? screen;
 
 function Screen({ first, id, round }: { first: string; id: string | undefined; round: string | undefined }) {
   switch (first) {
@@ -76,6 +81,8 @@ function Screen({ first, id, round }: { first: string; id: string | undefined; r
       return <Runners />;
     case 'rewards':
       return <Rewards />;
+    case 'mine':
+      return <Mine token={id} />;
     case 'stack':
       return <Stack />;
     default:

@@ -13,6 +13,8 @@ export interface Collected {
 
 /** Fast rounds are not held up by telling every arrival. */
 const REPORT_MS = 250;
+/** A report holds every runner, and a round of many takes longer: told at the same pace, reports would outgrow it. */
+const REPORT_MS_PER_RUNNER = 5;
 
 /**
  * Asks every selected runner at once and returns when the quorum and its grace period, all of them, or the
@@ -41,12 +43,13 @@ export async function collectUpdates(
     }),
   );
 
+  const pause = Math.max(REPORT_MS, REPORT_MS_PER_RUNNER * runners.length);
   let reported = -1;
   let reportAt = 0;
   const progress = async () => {
     if (reported === outcomes.size || Date.now() < reportAt) return;
     reported = outcomes.size;
-    reportAt = Date.now() + REPORT_MS;
+    reportAt = Date.now() + pause;
     await report(view(runners, outcomes), [...selection.missing, ...missingOf(runners, outcomes)]);
   };
   const until = async (done: () => boolean, time: number) => {

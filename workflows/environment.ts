@@ -6,6 +6,19 @@ const environment = z.object({
   TABLE_NAME: z.string().min(1),
   BUCKET_NAME: z.string().min(1),
   CREDITS_QUEUE_URL: z.url(),
+  /** Name of functions/sum, which adds a range of updates that are larger than what the worker holds. */
+  SUM_FUNCTION: z.string().min(1),
+  /** Values up to which the worker adds by itself, 36 bytes for each; and how many one function adds at most, 28. */
+  SUM_WORKER_VALUES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(2 ** 25),
+  SUM_FUNCTION_VALUES: z.coerce
+    .number()
+    .int()
+    .min(64)
+    .default(2 ** 24),
   TEMPORAL_ADDRESS: z.string().min(1),
   TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
   ...chainVariables,

@@ -74,7 +74,8 @@ export async function trainingJob(input: JobInput): Promise<void> {
           ],
         });
         progress = { ...progress, ...result, round: progress.round + 1, transactions: progress.transactions };
-        if (workflowInfo().continueAsNewSuggested && progress.round < prepared.spec.rounds)
+        // A cancellation that came with the round's result would be forgotten by a new run.
+        if (workflowInfo().continueAsNewSuggested && progress.round < prepared.spec.rounds && !stopped())
           await continueAsNew<typeof trainingJob>({ job: input.job, progress: { ...progress, paused } });
       }
     });

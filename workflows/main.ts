@@ -8,9 +8,11 @@ import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
 import { checkWindow } from '#services/chain/networks.js';
 import { createSender } from '#services/chainSender.js';
+import { openFunction } from '#services/functionCalls.js';
 import { coordinatorCodec } from '#services/runnerPayloads.js';
 import { openLog } from '#services/log.js';
 import { openQueue } from '#services/queue.js';
+import { openSums } from '#services/sums.js';
 import { openTable } from '#services/table.js';
 import { openTraces } from '#services/telemetry/traces.js';
 import { openUpdates } from '#services/updates.js';
@@ -24,6 +26,7 @@ import { readEnvironment } from './environment.js';
 import { failureInterceptor } from './failures.js';
 import { observingInterceptor } from './observe.js';
 import { installRuntime } from './runtime.js';
+import { updateOutliner } from './updateOutline.js';
 import { updateReader } from './updateReader.js';
 
 /** The workflow worker of one member's stack: workflows, coordinator activities, and the only sender of its key. */
@@ -59,6 +62,10 @@ const activities = createActivities({
   artifacts: cachedArtifacts(openArtifacts(bucket), cache),
   updates,
   readUpdate: updateReader(updates, sealing, cache),
+  outliner: updateOutliner(updates, sealing),
+  shardRules: { most: environment.SUM_WORKER_VALUES, each: environment.SUM_FUNCTION_VALUES },
+  sums: openSums(bucket),
+  sumFunction: openFunction({ name: environment.SUM_FUNCTION }),
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,

@@ -5,6 +5,7 @@ import { collectUpdates } from './collect.workflow.js';
 import { problemOf } from './problem.workflow.js';
 import { chain, coordinator, quick } from './proxies.workflow.js';
 import { awaitSelection } from './selection.workflow.js';
+import { sumUpdates } from './sum.workflow.js';
 import type { RoundInput, RoundResult } from './types.js';
 
 /**
@@ -65,7 +66,7 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
     await project({ phase: 'aggregating', participants: collected.participants, missing });
     const aggregated = await timed('aggregate', async () => {
       transactions.push(await opened);
-      return coordinator.aggregate({ prepared, opening, base, updates });
+      return sumUpdates({ prepared, opening, base, updates });
     });
     const { version, rootHeader } = aggregated;
     const evaluates = prepared.spec.evaluation !== null;
@@ -94,6 +95,7 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
       missing,
       accuracy: view.accuracy,
       loss: view.loss,
+      startedAt: view.startedAt,
       seconds,
     });
     seconds.archive = (Date.now() - archiveStarted) / 1000 - (seconds.evaluate ?? 0);

@@ -46,6 +46,8 @@ export interface PreparedJob {
   base: ModelRef;
   /** Length D of the parameter vector. */
   dimension: number;
+  /** Functions among which the sum of a round is cut; 1: the worker adds by itself. */
+  shards: number;
   baseNumber: number;
   graphArchive: string;
   archive: ArchiveRefs;
@@ -85,6 +87,19 @@ export interface AggregateInput {
   updates: TrainUpdate[];
 }
 
+/** One range of a sum, which a function adds. */
+export interface ShardInput {
+  prepared: Pick<PreparedJob, 'job' | 'spec'>;
+  round: number;
+  /** Name of its plan (services/sums.ts). */
+  plan: Hex;
+}
+
+export interface JoinInput extends AggregateInput {
+  /** Names of the parts, in the order of the ranges. */
+  parts: Hex[];
+}
+
 export interface Aggregate {
   version: ModelRef;
   /** Sum root of every node of the aggregation tree, level by level from the bottom. */
@@ -100,6 +115,8 @@ export interface ArchiveRoundInput extends AggregateInput {
   missing: MissingRunner[];
   accuracy: number | null;
   loss: number | null;
+  /** Rounds that began under an older version do not say it. */
+  startedAt?: string;
   seconds: Partial<RoundSeconds>;
 }
 
@@ -157,6 +174,9 @@ export interface CoordinatorActivities {
   findPlaces(group: RunnerGroup): Promise<SelectionPlace[]>;
   admitUpdate(input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate }): Promise<void>;
   aggregate(input: AggregateInput): Promise<Aggregate>;
+  planSum(input: AggregateInput): Promise<Hex[]>;
+  sumShard(input: ShardInput): Promise<Hex>;
+  joinSum(input: JoinInput): Promise<Aggregate>;
   evaluate(input: { prepared: PreparedJob; version: ModelRef }): Promise<Evaluation>;
   archiveModel(input: { prepared: PreparedJob; round: number; version: ModelRef }): Promise<ArchivedModel>;
   archiveRound(input: ArchiveRoundInput): Promise<ArchivedRound>;

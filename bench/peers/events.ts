@@ -8,7 +8,16 @@ export type Event = { readonly at: number } & (
   | { readonly event: 'training'; readonly client: number; readonly round: number }
   | { readonly event: 'verified'; readonly checks: number; readonly seconds: number }
   | ({ readonly event: 'recovery' } & Recovery)
+  | ({ readonly event: 'spent' } & Spent)
 );
+
+/** Where a stack's work went, in seconds. */
+export interface Spent {
+  /** Processor time of each part, from the order to the last result; the auditor is not among them. */
+  readonly processor: Readonly<Record<string, number>>;
+  /** Each phase of a round: median of all rounds but the first. */
+  readonly round: Readonly<Record<string, number>>;
+}
 
 /** How a run went on after a process was killed with kill -9 and started again at once. */
 export interface Recovery {

@@ -1,5 +1,5 @@
 import { quantile } from '../stack.js';
-import { roundSeconds, type Event, type Recovery } from './events.js';
+import { roundSeconds, type Event, type Recovery, type Spent } from './events.js';
 import type { Usage } from './measured.js';
 import { standardWork } from './work.js';
 
@@ -25,6 +25,7 @@ export interface PeerResult {
   /** On the held-out images, before the first round and after each. */
   readonly accuracy: (number | null)[];
   readonly verified: { checks: number; seconds: number } | null;
+  readonly spent: Spent | null;
   readonly recoveries: Recovery[];
 }
 
@@ -58,6 +59,10 @@ export function resultOf(
     verified:
       events.flatMap((event) =>
         event.event === 'verified' ? [{ checks: event.checks, seconds: rounded(event.seconds) }] : [],
+      )[0] ?? null,
+    spent:
+      events.flatMap((event) =>
+        event.event === 'spent' ? [{ processor: event.processor, round: event.round }] : [],
       )[0] ?? null,
     recoveries: events.flatMap((event) => {
       if (event.event !== 'recovery') return [];

@@ -9,11 +9,12 @@ import { sealingKeys } from '#cli/model/sources.js';
 import { recipientOf } from '#local/consortium/keys.js';
 import { openWith, updatesIn } from '#cli/model/updates.js';
 import { jobFile, toJobSpec } from '#core/jobSpec.js';
-import type { JobView, RoundView } from '#core/views.js';
+import { roundSeconds as phaseSeconds, type JobView, type RoundView } from '#core/views.js';
 import { runnerHome } from '#local/consortium/runnerHomes.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { signalGroup } from '#local/supervisor/process.js';
 import { sha256 } from '#services/sha256.js';
+import { byPart, cpuSeconds } from '../processes.js';
 import { quantile, untilDone, untilEnrolled } from '../stack.js';
 import { readEvents, roundSeconds, tell } from './events.js';
 import { clientData, heldOutData, model, type Work } from './work.js';
@@ -31,8 +32,10 @@ type Layout = 'together' | 'apart';
 export async function runRoundtable(work: Work, layout: Layout, events: string): Promise<void> {
   await onStack(work, layout, async (stack, api) => {
     tell(events, { event: 'ready' });
+    const before = byPart(stack, cpuSeconds);
     const job = await submit(work, stack, api, events);
     const view = await untilDone(api, job);
+    await tellSpent(stack, api, job, before, events);
     await tellRounds(api, view, events);
     await verify(stack, view, events);
     tell(events, { event: 'done' });
@@ -147,6 +150,31 @@ async function tellRounds(api: Api, { job, spec }: JobView, events: string): Pro
   for (const { round, accuracy, updatedAt } of rounds)
     tell(events, { event: 'round', round, accuracy }, Date.parse(updatedAt) / 1000);
 }
+
+async function tellSpent(
+  stack: LocalStack,
+  api: Api,
+  job: string,
+  before: ReadonlyMap<string, number>,
+  events: string,
+): Promise<void> {
+  const parts = [...byPart(stack, cpuSeconds)].map(([name, seconds]) => ({
+    name,
+    seconds: seconds - (before.get(name) ?? 0),
+  }));
+  const rounds = (await api.rounds(job)).slice(1).map(({ seconds }) => seconds);
+  const phases = phaseSeconds.keyof().options.map((phase) => ({
+    name: phase,
+    seconds: quantile(
+      rounds.map((round) => round[phase] ?? 0),
+      0.5,
+    ),
+  }));
+  tell(events, { event: 'spent', processor: byName(parts), round: byName(phases) });
+}
+
+const byName = (figures: readonly { name: string; seconds: number }[]) =>
+  Object.fromEntries(figures.map(({ name, seconds }) => [name, Math.round(100 * seconds) / 100]));
 
 /** @throws when anything is wrong, or a sum could not be recomputed */
 async function verify({ file }: LocalStack, { version }: JobView, events: string): Promise<void> {

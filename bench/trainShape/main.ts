@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import ort from 'onnxruntime-node';
 import { compileTraining } from '#trainer/compile/training.js';
+import { readGraph } from '#trainer/graph.js';
 import { readModel } from '#trainer/model.js';
 
 export interface Task {
@@ -66,6 +67,7 @@ const { wall, cpu } = await steps(count);
 console.log(
   JSON.stringify({
     rate: { wall: (count * batch) / wall, cpu: (count * batch) / cpu },
+    nodes: readGraph(graph).nodes.length,
     compileSeconds,
     loadSeconds,
     parameters: weights.reduce((sum, weight) => sum + weight.data.length, 0),

@@ -104,7 +104,7 @@ export async function runDemo(
 
 async function signalUnlessEnded(api: Api, job: string, signal: 'pause' | 'resume'): Promise<void> {
   try {
-    await api.signal(job, signal);
+    await api.act({ action: `job.${signal}`, target: job });
   } catch (error) {
     if (!isRoundtableError(error, 'CONFLICT')) throw error;
   }

@@ -2,17 +2,20 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { isMap, isScalar, isSeq, type Document, type LineCounter } from 'yaml';
+import { describeShapes } from '#core/dataShape.js';
 import { RoundtableError } from '#core/errors.js';
 import { jobFile, type JobFile } from '#core/jobSpec.js';
-import { decodeDataset } from '#local/consortium/dataset.js';
 import { readYaml } from '#services/yamlFile.js';
 import { readModel } from '#trainer/model.js';
 import { checkModelData } from '#trainer/modelData.js';
+import { parseDataset, shapeOf } from '#trainer/run/files.js';
+import { wholeModelFile } from '#trainer/run/modelFile.js';
+import { checkTrainable } from '#trainer/trainable.js';
 import { whatIsTrained } from '#trainer/trained.js';
 
 export interface JobSource {
   job: JobFile;
-  /** The ONNX file. */
+  /** The ONNX file, with whatever it keeps in files beside it. */
   model: Uint8Array;
   /** Held-out data (safetensors x, y), if the job names some. */
   evaluation: Uint8Array | null;
@@ -29,7 +32,7 @@ export interface Mistake {
 
 /**
  * @throws JOB_INVALID with `details.mistakes` for the job file; the trainer's MODEL_… errors for the model;
- * INVALID_INPUT or FORMAT_INVALID for held-out data that does not meet the job
+ * INVALID_INPUT, FORMAT_INVALID or MODEL_SHAPE_MISMATCH for held-out data that does not meet the job
  */
 export function readJobFile(path: string): JobSource {
   const { document, lines, mistakes: formal } = readYaml(readText(path));
@@ -58,20 +61,25 @@ export function readJobFile(path: string): JobSource {
 }
 
 function readNamedFiles(job: JobFile, folder: string): JobSource {
-  const model = new Uint8Array(readFileSync(resolve(folder, job.model)));
-  checkModelData(readModel(model, whatIsTrained(job.training)), {
-    input: job.data.input,
-    classes: job.data.classes,
-  });
-  if (job.evaluation === null) return { job, model, evaluation: null, folder };
+  const { loss, ignoredLabel } = job.training;
+  const file = wholeModelFile(resolve(folder, job.model));
+  const model = readModel(file, whatIsTrained(job.training));
+  checkTrainable(model, job.training, job.data);
+  if (job.evaluation === null) return { job, model: file, evaluation: null, folder };
   const evaluation = new Uint8Array(readFileSync(resolve(folder, job.evaluation)));
-  const { shape } = decodeDataset(evaluation, job.evaluation);
-  if (shape.join() !== job.data.input.join())
+  const held = parseDataset(evaluation, job.evaluation, {
+    loss,
+    ...(ignoredLabel === undefined ? {} : { ignoredLabel }),
+  });
+  const { input, ...rest } = shapeOf(held);
+  const [given, wanted] = [Object.fromEntries(input instanceof Map ? input : [['', input]]), job.data.input];
+  if (describeShapes({ input: given[''] ?? given }) !== describeShapes({ input: wanted }))
     throw new RoundtableError(
       'INVALID_INPUT',
-      `The samples of ${job.evaluation} have the shape [${shape.join(', ')}], and the job's data.input is [${job.data.input.join(', ')}].`,
+      `The samples of ${job.evaluation} have the shape ${describeShapes({ input: given[''] ?? given })}, and the job's data.input is ${describeShapes({ input: wanted })}.`,
     );
-  return { job, model, evaluation, folder };
+  checkModelData(model, { input, ...rest }, loss);
+  return { job, model: file, evaluation, folder };
 }
 
 /** Paths that do not lead to a file, found even where other things in the job file are wrong. */
@@ -91,11 +99,19 @@ interface Issue {
   message: string;
   code?: string | undefined;
   keys?: string[];
+  /** Of a union: what each of its forms finds wrong. */
+  errors?: Issue[][];
 }
 
-/** One mistake for each key that is not known, at that key. */
+/** One mistake for each key that is not known, at that key; of a union those of the form that comes nearest. */
 function flatten(issue: Issue): { path: string[]; message: string }[] {
   const path = issue.path.map(String);
+  if (issue.code === 'invalid_union' && issue.errors) {
+    const depth = (issues: Issue[]) => Math.max(0, ...issues.map((inner) => inner.path.length));
+    const deepest = Math.max(...issue.errors.map(depth));
+    const nearest = issue.errors.find((issues) => depth(issues) === deepest) ?? [];
+    return nearest.flatMap((inner) => flatten({ ...inner, path: [...issue.path, ...inner.path] }));
+  }
   if (issue.code === 'unrecognized_keys' && issue.keys)
     return issue.keys.map((key) => ({ path: [...path, key], message: 'there is no setting of this name' }));
   return [{ path, message: issue.message }];

@@ -53,27 +53,12 @@ export interface RecordReport {
 export async function openRecord(context: Context, options: RecordOptions): Promise<PublicRecord> {
   const stack = stackOf(context);
   if (options.offline !== undefined) return openOffline(context, options, stack);
-  const given = {
-    rpc: options.rpc ?? (stack ? [stack.chain.rpcUrl] : undefined),
-    gateway: options.gateway ?? (stack ? [stack.gateway] : undefined),
-    deployment:
-      options.deployment === undefined
-        ? stack?.chain.deployment
-        : readDeployment(context, options.deployment),
-  };
-  const missing = Object.entries(given).flatMap(([name, value]) =>
-    value === undefined ? [`--${name}`] : [],
-  );
-  const { rpc = [], gateway = [] } = given;
-  if (missing.length > 0)
-    throw new UsageError(
-      `There is no stack in ${context.state}, so ${missing.join(' and ')} must say where chain and archive are (or --offline DIR, a saved record).`,
-    );
+  const { rpc, gateway, deployment: given } = placeOfRecord(context, options);
   const answers: GatewayAnswer[] = [];
   const archive = openArchive({ gateways: gateway, onAnswer: (answer) => void answers.push(answer) });
   const chain = openChain({
     rpcUrls: rpc,
-    deployment: parseMessage(deployment, given.deployment, 'The deployment'),
+    deployment: parseMessage(deployment, given, 'The deployment'),
   });
   const hosts = rpc.map(hostOf);
   const folder = options.save === undefined ? undefined : resolve(context.folder, options.save);
@@ -90,6 +75,31 @@ export async function openRecord(context: Context, options: RecordOptions): Prom
     },
     close: () => chain.close(),
   };
+}
+
+/** Where chain and archive are: as the options say, else as the stack says. @throws UsageError when neither does */
+export function placeOfRecord(
+  context: Context,
+  options: Pick<RecordOptions, 'rpc' | 'gateway' | 'deployment'>,
+): { rpc: string[]; gateway: string[]; deployment: unknown } {
+  const stack = stackOf(context);
+  const given = {
+    rpc: options.rpc ?? (stack ? [stack.chain.rpcUrl] : undefined),
+    gateway: options.gateway ?? (stack ? [stack.gateway] : undefined),
+    deployment:
+      options.deployment === undefined
+        ? stack?.chain.deployment
+        : readDeployment(context, options.deployment),
+  };
+  const missing = Object.entries(given).flatMap(([name, value]) =>
+    value === undefined ? [`--${name}`] : [],
+  );
+  if (missing.length > 0)
+    throw new UsageError(
+      `There is no stack in ${context.state}, so ${missing.join(' and ')} must say where chain and archive are (\`model verify\` also reads --offline DIR, a saved record).`,
+    );
+  const { rpc = [], gateway = [], deployment } = given;
+  return { rpc, gateway, deployment };
 }
 
 function openOffline(context: Context, options: RecordOptions, stack: StackFile | null): PublicRecord {

@@ -32,16 +32,20 @@ export function openWith(keys: readonly Uint8Array[]): OpenUpdate {
  */
 export function updatesIn(folders: readonly string[], open: OpenUpdate): UpdateSource {
   let files: string[] | undefined;
+  /** Where each runner's last update lay: its others lie beside it, and opening a stranger's in vain is dear. */
+  const homes = new Map<string, string>();
   return async (wanted) => {
     files ??= folders.flatMap(filesBelow);
     const named = files.find((file) => file.endsWith(`/${wanted.updateRoot}.bin`));
     if (named !== undefined) return open(bytesOf(named), wanted);
-    const ofRound = files.filter((file) =>
-      file.endsWith(`${wanted.job.slice(2)}/${wanted.round}/update.bin`),
-    );
-    for (const file of ofRound) {
+    const place = `${wanted.job.slice(2)}/${wanted.round}/update.bin`;
+    const known = `${homes.get(wanted.runner) ?? ''}${place}`;
+    const ofRound = files.filter((file) => file.endsWith(place));
+    for (const file of [...ofRound.filter((each) => each === known), ...ofRound]) {
       const bytes = open(bytesOf(file), wanted);
-      if (bytes && isBy(wanted, bytes, file)) return bytes;
+      if (!bytes || !isBy(wanted, bytes, file)) continue;
+      homes.set(wanted.runner, file.slice(0, -place.length));
+      return bytes;
     }
     return null;
   };

@@ -16,6 +16,8 @@ function textOf(record: DecisionRecord): string {
       return `the certificates ${field('fingerprints')} at the stack of ${field('coordinator')}`;
     case 'allowed':
       return `${field('name')}, round ${field('round')}, on ${field('data')}, by rule ${field('rule')}, for ${field('coordinator')}`;
+    case 'sent':
+      return `${field('name')}, round ${field('round')}: an update from ${field('samples')} samples, ${field('bytes')} bytes, to ${field('coordinator')}`;
     case 'refused':
       return `${field('name')}, round ${field('round')}: ${field('code')} ${field('reason')}`;
     case 'repaired':

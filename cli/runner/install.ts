@@ -108,15 +108,15 @@ async function ownerOf(folder: string, scope: 'system' | 'user'): Promise<string
 }
 
 /** NVIDIA's device files and the render nodes of other GPUs. */
-function gpuDevices(): string[] {
-  const named = (folder: string, pattern: RegExp): string[] =>
-    existsSync(folder)
-      ? readdirSync(folder)
-          .filter((name) => pattern.test(name))
-          .sort()
-          .map((name) => join(folder, name))
-      : [];
-  return [...named('/dev', /^nvidia(?:\d+|ctl|-uvm|-modeset)$/), ...named('/dev/dri', /^renderD\d+$/)];
+const gpuDevices = (): string[] => [
+  ...filesNamed('/dev', /^nvidia(?:\d+|ctl|-uvm|-modeset)$/),
+  ...filesNamed('/dev/dri', /^renderD\d+$/),
+];
+
+function filesNamed(folder: string, pattern: RegExp): string[] {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((name) => pattern.test(name));
+  return names.sort().map((name) => join(folder, name));
 }
 
 /** Lets systemd look at the unit before it is written where it counts. */

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { fileURLToPath } from 'node:url';
 import { openSurroundings } from '../surroundings.js';
 import { runOwnerCommand } from './program.js';
 
@@ -8,4 +9,5 @@ declare const ROUNDTABLE_VERSION: string;
 process.exitCode = await runOwnerCommand(process.argv.slice(2), openSurroundings(), {
   version: ROUNDTABLE_VERSION,
   agent: new URL('./agent.js', import.meta.url),
+  page: fileURLToPath(new URL('./web', import.meta.url)),
 });

@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import { lockHome } from '#gpu-runner/homeLock.js';
 import { readAddress, unlockKey } from '#gpu-runner/keystore.js';
 import { leave, openRunnerChain, register, withdraw, type Step } from '#gpu-runner/owner/registration.js';
-import { enterStacks, revokeCertificates, sayGoodbye } from '#gpu-runner/owner/stackVisits.js';
+import { enterStacks, revokeCertificates, sayGoodbye, type Visit } from '#gpu-runner/owner/stackVisits.js';
 import { readStatus } from '#gpu-runner/owner/status.js';
-import { homePaths } from '#gpu-runner/runnerHome.js';
+import { homePaths, type RunnerHome } from '#gpu-runner/runnerHome.js';
+import type { RunnerKey } from '#gpu-runner/runnerKey.js';
 import { readDecisions, verifyDecisions } from '#gpu-runner/verifyDecisions.js';
 import { CheckFailed, type Context } from '../command.js';
 import type { Does } from '../run.js';
@@ -13,6 +14,7 @@ import { loadAgent } from './agent.js';
 import { decisionLine } from './decisionLine.js';
 import { homeFolder, openHome, passphraseOf } from './home.js';
 import { addInitOptions, initHome, type InitOptions } from './init.js';
+import { pageVerb, showPage } from './pageVerb.js';
 import { policyVerb } from './policyCheck.js';
 import { startRunner } from './start.js';
 import { statusLines, statusValue } from './statusLines.js';
@@ -23,6 +25,8 @@ export interface OwnerProgram {
   version: string;
   /** agent.js as the build made it. */
   agent: URL;
+  /** Folder of the page as the build made it. */
+  page: string;
 }
 
 interface KeyOptions {
@@ -97,25 +101,19 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
     .option(...passphraseOption)
     .action(
       does<KeyOptions>(async (context, options, given) => {
-        const home = await openHome(context, given);
-        const release = await lockHome(home.paths.lock);
-        try {
-          const { key } = await unlockKey(home.paths, passphraseOf(context, options.passphraseFile));
-          const software = `roundtable-runner ${program.version}`;
-          const visits = await enterStacks(home, key, software, context.signal);
-          context.print(visits, () =>
-            visits.length === 0
-              ? ['There is no stack to enter: policy.yaml allows no coordinator, and runner.yaml names none.']
-              : visits.map(({ coordinator, answer, problem }) =>
-                  answer
-                    ? `${ok(context)} entered the stack of ${coordinator}; gatekeeper ${answer.gatekeeper}, certificate until ${answer.until}`
-                    : `${bad(context)} ${coordinator}: ${problem?.code} ${problem?.message}`,
-                ),
-          );
-          if (visits.some(({ answer }) => answer === null) || visits.length === 0) throw new CheckFailed();
-        } finally {
-          release();
-        }
+        const visits = await withKey(context, options, given, (home, key) =>
+          enterStacks(home, key, `roundtable-runner ${program.version}`, context.signal),
+        );
+        context.print(visits, () =>
+          visits.length === 0
+            ? ['There is no stack to enter: policy.yaml allows no coordinator, and runner.yaml names none.']
+            : visits.map((visit) =>
+                visit.answer
+                  ? `${ok(context)} entered the stack of ${visit.coordinator}; gatekeeper ${visit.answer.gatekeeper}, certificate until ${visit.answer.until}`
+                  : notVisited(context, visit),
+              ),
+        );
+        if (visits.some(({ answer }) => answer === null) || visits.length === 0) throw new CheckFailed();
       }),
     );
 
@@ -125,19 +123,24 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
       'do what is missing (keys, registration, entering), then run until Ctrl-C',
       'start /srv/runner --passphrase-file /run/secrets/runner',
     ),
-  ).action(
-    does<InitOptions>(async (context, options, given) => {
-      const folder = homeFolder(context, given);
-      const passphrase = await startRunner(context, folder, options, (line) => say(context, line));
-      const { runAgent } = await loadAgent(program.agent);
-      const code = await runAgent({
-        homes: [folder],
-        passphrase,
-        logLevel: context.environment['LOG_LEVEL'] ?? 'info',
-      });
-      if (code !== 0) throw new CheckFailed();
-    }),
-  );
+  )
+    .option('--page', 'serve its own page on this machine, and print the address')
+    .action(
+      does<InitOptions & { page?: boolean }>(async (context, options, given) => {
+        const folder = homeFolder(context, given);
+        const passphrase = await startRunner(context, folder, options, (line) => say(context, line));
+        if (options.page === true) say(context, await showPage(context, program, folder));
+        const { runAgent } = await loadAgent(program.agent);
+        const code = await runAgent({
+          homes: [folder],
+          passphrase,
+          logLevel: context.environment['LOG_LEVEL'] ?? 'info',
+        });
+        if (code !== 0) throw new CheckFailed();
+      }),
+    );
+
+  pageVerb(parent, does, program);
 
   verb(
     'status [home]',
@@ -159,24 +162,18 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
     .option(...passphraseOption)
     .action(
       does<KeyOptions>(async (context, options, given) => {
-        const home = await openHome(context, given);
-        // A running agent would enter again at once, with the stolen key.
-        const release = await lockHome(home.paths.lock);
-        try {
-          const { key } = await unlockKey(home.paths, passphraseOf(context, options.passphraseFile));
-          const visits = await revokeCertificates(home, key, context.signal);
-          context.print(visits, () => [
-            ...visits.map(({ coordinator, answer, problem }) =>
-              answer
-                ? `${ok(context)} the stack of ${coordinator} lets ${answer.length} of them in no more`
-                : `${bad(context)} ${coordinator}: ${problem?.code} ${problem?.message}`,
-            ),
-            `The TLS key was put aside. \`${program.name} start\` makes another one, publishes it and enters anew.`,
-          ]);
-          if (visits.some(({ answer }) => answer === null)) throw new CheckFailed();
-        } finally {
-          release();
-        }
+        const visits = await withKey(context, options, given, (home, key) =>
+          revokeCertificates(home, key, context.signal),
+        );
+        context.print(visits, () => [
+          ...visits.map((visit) =>
+            visit.answer
+              ? `${ok(context)} the stack of ${visit.coordinator} lets ${visit.answer.length} of them in no more`
+              : notVisited(context, visit),
+          ),
+          `The TLS key was put aside. \`${program.name} start\` makes another one, publishes it and enters anew.`,
+        ]);
+        if (visits.some(({ answer }) => answer === null)) throw new CheckFailed();
       }),
     );
 
@@ -253,6 +250,29 @@ export function ownerVerbs(parent: Command, does: Does, program: OwnerProgram): 
       }),
     );
 }
+
+/**
+ * What a person does with the runner's key by hand. The home is held meanwhile: an agent that runs on it would enter
+ * its stacks again at once, after a theft with the stolen key.
+ */
+async function withKey<T>(
+  context: Context,
+  options: KeyOptions,
+  given: string,
+  act: (home: RunnerHome, key: RunnerKey) => Promise<T>,
+): Promise<T> {
+  const home = await openHome(context, given);
+  const release = await lockHome(home.paths.lock);
+  try {
+    const { key } = await unlockKey(home.paths, passphraseOf(context, options.passphraseFile));
+    return await act(home, key);
+  } finally {
+    release();
+  }
+}
+
+const notVisited = (context: Context, { coordinator, problem }: Visit<unknown>): string =>
+  `${bad(context)} ${coordinator}: ${problem?.code} ${problem?.message}`;
 
 const ok = (context: Context): string => glyphs(context.terminal.theme()).ok;
 const bad = (context: Context): string => {

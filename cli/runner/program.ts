@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Surroundings } from '../command.js';
 import { runProgram } from '../run.js';
+import { drainVerbs } from './drain.js';
 import { ownerVerbs, type OwnerProgram } from './ownerVerbs.js';
 import { serviceVerbs } from './serviceVerbs.js';
 
@@ -24,5 +25,5 @@ export function runOwnerCommand(
   const verbs = [ownerVerbs, serviceVerbs].map(
     (add) => (parent: Command, does: Parameters<typeof add>[1]) => add(parent, does, { ...owner, name }),
   );
-  return runProgram(program, verbs, argv, surroundings);
+  return runProgram(program, [...verbs, drainVerbs], argv, surroundings);
 }

@@ -1,3 +1,4 @@
+import { describeShapes } from '#core/dataShape.js';
 import type { RunnerStatus } from '#gpu-runner/owner/status.js';
 import { isPublished, type Standing } from '#gpu-runner/owner/registration.js';
 import type { RunnerHome } from '#gpu-runner/runnerHome.js';
@@ -53,8 +54,8 @@ export function statusLines(theme: Theme, home: RunnerHome, status: RunnerStatus
     title('data'),
     ...(data.length === 0 ? ['  none'] : []),
     ...data.map(
-      ({ name, samples, input, classes }) =>
-        `  ${name}: ${count(samples)} samples of [${input.join(', ')}], ${classes} classes`,
+      (contract) =>
+        `  ${contract.name}: ${count(contract.samples)} samples of ${describeShapes(contract)}, ${contract.classes === 0 ? 'numbers' : `${contract.classes} classes`}`,
     ),
     title('policy'),
     ...policyLines(status.policy).map((line) => `  ${line}`),

@@ -8,7 +8,7 @@ import type { Optimizer } from '#trainer/optimizers.js';
 import { whatIsTrained } from '#trainer/trained.js';
 import { readWeights, writeWeights } from '#trainer/run/files.js';
 import { readModelFile } from '#trainer/run/modelFile.js';
-import { TrainingProcess, type TrainRequest } from '#trainer/run/trainingProcess.js';
+import { TrainingProcess, type TrainRequest, type TrainResult } from '#trainer/run/trainingProcess.js';
 import { UsageError, type Context } from '../command.js';
 import { openRegion } from '../progress/progress.js';
 import { count, seconds } from '../terminal/format.js';
@@ -34,6 +34,8 @@ export interface TrainOptions {
   undecayed?: string[];
   clip?: number;
   labelSmoothing?: number;
+  ignoredLabel?: number;
+  batchNorm: 'frozen' | 'local';
   accumulate: number;
   dropout?: Record<string, number>;
   train?: string[];
@@ -61,7 +63,9 @@ export async function trainModel(context: Context, options: TrainOptions): Promi
     data: join(folder, 'data.safetensors'),
     out: join(folder, 'trained.safetensors'),
   };
-  const training = new TrainingProcess({ threads: options.determinism === 'fast' ? 'all' : options.threads });
+  const statistics = join(folder, 'statistics.safetensors');
+  const isLocal = options.batchNorm === 'local';
+  const training = new TrainingProcess({ threads: options.threads });
   const theme = context.terminal.theme();
   const shown = !context.json && context.terminal.canRedraw;
   const region = openRegion(context.terminal);
@@ -80,7 +84,9 @@ export async function trainModel(context: Context, options: TrainOptions): Promi
         epochs: options.epochs,
         batch: options.batch,
         seed: createHash('sha256').update(options.seed).digest(),
+        determinism: options.determinism,
         ...requestOf(options),
+        ...(isLocal ? { statistics: { out: statistics } } : {}),
         ...(options.checkpoint === undefined ? {} : { checkpoint: path(options.checkpoint) }),
       },
       {
@@ -99,7 +105,10 @@ export async function trainModel(context: Context, options: TrainOptions): Promi
     );
     if (shown) region.clear();
     if (options.out !== undefined)
-      writeFileSync(path(options.out), writeModel(model.graph, await readWeights(files.out)));
+      writeFileSync(
+        path(options.out),
+        writeModel(model.graph, await readWeights(files.out), isLocal ? await readWeights(statistics) : []),
+      );
     const pace = (result.samples * options.epochs) / result.seconds;
     context.print(
       {
@@ -112,6 +121,7 @@ export async function trainModel(context: Context, options: TrainOptions): Promi
         ...lossCurve(theme, losses),
         `${count(result.steps)} steps over ${count(result.samples)} samples in ${seconds(result.seconds)}: loss ${result.loss.toFixed(4)} in the last epoch, ${count(Math.round(pace))} samples/s`,
         `${count(model.weights.reduce((sum, { data }) => sum + data.length, 0))} values were trained; ${megabytes(result.memory.planned)} of memory were planned, ${megabytes(result.memory.peak)} used`,
+        ...(result.energy ? [energyLine(result.energy)] : []),
         ...(options.out === undefined ? [] : [`The trained model is in ${options.out}.`]),
       ],
     );
@@ -122,8 +132,9 @@ export async function trainModel(context: Context, options: TrainOptions): Promi
   }
 }
 
-function readOptions({ train, lora, rank, alpha, freezeA }: TrainOptions): ReadOptions {
+function readOptions({ train, lora, rank, alpha, freezeA, batchNorm }: TrainOptions): ReadOptions {
   return whatIsTrained({
+    batchNorm,
     ...(train ? { trainable: train } : {}),
     ...(lora
       ? {
@@ -140,12 +151,14 @@ function readOptions({ train, lora, rank, alpha, freezeA }: TrainOptions): ReadO
 
 /** The options that are passed on as they are. */
 function requestOf(options: TrainOptions): Partial<TrainRequest> {
-  const { schedule, warmup, undecayed, clip, labelSmoothing, accumulate, dropout, memory } = options;
+  const { schedule, warmup, undecayed, clip, labelSmoothing, ignoredLabel } = options;
+  const { accumulate, dropout, memory } = options;
   return {
     ...(schedule !== 'constant' || warmup > 0 ? { schedule: { name: schedule, warmup } } : {}),
     ...(undecayed ? { undecayed } : {}),
     ...(clip === undefined ? {} : { clipNorm: clip }),
     ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
+    ...(ignoredLabel === undefined ? {} : { ignoredLabel }),
     ...(accumulate > 1 ? { accumulate } : {}),
     ...(dropout ? { dropout } : {}),
     ...(memory === undefined ? {} : { limits: { memoryBytes: memory * 2 ** 20 } }),
@@ -164,6 +177,11 @@ function optimizerOf({ optimizer, lr, weightDecay }: TrainOptions): Optimizer {
     case 'nesterov':
       return { name: 'sgd', lr: lr ?? 0.1, momentum: 0.9, nesterov: optimizer === 'nesterov', ...decay };
   }
+}
+
+function energyLine({ joules, source }: NonNullable<TrainResult['energy']>): string {
+  const whose = source === 'rapl' ? "of all the machine's processors" : 'of the GPU';
+  return `${count(Math.round(joules))} J were used, ${whose} (${source})`;
 }
 
 function megabytes(bytes: number): string {

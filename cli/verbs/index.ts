@@ -1,4 +1,5 @@
 import type { Verb } from '../run.js';
+import { actsVerb } from './acts.js';
 import { announceKeyVerb } from './announceKey.js';
 import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
@@ -7,6 +8,7 @@ import { entranceVerb } from './entrance.js';
 import { jobVerbs } from './job.js';
 import { modelVerbs } from './model.js';
 import { queueVerbs } from './queue.js';
+import { restoreVerb } from './restore.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
 import { stackVerbs } from './stack.js';
@@ -25,6 +27,8 @@ export const verbs: readonly Verb[] = [
   modelVerbs,
   rewardVerbs,
   queueVerbs,
+  actsVerb,
+  restoreVerb,
   dataVerbs,
   costVerb,
   trainVerbs,

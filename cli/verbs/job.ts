@@ -52,13 +52,13 @@ export const jobVerbs: Verb = (program, does) => {
   for (const [signal, description] of [
     ['pause', 'stop before the next round'],
     ['resume', 'go on after a pause'],
-    ['cancel', 'end a job now; finished rounds stay and are paid'],
+    ['cancel', 'end a job now; finished rounds stay and are paid, the rest of the budget is refunded'],
   ] as const)
     addVerb(job, `${signal} <job>`, description, `job ${signal} 0x3f2a91`).action(
       does(async (context, _options, typed = '') => {
         const id = await jobOf(context, typed);
-        await context.api().signal(id, signal);
-        context.print({ job: id, signal }, () => [`${signal} was sent to job ${id}`]);
+        const outcome = await context.api().act({ action: `job.${signal}`, target: id });
+        context.print({ job: id, signal, outcome }, () => [`${outcome} (${id.slice(0, 12)})`]);
       }),
     );
 };

@@ -42,10 +42,8 @@ export const queueVerbs: Verb = (program, does) => {
           'NOT_FOUND',
           `There is no queue ${name}. There are: ${known.map((view) => view.queue).join(', ')}.`,
         );
-      const moved = await api.redrive(found.queue);
-      context.print({ queue: name, moved }, () => [
-        moved === 0 ? `No dead letters lie beside ${name}.` : `${moved} of ${name} were put back.`,
-      ]);
+      const outcome = await api.act({ action: 'queue.redrive', target: found.queue });
+      context.print({ queue: name, outcome }, () => [`${name}: ${outcome}`]);
     }),
   );
 };

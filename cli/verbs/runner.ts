@@ -63,7 +63,7 @@ export const runnerVerbs: Verb = (program, does) => {
     .action(
       does<{ reason: string }>(async (context, { reason }, given) => {
         const found = await findRunner(context, given);
-        await context.api().suspendRunner(found.runner, reason);
+        await context.api().act({ action: 'runner.suspend', target: found.runner, reason });
         context.print({ runner: found.runner, suspended: true, reason }, () => [
           `${found.name} is suspended. \`roundtable runner resume ${found.name}\` lifts it.`,
         ]);
@@ -73,8 +73,33 @@ export const runnerVerbs: Verb = (program, does) => {
   addVerb(runner, 'resume <runner>', 'lift the suspension of a runner', 'runner resume north-1').action(
     does(async (context, _options, given) => {
       const found = await findRunner(context, given);
-      await context.api().resumeRunner(found.runner);
+      await context.api().act({ action: 'runner.resume', target: found.runner });
       context.print({ runner: found.runner, suspended: false }, () => [`${found.name} may come in again.`]);
+    }),
+  );
+
+  addVerb(
+    runner,
+    'drain <runner>',
+    "let a runner finish what it has and give it no new rounds; for its member and the stack's",
+    "runner drain north-1 --reason 'a new graphics card'",
+  )
+    .option('--reason <text>', 'why; everybody sees it', '')
+    .action(
+      does<{ reason: string }>(async (context, { reason }, given) => {
+        const found = await findRunner(context, given);
+        const outcome = await context.api().act({ action: 'runner.drain', target: found.runner, reason });
+        context.print({ runner: found.runner, drained: true, reason }, () => [
+          `${found.name}: ${outcome}. \`roundtable runner undrain ${found.name}\` ends it.`,
+        ]);
+      }),
+    );
+
+  addVerb(runner, 'undrain <runner>', 'give a drained runner rounds again', 'runner undrain north-1').action(
+    does(async (context, _options, given) => {
+      const found = await findRunner(context, given);
+      const outcome = await context.api().act({ action: 'runner.undrain', target: found.runner });
+      context.print({ runner: found.runner, drained: false }, () => [`${found.name}: ${outcome}.`]);
     }),
   );
 
@@ -82,6 +107,7 @@ export const runnerVerbs: Verb = (program, does) => {
     name: 'roundtable runner',
     version: typeof ROUNDTABLE_VERSION === 'string' ? ROUNDTABLE_VERSION : '0.0.0',
     agent: pathToFileURL(distFile('runner/agent.js')),
+    page: distFile('runner/web'),
   };
   ownerVerbs(runner, does, owner);
   serviceVerbs(runner, does, owner);

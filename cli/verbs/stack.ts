@@ -16,8 +16,8 @@ import { showStack } from '../stack/news.js';
 import type { Verb } from '../run.js';
 import { findingLines } from '../terminal/findings.js';
 import { age } from '../terminal/format.js';
-import { table, wrap } from '../terminal/text.js';
-import { glyphs, paint } from '../terminal/theme.js';
+import { table } from '../terminal/text.js';
+import { paint } from '../terminal/theme.js';
 
 export const stackVerbs: Verb = (program, does) => {
   addVerb(

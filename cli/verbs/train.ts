@@ -47,6 +47,12 @@ export const trainVerbs: Verb = (program, does) => {
     .option('--undecayed <patterns>', 'weights that it leaves alone, such as *.bias,*norm*', list)
     .option('--clip <norm>', 'largest norm of all gradients together', number)
     .option('--label-smoothing <share>', 'of the target, for all classes alike', number)
+    .option('--ignored-label <class>', 'labels of this value count for nothing', number)
+    .addOption(
+      new Option('--batch-norm <kind>', 'statistics of norms: as they are, or those of each batch')
+        .choices(['frozen', 'local'])
+        .default('frozen'),
+    )
     .option('--accumulate <parts>', 'compute each step in so many parts, for less memory', number, 1)
     .option('--dropout <pattern=share>', 'zero a share of what nodes give; repeatable', rates)
     .option('--train <patterns>', 'only these weights, such as head.*', list)

@@ -1,4 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { cors } from 'hono/cors';
 import type { Deployment } from '#contracts/deployment.js';
 import type { StackEntrance } from '#core/entryMessages.js';
 import type { Artifacts } from '#services/artifacts.js';
@@ -14,6 +15,7 @@ import type { Logger } from '#services/log.js';
 import { measureRequests } from '../measureRequests.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
+import { addActs } from './acts.js';
 import { addArtifacts } from './artifacts.js';
 import { entityTags } from './entityTags.js';
 import { addJobs } from './jobs.js';
@@ -35,12 +37,26 @@ export interface ApiParts {
   membership: Membership;
   coordinator: `0x${string}`;
   deployment: Deployment;
+  /** The stack's URL as its member published it on chain; empty when it has not. */
+  stackUrl: () => Promise<string>;
   /** Where runners come in, as the member signed it; null when it has not. */
   entrance: () => Promise<StackEntrance | null>;
   limits: Limits;
   telemetry: Telemetry;
   log: Logger;
 }
+
+/**
+ * A page of another origin may read, and send acts: those carry their own signature. There are no cookies, and no
+ * Authorization header is let through, so a browser adds nothing of its own to what a page could say anyway.
+ */
+const otherOrigins = cors({
+  origin: '*',
+  allowMethods: ['GET', 'POST'],
+  allowHeaders: ['content-type', 'if-none-match'],
+  exposeHeaders: ['etag', 'date', 'retry-after'],
+  maxAge: 600,
+});
 
 declare const ROUNDTABLE_VERSION: string | undefined;
 
@@ -49,6 +65,7 @@ export function apiApp(parts: ApiParts): OpenAPIHono {
   const app = new OpenAPIHono();
   answerProblems(app, parts.log);
   measureRequests(app, '/v1/*', parts.telemetry.metrics);
+  for (const path of ['/v1/*', '/health', '/openapi.json']) app.use(path, otherOrigins);
   app.use('/v1/*', async (context, next) => {
     parts.limits.address(addressOf(context));
     await next();
@@ -62,6 +79,7 @@ export function apiApp(parts: ApiParts): OpenAPIHono {
   addRecords(app, parts);
   addArtifacts(app, parts);
   addQueues(app, parts);
+  addActs(app, parts);
 
   app.openAPIRegistry.registerComponent('securitySchemes', 'roundtable', {
     type: 'apiKey',

@@ -4,9 +4,8 @@ import { canonicalJson } from '#core/canonicalJson.js';
 import { RoundtableError } from '#core/errors.js';
 import type { JobId } from '#core/hex.js';
 import { submitRequest } from '#core/messages.js';
-import { signalNames } from '#core/names.js';
 import { jobId } from '#core/schema.js';
-import { finalJobStates, jobView, roundView, type JobView } from '#core/views.js';
+import { jobView, roundView, type JobView } from '#core/views.js';
 import { checkSpec, deriveJobId, queueJob } from '../jobs.js';
 import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
@@ -14,7 +13,7 @@ import { addEndpoint, itemsOf } from './endpoint.js';
 const params = { job: jobId };
 
 export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
-  const { table, coordinator, temporal, limits } = parts;
+  const { table, coordinator, limits } = parts;
 
   addEndpoint(
     app,
@@ -98,32 +97,10 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
       return { items: (await table.listRounds(job)).filter(({ round }) => round > after) };
     },
   );
-
-  for (const signal of Object.values(signalNames))
-    addEndpoint(
-      app,
-      parts,
-      {
-        method: 'post',
-        path: `/v1/jobs/{job}/${signal}`,
-        summary: `Tell the job to ${signal}.`,
-        signers: 'member',
-        once: true,
-        params,
-        status: 202,
-        answer: z.object({ job: jobId }),
-      },
-      async ({ params: { job } }) => {
-        const { state } = await findJob(parts, job);
-        if (finalJobStates.includes(state))
-          throw new RoundtableError('CONFLICT', `Job ${job} has ended (${state}); it cannot ${signal}.`);
-        await temporal.signalJob(job, signal);
-        return { job };
-      },
-    );
 }
 
-async function findJob({ table }: ApiParts, job: JobId): Promise<JobView> {
+/** @throws NOT_FOUND */
+export async function findJob({ table }: Pick<ApiParts, 'table'>, job: JobId): Promise<JobView> {
   const view = await table.getJob(job);
   if (!view) throw new RoundtableError('NOT_FOUND', `There is no job ${job}.`);
   return view;

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { stackEntrance, type StackEntrance } from '#core/entryMessages.js';
+import type { Hex } from '#core/hex.js';
 import { parseMessage } from '#core/schema.js';
 import { openArtifacts } from '#services/artifacts.js';
 import { openChain } from '#services/chain.js';
@@ -38,6 +39,14 @@ export function openApiParts(log: Logger, telemetry: Telemetry): ApiParts & { te
   );
   const deployment = environment.CHAIN_DEPLOYMENT;
   const table = openTable({ table: environment.TABLE_NAME });
+  const chain = openChain({
+    rpcUrls: environment.CHAIN_RPC_URLS,
+    deployment,
+    network: environment.CHAIN_NETWORK,
+  });
+  const memberUrl = cached(
+    async (address: Hex) => (await chain.members()).find(({ member }) => member === address)?.url ?? '',
+  );
   const bucket = { bucket: environment.BUCKET_NAME };
   return {
     table,
@@ -54,9 +63,8 @@ export function openApiParts(log: Logger, telemetry: Telemetry): ApiParts & { te
       address: environment.TEMPORAL_ADDRESS,
       namespace: environment.TEMPORAL_NAMESPACE,
     }),
-    membership: cacheMembership(
-      openChain({ rpcUrls: environment.CHAIN_RPC_URLS, deployment, network: environment.CHAIN_NETWORK }),
-    ),
+    membership: cacheMembership(chain),
+    stackUrl: () => memberUrl(environment.COORDINATOR_ADDRESS),
     coordinator: environment.COORDINATOR_ADDRESS,
     deployment,
     entrance: entranceFrom(environment),

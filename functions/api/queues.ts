@@ -1,6 +1,4 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { z } from 'zod';
-import { count } from '#core/schema.js';
 import { queueView, type QueueView } from '#core/views.js';
 import type { ApiParts } from './app.js';
 import { cached } from './cached.js';
@@ -25,21 +23,5 @@ export function addQueues(app: OpenAPIHono, parts: ApiParts): void {
       answer: itemsOf(queueView),
     },
     async () => ({ items: await Promise.all(names.map(look)) }),
-  );
-
-  addEndpoint(
-    app,
-    parts,
-    {
-      method: 'post',
-      path: '/v1/queues/{queue}/redrive',
-      summary: 'Puts messages that could not be processed back into their queue, at most 1,000 a request.',
-      signers: 'member',
-      once: true,
-      params: { queue: queueView.shape.queue },
-      status: 200,
-      answer: z.object({ moved: count }),
-    },
-    async ({ params: { queue } }) => ({ moved: await queues[queue].redrive(1_000) }),
   );
 }

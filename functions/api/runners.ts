@@ -1,5 +1,4 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import type { DataContract } from '#core/messages.js';
 import {
@@ -8,11 +7,8 @@ import {
   revokeAnswer,
   revokeRequest,
   seenRequest,
-  suspendRequest,
-  suspension,
   type StackEntry,
 } from '#core/entryMessages.js';
-import { address } from '#core/schema.js';
 import { runnerView } from '#core/views.js';
 import { publicKeyFingerprint } from '#services/certificate.js';
 import { checkEntry } from '#services/enrolment.js';
@@ -69,6 +65,7 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
         state: 'idle',
         progress: null,
         suspension: null,
+        drain: null,
       });
       return { member: signer.member, entrance };
     },
@@ -113,45 +110,6 @@ export function addRunners(app: OpenAPIHono, parts: ApiParts): void {
       const revoked = own.flatMap((entry) => (entry ? [entry.fingerprint] : []));
       for (const fingerprint of revoked) await table.revokeEntry(fingerprint);
       return { revoked };
-    },
-  );
-
-  addSuspension(app, parts, 'suspend', 'Let a runner in nowhere until it is resumed.', suspendRequest);
-  addSuspension(app, parts, 'resume', 'Lift the suspension of a runner.', z.strictObject({}));
-}
-
-function addSuspension(
-  app: OpenAPIHono,
-  parts: ApiParts,
-  verb: 'suspend' | 'resume',
-  summary: string,
-  body: typeof suspendRequest | z.ZodObject<Record<string, never>>,
-): void {
-  const { table, coordinator } = parts;
-  addEndpoint(
-    app,
-    parts,
-    {
-      method: 'post',
-      path: `/v1/runners/{runner}/${verb}`,
-      summary: `${summary} By the stack's own member.`,
-      signers: 'member',
-      once: true,
-      params: { runner: address },
-      body,
-      status: 200,
-      answer: z.object({ runner: address, suspension: suspension.nullable() }),
-    },
-    async ({ params: { runner }, body, signer }) => {
-      if (signer.address !== coordinator)
-        throw new RoundtableError(
-          'FORBIDDEN',
-          `Only the member whose stack this is, ${coordinator}, suspends runners here.`,
-        );
-      const value =
-        'reason' in body ? { by: signer.address, reason: body.reason, at: new Date().toISOString() } : null;
-      await table.suspendRunner(runner, value);
-      return { runner, suspension: value };
     },
   );
 }

@@ -72,7 +72,8 @@ export async function identifySigner(
   return signer;
 }
 
-async function findRole(
+/** @throws FORBIDDEN for somebody who is none of this on chain */
+export async function findRole(
   membership: Membership,
   address: Hex,
   allowed: Exclude<Signers, 'anybody'>,

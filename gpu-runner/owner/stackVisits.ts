@@ -112,6 +112,18 @@ export async function revokeCertificates(
   return visits;
 }
 
+/** Asks every stack to give the runner no new rounds, or to give it rounds again. What it has it finishes. */
+export function drainEverywhere(
+  home: RunnerHome,
+  key: RunnerKey,
+  drain: { on: boolean; reason: string },
+  signal: AbortSignal,
+): Promise<Visit<string>[]> {
+  const { reason, on } = drain;
+  const act = { action: on ? 'runner.drain' : 'runner.undrain', target: key.address, reason } as const;
+  return visit(home, (stack) => new StackClient(stack, key).act(act, home.config.chain, signal));
+}
+
 /** Tells every stack that the runner goes, so that nobody waits for it. */
 export function sayGoodbye(home: RunnerHome, key: RunnerKey, signal: AbortSignal): Promise<Visit<boolean>[]> {
   return visit(home, async (stack) => {

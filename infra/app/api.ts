@@ -4,7 +4,7 @@ import type { Functions } from './functions.js';
 /** The HTTP API. Signatures are checked by the functions, over the raw body; the gateway only limits the rate. */
 export function createApi(functions: Functions, rules: StageRules) {
   const api = new sst.aws.ApiGatewayV2('Gateway', {
-    // No browser of another origin calls it.
+    // The function answers browsers of other origins itself, with the same headers everywhere.
     cors: false,
     accessLog: { retention: retention[rules.logDays] },
     transform: {

@@ -1,4 +1,4 @@
-import { isInNetwork, type FunctionShape } from '../functions.js';
+import { bucketFolders, isInNetwork, type FunctionShape } from '../functions.js';
 import type { FunctionParts } from './functions.js';
 
 interface Permission {
@@ -20,7 +20,7 @@ export function permissionsOf(
   return [
     allow(may.table, table.arn),
     ...(may.indexes ? [allow(['dynamodb:Query'], $interpolate`${table.arn}/index/*`)] : []),
-    ...['sha256', 'incoming', 'updates'].map((folder) =>
+    ...(may.folders ?? bucketFolders).map((folder) =>
       allow(onObjects, $interpolate`${bucket.arn}/${folder}/*`),
     ),
     ...(may.bucket?.includes('s3:ListBucket') ? [allow(['s3:ListBucket'], bucket.arn)] : []),

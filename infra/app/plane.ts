@@ -31,6 +31,8 @@ export function appPlane() {
     'jobs-queue/name': queues.jobs.queue.nodes.queue.name,
     'credits-queue/url': queues.credits.queue.url,
     'credits-queue/arn': queues.credits.queue.arn,
+    'sum-function/name': functions.sum.name,
+    'sum-function/arn': functions.sum.arn,
     'api/url': api.url,
   });
   return { api: api.url };

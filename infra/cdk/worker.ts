@@ -1,5 +1,6 @@
 import { CfnOutput, Duration, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { sumRules } from '../sumCost.js';
 import { taskSizes } from '../tasks.js';
 import { acknowledgeWildcards } from './acknowledge.js';
 import { take } from './contract.js';
@@ -41,6 +42,9 @@ export class WorkerStack extends Stack {
         TABLE_NAME: take(this, stage, 'table/name'),
         BUCKET_NAME: take(this, stage, 'bucket/name'),
         CREDITS_QUEUE_URL: take(this, stage, 'credits-queue/url'),
+        SUM_FUNCTION: take(this, stage, 'sum-function/name'),
+        SUM_WORKER_VALUES: String(sumRules.most),
+        SUM_FUNCTION_VALUES: String(sumRules.each),
         TEMPORAL_ADDRESS: temporal.address,
         TEMPORAL_NAMESPACE: temporalNamespace,
         CHAIN_DEPLOYMENT: JSON.stringify(settings.deployment),
@@ -105,6 +109,12 @@ export class WorkerStack extends Stack {
         new iam.PolicyStatement({
           actions: ['s3:GetObject', 's3:DeleteObject'],
           resources: [`${bucket}/incoming/*`, `${bucket}/updates/*`],
+        }),
+        // Which ranges of them a function is to add.
+        new iam.PolicyStatement({ actions: ['s3:PutObject'], resources: [`${bucket}/updates/*`] }),
+        new iam.PolicyStatement({
+          actions: ['lambda:InvokeFunction'],
+          resources: [take(this, stage, 'sum-function/arn')],
         }),
         new iam.PolicyStatement({ actions: ['s3:ListBucket'], resources: [bucket] }),
         new iam.PolicyStatement({

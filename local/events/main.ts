@@ -1,22 +1,28 @@
 /** The local event-source mapping: what SQS and EventBridge do for Lambda, in one process. */
 import { openLog } from '#services/log.js';
+import { serveInvocations } from '../lambda/invocations.js';
+import { openLambda, type Lambda } from '../lambda/lambda.js';
 import { eventsEnvironment } from './config.js';
-import { loadLambda, type Lambda } from './lambda.js';
 import { poll } from './poller.js';
 import { openSqs } from './queues.js';
 import { runSchedule } from './timetable.js';
 
 const env = eventsEnvironment.parse(process.env);
 const region = env.AWS_REGION;
-const { sources, schedules } = env.EVENT_SOURCES;
+const { sources, schedules, invocations } = env.EVENT_SOURCES;
 const log = openLog('events');
 
 const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
 
-const lambdas = new Map<string, Lambda>();
-for (const name of new Set([...sources, ...schedules].map((entry) => entry.function)))
-  lambdas.set(name, await loadLambda(env.FUNCTIONS_FOLDER, name, region));
+const called = [
+  ...[...sources, ...schedules].map((entry) => entry.function),
+  ...(invocations?.functions ?? []),
+];
+const lambdas = new Map(called.map((name) => [name, openLambda(env.FUNCTIONS_FOLDER, name, region)]));
+// What answers to a queue should not have to be loaded when the first message comes.
+await Promise.all(sources.map((source) => lambdaOf(source.function).warm()));
+if (invocations) await serveInvocations({ lambdas, ...invocations });
 
 const sqs = openSqs();
 const existing = new Set<string>();
@@ -33,6 +39,7 @@ const running = [
 ];
 if (sources.length === 0) log.info('event sources ready');
 await Promise.all(running);
+for (const lambda of lambdas.values()) lambda.close();
 process.exit(0); // a handler that hangs must not hold the process
 
 function lambdaOf(name: string): Lambda {

@@ -1,4 +1,4 @@
-import { distFile } from '../paths.js';
+import { distFile, nodeProgram } from '../paths.js';
 import type { Part } from '../supervisor/part.js';
 import { logLine } from '../supervisor/ready.js';
 import { eventSources, type EventSources } from './config.js';
@@ -18,8 +18,7 @@ export function eventsPart(options: {
   return {
     name: 'events',
     role: 'function',
-    command: process.execPath,
-    args: ['--enable-source-maps', distFile('local/events.js')],
+    ...nodeProgram('local/events.js'),
     env: {
       ...options.env,
       EVENT_SOURCES: JSON.stringify(eventSources.parse(options.sources)),

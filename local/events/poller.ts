@@ -7,8 +7,8 @@ import {
 } from '@aws-sdk/client-sqs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '#services/log.js';
-import type { QueueSource } from './config.js';
-import type { Lambda } from './lambda.js';
+import type { Lambda } from '../lambda/lambda.js';
+import { visibilityOf, type QueueSource } from './config.js';
 import { ensureQueue, type Queue } from './queues.js';
 import { processed, sqsEvent } from './sqsEvent.js';
 
@@ -36,7 +36,7 @@ export async function poll(parts: PollerParts, signal: AbortSignal): Promise<voi
   while (!signal.aborted) {
     try {
       if (queue === undefined) {
-        queue = await ensureQueue(sqs, source);
+        queue = await ensureQueue(sqs, { ...source, visibilitySeconds: visibilityOf(source) });
         parts.onQueue(queue);
       }
       const messages = await receiveBatch(parts, queue, signal);
@@ -95,7 +95,7 @@ async function handle(
 ): Promise<void> {
   let answer: unknown;
   try {
-    answer = await lambda.invoke(sqsEvent(messages, queue.arn, region), source.visibilitySeconds);
+    answer = await lambda.invoke(sqsEvent(messages, queue.arn, region), source.timeoutSeconds);
   } catch (error) {
     log.error({ function: lambda.name, messages: messages.length, err: error }, 'the handler failed');
     return;

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ScheduledEvent } from 'aws-lambda';
 import type { Logger } from '#services/log.js';
 import type { Schedule } from './config.js';
-import type { Lambda } from './lambda.js';
+import type { Lambda } from '../lambda/lambda.js';
 
 /** Lambda's longest. */
 const timeoutSeconds = 900;

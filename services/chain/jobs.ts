@@ -63,6 +63,8 @@ export interface JobReads {
   voidRounds(job: JobId, at?: Confirmed): Promise<ChainRound[]>;
   /** Rounds that closed with this version, void ones too (the version that a job starts from is in its job). */
   closedVersions(version: VersionId, at?: Confirmed): Promise<ChainClosing[]>;
+  /** Where the job ended; null while it goes on. */
+  finished(job: JobId, at?: Confirmed): Promise<Anchor | null>;
   /** Every closing of every job, void ones too. */
   closings(at?: Confirmed): Promise<ChainClosing[]>;
   /** The newest round that cannot be disputed any more, 0 while there is none. */
@@ -175,6 +177,11 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
     voidRounds: async (job, at) =>
       (await attempts(job, at)).flatMap(({ stands, ...round }) => (stands ? [] : [round])),
     closedVersions: (versionId, at) => closings({ versionId }, at),
+    finished: async (job, at) => {
+      const ends = await logs(jobs, 'JobFinished', { job }, at);
+      const { block, transaction } = ends.at(-1) ?? {};
+      return block === undefined || transaction === undefined ? null : { block, transaction };
+    },
     closings: (at) => closings({}, at),
     finalRound: async (job) => {
       let round = Number(await jobs.read.lastClosed(job));

@@ -48,6 +48,8 @@ export interface RewardReads {
   balance(account: Address): Promise<bigint>;
   /** Digits after the point when people write the token. */
   decimals(): Promise<number>;
+  /** Where the owner first allowed the spender to pull tokens; null: never. */
+  firstApproval(owner: Address, spender: Address): Promise<Anchor | null>;
   /** Token units of the owner that the spender may pull. */
   allowance(owner: Address, spender: Address): Promise<bigint>;
 }
@@ -102,6 +104,10 @@ export function rewardReads(provider: JsonRpcProvider, deployment: Deployment): 
     claimed: (payer, account) => rewards.read.claimed(payer, account),
     balance: (account) => token.read.balanceOf(account),
     decimals: async () => Number(await token.read.decimals()),
+    firstApproval: async (owner, spender) => {
+      const [first] = await logs(token, 'Approval', { owner, spender }, undefined);
+      return first ? { block: first.block, transaction: first.transaction } : null;
+    },
     allowance: (owner, spender) => token.read.allowance(owner, spender),
   };
 }

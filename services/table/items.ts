@@ -39,6 +39,8 @@ export interface Items {
   update(key: Key, change: Change): Promise<{ updated: boolean; existing: Item | null }>;
   /** All rows of a partition whose sk starts with `prefix`, ascending. */
   query(pk: string, prefix?: string): Promise<Item[]>;
+  /** Rows of a partition behind that sk, ascending, at most so many. */
+  after(pk: string, sk: string, limit: number): Promise<Item[]>;
   /** The row of a partition with the highest sk. */
   last(pk: string): Promise<Item | null>;
   /** The same through the index `lists`; reads there lag by milliseconds. */
@@ -144,6 +146,16 @@ export function openItems(table: string, client: DynamoDBClient): Items {
         ExpressionAttributeValues: prefix ? { ':pk': pk, ':prefix': prefix } : { ':pk': pk },
         ConsistentRead: true,
       }),
+
+    after: (pk, sk, limit) =>
+      queryAll(
+        {
+          KeyConditionExpression: 'pk = :pk AND sk > :sk',
+          ExpressionAttributeValues: { ':pk': pk, ':sk': sk },
+          ConsistentRead: true,
+        },
+        limit,
+      ),
 
     last: async (pk) => {
       const [item] = await queryAll(

@@ -94,8 +94,7 @@ export function jobTable(items: Items): JobTable {
 
     projectRound: (view) =>
       items.project({
-        pk: jobKey(view.job).pk,
-        sk: `round#${ordinal(view.round)}`,
+        ...roundKey(view),
         seq: view.seq,
         view: encodeView(view),
       }),
@@ -106,10 +105,14 @@ export function jobTable(items: Items): JobTable {
   };
 }
 
-const jobKey = (job: JobId) => ({ pk: `job#${job}`, sk: 'job' });
-const listed = (view: JobView) => ({ list: 'jobs', order: `${view.createdAt}#${view.job}` });
+export const jobKey = (job: JobId) => ({ pk: `job#${job}`, sk: 'job' });
+export const roundKey = ({ job, round }: Pick<RoundView, 'job' | 'round'>) => ({
+  pk: jobKey(job).pk,
+  sk: `round#${ordinal(round)}`,
+});
+export const listed = (view: JobView) => ({ list: 'jobs', order: `${view.createdAt}#${view.job}` });
 
-function waitingAfter(view: JobView): WaitingFor | null {
+export function waitingAfter(view: JobView): WaitingFor | null {
   if (view.state === 'queued') return 'dispatch';
   const owes = view.round > 0 && view.spec.rewards.budget !== '0';
   return finalJobStates.includes(view.state) && owes ? 'settlement' : null;

@@ -18,11 +18,7 @@ export interface RewardTable {
 export function rewardTable(items: Items): RewardTable {
   return {
     async credit(message) {
-      const key = {
-        pk: creditPartition(message.payer),
-        sk: `${message.job}#${ordinal(message.round)}#${message.runner}`,
-      };
-      const { created, existing } = await items.create({ ...key, view: encodeView(message) });
+      const { created, existing } = await items.create({ ...creditKey(message), view: encodeView(message) });
       if (created || !existing) return 'credited';
       const before = decodeView(creditMessage, existing);
       const same =
@@ -46,8 +42,7 @@ export function rewardTable(items: Items): RewardTable {
 
     projectEpoch: (view) =>
       items.project({
-        pk: epochPartition(view.payer),
-        sk: ordinal(view.epoch),
+        ...epochKey(view),
         seq: view.seq,
         view: encodeView(view),
       }),
@@ -58,5 +53,13 @@ export function rewardTable(items: Items): RewardTable {
   };
 }
 
+export const creditKey = ({ payer, job, round, runner }: CreditMessage) => ({
+  pk: creditPartition(payer),
+  sk: `${job}#${ordinal(round)}#${runner}`,
+});
+export const epochKey = ({ payer, epoch }: Pick<EpochView, 'payer' | 'epoch'>) => ({
+  pk: epochPartition(payer),
+  sk: ordinal(epoch),
+});
 const creditPartition = (payer: string): string => `credits#${payer}`;
 const epochPartition = (payer: string): string => `epochs#${payer}`;

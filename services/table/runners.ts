@@ -1,5 +1,5 @@
 import type { RunnerId } from '#core/hex.js';
-import type { SeenRequest } from '#core/entryMessages.js';
+import type { SeenRequest, Suspension } from '#core/entryMessages.js';
 import { runnerView, type RunnerView } from '#core/views.js';
 import { decodeView, encodeView, type Item, type Items } from './items.js';
 
@@ -20,6 +20,8 @@ export interface RunnerTable {
   runnerHere(runner: RunnerId, door: string, at: string): Promise<boolean>;
   /** The connection is gone; nothing happens when another gatekeeper has one by now. */
   runnerGone(runner: RunnerId, door: string): Promise<void>;
+  /** It gets no new rounds here, or does again: null. False: never enrolled. */
+  drainRunner(runner: RunnerId, drain: Suspension | null): Promise<boolean>;
   getRunner(runner: RunnerId): Promise<RunnerView | null>;
   /** Ascending by address. */
   listRunners(): Promise<RunnerView[]>;
@@ -67,6 +69,15 @@ export function runnerTable(items: Items): RunnerTable {
       });
     },
 
+    async drainRunner(runner, drain) {
+      const { updated } = await items.update(listedRunner(runner), {
+        expression: 'SET #drain = :drain ADD #seq :one',
+        condition: 'attribute_exists(pk)',
+        values: { ':drain': drain && encodeView(drain), ':one': 1 },
+      });
+      return updated;
+    },
+
     async getRunner(runner) {
       const item = await items.get(listedRunner(runner));
       return item && decodeRunner(item);
@@ -92,6 +103,9 @@ function decodeRunner(item: Item): RunnerView {
     enrolledAt: item['enrolledAt'],
     lastSeen,
     updatedAt: lastSeen,
-    suspension: typeof item['suspension'] === 'string' ? (JSON.parse(item['suspension']) as unknown) : null,
+    suspension: writtenBy(item['suspension']),
+    drain: writtenBy(item['drain']),
   });
 }
+
+const writtenBy = (value: unknown): unknown => (typeof value === 'string' ? JSON.parse(value) : null);

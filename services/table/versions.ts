@@ -19,8 +19,7 @@ export function versionTable(items: Items): VersionTable {
     async putVersion(view) {
       const encoded = { seq: view.seq, view: encodeView(view) };
       await items.put({
-        pk: lineagePartition(view.lineage),
-        sk: `version#${ordinal(view.number)}#${view.job}#${ordinal(view.round)}`,
+        ...placeKey(view),
         list: 'versions',
         order: `${view.lineage}#${ordinal(view.number)}#${view.job}`,
         ...encoded,
@@ -61,6 +60,11 @@ export function versionTable(items: Items): VersionTable {
   };
 }
 
+/** Where a version stands in its lineage. */
+export const placeKey = ({ lineage, number, job, round }: VersionView) => ({
+  pk: lineagePartition(lineage),
+  sk: `version#${ordinal(number)}#${job}#${ordinal(round)}`,
+});
 const lineagePartition = (lineage: string): string => `lineage#${lineage}`;
-const latestKey = (lineage: string) => ({ pk: lineagePartition(lineage), sk: 'latest' });
-const versionKey = (versionId: VersionId) => ({ pk: `version#${versionId}`, sk: 'version' });
+export const latestKey = (lineage: string) => ({ pk: lineagePartition(lineage), sk: 'latest' });
+export const versionKey = (versionId: VersionId) => ({ pk: `version#${versionId}`, sk: 'version' });

@@ -46,6 +46,7 @@ export const runners: RunnerView[] = ['north-1', 'north-2', 'harbour-1', 'meadow
   state: 'idle',
   progress: null,
   suspension: null,
+  drain: null,
 }));
 
 export const model = (number: number) => ({

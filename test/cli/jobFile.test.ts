@@ -3,7 +3,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readJobFile, type Mistake } from '#cli/job/jobFile.js';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { isRoundtableError, type RoundtableError } from '#core/errors.js';
+import { encodeSafetensors } from '#core/safetensors.js';
+import { readModel } from '#trainer/model.js';
+import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
+import {
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProto_DataLocation,
+} from '#trainer/onnx/onnx.gen.js';
+import { floatTensor } from '#trainer/onnx/tensor.js';
 import { encodeDataset } from '#local/consortium/dataset.js';
 import { mlp } from '../../examples/mnist/models.js';
 
@@ -104,6 +114,91 @@ describe('what a job file names', () => {
     expect(code).toBe('INVALID_INPUT');
     expect(message).toContain("shape [7], and the job's data.input is [4]");
   });
+});
+
+describe('a job of another loss', () => {
+  const numbers = (name: string, tensors: Record<string, { dtype: 'F32' | 'I64'; shape: number[] }>) => {
+    const zeros = Object.entries(tensors).map(([key, { dtype, shape }]) => {
+      const count = shape.reduce((product, extent) => product * extent, 1);
+      return { name: key, dtype, shape, data: new Uint8Array(count * (dtype === 'F32' ? 4 : 8)) };
+    });
+    writeFileSync(join(folder, name), encodeSafetensors(zeros));
+  };
+  const withLoss = (text: string, loss: string) => `${text}training: { loss: ${loss} }\n`;
+
+  test.each(['mse', 'bce_with_logits'])(
+    '%s has labels that are numbers, in the shape of the output',
+    (loss) => {
+      numbers('numbers.safetensors', {
+        x: { dtype: 'F32', shape: [2, 4] },
+        y: { dtype: 'F32', shape: [2, 3] },
+      });
+      const text = withLoss(good.replace('classes: 3', 'classes: 0\n  labels: [3]'), loss);
+      const source = read(text.replace('held-out', 'numbers'));
+      expect(source.job.data).toMatchObject({ classes: 0, labels: [3] });
+      expect(thrown(text.replace('[3]', '[2]').replace('held-out', 'numbers')).code).toBe(
+        'MODEL_SHAPE_MISMATCH',
+      );
+      numbers('narrow.safetensors', {
+        x: { dtype: 'F32', shape: [2, 4] },
+        y: { dtype: 'F32', shape: [2, 2] },
+      });
+      expect(thrown(text.replace('held-out', 'narrow')).code).toBe('MODEL_SHAPE_MISMATCH');
+    },
+  );
+
+  test('next_token has tokens and no labels', () => {
+    const builder = new GraphBuilder();
+    builder.constants.push(floatTensor('table', [7, 7], new Float32Array(49).fill(0.1)));
+    builder.node('Gather', ['table', 'ids'], {}, 'logits');
+    const graph = builder.graph(
+      'bigrams',
+      [valueInfo('ids', ['n', 5], 7)],
+      [valueInfo('logits', ['n', 5, 7])],
+    );
+    writeFileSync(join(folder, 'bigrams.onnx'), encodeModel(graph, 18));
+    numbers('tokens.safetensors', { x: { dtype: 'I64', shape: [2, 5] } });
+    const text = withLoss(good, 'next_token')
+      .replace('mlp', 'bigrams')
+      .replace('held-out', 'tokens')
+      .replace('[4]\n  classes: 3', '[5]\n  classes: 7\n  labels: null');
+    expect(read(text).job.data).toEqual({ contract: 'flowers', input: [5], classes: 7, labels: null });
+  });
+
+  test('several inputs are named, each with its shape', () => {
+    const builder = new GraphBuilder();
+    builder.constants.push(floatTensor('w', [4, 3], new Float32Array(12).fill(0.1)));
+    const sum = builder.node('Add', ['left', 'right']);
+    builder.node('MatMul', [sum, 'w'], {}, 'logits');
+    const inputs = ['left', 'right'].map((name) => valueInfo(name, ['n', 4]));
+    const graph = builder.graph('two', inputs, [valueInfo('logits', ['n', 3])]);
+    writeFileSync(join(folder, 'two.onnx'), encodeModel(graph, 18));
+    const text = good.replace('mlp', 'two').replace('evaluation: held-out.safetensors', 'evaluation: null');
+    expect(read(text.replace('[4]', '{ left: [4], right: [4] }')).job.data.input).toEqual({
+      left: [4],
+      right: [4],
+    });
+    expect(thrown(text).code).toBe('MODEL_SHAPE_MISMATCH');
+    expect(refusal(text.replace('[4]', '{ left: [0] }')).mistakes[0]?.path).toBe('data.input.left.0');
+  });
+
+  test('statistics of norms can only be local where the model has some', () => {
+    expect(thrown(`${good}training: { batchNorm: local }\n`).code).toBe('MODEL_UNSUPPORTED');
+  });
+});
+
+test('a model that keeps weights in a file beside it is submitted as one file', () => {
+  const model = fromBinary(ModelProtoSchema, mlp([4, 5, 3]));
+  const [first] = model.graph?.initializer ?? [];
+  if (!first) throw new Error('The model has no weights.');
+  const weights = first.rawData;
+  first.rawData = new Uint8Array();
+  first.dataLocation = TensorProto_DataLocation.EXTERNAL;
+  first.externalData = [create(StringStringEntryProtoSchema, { key: 'location', value: 'split.data' })];
+  writeFileSync(join(folder, 'split.data'), weights);
+  writeFileSync(join(folder, 'split.onnx'), toBinary(ModelProtoSchema, model));
+  const source = read(good.replace('mlp.onnx', 'split.onnx'));
+  expect(readModel(source.model)).toEqual(readModel(mlp([4, 5, 3])));
 });
 
 function read(text: string) {

@@ -11,7 +11,7 @@ import { hashJson } from '#core/canonicalJson.js';
 import { jobFile, type JobSpec } from '#core/jobSpec.js';
 import { finalJobStates, type JobView } from '#core/views.js';
 import { decodeVersion } from '#core/versionFile.js';
-import { decodeDataset, encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
+import { decodeDataset, encodeDataset } from '#local/consortium/dataset.js';
 import { awsEnvironment } from '#local/environment.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { readPorts } from '#local/supervisor/ports.js';
@@ -20,6 +20,7 @@ import { openTable } from '#services/table.js';
 import { tableName } from '#core/names.js';
 import { sealedFor } from '#services/sealing.js';
 import { sha256 } from '#services/sha256.js';
+import { few, heldOut } from '../support/digits.js';
 import { edited, linear } from '../trainer/models.js';
 
 /** Jobs of every kind, one after the other, on one stack that they share. */
@@ -27,12 +28,6 @@ let state: string;
 let stack: LocalStack;
 let api: Api;
 const cnn = readFileSync('examples/mnist/cnn.onnx');
-const { train, heldOut } = mnistDigits();
-const few = (samples: number, of = train) => ({
-  ...of,
-  x: of.x.slice(0, samples * 784),
-  y: of.y.slice(0, samples),
-});
 
 beforeAll(async () => {
   state = mkdtempSync(join(tmpdir(), 'roundtable-jobs-'));

@@ -14,9 +14,10 @@ import type { Hex } from '#core/hex.js';
 import { jobFile } from '#core/jobSpec.js';
 import { finalJobStates } from '#core/views.js';
 import { giveEther, localProvider, localTerms, sendCall } from '#local/consortium/contracts.js';
-import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
+import { encodeDataset } from '#local/consortium/dataset.js';
 import { distFile } from '#local/paths.js';
 import { startStack, type LocalStack } from '#local/stack.js';
+import { few, heldOut } from '../support/digits.js';
 
 /** The whole way of a runner's owner, from an empty folder to the stake's return, as the owner types it. */
 let folder: string;
@@ -25,12 +26,6 @@ let stack: LocalStack;
 let api: Api;
 let address: Hex;
 let agent: ChildProcess | undefined;
-const { train, heldOut } = mnistDigits();
-const few = (samples: number, of = train) => ({
-  ...of,
-  x: of.x.slice(0, samples * 784),
-  y: of.y.slice(0, samples),
-});
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'roundtable-owner-'));
@@ -200,11 +195,11 @@ describe('start', () => {
   });
 
   test('a suspension shows in the status with its reason', async () => {
-    await api.suspendRunner(address, 'its owner is on holiday');
+    await api.act({ action: 'runner.suspend', target: address, reason: 'its owner is on holiday' });
     const shown = await owner('status', home);
     expect(shown.out).toContain('suspended since');
     expect(shown.out).toContain('its owner is on holiday');
-    await api.resumeRunner(address);
+    await api.act({ action: 'runner.resume', target: address });
   });
 });
 

@@ -81,7 +81,7 @@ const figures = { packedKilobytes: 0, installedMegabytes: 0 };
 test('the package holds the bundles, their guide and licence, and nothing else', () => {
   const own = join(place, 'node_modules/roundtable-runner');
   expect(readdirSync(own).sort()).toEqual(
-    ['LICENSE', 'README.md', 'agent.js', 'child.js', 'owner.js', 'package.json', 'runner.js'].sort(),
+    ['LICENSE', 'README.md', 'agent.js', 'child.js', 'owner.js', 'package.json', 'runner.js', 'web'].sort(),
   );
   expect(figures.packedKilobytes).toBeLessThan(1_000);
 });
@@ -101,7 +101,6 @@ test('it installs what this checkout is tested with, to the version, and nothing
     '@openzeppelin',
     '@foundry-rs',
     '@aws-sdk',
-    'hono',
     'prom-client',
   ])
     expect([stranger, existsSync(join(place, 'node_modules', stranger))]).toEqual([stranger, false]);
@@ -126,18 +125,16 @@ test('it enrols at a stack and trains a round there', async () => {
   const home = join(folder, 'home');
   const secret = ['--passphrase-file', join(folder, 'passphrase')];
   const made = await owner(
-    ...[
-      'init',
-      home,
-      '--name',
-      'packed-1',
-      '--stack',
-      file.api,
-      '--rpc-url',
-      file.chain.rpcUrl,
-      '--json',
-      ...secret,
-    ],
+    'init',
+    home,
+    '--name',
+    'packed-1',
+    '--stack',
+    file.api,
+    '--rpc-url',
+    file.chain.rpcUrl,
+    '--json',
+    ...secret,
   );
   expect(made).toMatchObject({ code: 0, err: '' });
   await fund((JSON.parse(made.out) as { address: `0x${string}` }).address);
@@ -162,7 +159,7 @@ test('it enrols at a stack and trains a round there', async () => {
   const model = readFileSync('examples/mnist/cnn.onnx');
   const evaluation = encodeDataset(few(100, heldOut));
   const spec = await specOf(api, { job, model, evaluation, folder: '.' }, file);
-  const submitted = await api.submit({ key: 'packed', spec });
+  const submitted = await api.submit({ key: 'packed-submission', spec });
   await until(async () => finalJobStates.includes((await api.job(submitted.job)).state));
   expect(await api.job(submitted.job)).toMatchObject({ state: 'done', round: 1 });
   expect((await api.rounds(submitted.job))[0]?.participants).toMatchObject([{ samples: 300 }]);

@@ -171,9 +171,6 @@ describe('the trace of a job', () => {
 });
 
 describe('metrics', () => {
-  const metricsAt = async (port: 'apiMetrics' | 'workerMetrics'): Promise<string> =>
-    (await fetch(`http://127.0.0.1:${Number(readPorts(state)[port])}/metrics`)).text();
-
   test('of the API: requests by route, jobs by what asked for them, and the process itself', async () => {
     const text = await metricsAt('apiMetrics');
     expect(text).toMatch(
@@ -214,6 +211,10 @@ test('nothing secret is in spans, metrics or logs', async () => {
   for (const hidden of [secret, ...keys.flatMap((key) => [key, key.slice(2)])])
     expect(all.includes(hidden)).toBe(false);
 });
+
+async function metricsAt(port: 'apiMetrics' | 'workerMetrics'): Promise<string> {
+  return (await fetch(`http://127.0.0.1:${Number(readPorts(state)[port])}/metrics`)).text();
+}
 
 /** The value of the one sample of a metric that has this label. */
 function value(text: string, metric: string, label: string): number {

@@ -9,13 +9,14 @@ import { jobFile, toJobSpec } from '#core/jobSpec.js';
 import { parseMessage } from '#core/schema.js';
 import { finalJobStates, type JobView, type RoundPhase, type RoundView } from '#core/views.js';
 import { localProvider, sendCall } from '#local/consortium/contracts.js';
-import { encodeDataset, mnistDigits, type Dataset } from '#local/consortium/dataset.js';
+import { encodeDataset } from '#local/consortium/dataset.js';
 import { recipientOf } from '#local/consortium/keys.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { openArchive } from '#services/archive.js';
 import { openChain } from '#services/chain.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
+import { few, heldOut } from '../support/digits.js';
 
 /** When something is broken: the first time that the round is seen in one of these phases. */
 export interface Point {
@@ -59,7 +60,7 @@ export async function runScenario(options: {
 }): Promise<Outcome & { state: string }> {
   const state = mkdtempSync(join(tmpdir(), 'roundtable-fault-'));
   if (options.keys) cpSync(join(options.keys, 'keys'), join(state, 'keys'), { recursive: true });
-  const stack = await startStack({ stateDir: state, data: [{ name: 'tiny', load: tinyDigits }] });
+  const stack = await startStack({ stateDir: state, data: [{ name: 'tiny', load: () => few(1_200) }] });
   try {
     const started = Date.now();
     const api = apiOf(stack);
@@ -99,12 +100,6 @@ function pidOf(stack: LocalStack, name: string): number {
   return part.pid;
 }
 
-function tinyDigits(): Dataset {
-  const { train } = mnistDigits();
-  const samples = 1_200;
-  return { ...train, x: train.x.slice(0, samples * 784), y: train.y.slice(0, samples) };
-}
-
 function apiOf(stack: LocalStack): Api {
   const { api, coordinator, keys } = stack.file;
   return openApi({ url: api, audience: coordinator, keyFile: keys.coordinator });
@@ -112,10 +107,8 @@ function apiOf(stack: LocalStack): Api {
 
 async function submit(stack: LocalStack, api: Api): Promise<`0x${string}`> {
   await until(async () => (await api.runners()).length === stack.runners.length);
-  const { heldOut } = mnistDigits();
-  const few = { ...heldOut, x: heldOut.x.slice(0, 200 * 784), y: heldOut.y.slice(0, 200) };
   const model = await api.putArtifact(readFileSync('examples/mnist/cnn.onnx'));
-  const evaluation = await api.putArtifact(encodeDataset(few));
+  const evaluation = await api.putArtifact(encodeDataset(few(200, heldOut)));
   const file = jobFile.parse({
     version: 1,
     name: 'tiny',

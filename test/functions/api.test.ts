@@ -191,12 +191,10 @@ describe('runners', () => {
 
   test('are suspended and resumed by the member whose stack it is, and shown so', async () => {
     await enrol();
-    const suspend = `/v1/runners/${address}/suspend`;
-    const reason = { reason: 'wrong sums' };
-    for (const by of [member, runner])
-      expect((await api.post(suspend, reason, { by })).body.code).toBe('FORBIDDEN');
-    expect((await api.post(suspend, { reason: ' ' }, { by: coordinator })).body.code).toBe('INVALID_INPUT');
-    expect((await api.post(suspend, reason, { by: coordinator })).status).toBe(200);
+    const suspend = (by: typeof member, reason: string) => api.act('runner.suspend', address, { by, reason });
+    for (const by of [member, runner]) expect((await suspend(by, 'wrong sums')).body.code).toBe('FORBIDDEN');
+    expect((await suspend(coordinator, ' ')).body.code).toBe('INVALID_INPUT');
+    expect((await suspend(coordinator, 'wrong sums')).status).toBe(200);
     const listed = async () =>
       ((await api.get('/v1/runners')).body.items as unknown as RunnerView[]).find(
         ({ runner }) => runner === address,
@@ -205,8 +203,7 @@ describe('runners', () => {
     const { body } = await enrol();
     expect(body.code).toBe('FORBIDDEN');
     expect(body.detail).toContain('wrong sums');
-    const resume = `/v1/runners/${address}/resume`;
-    expect((await api.post(resume, {}, { by: coordinator })).status).toBe(200);
+    expect((await api.act('runner.resume', address, { by: coordinator })).status).toBe(200);
     expect(await listed()).toBeNull();
     expect((await enrol()).status).toBe(200);
   });

@@ -66,21 +66,7 @@ describe('submitting a job', () => {
 });
 
 describe('a job', () => {
-  test('is paused, resumed and cancelled by members; each signature works once', async () => {
-    const { job } = (await api.post('/v1/jobs', submission('to-be-signalled'))).body;
-    for (const signal of ['pause', 'resume', 'cancel'])
-      expect(await api.post(`/v1/jobs/${job}/${signal}`, undefined)).toEqual({ status: 202, body: { job } });
-    expect(api.signals).toEqual([`pause ${job}`, `resume ${job}`, `cancel ${job}`]);
-    const again: Signing = { at: Math.floor(Date.now() / 1_000) - 30 };
-    expect((await api.post(`/v1/jobs/${job}/pause`, undefined, again)).status).toBe(202);
-    expect((await api.post(`/v1/jobs/${job}/pause`, undefined, again)).body.code).toBe('CONFLICT');
-    expect((await api.post(`/v1/jobs/${job}/pause`, undefined, { by: runner })).body.code).toBe('FORBIDDEN');
-  });
-
-  test('that has ended takes no signal, and an unknown one is NOT_FOUND', async () => {
-    const { job } = (await api.post('/v1/jobs', submission('to-be-ended'))).body;
-    await api.parts.table.projectJob({ ...exampleJob({ job, spec: api.spec }), seq: 1, state: 'done' });
-    expect((await api.post(`/v1/jobs/${job}/cancel`, undefined)).body.code).toBe('CONFLICT');
+  test('that is unknown is NOT_FOUND', async () => {
     for (const path of [`/v1/jobs/${hashOf('none')}`, `/v1/jobs/${hashOf('none')}/rounds`, '/v1/nothing'])
       expect((await api.get(path)).body).toMatchObject({ code: 'NOT_FOUND', status: 404 });
     expect((await api.get('/v1/jobs/0x00')).body).toMatchObject({
@@ -129,19 +115,13 @@ describe('a job', () => {
 const request = (name: string, kind = 'github') => ({ name, kind, spec: api.spec });
 
 describe('dead letters', () => {
-  test('are seen by anybody with their reason, and put back by a member alone, once for each signature', async () => {
+  test('are seen by anybody with their reason', async () => {
     const { queues } = api.parts;
     await queues.jobs.bury({ body: '{"type":"job"}', deliveries: 5 }, { code: 'NOT_FOUND', reason: 'a\nb' });
     expect((await api.get('/v1/queues')).body.items).toMatchObject([
       { queue: 'jobs', dead: 1, letters: [{ code: 'NOT_FOUND', deliveries: 5, reason: 'a b' }] },
       { queue: 'credits', dead: 0, letters: [] },
     ]);
-    const path = '/v1/queues/jobs/redrive';
-    expect((await api.post(path, undefined, { by: runner })).body.code).toBe('FORBIDDEN');
-    const now = { at: Math.floor(Date.now() / 1_000) };
-    expect(await api.post(path, undefined, now)).toMatchObject({ status: 200, body: { moved: 1 } });
-    expect((await api.post(path, undefined, now)).body.code).toBe('CONFLICT');
-    expect((await api.post('/v1/queues/others/redrive', undefined)).body.code).toBe('INVALID_INPUT');
   });
 });
 

@@ -1,9 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { Wallet } from 'ethers';
 import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import type { Deployment } from '#contracts/deployment.js';
 import { typedContract, type ChainCall } from '#contracts/typed.js';
-import { enrolmentTypes, entryDomain } from '#core/eip712.js';
+import {
+  actDomain,
+  actTypes,
+  enrolmentTypes,
+  entryDomain,
+  type ActStatement,
+  type SignatureDomain,
+} from '#core/eip712.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { DataContract } from '#core/messages.js';
 import type { EnrolRequest, StackEntrance, StackEntry } from '#core/entryMessages.js';
@@ -40,6 +48,8 @@ export const strictRunner = Wallet.createRandom();
 export const strictRunnerTlsKey = generateTlsKey();
 export const silentRunner = Wallet.createRandom();
 export const stranger = Wallet.createRandom();
+/** As the coordinator published it on chain. */
+export const stackUrl = 'http://stack.example';
 export const stack = coordinator.address.toLowerCase() as Hex;
 
 /** Whatever an answer may hold; which of it must be there is for each test to say. */
@@ -52,6 +62,8 @@ interface Answer {
     mistakes: { path: string }[];
     job: Hex;
     items: { round: number; name: string }[];
+    act: number;
+    outcome: string;
     secret: string;
     trigger: object;
     url: string;
@@ -70,6 +82,17 @@ export interface Signing {
   signedBody?: string;
 }
 
+export interface ActSigning {
+  by?: { privateKey: string; address: string };
+  as?: string;
+  reason?: string;
+  /** What is changed before it is signed. */
+  signed?: Partial<ActStatement>;
+  /** What is changed after it was signed. */
+  sent?: Partial<ActStatement>;
+  domain?: Partial<SignatureDomain>;
+}
+
 /** The API over DynamoDB, S3, SQS and a chain, all real. */
 export interface TestApi {
   app: ReturnType<typeof apiApp>;
@@ -81,6 +104,8 @@ export interface TestApi {
   /** What would have reached Temporal, which has its tests in queues.test.ts. */
   signals: string[];
   post(path: string, message: unknown, how?: Signing): Promise<Answer>;
+  /** Signs an act and sends it. */
+  act(action: string, target: string, how?: ActSigning): Promise<Answer>;
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
   stopChain(): Promise<void>;
   stop(): Promise<void>;
@@ -125,6 +150,11 @@ export async function startApi(): Promise<TestApi> {
       const body = typeof message === 'string' ? message : (JSON.stringify(message) ?? '');
       const headers = await signedHeaders('POST', path, body, how);
       return read(await app.request(path, { method: 'POST', headers, body }));
+    },
+    async act(action, target, how) {
+      const body = JSON.stringify(await actOf(deployment, action, target, how));
+      const headers = { 'content-type': 'application/json' };
+      return read(await app.request('/v1/acts', { method: 'POST', headers, body }));
     },
     get: async (path, headers = {}) => read(await app.request(path, { headers })),
     stopChain: () => chain.kill(),
@@ -188,6 +218,34 @@ export async function enrolmentOf(
   };
 }
 
+/** An act as a wallet signs it: typed data, by ethers' own encoder. */
+export async function actOf(
+  deployment: Deployment,
+  action: string,
+  target: string,
+  { by = member, as, reason = '', signed, sent, domain }: ActSigning = {},
+): Promise<object> {
+  const issued = Math.floor(Date.now() / 1_000);
+  const statement = {
+    stack,
+    url: stackUrl,
+    action,
+    target,
+    reason,
+    nonce: toHex(randomBytes(32)),
+    issued,
+    expiry: issued + 120,
+    ...signed,
+  };
+  const place = { ...actDomain(deployment.chainId, deployment.consortium), ...domain };
+  const signature = await new Wallet(by.privateKey).signTypedData(place, actTypes, statement);
+  return {
+    statement: { ...statement, ...sent },
+    signer: (as ?? by.address).toLowerCase(),
+    signature,
+  };
+}
+
 async function read(answer: Response): Promise<Answer> {
   return { status: answer.status, body: JSON.parse((await answer.text()) || 'null') as Answer['body'] };
 }
@@ -218,10 +276,7 @@ async function enterChain(rpcUrl: string, deployment: Deployment): Promise<void>
   const token = typedContract(tokenAbi, deployment.token, provider);
   const send = (wallet: { privateKey: string }, call: ChainCall) =>
     sendCall(new Wallet(wallet.privateKey), provider, call);
-  await send(
-    coordinator,
-    consortium.call.addMember(coordinator.address as Hex, 'north', 'http://stack.example'),
-  );
+  await send(coordinator, consortium.call.addMember(coordinator.address as Hex, 'north', stackUrl));
   await send(coordinator, consortium.call.addMember(member.address as Hex, 'harbour', ''));
   for (const wallet of [runner, secondRunner, strictRunner, silentRunner]) {
     await giveEther(provider, wallet.address);

@@ -123,6 +123,7 @@ export async function startApi(
       serving: () => Promise.resolve({ keyFingerprint: null, data: ['digits', 'letters'] }),
     },
     coordinator: stack,
+    stackUrl: () => Promise.resolve('http://stack.example'),
     deployment: chain as never,
     entrance: () => Promise.resolve(api.entrance),
     limits: openLimits(table, limitSettings.parse({})),

@@ -49,6 +49,24 @@ describe('the rules', () => {
   });
 });
 
+const uploadRate = (up: unknown) => policySchema.safeParse({ bandwidth: { up } }).data?.bandwidth.up;
+
+describe('bandwidth', () => {
+  test.each([
+    [1_000_000, 1_000_000],
+    ['1 MB/s', 1_000_000],
+    ['1.5 MiB/s', 1_572_864],
+    ['50 Mbit/s', 6_250_000],
+    ['200kB/s', 200_000],
+    [null, null],
+  ])('%p is %p bytes per second', (given, expected) => expect(uploadRate(given)).toBe(expected));
+
+  test.each(['fast', '1 MB', '1 mb/s', '-1 MB/s', '1 kB/s', 16_383, 0.5, '1e6 B/s', ''])(
+    'refuses %p',
+    (given) => expect(uploadRate(given)).toBeUndefined(),
+  );
+});
+
 const hours = (spans: string[], zone = 'Europe/Berlin') => hoursSchema.parse({ zone, spans });
 
 describe('hours', () => {

@@ -168,6 +168,7 @@ describe('a runner that serves two stacks, of which a third is dead', () => {
     expect(records.filter(({ kind }) => kind === 'allowed').map((record) => record['job'])).toEqual(
       expect.arrayContaining(tasks.map(({ opening }) => opening.job)),
     );
+    expect(records.filter(({ kind }) => kind === 'sent')).toHaveLength(2);
     expect(records.filter(({ kind }) => kind === 'refused')).toMatchObject([{ code: 'TASK_NOT_MINE' }]);
     await runner.kill('SIGTERM');
     expect(await verifyDecisions(paths, address)).toMatchObject({ broken: null, torn: 0, lost: 0 });

@@ -79,33 +79,6 @@ describe('install', () => {
     );
   };
 
-  /** A home whose key is encrypted, belonging to somebody who is not root. */
-  async function home(): Promise<{ folder: string; passphrase: string }> {
-    const folder = join(await temporaryFolder(), 'home');
-    const passphrase = `${folder}.passphrase`;
-    mkdirSync(folder);
-    writeFileSync(passphrase, 'correct horse battery\n', { mode: 0o600 });
-    const address = `0x${'a1'.repeat(20)}`;
-    writeFileSync(
-      join(folder, 'runner.yaml'),
-      stringify({
-        name: 'north-1',
-        member: address,
-        chain: { chainId: 31337, consortium: address, jobs: address, rpcUrls: ['http://127.0.0.1:1'] },
-      }),
-    );
-    // Light on scrypt, which takes a second otherwise.
-    await writeKeystore(
-      join(folder, 'keystore.json'),
-      `0x${'11'.repeat(32)}`,
-      'correct horse battery',
-      1 << 4,
-    );
-    chmodSync(join(folder, 'keystore.json'), 0o600);
-    if (process.getuid?.() === 0) chownSync(folder, 1000, 1000);
-    return { folder, passphrase };
-  }
-
   test('prints a unit that systemd accepts and rates as well confined', async () => {
     const { folder, passphrase } = await home();
     const asked = ['install', folder, '--systemd', '--dry-run', '--json', '--passphrase-file', passphrase];
@@ -162,3 +135,25 @@ test('doctor calls Linux x64 and WSL2 supported, and everything else untested', 
   expect(node('20.19.0')[0]).toBe('ok');
   expect(node('20.18.9')[0]).toBe('fail');
 });
+
+/** A home whose key is encrypted, belonging to somebody who is not root. */
+async function home(): Promise<{ folder: string; passphrase: string }> {
+  const folder = join(await temporaryFolder(), 'home');
+  const passphrase = `${folder}.passphrase`;
+  mkdirSync(folder);
+  writeFileSync(passphrase, 'correct horse battery\n', { mode: 0o600 });
+  const address = `0x${'a1'.repeat(20)}`;
+  writeFileSync(
+    join(folder, 'runner.yaml'),
+    stringify({
+      name: 'north-1',
+      member: address,
+      chain: { chainId: 31337, consortium: address, jobs: address, rpcUrls: ['http://127.0.0.1:1'] },
+    }),
+  );
+  // Light on scrypt, which takes a second otherwise.
+  await writeKeystore(join(folder, 'keystore.json'), `0x${'11'.repeat(32)}`, 'correct horse battery', 1 << 4);
+  chmodSync(join(folder, 'keystore.json'), 0o600);
+  if (process.getuid?.() === 0) chownSync(folder, 1000, 1000);
+  return { folder, passphrase };
+}

@@ -1,7 +1,8 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { jobSpec, type JobSpec } from '#core/jobSpec.js';
+import { decodeSafetensors } from '#core/safetensors.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { Bandwidth } from '#gpu-runner/bandwidth.js';
 import { DataSets } from '#gpu-runner/dataSets.js';
@@ -9,9 +10,12 @@ import { DecisionLog } from '#gpu-runner/decisionLog.js';
 import { unlockKey } from '#gpu-runner/keystore.js';
 import { ModelCache } from '#gpu-runner/modelCache.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
+import { LocalStatistics } from '#gpu-runner/localStatistics.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
 import { Turns } from '#gpu-runner/turns.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
+import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
+import { floatTensor } from '#trainer/onnx/tensor.js';
 import { noTraces } from '#services/telemetry/traces.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { openUpdate } from '#services/updateSealing.js';
@@ -36,13 +40,14 @@ const quiet = {
 async function round(
   training: Partial<JobSpec['training']>,
   policy: Parameters<typeof makeHome>[1] = {},
-): Promise<{ delta: Int32Array; loss: number; left: string[] }> {
+  onnx: Uint8Array = smallModel(),
+): Promise<{ delta: Int32Array; loss: number; left: string[]; folder: string }> {
   const made = await makeHome(api, policy);
   const home = await readRunnerHome(made.folder);
   const { key } = await unlockKey(home.paths, () => Promise.reject(new Error('no passphrase')));
   const stack = clientOf(api, key);
   const spec = jobSpec.parse(smallSpec({ training }));
-  const model = await storeModel(api.artifacts, smallModel());
+  const model = await storeModel(api.artifacts, onnx);
   const task = makeTask(key.address, model, { spec, job });
   const parts = {
     home,
@@ -51,6 +56,7 @@ async function round(
     models: new ModelCache(home.paths.models, stack),
     dataSets: new DataSets(home.paths.data, () => undefined),
     work: new SignedWork(home.paths.work),
+    statistics: new LocalStatistics(home.paths.statistics),
     trainer,
     turns: new Turns(),
     bandwidth: new Bandwidth(),
@@ -70,7 +76,7 @@ async function round(
     openUpdate(sealed, { id: coordinator, privateKey: sealing.privateKey }, place),
   );
   const left = await readdir(join(home.paths.work, task.opening.job.slice(2), '1'));
-  return { delta: Int32Array.from(delta), loss: answer.loss, left };
+  return { delta: Int32Array.from(delta), loss: answer.loss, left, folder: made.folder };
 }
 
 test('a job asks for AdamW, a cosine, clipping, smoothing, dropout and accumulation', async () => {
@@ -92,6 +98,36 @@ test('a job asks for AdamW, a cosine, clipping, smoothing, dropout and accumulat
   expect(first.left.filter((name) => name.includes('checkpoint') || name.includes('attempt'))).toEqual([]);
   const { dropout: _, ...without } = rich;
   expect((await round(without, { number: 5 })).delta).not.toEqual(first.delta);
+});
+
+test('statistics of norms stay in the folder of the runner, and its update has none', async () => {
+  const builder = new GraphBuilder();
+  const of = (name: string, values: number[], dims = [values.length]) => {
+    builder.constants.push(floatTensor(name, dims, Float32Array.from(values)));
+    return name;
+  };
+  const ones = [1, 1, 1, 1];
+  const statistics = [of('mean', [0, 0, 0, 0]), of('variance', ones)];
+  const normal = builder.node('BatchNormalization', [
+    'input',
+    of('scale', ones),
+    of('shift', [0, 0, 0, 0]),
+    ...statistics,
+  ]);
+  const head = of('head', [0.5, -0.5, 0.25, 0.125, -0.25, 0.5, 0.75, -0.75], [4, 2]);
+  builder.node('MatMul', [normal, head], {}, 'logits');
+  const graph = builder.graph(
+    'norm',
+    [valueInfo('input', ['batch', 4])],
+    [valueInfo('logits', ['batch', 2])],
+  );
+  const { delta, folder, left } = await round({ batchNorm: 'local' }, {}, encodeModel(graph, 17));
+  expect(delta).toHaveLength(4 + 4 + 8);
+  expect(left.sort()).toEqual(['answer.json', 'update.bin', 'upload']);
+  const [lineage = ''] = await readdir(join(folder, 'statistics'));
+  const [file = ''] = await readdir(join(folder, 'statistics', lineage));
+  const { tensors } = decodeSafetensors(await readFile(join(folder, 'statistics', lineage, file)));
+  expect([...tensors.keys()].sort()).toEqual(['mean', 'variance']);
 });
 
 test('the limits of the owner stop a training', async () => {

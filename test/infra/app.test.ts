@@ -70,12 +70,19 @@ describe('access', () => {
     }
   });
 
-  test('only the API reaches the bucket, and only what lies under content hashes', () => {
+  test('only the API and the sum reach the bucket, each only what it is for', () => {
     for (const name of names) {
       const s3 = policiesOf(production, `${title(name)}Role`).filter(({ actions }) =>
         actions.some((action) => action.startsWith('s3:')),
       );
-      if (name !== 'api') expect(s3).toEqual([]);
+      if (name === 'sum')
+        expect(s3).toEqual([
+          expect.objectContaining({
+            actions: ['s3:GetObject', 's3:PutObject'],
+            resources: [expect.stringMatching(/ArtifactsBucket\/updates\/\*$/)],
+          }),
+        ]);
+      else if (name !== 'api') expect(s3).toEqual([]);
       else
         expect(s3.find(({ actions }) => actions.includes('s3:PutObject'))?.resources).toEqual([
           expect.stringMatching(/ArtifactsBucket\/sha256\/\*$/),

@@ -52,14 +52,14 @@ beforeAll(async () => {
   const aws = awsEnvironment({ dynamodb: 0, s3: 0, sqs: ports.sqs });
   Object.assign(process.env, aws);
   sqs = openSqs();
-  const common = { function: 'recorder', maxReceiveCount: 2, visibilitySeconds: 1 };
+  const common = { function: 'recorder', maxReceiveCount: 2, timeoutSeconds: 1 };
   await supervisor.start(
     sqsPart({ port: ports.sqs }),
     eventsPart({
       sources: {
         sources: [
           { ...common, queue: 'jobs', deadLetter: 'jobs-dead' },
-          { ...common, queue: 'slow', deadLetter: 'slow-dead', visibilitySeconds: 20, windowSeconds: 1.5 },
+          { ...common, queue: 'slow', deadLetter: 'slow-dead', timeoutSeconds: 4, windowSeconds: 1.5 },
         ],
         schedules: [{ function: 'clock', everySeconds: 0.5 }],
       },

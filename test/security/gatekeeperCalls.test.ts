@@ -4,7 +4,17 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { temporal } from '@temporalio/proto';
 import { until } from '#test/gpu-runner/folder.js';
 import { openHouse, type TestHouse } from './house.js';
-import { framed, hangUp, knock, pollOf, resultOf, send, takeTask, type TestRunner } from './runners.js';
+import {
+  completion,
+  framed,
+  hangUp,
+  knock,
+  pollOf,
+  resultOf,
+  send,
+  takeTask,
+  type TestRunner,
+} from './runners.js';
 
 const api = temporal.api.workflowservice.v1;
 const status = { ok: 0, invalid: 3, notFound: 5, denied: 7, exhausted: 8 };
@@ -35,9 +45,6 @@ afterAll(async () => {
 
 const answerTo = (task: Awaited<ReturnType<typeof takeTask>>, runner: TestRunner, value: unknown) =>
   resultOf(task, runner, house.gatekeeper.member.publicKey, value);
-
-const completion = (change: temporal.api.workflowservice.v1.IRespondActivityTaskCompletedRequest) =>
-  framed(api.RespondActivityTaskCompletedRequest.encode({ namespace: 'default', ...change }).finish());
 
 describe('tasks of others', () => {
   test('a runner polls its own queue, under its own name, and no other', async () => {

@@ -155,9 +155,12 @@ export async function resultOf(task: Task, runner: TestRunner, memberKey: Uint8A
 
 export async function completionOf(task: Task, runner: TestRunner, memberKey: Uint8Array, value: unknown) {
   const result = await resultOf(task, runner, memberKey, value);
-  const request = { namespace: 'default', taskToken: task.taskToken, result };
-  return framed(RespondActivityTaskCompletedRequest.encode(request).finish());
+  return completion({ taskToken: task.taskToken, result });
 }
+
+/** An answer as it is given here, whatever is wrong with it. */
+export const completion = (change: temporal.api.workflowservice.v1.IRespondActivityTaskCompletedRequest) =>
+  framed(RespondActivityTaskCompletedRequest.encode({ namespace: 'default', ...change }).finish());
 
 export function closed(session: ClientHttp2Session): Promise<number> {
   const began = performance.now();

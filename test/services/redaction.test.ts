@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from '@jest/globals';
 import { openLog } from '#services/log.js';
 import { redact } from '#services/redaction.js';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { seal, sealedFor, unseal } from '#services/sealing.js';
+import { openSealed, rangeDecipher, seal, sealedFor, sealTagBytes, unseal } from '#services/sealing.js';
 import { agreeX25519, generateX25519Key, x25519PublicKey } from '#services/x25519.js';
 
 const CONTEXT = 'model 0x01';
@@ -45,6 +45,50 @@ test('every recipient, and nobody else, opens what was sealed', () => {
     ),
     { numRuns: 40 },
   );
+});
+
+test('any range is decrypted without the rest, from its beginning or in pieces', () => {
+  const one = member('clinic-a');
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 1, maxLength: 3_000 }),
+      fc.nat(),
+      fc.nat(),
+      fc.nat(),
+      (plain, a, b, c) => {
+        const envelope = seal(plain, [one, member('clinic-b')], CONTEXT);
+        const opened = openSealed(envelope.subarray(0, envelope.length - plain.length), one);
+        const from = a % plain.length;
+        const to = from + 1 + (b % (plain.length - from));
+        const middle = from + (c % (to - from));
+        const next = rangeDecipher(opened, from);
+        const encrypted = envelope.subarray(opened.at);
+        const pieces = [next(encrypted.subarray(from, middle)), next(encrypted.subarray(middle, to))];
+        expect(Buffer.concat(pieces).equals(plain.subarray(from, to))).toBe(true);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test('read in pieces it is opened as in one, and a change is noticed at its end', () => {
+  const one = member('clinic-a');
+  const plain = randomBytes(1_000);
+  const envelope = seal(plain, [one], CONTEXT);
+  const read = (bytes: Uint8Array, context = CONTEXT) => {
+    const opened = openSealed(bytes.subarray(0, 200), one);
+    const end = bytes.length - sealTagBytes;
+    const stream = opened.stream(context);
+    const pieces = [bytes.subarray(opened.at, 500), bytes.subarray(500, end)].map((piece) =>
+      stream.next(piece),
+    );
+    stream.end(bytes.subarray(end));
+    return Buffer.concat(pieces);
+  };
+  expect(read(envelope).equals(plain)).toBe(true);
+  expect(code(() => read(envelope, 'model 0x02'))).toBe('SEAL_BROKEN');
+  const changed = Uint8Array.from(envelope, (byte, at) => (at === 600 ? byte ^ 1 : byte));
+  expect(code(() => read(changed))).toBe('SEAL_BROKEN');
 });
 
 test('one recipient’s key does not open it under another’s name', () => {

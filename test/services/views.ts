@@ -122,6 +122,7 @@ export function exampleRunner(changes: Partial<RunnerView> = {}): RunnerView {
     state: 'idle',
     progress: null,
     suspension: null,
+    drain: null,
     ...changes,
   };
 }

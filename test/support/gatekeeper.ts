@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { PayloadCodec } from '@temporalio/common';
 import { awsEnvironment } from '#local/environment.js';
-import { distFile } from '#local/paths.js';
+import { nodeProgram } from '#local/paths.js';
 import { generateTlsKey, issueCertificate, type Certificate } from '#services/certificate.js';
 import { coordinatorCodec } from '#services/runnerPayloads.js';
 import type { Table } from '#services/table.js';
@@ -85,7 +85,8 @@ export async function startGatekeeper(options: {
   let told = 0;
 
   const start = async (): Promise<void> => {
-    const started = spawn(process.execPath, ['--enable-source-maps', distFile('gatekeeper.js')], {
+    const { command, args } = nodeProgram('gatekeeper.js');
+    const started = spawn(command, args, {
       env: { ...env, ...(gatekeeper.port ? { GATEKEEPER_PORT: String(gatekeeper.port) } : {}) },
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -8,8 +8,9 @@ import { openApi, type Api } from '#cli/api.js';
 import { specOf } from '#cli/job/submit.js';
 import { jobFile } from '#core/jobSpec.js';
 import { finalJobStates, type JobView, type VersionView } from '#core/views.js';
-import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
+import { encodeDataset } from '#local/consortium/dataset.js';
 import { startStack, type LocalStack } from '#local/stack.js';
+import { few, heldOut } from '../support/digits.js';
 import { axeViolations, findChromium, openBrowser } from './browser.js';
 
 const chromium = findChromium();
@@ -28,12 +29,6 @@ const complaints: string[] = [];
 withBrowser('the page on a real stack', () => {
   beforeAll(async () => {
     state = mkdtempSync(join(tmpdir(), 'roundtable-page-'));
-    const { train, heldOut } = mnistDigits();
-    const few = (samples: number, of = train) => ({
-      ...of,
-      x: of.x.slice(0, samples * 784),
-      y: of.y.slice(0, samples),
-    });
     stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(800) }] });
     browser = await openBrowser(chromium ?? '');
     const { coordinator, keys } = stack.file;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { Interface } from 'ethers';
+import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { rewardsAbi } from '#contracts/generated/Rewards.js';
 import type { RoundView, VersionView } from '#core/views.js';
@@ -11,7 +12,7 @@ import { href, parseRoute } from '#web/state/route.js';
 import { mergeRounds, settledRounds } from '#web/state/stack.js';
 import { csv } from '#web/text/csv.js';
 import { tokens } from '#web/text/format.js';
-import { archiveIdOf, signatures } from '#web/verify/contracts.js';
+import { archiveIdOf, claimCall, claimedCall, signatures } from '#web/verify/contracts.js';
 import { id } from '#web/verify/keccak.js';
 import { sha256 } from '#web/verify/sha256.js';
 
@@ -92,12 +93,31 @@ describe('files and figures', () => {
 
 describe('what the page knows of the contracts', () => {
   test('every event and view is one that was compiled', () => {
-    const faces = [jobsAbi, rewardsAbi].map((abi) => new Interface(abi as unknown as string[]));
+    const faces = [jobsAbi, rewardsAbi, consortiumAbi].map(
+      (abi) => new Interface(abi as unknown as string[]),
+    );
     for (const [name, signature] of Object.entries(signatures)) {
       const found = faces.flatMap((face) => face.getEvent(name) ?? face.getFunction(name) ?? []);
       expect(found.map((fragment) => fragment.format('sighash'))).toEqual([signature]);
     }
     expect(id(signatures.RoundClosed)).toBe(faces[0]?.getEvent('RoundClosed')?.topicHash);
+  });
+
+  test('a claim is encoded as ethers encodes it', () => {
+    const leaf = {
+      index: 2,
+      account: `0x${'ab'.repeat(20)}` as const,
+      cumulative: 7n,
+      previous: 3n,
+      totalPrefix: 40n,
+      deltaRoot: new Uint8Array(32).fill(9),
+      proof: [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)],
+    };
+    const payer = `0x${'cd'.repeat(20)}` as const;
+    const { proof, ...fields } = leaf;
+    const rewards = new Interface(rewardsAbi as unknown as string[]);
+    expect(claimCall(payer, 5, leaf)).toBe(rewards.encodeFunctionData('claim', [payer, 5, fields, proof]));
+    expect(claimedCall(payer, payer)).toBe(rewards.encodeFunctionData('claimed', [payer, payer]));
   });
 
   test('archive ids are those of the services', () => {

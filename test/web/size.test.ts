@@ -10,10 +10,18 @@ const files = readdirSync(folder);
 const content = (name: string) => readFileSync(join(folder, name));
 const gzipped = (names: string[]) =>
   names.reduce((sum, name) => sum + gzipSync(content(name), { level: 9 }).length, 0);
-const isFirst = (name: string) => !name.startsWith('worker-');
+const page = content('index.html').toString();
+/** What the page names is fetched with it; the rest when somebody checks or acts. */
+const isFirst = (name: string) => name === 'index.html' || page.includes(`"${name}"`);
 
 test('the first load is at most 45 kB and all of it at most 120 kB, gzipped', () => {
   expect(files.filter(isFirst).length).toBeGreaterThanOrEqual(4);
+  // Nothing that is fetched at once is missing among those.
+  for (const name of files.filter((name) => isFirst(name) && name.endsWith('.js')))
+    for (const [, imported = ''] of content(name)
+      .toString()
+      .matchAll(/from"\.\/([^"]+)"/g))
+      expect([name, imported, isFirst(imported)]).toEqual([name, imported, true]);
   expect(gzipped(files.filter(isFirst))).toBeLessThanOrEqual(45_000);
   expect(gzipped(files)).toBeLessThanOrEqual(120_000);
 });

@@ -16,6 +16,7 @@ import { storeVersion } from '#workflows/activities/versions.js';
 import type { Dependencies } from '#workflows/activities/dependencies.js';
 import type { PreparedJob } from '#workflows/types.js';
 import { ByteCache } from '#workflows/artifactCache.js';
+import { updateOutliner } from '#workflows/updateOutline.js';
 import { updateReader } from '#workflows/updateReader.js';
 import { coordinatorAddress, fakePrepared, fakeSpec, hash } from './fakes.js';
 
@@ -45,11 +46,19 @@ const artifacts = {
 const keys = generateX25519Key();
 const readers = [{ member: coordinatorAddress, publicKey: toHex(keys.publicKey) }];
 const reader = { id: coordinatorAddress, privateKey: keys.privateKey };
+const pieces = updateOutliner(
+  {
+    size: async ({ file }) => (await artifacts.get(file)).length,
+    readRange: async ({ file }, from, to) => (await artifacts.get(file)).slice(from, to),
+  },
+  reader,
+);
 const deps = {
   artifacts,
+  outliner: pieces,
   readUpdate: (name, most) =>
     updateReader({ get: ({ file }) => artifacts.get(file, most) }, reader, new ByteCache(0))(name, most),
-} as Pick<Dependencies, 'artifacts' | 'readUpdate'> as Dependencies;
+} as Pick<Dependencies, 'artifacts' | 'outliner' | 'readUpdate'> as Dependencies;
 const spec = { ...fakeSpec(), updates: { recipients: readers } };
 const prepared: PreparedJob = { ...fakePrepared(job, spec), dimension };
 
@@ -122,16 +131,21 @@ const sealedAs =
   (file: Uint8Array) =>
     sealUpdate(file, by, of);
 
-const admit = async (update: Promise<TrainUpdate>) =>
-  admitUpdate(deps, { prepared, opening, update: await update });
+/** Read at once, or in pieces, as where it is larger than what the worker holds. */
+const ways = [
+  { way: 'read at once', shards: 1 },
+  { way: 'read in pieces', shards: 3 },
+];
+const admit = async (update: Promise<TrainUpdate>, shards: number) =>
+  admitUpdate(deps, { prepared: { ...prepared, shards }, opening, update: await update });
 
-describe('an update is admitted', () => {
+describe.each(ways)('an update that is $way is admitted', ({ shards }) => {
   test('when it is what its runner signed for this round', async () => {
-    await expect(admit(updateOf(first))).resolves.toBeUndefined();
+    await expect(admit(updateOf(first), shards)).resolves.toBeUndefined();
   });
 });
 
-describe('an update is refused', () => {
+describe.each(ways)('an update that is $way is refused', ({ shards }) => {
   const stranger = new Wallet(sha256Hex(Uint8Array.of(99)));
   const saturated = new Int32Array(dimension).fill(2_147_483_647, 0, 1);
   const cases: [string, RegExp, () => Promise<TrainUpdate>][] = [
@@ -250,7 +264,7 @@ describe('an update is refused', () => {
   ];
 
   test.each(cases)('%s', async (_, message, update) => {
-    const failure = admit(update());
+    const failure = admit(update(), shards);
     await expect(failure).rejects.toMatchObject({ code: 'UPDATE_REFUSED' });
     await expect(failure).rejects.toThrow(message);
   });

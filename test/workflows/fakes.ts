@@ -70,6 +70,7 @@ export function fakePrepared(job: `0x${string}`, spec: JobSpec): PreparedJob {
     parent: null,
     base: fakeModel('0'),
     dimension: 10,
+    shards: 1,
     baseNumber: 0,
     graphArchive: 'g'.repeat(43),
     archive: { model: 'm'.repeat(43), manifest: 'n'.repeat(43), manifestHash: hash('6') },
@@ -141,6 +142,20 @@ export async function fakeStack(
       rootHeader: hash('9'),
       weights: updates.map(({ samples }) => samples),
     }),
+    planSum: async () => [hash('a'), hash('b')],
+    sumShard: async ({ plan }) => {
+      seen.calls.push(`sum ${plan.slice(-1)}`);
+      return plan;
+    },
+    joinSum: async ({ opening, updates, parts }) => {
+      seen.calls.push(`join ${parts.map((part) => part.slice(-1)).join()}`);
+      return {
+        version: fakeModel(String(opening.round)),
+        sumRoots: [[hash('9')]],
+        rootHeader: hash('9'),
+        weights: updates.map(({ samples }) => samples),
+      };
+    },
     evaluate: async () => ({ accuracy: 0.9, loss: 0.3 }),
     archiveModel: async () => ({ model: 'm'.repeat(43), state: null }),
     archiveRound: async () => ({

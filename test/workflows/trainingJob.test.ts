@@ -22,6 +22,7 @@ import {
   answering,
   coordinatorAddress,
   fakeCodec,
+  fakePrepared,
   fakeSpec,
   fakeStack,
   hash,
@@ -82,6 +83,32 @@ describe('a training job', () => {
     const { accuracy, loss } = lastOfRound(stack.seen.rounds, 1);
     expect(accuracy).toBeNull();
     expect(loss).toBeGreaterThan(0);
+  });
+
+  test('has large updates added in shards, and repeats a shard that fails, alone', async () => {
+    const job = `0x${'28'.repeat(32)}` as const;
+    const spec = fakeSpec({ rounds: 1 });
+    const asked: string[] = [];
+    const stack = await fakeStack(environment, {
+      spec,
+      runners: { [first]: answering(1), [second]: answering(1) },
+      override: {
+        prepareJob: async () => ({ ...fakePrepared(job, spec), shards: 2 }),
+        aggregate: async () => {
+          throw ApplicationFailure.nonRetryable('the worker cannot hold them');
+        },
+        sumShard: async ({ plan }) => {
+          asked.push(plan.slice(-1));
+          if (asked.filter((one) => one === 'b').length === 1 && plan === hash('b'))
+            throw ApplicationFailure.retryable('the function was killed', 'UNAVAILABLE');
+          return plan;
+        },
+      },
+    });
+    await stack.run(() => finish(job));
+    expect(asked.sort()).toEqual(['a', 'b', 'b']);
+    expect(stack.seen.calls).toContain('join a,b');
+    expect(last(stack.seen.jobs)).toMatchObject({ state: 'done', round: 1 });
   });
 
   test('admits a slow runner within the grace period after the quorum', async () => {

@@ -14,6 +14,8 @@ const rates = z.object({
 /** What is trained, how, and how exact the result must be. */
 export const caseFile = z.object({
   loss: z.enum(['softmax_cross_entropy_mean', 'mse_mean']),
+  /** `local`: norms take the statistics of each batch, as in model.train(). */
+  batch_norm: z.enum(['frozen', 'local']).default('frozen'),
   trainable: z.array(z.string()).min(1),
   optimizers: z.record(z.string(), rates).default({}),
   steps: z.number().int().min(1).default(3),
@@ -25,6 +27,7 @@ export const caseFile = z.object({
           loss: z.number().default(1e-5),
           grad: z.number().default(1e-5),
           sgd: z.number().default(2e-5),
+          statistics: z.number().default(1e-5),
         })
         .catchall(z.number())
         .prefault({}),

@@ -89,6 +89,9 @@ export async function check(request: CheckRequest): Promise<CheckResult> {
     groups.push(
       compareGroup(rule, tolerance, weights, group(`${rule}/`), { init, masks: group(`${rule}_mask/`) }),
     );
+    const statistics = group(`statistics/${rule}/`);
+    if (statistics.size > 0)
+      groups.push(compareGroup(`statistics/${rule}`, rtol.statistics, result.statistics, statistics));
     const losses = references.get(`loss/${rule}`);
     if (losses)
       groups.push(compareGroup(`loss/${rule}`, rtol.loss, perStep(result.losses), perStepOf(losses), {}));

@@ -1,4 +1,5 @@
 import ort from 'onnxruntime-node';
+import { statisticsOf } from '../batchNorm.js';
 import { compileGradients } from '../compile/gradients.js';
 import { compileTraining } from '../compile/training.js';
 import type { InputType } from '../compile/plan.js';
@@ -10,6 +11,12 @@ import { updateRule, type Optimizer } from '../optimizers.js';
 import { elementCount } from '../onnx/tensor.js';
 import { lossNames, type Case } from './caseFile.js';
 import { tensorOf, type Numbers } from './tensors.js';
+
+export interface Trained {
+  readonly weights: Map<string, Float64Array>;
+  readonly statistics: Map<string, Float64Array>;
+  readonly losses: number[];
+}
 
 /** Runs the compiled graphs on the batches of the case. */
 export class Harness {
@@ -51,9 +58,14 @@ export class Harness {
     return { output: numbers(results[plan.names.output]), gradients: new Map(gradients) };
   }
 
-  async train(optimizer: Optimizer): Promise<{ weights: Map<string, Float64Array>; losses: number[] }> {
+  /** Weights, running statistics (none where they are frozen) and losses after the steps of the case. */
+  async train(optimizer: Optimizer): Promise<Trained> {
+    const statistics = this.#spec.batch_norm === 'local' ? statisticsOf(this.#graph) : [];
     const state = new Map<string, ort.Tensor>(
-      this.#model.weights.map(({ name, data, dims }) => [name, new ort.Tensor('float32', data, dims)]),
+      [...this.#model.weights, ...statistics].map(({ name, data, dims }) => [
+        name,
+        new ort.Tensor('float32', data, dims),
+      ]),
     );
     const losses: number[] = [];
     const rule = updateRule(optimizer);
@@ -65,7 +77,7 @@ export class Harness {
         batch: samples,
       });
       const session = await open(plan.model);
-      const passed = [...plan.weights, ...plan.slots];
+      const passed = [...plan.weights, ...plan.slots, ...plan.statistics];
       const rows = Int32Array.from({ length: samples }, (_, i) => i);
       const numbersOfStep = Float32Array.from(rule.rates(k + 1, 1));
       const results = await session.run({
@@ -86,10 +98,9 @@ export class Harness {
       for (const { name, after } of passed) state.set(name, results[after] as ort.Tensor);
       losses.push(numbers(results[plan.names.losses])[0] ?? NaN);
     }
-    return {
-      weights: new Map(this.#model.weights.map(({ name }) => [name, numbers(state.get(name))])),
-      losses,
-    };
+    const valuesOf = (tensors: readonly { name: string }[]) =>
+      new Map(tensors.map(({ name }) => [name, numbers(state.get(name))]));
+    return { weights: valuesOf(this.#model.weights), statistics: valuesOf(statistics), losses };
   }
 
   #options(samples: number) {
@@ -103,6 +114,7 @@ export class Harness {
       batch: samples,
       ...(axis === undefined ? {} : { classAxis: axis }),
       ...(ignored ? { ignoredLabel: -100 } : {}),
+      ...(this.#spec.batch_norm === 'local' ? { batchNorm: 'local' as const } : {}),
     };
   }
 

@@ -48,7 +48,7 @@ interface View {
 }
 
 interface Cell {
-  readonly operator: 'LSTM' | 'GRU';
+  readonly operator: keyof typeof gateOrders;
   readonly input: 1 | 2 | 3;
 }
 
@@ -66,9 +66,12 @@ function viewsOf(weight: WeightTensor, cell: Cell | undefined): View[] {
   return cell ? [...views, ...unpacked(weight, cell)] : views;
 }
 
-/** ONNX packs the directions of an LSTM or GRU and orders gates otherwise: i o f c and z r h for i f g o and r z n. */
+/** PyTorch's gates in the order in which ONNX has them. */
+const gateOrders = { LSTM: [0, 2, 3, 1], GRU: [1, 0, 2], RNN: [0] } as const;
+
+/** ONNX packs the directions of a recurrent layer and orders gates otherwise: i o f c and z r h for i f g o and r z n. */
 function unpacked(weight: WeightTensor, { operator, input }: Cell): View[] {
-  const order = operator === 'LSTM' ? [0, 2, 3, 1] : [1, 0, 2];
+  const order = gateOrders[operator];
   const [directions = 1, rows = 1, columns = 1] = weight.dims;
   const width = input === 3 ? 1 : columns;
   const parts = input === 3 ? 2 : 1;
@@ -128,7 +131,7 @@ function readHints(model: ModelProto): { hints: Map<string, Set<string>>; cells:
       const known = hints.get(name) ?? new Set();
       for (const hint of [...parameters, ...(module ? [module] : [])]) known.add(hint);
       hints.set(name, known);
-      const isCell = node.opType === 'LSTM' || node.opType === 'GRU';
+      const isCell = Object.hasOwn(gateOrders, node.opType);
       if (isCell && (index === 1 || index === 2 || index === 3))
         cells.set(name, { operator: node.opType as Cell['operator'], input: index });
     });

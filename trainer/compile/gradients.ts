@@ -1,3 +1,4 @@
+import { withLocalStatistics } from '../batchNorm.js';
 import { readGraph } from '../graph.js';
 import { encodeModel, GraphBuilder, valueInfo } from '../onnx/builder.js';
 import { prepare } from '../prepare.js';
@@ -17,9 +18,14 @@ import type { GradientPlan, LossPlan } from './plan.js';
  * @throws as compileTraining
  */
 export function compileGradients(graphBytes: Uint8Array, options: LossPlan): GradientPlan {
-  const graph = readGraph(graphBytes);
-  const { batch } = options;
-  const names = usedNames(graph);
+  const read = readGraph(graphBytes);
+  const { batch, batchNorm } = options;
+  const names = usedNames(read);
+  // The running statistics have no part in a single pass.
+  const graph =
+    batchNorm === 'local'
+      ? { ...withLocalStatistics(read, names), constants: read.constants, states: [] }
+      : read;
   const builder = new GraphBuilder(names);
   const [data, labels] = [dataNames(graph, names), names.fresh('labels')];
   const forward = prepare(graph, batch, names);

@@ -16,6 +16,8 @@ export interface LossPlan {
   readonly batch: number;
   /** One for each input of the model. */
   readonly inputs: readonly InputType[];
+  /** Norms take the statistics of each batch, and their running ones pass from step to step (batchNorm.ts). */
+  readonly batchNorm?: 'local';
 }
 
 export interface TrainingOptions extends LossPlan {
@@ -30,6 +32,8 @@ export interface TrainingOptions extends LossPlan {
   readonly scheduled?: boolean;
   /** Weights that weight decay leaves alone: usually biases and norms. Patterns (patterns.ts). */
   readonly undecayed?: readonly string[];
+  /** One step a run, for devices on which a loop would run elsewhere: the graph is a step, not a Scan over steps. */
+  readonly single?: true;
   /** Parts of equal size that a step's samples are computed in, one after the other, to need less memory. */
   readonly parts?: number;
   /** Shares of values set to zero, by patterns of nodes (dropout.ts). */
@@ -57,12 +61,14 @@ export interface Passed {
 }
 
 /**
- * A graph that does any number of training steps in one run. Feeds: `data` [N, ...sample] of each input, `labels` int32
- * or float32 [N, ...labels], `order` int32 [steps, batch] (which samples each step takes), `before` of each weight and
- * slot, the `anchor` and `correction` of a weight if it has one, `rates` [steps, n] and `seeds` int64 [steps] if there are
- * any. Results: `losses` float32 [steps] (before the step) and `after` of each weight and slot.
+ * A graph that does any number of training steps in one run, or (`single`) one. Feeds: `data` [N, ...sample] of each input, `labels` int32
+ * or float32 [N, ...labels], `order` int32 [steps, batch] (which samples each step takes), `before` of each weight,
+ * slot and statistic, the `anchor` and `correction` of a weight if it has one, `rates` [steps, n] and `seeds` int64 [steps] if there are
+ * any. Results: `losses` float32 [steps] (before the step) and `after` of each weight, slot and statistic.
  */
 export interface TrainingPlan extends PlanShape {
+  /** A run is one step, of the samples that it is fed. */
+  readonly single: boolean;
   readonly weights: readonly (Passed & {
     /** With FedProx: the weight before the first step of the training, which later runs no longer start from. */
     readonly anchor?: string;
@@ -71,6 +77,8 @@ export interface TrainingPlan extends PlanShape {
   })[];
   /** What the optimiser keeps; zeros before the first step. */
   readonly slots: readonly Passed[];
+  /** Running statistics of local norms; before the first step those of the graph, or of whoever trains. */
+  readonly statistics: readonly Passed[];
   readonly names: {
     readonly data: readonly string[];
     readonly labels: string;
@@ -85,17 +93,27 @@ export interface TrainingPlan extends PlanShape {
   readonly peakBytes: number;
 }
 
+/** How a version is judged: without smoothing, which only helps to learn. */
+export type EvaluationOptions = Pick<
+  LossPlan,
+  'loss' | 'ignoredLabel' | 'classAxis' | 'inputs' | 'batchNorm'
+>;
+
 /**
  * A graph that judges a batch of any size. Feeds: `data` [n, ...sample], `labels` [n, ...labels] and each weight under its
- * own name. Results: `losses` float32 [n] and `predictions` int64 [n].
+ * own name. Results, each float32 [n]: the sum of the `losses` of a sample's labels, how many of them were `right`, and,
+ * where labels may be ignored, how many `count`; otherwise all of them do.
  */
 export interface EvaluationPlan extends PlanShape {
   readonly weights: readonly { readonly name: string; readonly shape: Shape }[];
+  /** Labels of a sample. */
+  readonly perSample: number;
   readonly names: {
     readonly data: readonly string[];
     readonly labels: string;
     readonly losses: string;
-    readonly predictions: string;
+    readonly right?: string;
+    readonly counts?: string;
   };
 }
 

@@ -1,9 +1,11 @@
+import { withLocalStatistics } from '../batchNorm.js';
 import { matcher } from '../patterns.js';
 import { appendMasks } from '../dropout.js';
 import { readGraph, type Graph } from '../graph.js';
 import { peakBytes } from '../memory.js';
 import { encodeModel, GraphBuilder, valueInfo, type Names } from '../onnx/builder.js';
-import { TensorProto_DataType as DataType } from '../onnx/onnx.gen.js';
+import { TensorProto_DataType as DataType, type GraphProto } from '../onnx/onnx.gen.js';
+import type { Shape } from '../onnx/tensor.js';
 import { clipByNorm, isPlain, sgdStep, updateRule, type UpdateRule } from '../optimizers.js';
 import { prepare, type Prepared } from '../prepare.js';
 import { appendBackward, dataInputs, dataNames, planShape, prepareInputs, usedNames } from './parts.js';
@@ -18,9 +20,10 @@ type Weight = TrainingPlan['weights'][number];
  * options that do not fit the graph.
  */
 export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions): TrainingPlan {
-  const graph = readGraph(graphBytes);
+  const read = readGraph(graphBytes);
   const { batch, optimizer, parts = 1 } = options;
-  const names = usedNames(graph);
+  const names = usedNames(read);
+  const graph = options.batchNorm === 'local' ? withLocalStatistics(read, names) : read;
   const [outer, body] = [new GraphBuilder(names), new GraphBuilder(names)];
   const data = dataNames(graph, names);
   const fresh = (hint: string) => names.fresh(hint);
@@ -47,8 +50,13 @@ export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions
 
   const step: Step = { graph, forward, options, data, labels, row, seed };
   const factor = fused?.gradientScale ?? 1 / parts;
-  const { loss, gradients } =
+  const { loss, gradients, states } =
     parts === 1 ? appendStep(body, step, factor) : appendParts(body, names, step, parts, factor);
+  const statistics = states.map((state) => ({
+    ...state,
+    before: fresh(`before/${state.name}`),
+    after: fresh(`after/${state.name}`),
+  }));
 
   const rule = updateRule(optimizer);
   const update = fused
@@ -60,7 +68,8 @@ export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions
       }
     : appendUpdates(body, names, rule, weights, gradients, options);
 
-  const { rateCount, rateRow, slots } = update;
+  const { rateCount, rateRow } = update;
+  const slots = [...update.slots, ...statistics];
   const [losses, rates] = [fresh('losses'), fresh('rates')];
   const rateInputs = rateCount > 0 ? [rates] : [];
   const seedInputs = forward.masks.length > 0 ? [seeds] : [];
@@ -82,12 +91,14 @@ export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions
   );
   const passed: Passed[] = [...weights, ...slots];
   const rows = parts === 1 ? order : outer.node('Reshape', [order, outer.ints([3], [-1, ...rowShape])]);
-  outer.add(
-    'Scan',
-    [...passed.map(({ before }) => before), rows, ...rateInputs, ...seedInputs],
-    [...passed.map(({ after }) => after), losses],
-    { body: { graph: bodyGraph }, num_scan_inputs: 1 + rateInputs.length + seedInputs.length },
-  );
+  const feeds = [...passed.map(({ before }) => before), rows, ...rateInputs, ...seedInputs];
+  const results = [...passed.map(({ after }) => after), losses];
+  if (options.single) appendOnce(outer, bodyGraph, feeds, results);
+  else
+    outer.add('Scan', feeds, results, {
+      body: { graph: bodyGraph },
+      num_scan_inputs: 1 + rateInputs.length + seedInputs.length,
+    });
   const proto = outer.graph(
     'training',
     [
@@ -104,8 +115,10 @@ export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions
   );
   return {
     ...planShape(graph, options, encodeModel(proto, forward.opset)),
+    single: options.single ?? false,
     weights,
-    slots: slots.map(({ name, shape, before, after }) => ({ name, shape, before, after })),
+    slots: update.slots.map(passedOf),
+    statistics: statistics.map(passedOf),
     names: {
       data,
       labels,
@@ -116,6 +129,31 @@ export function compileTraining(graphBytes: Uint8Array, options: TrainingOptions
     },
     peakBytes: peakBytes(bodyGraph, forward, { passed, samples: graph.inputs.length * batch }),
   };
+}
+
+function passedOf({ name, shape, before, after }: Passed): Passed {
+  return { name, shape, before, after };
+}
+
+/** The step itself in place of a Scan over one: what a Scan would cut off and put on, reshapes do. */
+function appendOnce(
+  outer: GraphBuilder,
+  step: GraphProto,
+  feeds: readonly string[],
+  results: readonly string[],
+): void {
+  step.input.forEach(({ name, type }, index) => {
+    const dims = type?.value.case === 'tensorType' ? (type.value.value.shape?.dim ?? []) : [];
+    const shape = dims.map(({ value }) => Number(value.value));
+    outer.node('Reshape', [feeds[index] ?? '', outer.ints([shape.length], shape)], {}, name);
+  });
+  outer.nodes.push(...step.node);
+  outer.constants.push(...step.initializer);
+  step.output.forEach(({ name }, index) => {
+    const [result = '', isLoss] = [results[index], index === step.output.length - 1];
+    if (isLoss) outer.node('Reshape', [name, outer.ints([1], [1])], {}, result);
+    else outer.node('Identity', [name], {}, result);
+  });
 }
 
 /** What one step computes from. */
@@ -131,12 +169,26 @@ interface Step {
   readonly seed: string;
 }
 
+/** A value that passes from step to step: its name in a step, and that of what it becomes there. */
+interface State {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly state: string;
+  readonly updated: string;
+}
+
+interface Appended {
+  readonly loss: string;
+  readonly gradients: Map<string, string>;
+  readonly states: readonly State[];
+}
+
 /** Forward and backward pass over the samples of `row`. */
 function appendStep(
   builder: GraphBuilder,
   { graph, forward, options, data, labels, row, seed }: Step,
   factor: number,
-): { loss: string; gradients: Map<string, string> } {
+): Appended {
   builder.constants.push(...forward.constants);
   const labelsOfBatch = builder.node('Gather', [labels, row]);
   prepareInputs(
@@ -156,17 +208,17 @@ function appendStep(
     { ...options, batch },
     factor,
   );
-  return { loss: loss.mean, gradients };
+  const states = (graph.states ?? []).map(({ name, shape, after }) => ({
+    name,
+    shape,
+    state: name,
+    updated: after,
+  }));
+  return { loss: loss.mean, gradients, states };
 }
 
 /** The same in parts, one after the other; gradients add up. */
-function appendParts(
-  body: GraphBuilder,
-  names: Names,
-  step: Step,
-  parts: number,
-  factor: number,
-): { loss: string; gradients: Map<string, string> } {
+function appendParts(body: GraphBuilder, names: Names, step: Step, parts: number, factor: number): Appended {
   const inner = new GraphBuilder(names);
   const [row, part] = [names.fresh('part_row'), names.fresh('part')];
   const seed = inner.node('Add', [step.seed, part]);
@@ -182,28 +234,40 @@ function appendParts(
       after: names.fresh(`total/${name}`),
     };
   });
+  const states = one.states.map((kept) => ({
+    ...kept,
+    outer: names.fresh(`state/${kept.name}`),
+    total: names.fresh(`total/${kept.name}`),
+  }));
   const batch = step.options.batch / parts;
   const graph = inner.graph(
     'part',
     [
-      ...sums.map(({ state, shape }) => valueInfo(state, shape)),
+      ...[...sums, ...states].map(({ state, shape }) => valueInfo(state, shape)),
       valueInfo(row, [batch], DataType.INT32),
       valueInfo(part, [], DataType.INT64),
     ],
-    [...sums.map(({ next, shape }) => valueInfo(next, shape)), valueInfo(one.loss, [])],
+    [
+      ...sums.map(({ next, shape }) => valueInfo(next, shape)),
+      ...states.map(({ updated, shape }) => valueInfo(updated, shape)),
+      valueInfo(one.loss, []),
+    ],
   );
   const losses = names.fresh('part_losses');
   const zeros = sums.map(({ shape }) =>
     body.node('Expand', [body.floats([], [0]), body.ints([shape.length], shape)]),
   );
   const counted = body.ints([parts], [...Array(parts).keys()]);
-  body.add('Scan', [...zeros, step.row, counted], [...sums.map(({ after }) => after), losses], {
-    body: { graph },
-    num_scan_inputs: 2,
-  });
+  body.add(
+    'Scan',
+    [...zeros, ...states.map(({ outer }) => outer), step.row, counted],
+    [...sums.map(({ after }) => after), ...states.map(({ total }) => total), losses],
+    { body: { graph }, num_scan_inputs: 2 },
+  );
   return {
     loss: body.node('ReduceMean', [losses], { keepdims: 0 }),
     gradients: new Map(sums.map(({ name, after }) => [name, after])),
+    states: states.map(({ name, shape, outer, total }) => ({ name, shape, state: outer, updated: total })),
   };
 }
 

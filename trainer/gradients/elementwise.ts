@@ -17,7 +17,13 @@ function rectified(g: NodeGradient, x: string, above: string, below: string): st
 /** Derivatives of operators that compute each element for itself. */
 export const elementwiseGradients: Record<string, GradientRule> = {
   Abs: unary((g, x) => g.emit('Sign', [x])),
+  Acos: unary((g, x) => g.neg(g.emit('Reciprocal', [g.emit('Sqrt', [g.sub(1, g.square(x))])]))),
+  Acosh: unary((g, x) => g.emit('Reciprocal', [g.emit('Sqrt', [g.add(g.square(x), -1)])])),
   Add: (g) => [0, 1].map((input) => g.back(input, () => g.dy)),
+  Asin: unary((g, x) => g.emit('Reciprocal', [g.emit('Sqrt', [g.sub(1, g.square(x))])])),
+  Asinh: unary((g, x) => g.emit('Reciprocal', [g.emit('Sqrt', [g.add(g.square(x), 1)])])),
+  Atan: unary((g, x) => g.emit('Reciprocal', [g.add(g.square(x), 1)])),
+  Atanh: unary((g, x) => g.emit('Reciprocal', [g.sub(1, g.square(x))])),
   Cast: (g) => [g.dy],
   CastLike: (g) => [g.dy, undefined],
   Celu: unary((g, x) => g.emit('Exp', [g.emit('Min', [g.mul(x, 1 / alpha(g, 1)), g.scalar(0)])])),
@@ -32,6 +38,7 @@ export const elementwiseGradients: Record<string, GradientRule> = {
     return [g.mul(g.dy, g.emit('Cast', [both], { to: 1 }))];
   },
   Cos: unary((g, x) => g.neg(g.emit('Sin', [x]))),
+  Cosh: unary((g, x) => g.emit('Sinh', [x])),
   Div: (g) => [
     g.back(0, () => g.div(g.dy, g.input(1))),
     g.back(1, () => g.neg(g.div(g.mul(g.dy, g.output(0)), g.input(1)))),
@@ -91,12 +98,15 @@ export const elementwiseGradients: Record<string, GradientRule> = {
   }),
   Sigmoid: unary((g, _, y) => g.mul(y, g.sub(1, y))),
   Sin: unary((g, x) => g.emit('Cos', [x])),
+  Sinh: unary((g, x) => g.emit('Cosh', [x])),
   Softplus: unary((g, x) => g.emit('Sigmoid', [x])),
   Softsign: unary((g, x) => g.emit('Reciprocal', [g.square(g.add(g.emit('Abs', [x]), 1))])),
   Sqrt: (g) => [g.div(g.mul(g.dy, 0.5), g.output(0))],
   Sub: (g) => [g.back(0, () => g.dy), g.back(1, () => g.neg(g.dy))],
   Sum: (g) => g.node.input.map((_, input) => g.back(input, () => g.dy)),
+  Tan: unary((g, _, y) => g.add(g.square(y), 1)),
   Tanh: unary((g, _, y) => g.sub(1, g.square(y))),
+  ThresholdedRelu: unary((g, x) => g.mask('Greater', x, alpha(g, 1))),
   Where: (g) => {
     const zero = g.scalar(0);
     return [

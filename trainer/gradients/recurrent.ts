@@ -4,15 +4,20 @@ import { unsupported } from '../shapes/values.js';
 import type { GradientRule, NodeGradient } from './nodeGradient.js';
 import { slice, type Direction, type DirectionGradient } from './recurrent/direction.js';
 import { gruDirection } from './recurrent/gru.js';
-import { lstmDirection } from './recurrent/lstm.js';
+import { lstm } from './recurrent/lstm.js';
+import { rnnDirection } from './recurrent/rnn.js';
 
 /**
- * Backpropagation through time. The forward pass is onnxruntime's own kernel, which keeps only h; its gates are computed
- * again for all steps at once, and only what truly depends on the step after it runs step by step, in a Scan.
+ * Backpropagation through time. The forward pass of GRU and RNN is onnxruntime's own kernel, which keeps only h; gates are
+ * computed again for all steps at once, and only what truly depends on the step after it runs step by step, in a Scan.
  */
 export const recurrentGradients: Record<string, GradientRule> = {
-  LSTM: (g) => recurrent(g, lstmDirection),
+  LSTM: (g) => {
+    checkUsual(g);
+    return lstm(g);
+  },
   GRU: (g) => recurrent(g, gruDirection),
+  RNN: (g) => recurrent(g, rnnDirection),
 };
 
 function recurrent(
@@ -22,8 +27,7 @@ function recurrent(
   const [steps = 0, batch = 0, width = 0] = g.inputShape(0);
   const [directions = 1] = g.inputShape(1);
   const hidden = g.inputShape(2)[2] ?? 0;
-  if (g.node.attribute.some(({ name }) => ['activations', 'clip'].includes(name)) && !isUsual(g))
-    throw unsupported(g.node, 'has activations of its own, or clips');
+  checkUsual(g);
   const gates = (g.inputShape(1)[1] ?? 0) / hidden;
   const backwards = (direction: number) =>
     direction === 1 || textAttribute(g.node, 'direction', 'forward') === 'reverse';
@@ -35,15 +39,11 @@ function recurrent(
       : value;
   const state = [batch, hidden];
   const results = Array.from({ length: directions }, (_, at) => {
-    const initial = (input: number) => (g.input(input) ? pick(g.input(input), at, state) : g.zeros(state));
-    const ending = (output: number) => {
-      const gradient = g.dyOf(output);
-      return gradient === undefined ? g.zeros(state) : pick(gradient, at, state);
-    };
+    const last = g.dyOf(1);
     const steady = [steps, batch, hidden];
     const ofDirection = (value: string) =>
       turn(g.reshape(directions === 1 ? value : slice(g, value, 1, at, at + 1), steady), at);
-    const h0 = initial(5);
+    const h0 = g.input(5) ? pick(g.input(5), at, state) : g.zeros(state);
     const y = ofDirection(g.output(0));
     const first = g.reshape(h0, [1, batch, hidden]);
     const half = gates * hidden;
@@ -60,11 +60,11 @@ function recurrent(
       biases:
         bias === undefined ? undefined : [slice(g, bias, 0, 0, half), slice(g, bias, 0, half, 2 * half)],
       h0,
-      c0: initial(6),
       before: steps === 1 ? first : g.emit('Concat', [first, slice(g, y, 0, 0, steps - 1)], { axis: 0 }),
+      y,
       dy: dy === undefined ? g.zeros(steady) : ofDirection(dy),
-      dh: ending(1),
-      dc: ending(2),
+      dh: last === undefined ? g.zeros(state) : pick(last, at, state),
+      activation: activationsOf(g)[at] ?? 'Tanh',
     });
     return { ...result, x: turn(result.x, at) };
   });
@@ -99,19 +99,24 @@ function recurrent(
         state,
       ),
     ),
-    g.when(6, () =>
-      joined(
-        results.map(({ c0, h0 }) => c0 ?? h0),
-        state,
-      ),
-    ),
   ];
 }
 
-/** Sigmoid and tanh written out, and no clipping: the defaults. */
+function checkUsual(g: NodeGradient): void {
+  if (g.node.attribute.some(({ name }) => ['activations', 'clip'].includes(name)) && !isUsual(g))
+    throw unsupported(g.node, 'has activations of its own, or clips');
+}
+
+/** The defaults written out, of a plain RNN also Relu, and no clipping. */
 function isUsual(g: NodeGradient): boolean {
   if (g.node.attribute.some(({ name }) => name === 'clip')) return false;
-  const names = g.node.attribute.find(({ name }) => name === 'activations')?.strings ?? [];
+  const names = activationsOf(g);
+  if (g.node.opType === 'RNN') return names.every((name) => name === 'Tanh' || name === 'Relu');
   const usual = g.node.opType === 'LSTM' ? ['Sigmoid', 'Tanh', 'Tanh'] : ['Sigmoid', 'Tanh'];
-  return names.every((name, at) => new TextDecoder().decode(name) === usual[at % usual.length]);
+  return names.every((name, at) => name === usual[at % usual.length]);
+}
+
+function activationsOf(g: NodeGradient): string[] {
+  const names = g.node.attribute.find(({ name }) => name === 'activations')?.strings ?? [];
+  return names.map((name) => new TextDecoder().decode(name));
 }

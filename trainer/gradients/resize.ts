@@ -1,9 +1,11 @@
-import { floatAttribute, textAttribute } from '../onnx/attributes.js';
+import { floatAttribute, intAttribute, textAttribute } from '../onnx/attributes.js';
 import { unsupported } from '../shapes/values.js';
 import type { NodeGradient } from './nodeGradient.js';
 
 /** Along one axis Resize is linear: row i of this [to, from] matrix says what output i takes from the inputs (ONNX Resize-19). */
 export function interpolation(g: NodeGradient, axis: number, from: number, to: number): number[] {
+  for (const name of ['antialias', 'exclude_outside'])
+    if (intAttribute(g.node, name, 0) !== 0) throw unsupported(g.node, `has ${name}`);
   const scales = g.shapes.has(2) ? g.shapes.contents(2) : undefined;
   const scale = scales && scales.length > 0 ? (scales[axis] ?? 1) : to / from;
   const mode = textAttribute(g.node, 'mode', 'nearest');

@@ -1,25 +1,26 @@
 /**
  * The training process: serves one request at a time over Node's channel to its parent and ends with it. It holds
- * nothing that is lost when it is killed. Argument: the number of threads, 1, 2 or all; with all, bits do not matter, and the
- * fastest device is looked for.
+ * nothing that is lost when it is killed. Argument: the number of threads of requests whose bits matter, 1 or 2. For the
+ * others the fastest device is looked for, once.
  */
 import { availableParallelism } from 'node:os';
 import { isRoundtableError } from '#core/errors.js';
 import { check } from '../check/check.js';
 import { findProvider } from './device.js';
 import { evaluate } from './evaluate.js';
-import type { ChildAnswer, ChildRequest } from './messages.js';
+import type { ChildAnswer, ChildRequest, TrainRequest } from './messages.js';
 import { Sessions } from './sessions.js';
 import { train } from './train.js';
 
-const sessions = openSessions(process.argv[2]);
+const exact = new Sessions(process.argv[2] === '2' ? 2 : 1, 'cpu');
+let fast: Promise<Sessions> | undefined;
 
 process.on('disconnect', () => process.exit());
 process.on('message', (message: ChildRequest) => void serve(message));
 
-async function openSessions(threads: string | undefined): Promise<Sessions> {
-  if (threads === 'all') return new Sessions(availableParallelism(), await findProvider());
-  return new Sessions(threads === '2' ? 2 : 1, 'cpu');
+function sessionsOf({ determinism }: TrainRequest): Sessions | Promise<Sessions> {
+  if (determinism !== 'fast') return exact;
+  return (fast ??= findProvider().then((provider) => new Sessions(availableParallelism(), provider)));
 }
 
 async function serve(message: ChildRequest): Promise<void> {
@@ -33,9 +34,11 @@ async function serve(message: ChildRequest): Promise<void> {
 async function perform(message: ChildRequest) {
   switch (message.kind) {
     case 'train':
-      return train(await sessions, message.request, (progress) => answer({ kind: 'progress', progress }));
+      return train(await sessionsOf(message.request), message.request, (progress) =>
+        answer({ kind: 'progress', progress }),
+      );
     case 'evaluate':
-      return evaluate(await sessions, message.request);
+      return evaluate(exact, message.request);
     case 'check':
       return check(message.request);
   }

@@ -2,8 +2,8 @@ import ort from 'onnxruntime-node';
 import { RoundtableError } from '#core/errors.js';
 import { readGraph } from '../graph.js';
 import { checkWeights } from '../model.js';
-import { checkModelData } from '../modelData.js';
-import { columnsOf, readBytes, readDataset, readWeights, shapeOf } from './files.js';
+import { checkModelData, classAxis } from '../modelData.js';
+import { columnsOf, readBytes, readDataset, readWeights, shapeOf, type Column } from './files.js';
 import type { EvaluateRequest, EvaluateResult } from './messages.js';
 import type { Sessions } from './sessions.js';
 import { dataTensor } from './steps.js';
@@ -19,43 +19,60 @@ export async function evaluate(sessions: Sessions, request: EvaluateRequest): Pr
       'INVALID_INPUT',
       `The evaluation's batch is ${batch}; a whole number from 1 is expected.`,
     );
+  const { loss: name = 'softmax_cross_entropy', ignoredLabel, batchNorm } = request;
   const [graph, weights, data] = await Promise.all([
     readBytes(request.graph),
     readWeights(request.weights),
-    readDataset(request.data),
+    readDataset(request.data, request),
   ]);
   const model = readGraph(graph);
   checkWeights(model, weights);
-  checkModelData(model, shapeOf(data));
+  checkModelData(model, shapeOf(data), name);
 
   const columns = columnsOf(data, model.inputs);
-  const { plan, session } = await sessions.evaluation(graph, { inputs: columns.map(({ type }) => type) });
+  const axis = classAxis(model, name, data.labels);
+  const { plan, session } = await sessions.evaluation(graph, {
+    loss: name,
+    inputs: columns.map(({ type }) => type),
+    ...(axis === undefined ? {} : { classAxis: axis }),
+    ...(ignoredLabel === undefined ? {} : { ignoredLabel }),
+    ...(batchNorm === undefined ? {} : { batchNorm }),
+  });
   const feeds = Object.fromEntries(
     weights.map(({ name, dims, data: values }) => [name, new ort.Tensor('float32', values, dims)]),
   );
-  let [correct, loss] = [0, 0];
+  const part = (values: Column['values'], dims: readonly number[], from: number, to: number) => {
+    const size = values.length / data.samples;
+    return dataTensor(values.subarray(from * size, to * size), [to - from, ...dims]);
+  };
+  let [right, loss, counted] = [0, 0, 0];
   for (let from = 0; from < data.samples; from += batch) {
     const to = Math.min(from + batch, data.samples);
-    const x = columns.map(({ values, sample }, index) => {
-      const size = values.length / data.samples;
-      const part = dataTensor(values.subarray(from * size, to * size), [to - from, ...sample]);
-      return [plan.names.data[index] ?? '', part] as const;
-    });
-    const y = (data.y as Int32Array).subarray(from, to);
+    const x = columns.map(({ values, sample }, index) => [
+      plan.names.data[index] ?? '',
+      part(values, sample, from, to),
+    ]);
     const results = await session.run({
       ...feeds,
-      ...Object.fromEntries(x),
-      [plan.names.labels]: new ort.Tensor('int32', y, [to - from]),
+      ...(Object.fromEntries(x) as Record<string, ort.Tensor>),
+      [plan.names.labels]: part(data.y, data.labels, from, to),
     });
-    const losses = results[plan.names.losses]?.data as Float32Array;
-    const predictions = results[plan.names.predictions]?.data as BigInt64Array;
-    loss = losses.reduce((sum, each) => sum + each, loss);
-    correct += predictions.reduce((sum, predicted, index) => sum + Number(Number(predicted) === y[index]), 0);
+    const sum = (name: string) => (results[name]?.data as Float32Array).reduce((all, each) => all + each, 0);
+    loss = (results[plan.names.losses]?.data as Float32Array).reduce((all, each) => all + each, loss);
+    if (plan.names.right !== undefined) right += sum(plan.names.right);
+    counted += plan.names.counts === undefined ? (to - from) * plan.perSample : sum(plan.names.counts);
   }
   if (!Number.isFinite(loss))
     throw new RoundtableError(
       'TRAINING_NOT_FINITE',
       'The loss of the evaluated model is NaN or infinite: its weights or the data hold such values.',
     );
-  return { samples: data.samples, correct, accuracy: correct / data.samples, loss: loss / data.samples };
+  const all = Math.max(1, counted);
+  const correct = plan.names.right === undefined ? null : right;
+  return {
+    samples: data.samples,
+    correct,
+    accuracy: correct === null ? null : correct / all,
+    loss: loss / all,
+  };
 }

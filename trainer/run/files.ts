@@ -88,12 +88,27 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
   }
 }
 
+/** What decides how labels are read. */
+export interface LabelOptions {
+  readonly loss?: LossName;
+  readonly ignoredLabel?: number;
+}
+
+/** @throws NOT_FOUND, and as parseDataset */
+export async function readDataset(path: string, options: LabelOptions = {}): Promise<Dataset> {
+  return parseDataset(await readBytes(path), path, options);
+}
+
 /**
- * @param loss decides what labels are: class ids (the default), numbers, or (next_token) the samples themselves
- * @throws NOT_FOUND, FORMAT_INVALID when x or y are missing, of other types, of different lengths, or empty.
+ * @param options the loss decides what labels are: class ids, numbers, or (next_token) the samples themselves
+ * @throws FORMAT_INVALID when x or y are missing, of other types, of different lengths, or empty.
  */
-export async function readDataset(path: string, loss: LossName = 'softmax_cross_entropy'): Promise<Dataset> {
-  const { tensors } = decodeSafetensors(await readBytes(path));
+export function parseDataset(
+  bytes: Uint8Array,
+  path: string,
+  { loss = 'softmax_cross_entropy', ignoredLabel }: LabelOptions = {},
+): Dataset {
+  const { tensors } = decodeSafetensors(bytes);
   const named = [...tensors].flatMap(([name, tensor]) =>
     name === 'x' ? [['', tensor] as const] : name.startsWith('x/') ? [[name.slice(2), tensor] as const] : [],
   );
@@ -109,8 +124,9 @@ export async function readDataset(path: string, loss: LossName = 'softmax_cross_
       `x has shape [${first[1].shape.join(', ')}] and y [${y.shape.join(', ')}]; expected [N, ...] and [N], N at least 1`,
     );
   if (labelType(loss) === 'float32') return { samples, columns, y: readNumbers(path, y), labels, classes: 0 };
-  const ids = readLabels(path, y);
-  const classes = ids.reduce((most, label) => Math.max(most, label), -1) + 1;
+  const ids = readLabels(path, y, ignoredLabel);
+  const classes =
+    ids.reduce((most, label) => (label === ignoredLabel ? most : Math.max(most, label)), -1) + 1;
   return { samples, columns, y: ids, labels, classes };
 }
 
@@ -158,14 +174,15 @@ function readNumbers(path: string, y: Tensor): Float32Array {
     : Float32Array.from(values as ArrayLike<number | bigint>, Number);
 }
 
-function readLabels(path: string, y: Tensor): Int32Array {
+function readLabels(path: string, y: Tensor, ignored: number | undefined): Int32Array {
   if (y.dtype !== 'I64' && y.dtype !== 'I32' && y.dtype !== 'U8')
     throw invalid(path, `y has the type ${y.dtype}; I64, I32 or U8 is expected`);
   const values = valuesOf(y);
   const labels = new Int32Array(elementCount(y.shape));
   for (let i = 0; i < labels.length; i++) {
     const label = Number(values[i]);
-    if (!(label >= 0 && label < 2 ** 31)) throw invalid(path, `label ${i} is ${label}; labels count from 0`);
+    if (label !== ignored && !(label >= 0 && label < 2 ** 31))
+      throw invalid(path, `label ${i} is ${label}; labels count from 0`);
     labels[i] = label;
   }
   return labels;

@@ -1,10 +1,11 @@
 import type { CheckRequest, CheckResult } from '../check/check.js';
 import type { ErrorCode } from '#core/errorCodes.js';
 import type { LossName } from '../loss.js';
-import type { Optimizer, Schedule } from '../optimizers.js';
+import type { TrainingWishes } from '../compile/options.js';
+import type { Energy } from './energy.js';
 
 /** All files are given by path, so that tensors never pass through the channel between the processes. */
-export interface TrainRequest {
+export interface TrainRequest extends TrainingWishes {
   /** graph.onnx: a graph without its weights, as readModel makes it. */
   readonly graph: string;
   /** safetensors, float32, one tensor per weight of the graph. */
@@ -13,27 +14,13 @@ export interface TrainRequest {
   readonly data: string;
   /** Where the trained weights go, like `weights`; written beside it and renamed when complete. */
   readonly out: string;
-  readonly loss: LossName;
-  readonly optimizer: Optimizer;
   readonly epochs: number;
-  /** Samples per step; the last step of an epoch takes what is left. */
-  readonly batch: number;
-  /** 32 bytes; the order of the samples derives from it (permutation.ts). */
+  /** 32 bytes; the order of the samples derives from it (permutation.ts), and the masks of dropout. */
   readonly seed: Uint8Array;
-  /** Softmax losses: so much of the target goes to all classes alike. */
-  readonly labelSmoothing?: number;
-  /** Largest norm of all gradients together. */
-  readonly clipNorm?: number;
-  /** Factor of the learning rate over the steps; constant by default. */
-  readonly schedule?: Schedule;
-  /** Weights that weight decay leaves alone: names, in which `*` stands for any characters. */
-  readonly undecayed?: readonly string[];
-  /** Parts that a step is computed in, one after the other, so that it needs less memory; they divide the batch. */
-  readonly accumulate?: number;
-  /** Shares of values that become zero, by patterns of nodes; the masks derive from the seed. */
-  readonly dropout?: Readonly<Record<string, number>>;
-  /** FedProx's mu. */
-  readonly prox?: number;
+  /** `bits`, the default, repeats; `fast` takes the fastest device, or all cores. */
+  readonly determinism?: 'bits' | 'fast';
+  /** Norms take the statistics of each batch, and keep running ones in these files; frozen where this is absent. */
+  readonly statistics?: StatisticsFiles;
   /** SCAFFOLD's control variates, for plain SGD. */
   readonly control?: ControlFiles;
   /** At least 1: pauses, so that training takes that many times as long. */
@@ -42,6 +29,12 @@ export interface TrainRequest {
   readonly checkpoint?: string;
   /** What the owner of the machine allows. */
   readonly limits?: { readonly memoryBytes?: number; readonly seconds?: number };
+}
+
+/** Files as of weights: the running statistics to start from (those of the graph where it is absent), and those after. */
+export interface StatisticsFiles {
+  readonly before?: string;
+  readonly out: string;
 }
 
 /** Weights files. Of Karimireddy et al. 2020: `server` is c, `own` is c_i, and `out` the next c_i (option II). */
@@ -61,6 +54,8 @@ export interface TrainProgress {
   readonly loss: number;
   /** Since the training began, or went on; pauses included. */
   readonly samplesPerSecond: number;
+  /** Since the training began, or went on; absent where nothing measures it (energy.ts). */
+  readonly joules?: number;
 }
 
 export interface TrainResult {
@@ -73,6 +68,7 @@ export interface TrainResult {
   readonly seconds: number;
   /** Bytes: what was expected beforehand, and the most that the process has held. */
   readonly memory: { readonly planned: number; readonly peak: number };
+  readonly energy?: Energy;
   /** Training repeats to the bit only where all of this is the same. */
   readonly runtime: Runtime;
 }
@@ -89,15 +85,25 @@ export interface EvaluateRequest {
   readonly graph: string;
   readonly weights: string;
   readonly data: string;
+  /** Samples a run. */
   readonly batch: number;
+  /** What the loss of the result is; softmax cross-entropy by default. */
+  readonly loss?: LossName;
+  readonly ignoredLabel?: number;
+  /** Norms take the statistics of each batch: where runners keep their own, the graph's fit nobody. */
+  readonly batchNorm?: 'local';
 }
 
 export interface EvaluateResult {
   readonly samples: number;
-  readonly correct: number;
-  /** correct / samples */
-  readonly accuracy: number;
-  /** Mean softmax cross-entropy. */
+  /**
+   * Share of what was told rightly: samples, or positions where each has a label; of bce_with_logits the numbers on the
+   * right side of one half. Null for mse.
+   */
+  readonly accuracy: number | null;
+  /** How many those are; null for mse. */
+  readonly correct: number | null;
+  /** Mean over all that counts, without label smoothing. */
   readonly loss: number;
 }
 

@@ -1,8 +1,14 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { toBinary } from '@bufbuild/protobuf';
 import { RoundtableError } from '#core/errors.js';
 import { decodeModel } from '../onnx/decode.js';
-import { TensorProto_DataLocation, type ModelProto, type TensorProto } from '../onnx/onnx.gen.js';
+import {
+  ModelProtoSchema,
+  TensorProto_DataLocation,
+  type ModelProto,
+  type TensorProto,
+} from '../onnx/onnx.gen.js';
 
 /**
  * Reads a model and the tensors that it keeps in files beside it (torch.onnx.export with external_data writes
@@ -12,10 +18,7 @@ import { TensorProto_DataLocation, type ModelProto, type TensorProto } from '../
  */
 export function readModelFile(path: string): ModelProto {
   const model = decodeModel(readBytes(path));
-  const external = (model.graph?.initializer ?? []).filter(
-    ({ dataLocation, externalData }) =>
-      dataLocation === TensorProto_DataLocation.EXTERNAL || externalData.length > 0,
-  );
+  const external = externalTensors(model);
   if (external.length === 0) return model;
   const files = new Map<string, { descriptor: number; size: number }>();
   try {
@@ -41,6 +44,30 @@ export function readModelFile(path: string): ModelProto {
     for (const { descriptor } of files.values()) closeSync(descriptor);
   }
   return model;
+}
+
+/**
+ * A model as one file: the bytes of `path`, or, where it keeps tensors beside it, all of it in one message.
+ * @throws as readModelFile, and MODEL_UNSUPPORTED where one message cannot hold it
+ */
+export function wholeModelFile(path: string): Uint8Array<ArrayBuffer> {
+  const bytes = readBytes(path);
+  if (externalTensors(decodeModel(bytes)).length === 0) return new Uint8Array(bytes);
+  const model = readModelFile(path);
+  const held = (model.graph?.initializer ?? []).reduce((sum, { rawData }) => sum + rawData.length, 0);
+  if (held >= 2 ** 31)
+    throw new RoundtableError(
+      'MODEL_UNSUPPORTED',
+      `The model ${path} holds ${held} bytes of weights; a job takes models of up to 2 GB.`,
+    );
+  return toBinary(ModelProtoSchema, model);
+}
+
+function externalTensors(model: ModelProto): TensorProto[] {
+  return (model.graph?.initializer ?? []).filter(
+    ({ dataLocation, externalData }) =>
+      dataLocation === TensorProto_DataLocation.EXTERNAL || externalData.length > 0,
+  );
 }
 
 function placeOf(tensor: TensorProto): { location: string; offset: number; length: number | undefined } {

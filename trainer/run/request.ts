@@ -40,13 +40,3 @@ function whole(name: string, value: number): string[] {
 function positive(name: string, value: number | undefined): string[] {
   return value === undefined || value > 0 ? [] : [`${name} is ${value}; a number above 0 is expected`];
 }
-
-/**
- * Parts of equal size that a step of `size` samples is computed in, each at most as large as those of a whole batch. The
- * last batch of an epoch may need more of them than others: they divide it.
- */
-export function partsOf(size: number, batch: number, accumulate = 1): number {
-  const most = batch / accumulate;
-  for (let parts = Math.ceil(size / most); parts < size; parts++) if (size % parts === 0) return parts;
-  return size <= most ? 1 : size;
-}

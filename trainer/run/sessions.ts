@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import ort from 'onnxruntime-node';
 import { compileEvaluation } from '../compile/evaluation.js';
-import type { EvaluationPlan, LossPlan, TrainingOptions, TrainingPlan } from '../compile/plan.js';
+import type { EvaluationOptions, EvaluationPlan, TrainingOptions, TrainingPlan } from '../compile/plan.js';
 import { compileTraining } from '../compile/training.js';
 import { cpuClass } from './hardware.js';
 import type { Provider } from './device.js';
 import type { Runtime } from './messages.js';
+import { residence } from './resident.js';
 
 /** A plan that onnxruntime has loaded. */
 export interface Loaded<Plan> {
@@ -22,7 +23,7 @@ const capacity = 8;
  */
 export class Sessions {
   readonly runtime: Runtime;
-  readonly #provider: Provider;
+  readonly provider: Provider;
   readonly #loaded = new Map<string, Loaded<TrainingPlan | EvaluationPlan>>();
 
   constructor(threads: number, provider: Provider) {
@@ -32,7 +33,7 @@ export class Sessions {
       cpu: cpuClass(),
       threads,
     };
-    this.#provider = provider;
+    this.provider = provider;
   }
 
   /** @param check called with the plan before it is loaded, and refuses it by throwing */
@@ -41,12 +42,21 @@ export class Sessions {
     options: TrainingOptions,
     check: (plan: TrainingPlan) => void,
   ): Promise<Loaded<TrainingPlan>> {
-    return this.#load(graph, ['training', options], () => compileTraining(graph, options), check);
+    // There a Scan would be computed on the CPU, step by step.
+    const fitting: TrainingOptions = this.provider === 'webgpu' ? { ...options, single: true } : options;
+    const place = (plan: TrainingPlan) => residence(this.provider, plan);
+    return this.#load(graph, ['training', fitting], () => compileTraining(graph, fitting), check, place);
   }
 
-  evaluation(graph: Uint8Array, options: Pick<LossPlan, 'inputs'>): Promise<Loaded<EvaluationPlan>> {
+  evaluation(graph: Uint8Array, options: EvaluationOptions): Promise<Loaded<EvaluationPlan>> {
     const compile = () => compileEvaluation(graph, options);
-    return this.#load(graph, ['evaluation', options], compile, () => undefined);
+    return this.#load(
+      graph,
+      ['evaluation', options],
+      compile,
+      () => undefined,
+      () => ({}),
+    );
   }
 
   async #load<Plan extends TrainingPlan | EvaluationPlan>(
@@ -54,12 +64,13 @@ export class Sessions {
     options: unknown,
     compile: () => Plan,
     check: (plan: Plan) => void,
+    extra: (plan: Plan) => ort.InferenceSession.SessionOptions,
   ): Promise<Loaded<Plan>> {
     const key = `${createHash('sha256').update(graph).digest('hex')} ${JSON.stringify(options)}`;
     const known = this.#loaded.get(key) as Loaded<Plan> | undefined;
     const plan = known?.plan ?? compile();
     check(plan);
-    const loaded = known ?? (await this.#create(plan));
+    const loaded = known ?? (await this.#create(plan, extra(plan)));
     this.#loaded.delete(key);
     this.#loaded.set(key, loaded);
     const [oldest] = this.#loaded;
@@ -70,14 +81,18 @@ export class Sessions {
     return loaded;
   }
 
-  async #create<Plan extends TrainingPlan | EvaluationPlan>(plan: Plan): Promise<Loaded<Plan>> {
+  async #create<Plan extends TrainingPlan | EvaluationPlan>(
+    plan: Plan,
+    extra: ort.InferenceSession.SessionOptions,
+  ): Promise<Loaded<Plan>> {
     const session = await ort.InferenceSession.create(plan.model, {
-      executionProviders: this.#provider === 'cpu' ? ['cpu'] : [this.#provider, 'cpu'],
+      executionProviders: this.provider === 'cpu' ? ['cpu'] : [this.provider, 'cpu'],
       intraOpNumThreads: this.runtime.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
       graphOptimizationLevel: 'all',
       logSeverityLevel: 3,
+      ...extra,
     });
     return { plan, session };
   }

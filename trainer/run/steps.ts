@@ -6,9 +6,12 @@ import type { WeightTensor } from '../model.js';
 import { elementCount } from '../onnx/tensor.js';
 import { scheduleFactor, updateRule } from '../optimizers.js';
 import type { Progress } from './checkpoint.js';
+import type { Provider } from './device.js';
+import type { Meter } from './energy.js';
 import type { Column, Dataset } from './files.js';
 import type { TrainProgress, TrainRequest } from './messages.js';
 import { maskSeeds } from './permutation.js';
+import { inMemory } from './resident.js';
 import type { Loaded } from './sessions.js';
 
 /** A run blocks the process, so it is kept to about this long; between two of them the process listens. */
@@ -22,11 +25,15 @@ export interface StepsOptions {
   readonly columns: readonly Column[];
   readonly weights: readonly WeightTensor[];
   readonly corrections: ReadonlyMap<string, WeightTensor>;
+  /** Running statistics of local norms before the first step. */
+  readonly statistics: readonly WeightTensor[];
   readonly request: TrainRequest;
   readonly perEpoch: number;
   readonly steps: number;
   /** What an interrupted training goes on from. */
   readonly kept: Progress | undefined;
+  readonly meter: Meter | undefined;
+  readonly provider: Provider;
   readonly onProgress: (progress: TrainProgress) => void;
 }
 
@@ -37,8 +44,9 @@ export class Steps {
   readonly #labels: ort.Tensor;
   readonly #start: ReadonlyMap<string, ort.Tensor>;
   readonly #corrections: ReadonlyMap<string, ort.Tensor>;
-  readonly #weights: Map<string, ort.Tensor>;
-  readonly #slots: Map<string, ort.Tensor>;
+  #weights: Map<string, ort.Tensor>;
+  /** What the optimiser keeps, and running statistics. */
+  #slots: Map<string, ort.Tensor>;
   readonly #began = performance.now();
   #step: number;
   #epochLoss: number;
@@ -49,7 +57,7 @@ export class Steps {
   #pace = 0;
 
   constructor(options: StepsOptions) {
-    const { data, columns, weights, corrections, kept } = options;
+    const { data, columns, weights, corrections, statistics, kept } = options;
     this.#options = options;
     this.#data = columns.map(({ values, sample }) => dataTensor(values, [data.samples, ...sample]));
     this.#labels = dataTensor(data.y, [data.samples, ...data.labels]);
@@ -62,7 +70,8 @@ export class Steps {
       ]),
     );
     this.#weights = new Map([...this.#start].map(([name, tensor]) => [name, before.get(name) ?? tensor]));
-    this.#slots = new Map([...before].filter(([name]) => !this.#start.has(name)));
+    const slots = [...before].filter(([name]) => !this.#start.has(name));
+    this.#slots = new Map([...tensors(statistics), ...slots]);
     this.#step = kept?.step ?? 0;
     // A checkpoint at the end of an epoch is gone on from at the start of the next.
     this.#epochLoss = this.#step % options.perEpoch === 0 ? 0 : (kept?.epochLoss ?? 0);
@@ -90,12 +99,12 @@ export class Steps {
     order: Int32Array,
     afterRun: () => Promise<void>,
   ): Promise<void> {
-    const { request, steps, perEpoch, onProgress, data } = this.#options;
+    const { request, steps, perEpoch, onProgress, data, meter } = this.#options;
     const throttle = request.throttle ?? 1;
     const count = order.length / batch;
     for (let done = 0; done < count;) {
       const fitting = Math.floor((this.#pace * chunkSeconds) / throttle / batch);
-      const chunk = Math.min(Math.max(1, fitting), count - done);
+      const chunk = plan.single ? 1 : Math.min(Math.max(1, fitting), count - done);
       const started = performance.now();
       const results = await session.run(
         this.#feeds(plan, order.subarray(done * batch, (done + chunk) * batch), batch),
@@ -103,8 +112,9 @@ export class Steps {
       const seconds = (performance.now() - started) / 1000;
       const losses = floats(results[plan.names.losses]);
       this.#checkLosses(losses);
-      for (const { name, after } of plan.weights) this.#weights.set(name, results[after] as ort.Tensor);
-      for (const { name, after } of plan.slots) this.#slots.set(name, results[after] as ort.Tensor);
+      for (const { name, after } of plan.weights) this.#put(this.#weights, name, results[after]);
+      for (const { name, after } of [...plan.slots, ...plan.statistics])
+        this.#put(this.#slots, name, results[after]);
       for (const loss of losses) this.#epochLoss += loss * batch;
       done += chunk;
       this.#step += chunk;
@@ -117,10 +127,24 @@ export class Steps {
         samples: epoch * data.samples + place * request.batch,
         loss: losses.reduce((all, loss) => all + loss, 0) / chunk,
         samplesPerSecond: this.#seen / ((performance.now() - this.#began) / 1000),
+        ...(meter ? { joules: meter.read().joules } : {}),
       });
       if (throttle > 1) await sleep(1000 * seconds * (throttle - 1));
       await afterRun();
     }
+  }
+
+  #put(kept: Map<string, ort.Tensor>, name: string, result: ort.OnnxValue | undefined): void {
+    const before = kept.get(name);
+    kept.set(name, result as ort.Tensor);
+    if (before?.location === 'gpu-buffer') before.dispose();
+  }
+
+  /** Brings what lies on a device into memory: before anything but the next step looks at it. */
+  async settle(): Promise<void> {
+    const { provider } = this.#options;
+    this.#weights = await inMemory(provider, this.#weights);
+    this.#slots = await inMemory(provider, this.#slots);
   }
 
   /** What a checkpoint keeps. */
@@ -141,8 +165,18 @@ export class Steps {
     });
   }
 
+  /** The running statistics of local norms. */
+  statistics(): WeightTensor[] {
+    return this.#options.statistics.map(({ name, dims }) => ({
+      name,
+      dims,
+      data: floats(this.#slots.get(name)),
+    }));
+  }
+
   #feeds(plan: TrainingPlan, order: Int32Array, batch: number): Record<string, ort.Tensor> {
     const { names } = plan;
+    const { data, labels, rows } = this.#samples(plan, order);
     const weights = plan.weights.flatMap(({ name, before, anchor, correction }) => [
       [before, this.#weights.get(name) as ort.Tensor] as const,
       ...(anchor === undefined ? [] : [[anchor, this.#start.get(name) as ort.Tensor] as const]),
@@ -152,9 +186,12 @@ export class Steps {
     return {
       ...Object.fromEntries(weights),
       ...Object.fromEntries(
-        plan.slots.map(({ name, before, shape }) => [before, this.#slots.get(name) ?? zeros(shape)]),
+        [...plan.slots, ...plan.statistics].map(({ name, before, shape }) => [
+          before,
+          this.#slots.get(name) ?? zeros(shape),
+        ]),
       ),
-      ...Object.fromEntries(names.data.map((name, index) => [name, this.#data[index] as ort.Tensor])),
+      ...Object.fromEntries(names.data.map((name, index) => [name, data[index] as ort.Tensor])),
       ...(names.rates ? { [names.rates]: this.#rates(steps) } : {}),
       ...(names.seeds
         ? {
@@ -163,9 +200,18 @@ export class Steps {
             ]),
           }
         : {}),
-      [names.labels]: this.#labels,
-      [names.order]: new ort.Tensor('int32', order, [steps, batch]),
+      [names.labels]: labels,
+      [names.order]: new ort.Tensor('int32', rows, [steps, batch]),
     };
+  }
+
+  /** The whole data set and the order; or, of a single step, its samples alone: a device is sent them in each. */
+  #samples(plan: TrainingPlan, order: Int32Array) {
+    if (!plan.single) return { data: this.#data, labels: this.#labels, rows: order };
+    const { data, columns } = this.#options;
+    const picked = columns.map(({ values, sample }) => picks(values, sample, data.samples, order));
+    const labels = picks(data.y, data.labels, data.samples, order);
+    return { data: picked, labels, rows: order.map((_, row) => row) };
   }
 
   /** Learning rates and the like of the next steps. */
@@ -220,6 +266,22 @@ export function dataTensor(values: Column['values'], dims: readonly number[]): o
   if (values instanceof Float32Array) return new ort.Tensor('float32', values, dims);
   if (values instanceof Int32Array) return new ort.Tensor('int32', values, dims);
   return new ort.Tensor('int64', values, dims);
+}
+
+/** Rows of a tensor of [samples, ...dims]. */
+function picks(
+  values: Column['values'],
+  dims: readonly number[],
+  samples: number,
+  order: Int32Array,
+): ort.Tensor {
+  const size = values.length / samples;
+  const picked = values.slice(0, order.length * size);
+  order.forEach((from, to) => {
+    const row = values.subarray(from * size, (from + 1) * size);
+    picked.set(row as never, to * size);
+  });
+  return dataTensor(picked, [order.length, ...dims]);
 }
 
 function zeros(shape: readonly number[]): ort.Tensor {

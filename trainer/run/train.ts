@@ -1,15 +1,18 @@
-import type { TrainingOptions, TrainingPlan } from '../compile/plan.js';
+import { trainingOptions } from '../compile/options.js';
+import type { TrainingPlan } from '../compile/plan.js';
 import { readGraph } from '../graph.js';
 import { checkWeights } from '../model.js';
 import { checkModelData, classAxis } from '../modelData.js';
 import { identityOf, readCheckpoint, removeCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { nextControl, readCorrections } from './control.js';
 import { columnsOf, readBytes, readDataset, readWeights, shapeOf, writeWeights } from './files.js';
+import { openMeter, type Meter } from './energy.js';
 import { Limits } from './limits.js';
 import type { TrainProgress, TrainRequest, TrainResult } from './messages.js';
 import { permutation } from './permutation.js';
 import type { Loaded, Sessions } from './sessions.js';
-import { checkRequest, partsOf } from './request.js';
+import { checkRequest } from './request.js';
+import { readStatistics } from './statistics.js';
 import { Steps } from './steps.js';
 
 /** A checkpoint is due after so many seconds, or after twenty times what the last one took to write. */
@@ -26,42 +29,44 @@ export async function train(
   request: TrainRequest,
   onProgress: (progress: TrainProgress) => void,
 ): Promise<TrainResult> {
+  const meter = openMeter(sessions.provider);
+  try {
+    return await trainMeasured(sessions, request, onProgress, meter);
+  } finally {
+    meter?.close();
+  }
+}
+
+async function trainMeasured(
+  sessions: Sessions,
+  request: TrainRequest,
+  onProgress: (progress: TrainProgress) => void,
+  meter: Meter | undefined,
+): Promise<TrainResult> {
   const started = performance.now();
   checkRequest(request);
   const limits = new Limits(request);
   const [graph, weights, data] = await Promise.all([
     readBytes(request.graph),
     readWeights(request.weights),
-    readDataset(request.data, request.loss),
+    readDataset(request.data, request),
   ]);
   const model = readGraph(graph);
   checkWeights(model, weights);
   checkModelData(model, shapeOf(data), request.loss);
   const columns = columnsOf(data, model.inputs);
   const corrections = await readCorrections(request, model);
+  const statistics = await readStatistics(request, model);
 
   const { batch, epochs } = request;
-  const optionsFor = (size: number): TrainingOptions => {
-    const { loss, optimizer, prox, labelSmoothing, clipNorm, schedule, undecayed, dropout, control } =
-      request;
-    const axis = classAxis(model, loss, data.labels);
-    const parts = partsOf(size, batch, request.accumulate);
-    return {
-      loss,
-      optimizer,
-      batch: size,
+  const axis = classAxis(model, request.loss, data.labels);
+  const optionsFor = (size: number) =>
+    trainingOptions(request, size, {
       inputs: columns.map(({ type }) => type),
       ...(axis === undefined ? {} : { classAxis: axis }),
-      ...(prox ? { prox } : {}),
-      ...(control ? { corrected: true } : {}),
-      ...(labelSmoothing ? { labelSmoothing } : {}),
-      ...(clipNorm === undefined ? {} : { clipNorm }),
-      ...(schedule ? { scheduled: true } : {}),
-      ...(undecayed ? { undecayed } : {}),
-      ...(dropout ? { dropout } : {}),
-      ...(parts > 1 ? { parts } : {}),
-    };
-  };
+      ...(request.control ? { corrected: true } : {}),
+      ...(request.statistics ? { batchNorm: 'local' } : {}),
+    });
   const rest = data.samples % batch;
   const sizes = [...(data.samples >= batch ? [batch] : []), ...(rest > 0 ? [rest] : [])];
   const bytes = columns.reduce((sum, { values }) => sum + values.byteLength, data.y.byteLength);
@@ -78,7 +83,20 @@ export async function train(
   const steps = epochs * perEpoch;
   const identity = await identify(request, sessions);
   const kept = request.checkpoint ? await readCheckpoint(request.checkpoint, identity) : undefined;
-  const run = new Steps({ data, columns, weights, corrections, request, perEpoch, steps, kept, onProgress });
+  const run = new Steps({
+    data,
+    columns,
+    weights,
+    corrections,
+    statistics,
+    request,
+    perEpoch,
+    steps,
+    kept,
+    meter,
+    provider: sessions.provider,
+    onProgress,
+  });
   let [written, cost] = [performance.now(), 0];
   const afterRun = async () => {
     limits.check(run.step, steps);
@@ -86,6 +104,7 @@ export async function train(
     const due = (performance.now() - written) / 1000 > Math.max(checkpointSeconds, 20 * cost);
     if (path === undefined || !due || run.step === steps) return;
     const began = performance.now();
+    await run.settle();
     await writeCheckpoint(path, identity, run.progress());
     written = performance.now();
     cost = (written - began) / 1000;
@@ -108,8 +127,10 @@ export async function train(
     }
     if (epoch < epochs - 1) run.startEpoch();
   }
+  await run.settle();
   const trained = run.finish();
   if (request.control) await nextControl(request, weights, trained, steps);
+  if (request.statistics) await writeWeights(request.statistics.out, run.statistics());
   await writeWeights(request.out, trained);
   if (request.checkpoint) await removeCheckpoint(request.checkpoint);
   return {
@@ -118,6 +139,7 @@ export async function train(
     loss: run.epochLoss / data.samples,
     seconds: (performance.now() - started) / 1000,
     memory: { planned, peak: process.resourceUsage().maxRSS * 1024 },
+    ...(meter ? { energy: meter.read() } : {}),
     runtime: sessions.runtime,
   };
 }
@@ -130,6 +152,7 @@ async function identify(request: TrainRequest, sessions: Sessions): Promise<stri
     request.weights,
     request.data,
     ...(request.control ? [request.control.server, request.control.own] : []),
+    ...(request.statistics?.before === undefined ? [] : [request.statistics.before]),
   ];
   return identityOf(request, await Promise.all(paths.map(readBytes)), sessions.runtime);
 }

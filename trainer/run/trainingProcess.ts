@@ -34,7 +34,7 @@ export type {
  */
 export class TrainingProcess {
   readonly #childPath: string;
-  readonly #threads: Threads;
+  readonly #threads: 1 | 2;
   readonly #memoryBytes: number;
   #child: ChildProcess | undefined;
   #closed = false;
@@ -42,10 +42,10 @@ export class TrainingProcess {
   #queue: Promise<unknown> = Promise.resolve();
 
   /**
-   * `threads`: training repeats to the bit only with the same number, 1 or 2; with all cores it does not.
+   * `threads`: of requests whose bits matter, 1 or 2; training repeats to the bit only with the same number.
    * `memoryBytes`: a child that takes more is ended; three quarters of the machine unless told.
    */
-  constructor(options: { childPath?: string; threads?: Threads; memoryBytes?: number } = {}) {
+  constructor(options: { childPath?: string; threads?: 1 | 2; memoryBytes?: number } = {}) {
     this.#childPath = options.childPath ?? findChild();
     this.#threads = options.threads ?? 1;
     this.#memoryBytes = options.memoryBytes ?? defaultMemory();
@@ -157,9 +157,6 @@ export class TrainingProcess {
     await exited;
   }
 }
-
-/** Of a session; more than two give other bits from run to run. */
-export type Threads = 1 | 2 | 'all';
 
 interface RequestOptions {
   readonly onProgress?: (progress: TrainProgress) => void;

@@ -3,6 +3,7 @@ import type { JobView, RoundView, RunnerView } from '#core/views.js';
 import { Chart, type Point } from '../parts/Chart.js';
 import { Age, Command, Facts, Hash, Note, Section } from '../parts/basics.js';
 import { CurrentRound } from './CurrentRound.js';
+import { JobActs, JobButtons } from './JobActs.js';
 import { JobBadge } from './Jobs.js';
 import { Receipt } from './Receipt.js';
 import { RoundTable } from './RoundTable.js';
@@ -48,6 +49,7 @@ export function Job({ id, round }: { id: string; round: number | null }) {
       <Section title="Rounds">
         <RoundTable job={view} rounds={all} names={names} opened={round} />
       </Section>
+      <JobActs job={view} />
       <Announcer rounds={all} />
       <Command line={`npx roundtable job watch ${view.job.slice(0, 12)}`} />
     </>
@@ -82,6 +84,7 @@ function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView
         <JobBadge state={job.state} />
         <Checked job={job.job} all={done.length} />
       </header>
+      <JobButtons job={job} />
       {job.problem && (
         <p class="problem" role="alert">
           <strong>{job.problem.code}</strong> {job.problem.message}

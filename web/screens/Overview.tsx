@@ -36,7 +36,7 @@ export function Overview() {
         </Section>
       )}
       <Section title={strings.nav.runners}>
-        <RunnerTable runners={enrolled.data.value?.items ?? []} saidAt={enrolled.saidAt.value} brief />
+        <RunnerTable runners={enrolled.data.value?.items ?? []} saidAt={enrolled.saidAt.value} />
       </Section>
       {all.length > 1 && (
         <Section title={strings.nav.jobs}>

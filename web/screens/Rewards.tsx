@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { ActingButton } from '../parts/ActButton.js';
 import { Badge, Command, Hash, Note, Section } from '../parts/basics.js';
 import { Outcome, SourceFields } from '../parts/Verify.js';
 import { Table } from '../parts/Table.js';
@@ -10,6 +11,7 @@ import { count, tokens } from '../text/format.js';
 import { strings } from '../text/strings.js';
 import type { Standing } from '../verify/rewards.js';
 import { namesOf } from './Job.js';
+import { Leaf } from './Leaf.js';
 
 /** Kept between visits of the screen. */
 const outcome = signal<Verification | null>(null);
@@ -24,7 +26,7 @@ export function Rewards() {
   const earned = new Map<string, bigint>();
   for (const { runner, amount } of credited) earned.set(runner, (earned.get(runner) ?? 0n) + BigInt(amount));
   const standings = new Map<string, Standing>(
-    result?.standings.map((standing) => [standing.account, standing]),
+    result?.found.standings.map((standing) => [standing.account, standing]),
   );
   return (
     <>
@@ -62,6 +64,7 @@ export function Rewards() {
                 show: ({ account, amount }) => (
                   <OnChain standing={standings.get(account)} credited={BigInt(amount)} />
                 ),
+                value: ({ account }) => standings.get(account)?.earned ?? null,
               },
               {
                 title: 'Claimed',
@@ -70,6 +73,15 @@ export function Rewards() {
                   const standing = standings.get(account);
                   return standing ? tokens(standing.paid) : <span class="quiet">–</span>;
                 },
+                value: ({ account }) => standings.get(account)?.paid ?? null,
+              },
+              {
+                title: 'To claim',
+                right: true,
+                show: ({ account }) => (
+                  <ClaimButton standing={standings.get(account)} name={names(account)} />
+                ),
+                value: ({ account }) => claimable(standings.get(account)).toString(),
               },
             ]}
           />
@@ -87,6 +99,7 @@ export function Rewards() {
         </div>
         <Outcome outcome={outcome} trueWords={strings.rewards.isTrue} />
       </Section>
+      <Leaf standings={standings} names={names} />
       <Section title="Epochs">
         {paid.length === 0 ? (
           <Note>{strings.rewards.none}</Note>
@@ -134,6 +147,29 @@ export function Rewards() {
         )}
         <Command line="npx roundtable rewards show" />
       </Section>
+    </>
+  );
+}
+
+/** What the epoch in effect proves and was not paid yet; token units. */
+function claimable(standing: Standing | undefined): bigint {
+  if (!standing?.claim) return 0n;
+  const due = BigInt(standing.claim.cumulative) - BigInt(standing.paid);
+  return due > 0n ? due : 0n;
+}
+
+function ClaimButton({ standing, name }: { standing: Standing | undefined; name: string }) {
+  const due = claimable(standing);
+  if (!standing?.claim || due === 0n) return <span class="quiet">–</span>;
+  const { account, claim } = standing;
+  return (
+    <>
+      {tokens(String(due))}{' '}
+      <ActingButton
+        label={strings.claim.verb}
+        about={name}
+        open={({ openClaim }) => openClaim({ account, name, claim })}
+      />
     </>
   );
 }

@@ -1,17 +1,25 @@
-import type { RunnerView } from '#core/views.js';
+import { signal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useEffect } from 'preact/hooks';
+import type { JobView, RunnerView } from '#core/views.js';
+import { ActButton } from '../parts/ActButton.js';
 import { Badge, Command, Hash, Note, Section } from '../parts/basics.js';
 import { Table, type Column } from '../parts/Table.js';
 import { href } from '../state/route.js';
 import { useResource } from '../state/resource.js';
-import { runners } from '../state/stack.js';
-import { age, count } from '../text/format.js';
+import { config, sourcesOf } from '../state/config.js';
+import { jobs, rounds as roundsOf, runners } from '../state/stack.js';
+import { verify, type Verification } from '../state/verification.js';
+import { age, count, short, tokens } from '../text/format.js';
 import { strings } from '../text/strings.js';
+import type { Stake } from '../verify/contracts.js';
 
 /** core/messages.ts: after so many seconds of silence nobody is asked to train. */
 const offlineAfterSeconds = 40;
 
 export function Runners() {
   const { data, saidAt } = useResource(runners());
+  const newest = useResource(jobs()).data.value?.items[0];
   if (!data.value) return <Note>{strings.loading}</Note>;
   const all = data.value.items;
   return (
@@ -19,9 +27,12 @@ export function Runners() {
       {all.length === 0 ? (
         <Note>{strings.runners.none}</Note>
       ) : (
-        <RunnerTable runners={all} saidAt={saidAt.value} />
+        <WithFacts key={newest?.job} newest={newest}>
+          {(facts) => <RunnerTable runners={all} saidAt={saidAt.value} facts={facts} />}
+        </WithFacts>
       )}
       <Command line="npx roundtable runner list" />
+      <Enrol />
     </Section>
   );
 }
@@ -38,23 +49,22 @@ export function runnerState(runner: RunnerView, saidAt: number): { kind: string;
 export function RunnerTable({
   runners,
   saidAt,
-  brief = false,
+  facts,
 }: {
   runners: readonly RunnerView[];
   /** The server's time when it listed them. */
   saidAt: number;
-  /** Without what one looks at only here. */
-  brief?: boolean;
+  /** What one looks at only on the screen of the runners; left out elsewhere. */
+  facts?: RunnerFacts;
 }) {
-  const onlyHere = brief ? ['Machine', 'Software', 'Address'] : [];
   return (
     <Table
       name="runners"
       caption={strings.nav.runners}
       rows={runners}
       keyOf={({ runner }) => runner}
-      files={!brief}
-      columns={columnsOf(saidAt).filter(({ title }) => !onlyHere.includes(title))}
+      files={facts !== undefined}
+      columns={facts ? [...columnsOf(saidAt), ...factColumns(facts)] : columnsOf(saidAt)}
     />
   );
 }
@@ -83,19 +93,45 @@ function columnsOf(saidAt: number): Column<RunnerView>[] {
       show: ({ data }) => data.map(({ name, samples }) => `${name} (${count(samples)})`).join(', '),
       value: ({ data }) => data.map(({ name }) => name).join(' '),
     },
-    { title: 'Machine', wide: true, show: ({ machine }) => machine, value: ({ machine }) => machine },
-    {
-      title: 'Software',
-      wide: true,
-      show: ({ software }) => software,
-      value: ({ software }) => software,
-    },
     {
       title: 'Member',
       wide: true,
       show: ({ member }) => <Hash value={member} />,
       value: ({ member }) => member,
     },
+  ];
+}
+
+function factColumns({ stakes, missed, job }: RunnerFacts): Column<RunnerView>[] {
+  return [
+    {
+      title: strings.runners.stake,
+      right: true,
+      show: ({ runner }) => {
+        const found = stakes.get(runner);
+        return found ? tokens(found.stake) : <span class="quiet">–</span>;
+      },
+      value: ({ runner }) => stakes.get(runner)?.stake ?? null,
+    },
+    {
+      title: job === null ? strings.runners.missedNone : strings.runners.missed(job),
+      right: true,
+      show: ({ runner }) => count(missed.get(runner) ?? 0),
+      value: ({ runner }) => missed.get(runner) ?? 0,
+    },
+    {
+      title: 'Act',
+      show: ({ runner, name, drain, suspension }) => (
+        <>
+          <ActButton act={{ action: drain ? 'runner.undrain' : 'runner.drain', target: runner, name }} />{' '}
+          <ActButton
+            act={{ action: suspension ? 'runner.resume' : 'runner.suspend', target: runner, name }}
+          />
+        </>
+      ),
+    },
+    { title: 'Machine', wide: true, show: ({ machine }) => machine, value: ({ machine }) => machine },
+    { title: 'Software', wide: true, show: ({ software }) => software, value: ({ software }) => software },
     {
       title: 'Address',
       wide: true,
@@ -103,6 +139,68 @@ function columnsOf(saidAt: number): Column<RunnerView>[] {
       value: ({ runner }) => runner,
     },
   ];
+}
+
+interface RunnerFacts {
+  /** By the visitor's own node. */
+  stakes: ReadonlyMap<string, Stake>;
+  /** Rounds of the newest job that each was missing in. */
+  missed: ReadonlyMap<string, number>;
+  /** The newest job's name; null when there is none. */
+  job: string | null;
+}
+
+const stakesRead = signal<Verification | null>(null);
+
+function WithFacts({
+  newest,
+  children,
+}: {
+  newest: JobView | undefined;
+  children: (facts: RunnerFacts) => ComponentChildren;
+}) {
+  const settings = config.value;
+  useEffect(() => {
+    if (settings) verify(sourcesOf(settings), { kind: 'stakes' }, stakesRead);
+  }, [settings]);
+  const found = stakesRead.value?.found.stakes ?? [];
+  const stakes = new Map(found.map((stake) => [stake.runner as string, stake]));
+  if (!newest) return <>{children({ stakes, missed: new Map(), job: null })}</>;
+  return (
+    <WithMissed job={newest.job}>
+      {(missed) => children({ stakes, missed, job: newest.spec.name })}
+    </WithMissed>
+  );
+}
+
+/** In how many rounds of a job each runner was missing. */
+function WithMissed({
+  job,
+  children,
+}: {
+  job: string;
+  children: (missed: ReadonlyMap<string, number>) => ComponentChildren;
+}) {
+  const missed = new Map<string, number>();
+  for (const { missing } of useResource(roundsOf(job)).data.value?.items ?? [])
+    for (const { runner } of missing) missed.set(runner, (missed.get(runner) ?? 0) + 1);
+  return <>{children(missed)}</>;
+}
+
+/** What is pasted on the machine that has the data. */
+function Enrol() {
+  const settings = config.value;
+  if (!settings) return null;
+  const stack = new URL(settings.api, document.baseURI).href.replace(/\/$/, '');
+  const node = settings.rpcUrls[0] ?? 'https://node.example.org';
+  const lines = `roundtable-runner start ./runner --name my-runner --stack ${stack} --rpc-url ${node} --page`;
+  return (
+    <Section title={strings.runners.enrol}>
+      <p class="explain">{strings.runners.enrolExplain}</p>
+      <pre tabIndex={0}>{lines}</pre>
+      <Hash value={lines} head={24} />
+    </Section>
+  );
 }
 
 function RunnerState({ runner, saidAt }: { runner: RunnerView; saidAt: number }) {
@@ -113,6 +211,8 @@ function RunnerState({ runner, saidAt }: { runner: RunnerView; saidAt: number })
       <Badge kind={kind}>{kind}</Badge>{' '}
       <small class="quiet">
         {kind === 'offline' ? strings.runners.offline(seen) : strings.runners.alive(seen)}
+        {runner.drain && <>; {strings.runners.drained(runner.drain.reason, short(runner.drain.by))}</>}
+        {runner.suspension && <>; {strings.runners.suspended(runner.suspension.reason)}</>}
       </small>
     </>
   );

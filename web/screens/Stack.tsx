@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { ActButton } from '../parts/ActButton.js';
 import { Age, Command, Facts, Hash, Note, Section } from '../parts/basics.js';
 import { Table } from '../parts/Table.js';
 import { config } from '../state/config.js';
@@ -6,6 +7,7 @@ import { now, useResource } from '../state/resource.js';
 import { jobs, queues, triggers } from '../state/stack.js';
 import { age, count } from '../text/format.js';
 import { strings } from '../text/strings.js';
+import { Acts } from './Acts.js';
 
 /** Where everything of this stack is, and whether it answers this browser. */
 export function Stack() {
@@ -80,10 +82,21 @@ export function Stack() {
                 },
               ]}
             />
+            <div class="buttons">
+              {waiting
+                .filter(({ dead }) => dead > 0)
+                .map(({ queue }) => (
+                  <ActButton
+                    key={queue}
+                    act={{ action: 'queue.redrive', target: queue, name: strings.stack.queueNames[queue] }}
+                  />
+                ))}
+            </div>
             <Command line="npx roundtable queue redrive jobs" />
           </>
         )}
       </Section>
+      <Acts />
       <Section title="Triggers">
         {set.length === 0 ? (
           <Note>No trigger is set up.</Note>

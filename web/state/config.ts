@@ -10,6 +10,8 @@ export interface Config {
   rpcUrls: string[];
   gateways: string[];
   temporalUi: string | null;
+  /** The page is a runner's own. */
+  mine?: true;
 }
 
 export const config = signal<Config | null>(null);
@@ -37,8 +39,12 @@ export async function loadConfig(): Promise<void> {
 export function sourcesOf({ deployment, rpcUrls, gateways }: Config): Sources {
   const own = ownSources.value;
   const jobs = /^0x[0-9a-f]{40}$/i.test(own.jobs) ? (own.jobs.toLowerCase() as Hex) : deployment.jobs;
-  const { chainId, rewards, block } = deployment;
-  return { rpcUrl: own.rpcUrl || (rpcUrls[0] ?? ''), gateways, contracts: { chainId, rewards, block, jobs } };
+  const { chainId, consortium, rewards, block } = deployment;
+  return {
+    rpcUrl: own.rpcUrl || (rpcUrls[0] ?? ''),
+    gateways,
+    contracts: { chainId, consortium, rewards, block, jobs },
+  };
 }
 
 function stored(): OwnSources {

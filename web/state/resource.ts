@@ -20,6 +20,7 @@ export class Resource<T> {
   constructor(
     private readonly url: (held: T | null) => string,
     private readonly merge: (held: T | null, answer: T) => T = (_, answer) => answer,
+    private readonly headers: () => Record<string, string> = () => ({}),
   ) {}
 
   /** Keeps it fresh until the returned function is called. */
@@ -49,11 +50,11 @@ export class Resource<T> {
   async #ask(): Promise<void> {
     const url = this.url(this.data.peek());
     try {
-      const known = this.#tag?.url === url ? { 'if-none-match': this.#tag.value } : undefined;
+      const known = this.#tag?.url === url ? { 'if-none-match': this.#tag.value } : {};
       const response = await fetch(url, {
         cache: 'no-store',
         signal: AbortSignal.timeout(10_000),
-        ...(known ? { headers: known } : {}),
+        headers: { ...known, ...this.headers() },
       });
       if (response.status !== 304) {
         if (!response.ok) throw new Error(await problemOf(response));
@@ -96,7 +97,8 @@ export function useResource<T>(resource: Resource<T>): Resource<T> {
   return resource;
 }
 
-async function problemOf(response: Response): Promise<string> {
+/** What the API says against a request. */
+export async function problemOf(response: Response): Promise<string> {
   const problem = (await response.json().catch(() => ({}))) as { detail?: string };
   return problem.detail ?? `${response.status} ${response.statusText}`;
 }

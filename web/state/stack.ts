@@ -1,3 +1,4 @@
+import type { ActRecord } from '#core/acts.js';
 import type { CreditMessage } from '#core/messages.js';
 import type {
   EpochView,
@@ -31,6 +32,17 @@ export const runners = (): Resource<Items<RunnerView>> => resource('/v1/runners'
 export const triggers = (): Resource<Items<TriggerView>> => resource('/v1/triggers');
 export const queues = (): Resource<Items<QueueView>> => resource('/v1/queues');
 export const epochs = (): Resource<Items<EpochView>> => resource('/v1/epochs');
+/** The log only grows, so what is held is not asked for again. */
+export const acts = (): Resource<Items<ActRecord>> =>
+  resource(
+    '/v1/acts',
+    (held: Items<ActRecord> | null, answer: Items<ActRecord>) => ({
+      items: [...(held?.items ?? []), ...answer.items.filter(({ seq }) => seq > lastSeq(held))],
+    }),
+    (held) => `?after=${lastSeq(held)}`,
+  );
+const lastSeq = (held: Items<ActRecord> | null): number => held?.items.at(-1)?.seq ?? 0;
+
 export const credits = (): Resource<Items<CreditMessage>> => resource('/v1/credits');
 
 /** Rounds that are done never change again, so only what follows them is asked for. */

@@ -1,14 +1,13 @@
 import { signal, type Signal } from '@preact/signals';
 import type { Check } from '../verify/checks.js';
-import type { Answer, Question, Sources } from '../verify/messages.js';
-import type { Standing } from '../verify/rewards.js';
+import type { Answer, Found, Question, Sources } from '../verify/messages.js';
 
 declare const WORKER_FILE: string;
 
 export interface Verification {
   state: 'running' | 'done' | 'stopped';
   checks: Check[];
-  standings: Standing[];
+  found: Found;
   ms: number;
   /** Why it stopped before it knew. */
   reason: string | null;
@@ -29,7 +28,14 @@ export function verify(
 ): Signal<Verification | null> {
   const checks: Check[] = [];
   const flipped = question.kind === 'version' && question.flip;
-  const running: Verification = { state: 'running', checks: [], standings: [], ms: 0, reason: null, flipped };
+  const running: Verification = {
+    state: 'running',
+    checks: [],
+    found: { standings: [], payments: [], stakes: [] },
+    ms: 0,
+    reason: null,
+    flipped,
+  };
   into.value = running;
   const worker = new Worker(new URL(WORKER_FILE, document.baseURI), { type: 'module' });
   const end = (result: Partial<Verification>) => {
@@ -38,7 +44,7 @@ export function verify(
   };
   worker.addEventListener('message', ({ data }: MessageEvent<Answer>) => {
     if (data.kind === 'check') checks.push(data.check);
-    else if (data.kind === 'done') end({ state: 'done', ms: data.ms, standings: data.standings });
+    else if (data.kind === 'done') end({ state: 'done', ms: data.ms, found: data.found });
     else end({ state: 'stopped', reason: data.reason });
   });
   worker.addEventListener('error', (event) =>

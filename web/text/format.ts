@@ -45,11 +45,11 @@ export function age(ms: number): string {
   return `${Math.floor(passed / 86_400)} days ago`;
 }
 
-/** A token amount, cut (not rounded up) to four decimals. @param amount in the smallest unit */
-export function tokens(amount: string, decimals = 18): string {
+/** A token amount, cut (not rounded up) to so many digits after the point. @param amount in the smallest unit */
+export function tokens(amount: string, decimals = 18, digits = 4): string {
   const unit = 10n ** BigInt(decimals);
   const all = BigInt(amount);
-  const rest = (all % unit).toString().padStart(decimals, '0').slice(0, 4).replace(/0+$/, '');
+  const rest = (all % unit).toString().padStart(decimals, '0').slice(0, digits).replace(/0+$/, '');
   return whole.format(all / unit) + (rest === '' ? '' : `.${rest}`);
 }
 

@@ -12,6 +12,7 @@ export const strings = {
     runners: 'Runners',
     rewards: 'Rewards',
     stack: 'Stack',
+    mine: 'Mine',
   },
   loading: 'Loading …',
   notFound: 'There is no such page.',
@@ -24,6 +25,7 @@ export const strings = {
   copy: 'Copy',
   more: (count: string) => `Show ${count} more`,
   download: 'Download as',
+  close: 'Close',
   job: {
     none: 'No job has been run yet. The demo starts one: npm start',
     gone: 'There is no such job here.',
@@ -80,6 +82,15 @@ export const strings = {
     none: 'No runner is enrolled.',
     offline: (age: string) => `silent for longer than a runner may be; last sign of life ${age}`,
     alive: (age: string) => `sign of life ${age}`,
+    drained: (reason: string, by: string) =>
+      `drained, so it gets no new rounds${reason === '' ? '' : `: ${reason}`} (by ${by})`,
+    suspended: (reason: string) => `suspended: ${reason}`,
+    stake: 'Stake on chain',
+    missedNone: 'Missed',
+    missed: (name: string) => `Missed in ${name}`,
+    enrol: 'How to enrol a runner',
+    enrolExplain:
+      'On the machine that has the data, in one paste. It makes its keys, says what to send where, and enters this stack by itself; its policy allows nothing until you write it.',
   },
   rewards: {
     none: 'No epoch has been published yet.',
@@ -88,6 +99,11 @@ export const strings = {
       'Every epoch is rebuilt from the manifests that the chain names, and its root compared with the one on chain.',
     isTrue: (count: number, ms: string) =>
       `True. Every epoch rebuilt, ${count} comparisons agree with the chain, in ${ms}.`,
+    leaf: 'My leaf',
+    leafExplain:
+      'The line of the epoch in effect that an account is paid by. Its proof was followed up to the root on chain in this browser.',
+    leafNone: 'Recompute first; then the leaf of each account stands here with its proof.',
+    account: 'Account',
     unsettled: (amount: string) => `and ${amount} to be settled`,
   },
   stack: {
@@ -101,6 +117,121 @@ export const strings = {
     waiting: (waiting: number) => `${waiting} waiting`,
     waitingAndDead: (waiting: number, dead: number) => `${waiting} waiting, ${dead} could not be processed`,
     deadLetters: 'Messages that could not be processed',
+  },
+  mine: {
+    running: 'running',
+    stopped: 'not running',
+    whole: (records: string) =>
+      `${records} records follow from each other, and the runner signed for the last`,
+    broken: (file: string, line: number, reason: string) => `${file}, line ${line}: ${reason}`,
+    address: 'Address',
+    member: 'Member',
+    onChain: 'On chain',
+    stake: 'Stake',
+    gas: 'Coin for gas',
+    data: 'Data',
+    noData: 'none',
+    stacks: 'Its stacks',
+    decisions: 'What was asked, sent and refused',
+    nothing: 'Nothing was decided yet.',
+    allowed: (data: string, rule: string) => `on ${data}, by rule ${rule} of the policy`,
+    sent: (samples: string, bytes: string) => `an update from ${samples} samples, ${bytes} bytes, sealed`,
+    enrolled: (data: string, until: string) => `with the data ${data}, until ${until}`,
+    rules: 'The policy',
+    earnings: 'Earnings',
+    paid: 'Paid on chain, by all payers',
+    credited: 'Credited by this stack',
+    toClaim: 'Recompute and claim on the Rewards screen',
+  },
+  wallet: {
+    none: 'No wallet has announced itself to this page. On the command line:',
+    use: (name: string) => `Use ${name}`,
+    account: 'Account',
+    chain: 'Chain id of the wallet',
+    wrongChain: (has: number, wanted: number) =>
+      `Your wallet is on chain ${has}, and this stack on chain ${wanted}. Nothing is signed or sent there.`,
+    switchTo: (chainId: number) => `Switch the wallet to chain ${chainId}`,
+    signs: 'What you sign',
+    sign: (name: string) => `Sign with ${name} and send`,
+    asking: 'Waiting for you in the wallet …',
+    done: (outcome: string) => `Done: ${outcome}.`,
+    declined: (reason: string) => `The wallet declined: ${reason}`,
+    youDeclined: 'You declined in the wallet. Nothing was done.',
+    refused: (reason: string) => `Not done: ${reason}`,
+    notLoaded: 'What this needs could not be loaded.',
+  },
+  claim: {
+    verb: 'Claim',
+    title: (name: string) => `Claim what ${name} has earned`,
+    does: 'The contract pays the account of the leaf, whoever sends the claim. It pays the difference to what was paid before, so claiming again pays nothing.',
+    pays: 'Pays, in tokens',
+    to: 'To',
+    epoch: 'Epoch',
+    send: 'Claim with the wallet',
+    simulating: 'Running the claim without sending it …',
+    simulated: 'The node behind your wallet ran the claim, and the contract would pay it.',
+    cost: (gas: string, price: string, ether: string) =>
+      `It takes about ${gas} gas. At ${price} gwei each, which is the price now, that is ${ether} of the chain's coin.`,
+    tooPoor: (has: string) => `The account has only ${has} of the chain's coin.`,
+    waiting: 'Sent. Waiting until it stands in a block …',
+    nothing: 'Nothing is left to claim: all of it was paid before.',
+    paid: (amount: string, gas: string) => `Paid: ${amount} tokens, for ${gas} gas.`,
+    refused: (reason: string) => `Not claimed: ${reason}`,
+  },
+  acts: {
+    title: 'What was done to it',
+    logTitle: 'Acts',
+    none: 'Nobody has paused, drained or put back anything here.',
+    caption: 'Who did what, newest first',
+    unknown: 'nothing is known of it yet',
+    check: 'Check the log here',
+    isTrue: (count: number, ms: string) =>
+      `True. Each record follows from the one before and was signed by whom it names: ${count} comparisons in ${ms}.`,
+    pausing: 'It pauses before its next round.',
+    resuming: 'It was told to go on.',
+    cancelling: 'It was told to end. Finished rounds stand and are paid.',
+    'job.pause': {
+      verb: 'Pause',
+      title: (name: string) => `Pause ${name}`,
+      does: 'The round under way is finished; the next one does not begin until somebody resumes the job.',
+    },
+    'job.resume': {
+      verb: 'Resume',
+      title: (name: string) => `Resume ${name}`,
+      does: 'The job goes on with its next round.',
+    },
+    'job.cancel': {
+      verb: 'Cancel',
+      title: (name: string) => `Cancel ${name}`,
+      does: 'The job ends now and cannot be resumed. Finished rounds stand and are paid; the round under way is dropped, and what is left of the budget goes back to the payer once the last round can no longer be disputed.',
+    },
+    'runner.drain': {
+      verb: 'Drain',
+      title: (name: string) => `Drain ${name}`,
+      does: 'The runner finishes what it has and gets no new rounds of this stack. Its owner, its member and the member of this stack may do so.',
+      reason: 'Why, for everybody to see (may be left out)',
+    },
+    'runner.undrain': {
+      verb: 'End draining',
+      title: (name: string) => `Give ${name} rounds again`,
+      does: 'The runner gets rounds of this stack again.',
+    },
+    'runner.suspend': {
+      verb: 'Suspend',
+      title: (name: string) => `Suspend ${name}`,
+      does: 'The runner is let in nowhere at this stack until it is resumed. Only the member of this stack may do so.',
+      reason: 'Why, for the runner and everybody else to see',
+    },
+    'runner.resume': {
+      verb: 'End suspension',
+      title: (name: string) => `Let ${name} in again`,
+      does: 'The runner may enter this stack again.',
+    },
+    'queue.redrive': {
+      verb: 'Put back',
+      title: (name: string) => `Put the dead letters back: ${name}`,
+      does: 'Messages that could not be processed go back into their queue, at most 1,000 at a time. Do so once the cause is gone; processing one twice does no harm.',
+    },
   },
 } as const;
 
@@ -129,11 +260,24 @@ export const missingWords: Record<MissingCode, string> = {
   'no-data': 'had no such data',
   'not-registered': 'was not registered',
   suspended: 'was suspended',
+  drained: 'was drained',
   refused: 'refused',
   late: 'came too late',
   lost: 'was lost on the way',
   failed: 'failed',
   rejected: 'sent what was rejected',
+};
+
+/** Kinds of records in a runner's decision log; one that is missing here is shown as it is. */
+export const decisionWords: Readonly<Record<string, string>> = {
+  started: 'started',
+  enrolled: 'entered',
+  revoked: 'revoked',
+  allowed: 'allowed',
+  sent: 'sent',
+  refused: 'refused',
+  repaired: 'repaired',
+  lost: 'lost',
 };
 
 export const timeWords: Record<Exclude<keyof RoundSeconds, 'total'>, string> = {

@@ -1,8 +1,9 @@
 import { id, keccak256 } from './keccak.js';
-import { ZERO_HASH, type Hex } from '#core/hex.js';
+import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import type { ProvenRewardLeaf } from '#core/rewards.js';
 import { addressOf, addressWord, join, word, words, type Log, type Rpc } from './rpc.js';
 
-/** The events and views that verification reads; test/web compares them with the ABIs that were compiled. */
+/** The events, views and calls that the page knows; test/web compares them with the ABIs that were compiled. */
 export const signatures = {
   JobCreated:
     'JobCreated(bytes32,address,bytes32,(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256,(uint64,uint8,uint32,uint32,uint32,uint32)))',
@@ -13,10 +14,17 @@ export const signatures = {
   closings: 'closings(bytes32,uint32)',
   epochInEffect: 'epochInEffect(address)',
   claimed: 'claimed(address,address)',
+  claim: 'claim(address,uint32,(uint32,address,uint128,uint128,uint128,bytes32),bytes32[])',
+  Claimed: 'Claimed(address,address,uint32,uint256)',
+  RunnerRegistered: 'RunnerRegistered(address,address,uint256)',
+  RunnerLeft: 'RunnerLeft(address,address)',
+  RunnerSlashed: 'RunnerSlashed(address,address,uint256)',
+  StakeWithdrawn: 'StakeWithdrawn(address,uint256)',
 } as const;
 
 export interface Contracts {
   chainId: number;
+  consortium: Hex;
   jobs: Hex;
   rewards: Hex;
   block: number;
@@ -56,6 +64,23 @@ export interface PublishedEpoch {
   manifestHash: Hex;
   effectiveAt: number;
 }
+
+export interface Payment {
+  payer: Hex;
+  epoch: number;
+  /** In the token's smallest unit, as decimal text. */
+  amount: string;
+  transaction: Hex;
+}
+
+export interface Stake {
+  runner: Hex;
+  /** In the token's smallest unit, as decimal text; it stays until it is withdrawn or taken. */
+  stake: string;
+  left: boolean;
+}
+
+const stakeEvents = ['RunnerRegistered', 'RunnerLeft', 'RunnerSlashed', 'StakeWithdrawn'] as const;
 
 /** What the contracts say, asked of one node. */
 export class ChainView {
@@ -120,6 +145,37 @@ export class ChainView {
     );
   }
 
+  /** What an account was paid, by whomever, oldest first. */
+  async payments(account: Hex): Promise<Payment[]> {
+    const logs = await this.#logs(this.contracts.rewards, 'Claimed', [null, addressWord(account)]);
+    return logs.map(({ topics, data, transactionHash }) => ({
+      payer: addressOf(topics[1] ?? ZERO_HASH),
+      epoch: Number(topics[3] ?? 0),
+      amount: String(BigInt(data)),
+      transaction: transactionHash,
+    }));
+  }
+
+  /** What every runner has at stake, from the events that change it: one question, however many runners. */
+  async stakes(): Promise<Stake[]> {
+    const topics = [stakeEvents.map((name) => id(signatures[name]))];
+    const logs = await this.rpc.logs({
+      address: this.contracts.consortium,
+      fromBlock: this.contracts.block,
+      topics,
+    });
+    const stakes = new Map<Hex, Stake>();
+    for (const { topics, data } of logs) {
+      const runner = addressOf(topics[1] ?? ZERO_HASH);
+      const before = stakes.get(runner) ?? { runner, stake: '0', left: false };
+      const name = stakeEvents.find((event) => id(signatures[event]) === topics[0]);
+      if (name === 'RunnerRegistered') stakes.set(runner, { ...before, stake: String(BigInt(data)) });
+      else if (name === 'RunnerLeft') stakes.set(runner, { ...before, left: true });
+      else stakes.set(runner, { ...before, stake: '0', left: true });
+    }
+    return [...stakes.values()];
+  }
+
   #logs(address: Hex, name: keyof typeof signatures, indexed: (Hex | null)[]): Promise<Log[]> {
     return this.rpc.logs({
       address,
@@ -129,10 +185,33 @@ export class ChainView {
   }
 
   async #view(to: Hex, name: keyof typeof signatures, ...inputs: Hex[]): Promise<Hex> {
-    const selector: Hex = `0x${id(signatures[name]).slice(2, 10)}`;
-    return (await this.rpc.call(to, join(selector, ...inputs)))[0] ?? ZERO_HASH;
+    return (await this.rpc.call(to, join(selector(name), ...inputs)))[0] ?? ZERO_HASH;
   }
 }
+
+/** Call data of a claim: its arguments are one word each, but for the proof, whose place stands in the ninth. */
+export function claimCall(payer: Hex, epoch: number, leaf: ProvenRewardLeaf): Hex {
+  const { index, account, cumulative, previous, totalPrefix, deltaRoot, proof } = leaf;
+  return join(
+    selector('claim'),
+    addressWord(payer),
+    word(epoch),
+    word(index),
+    addressWord(account),
+    word(cumulative),
+    word(previous),
+    word(totalPrefix),
+    toHex(deltaRoot),
+    word(9 * 32),
+    word(proof.length),
+    ...proof.map((sibling) => toHex(sibling)),
+  );
+}
+
+export const claimedCall = (payer: Hex, account: Hex): Hex =>
+  join(selector('claimed'), addressWord(payer), addressWord(account));
+
+const selector = (name: keyof typeof signatures): Hex => `0x${id(signatures[name]).slice(2, 10)}`;
 
 /**
  * contracts/lib/Records.sol hashes what it is told, so that one word of storage stands for an event: the time, and

@@ -1,11 +1,18 @@
 /** What a payer's accounts earned, recomputed from the chain's epochs, and what each was paid. */
 import { hashJson } from '#core/canonicalJson.js';
-import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { EpochManifest, RoundManifest } from '#core/manifest.js';
-import { epochTree, type AccountRewards } from '#core/rewards.js';
+import { verifyProof } from '#core/merkle.js';
+import { epochTree, rewardLeafHash, type AccountRewards, type ProvenRewardLeaf } from '#core/rewards.js';
 import type { Gateways } from './archive.js';
 import type { Checks } from './checks.js';
-import type { ChainView, ClosedRound, PublishedEpoch } from './contracts.js';
+import {
+  claimCall,
+  claimedCall,
+  type ChainView,
+  type ClosedRound,
+  type PublishedEpoch,
+} from './contracts.js';
 import { sha256 } from './sha256.js';
 
 export interface Standing {
@@ -13,6 +20,24 @@ export interface Standing {
   /** In the token's smallest unit, as decimal text. */
   earned: string;
   paid: string;
+  /** Null while no epoch that has it is in effect, or when its proof does not lead to the root on chain. */
+  claim: Claim | null;
+}
+
+/** An account's leaf of the epoch in effect, proved here, and the calls that it is paid with and asked for. */
+export interface Claim {
+  epoch: number;
+  root: Hex;
+  index: number;
+  /** Amounts in the token's smallest unit, as decimal text. */
+  cumulative: string;
+  previous: string;
+  totalPrefix: string;
+  deltaRoot: Hex;
+  proof: Hex[];
+  /** Call data for the Rewards contract. */
+  call: Hex;
+  claimedCall: Hex;
 }
 
 type Epoch = EpochManifest['hashed'];
@@ -28,20 +53,66 @@ export async function verifyRewards(
   const known = new Map<Hex, ClosedRound[]>();
   const paid = new Set<string>();
   let before: Epoch | null = null;
+  let inEffect: { published: PublishedEpoch; leaves: ProvenRewardLeaf[] } | null = null;
   for (const published of (await chain.epochs(payer)).sort((a, b) => a.epoch - b.epoch)) {
     const epoch = await readEpoch(checks, archive, published);
     if (!epoch) return [];
-    await checkEpoch(checks, { chain, archive }, { epoch, before, published, payer }, known, paid);
+    const leaves = await checkEpoch(
+      checks,
+      { chain, archive },
+      { epoch, before, published, payer },
+      known,
+      paid,
+    );
+    // By the clock: a chain on which nobody sends anything answers views with an old time.
+    if (published.effectiveAt <= Date.now() / 1_000) inEffect = { published, leaves };
     before = epoch;
   }
+  const claims = inEffect ? claimsOf(checks, payer, inEffect.published, inEffect.leaves) : null;
   const accounts = before?.accounts ?? [];
   return Promise.all(
     accounts.map(async ({ account, cumulative }) => ({
       account,
       earned: cumulative,
       paid: String(await chain.claimed(payer, account)),
+      claim: claims?.get(account) ?? null,
     })),
   );
+}
+
+/** Every leaf's proof, followed up to the root that the chain has. */
+function claimsOf(
+  checks: Checks,
+  payer: Hex,
+  { epoch, root, leaves: count }: PublishedEpoch,
+  leaves: readonly ProvenRewardLeaf[],
+): Map<Hex, Claim> {
+  const claims = new Map<Hex, Claim>();
+  for (const leaf of leaves) {
+    const { index, account, proof } = leaf;
+    const hash = rewardLeafHash(sha256, leaf);
+    if (!verifyProof(sha256, fromHex(root), hash, index, count, proof)) continue;
+    claims.set(account, {
+      epoch,
+      root,
+      index,
+      cumulative: String(leaf.cumulative),
+      previous: String(leaf.previous),
+      totalPrefix: String(leaf.totalPrefix),
+      deltaRoot: toHex(leaf.deltaRoot),
+      proof: proof.map((sibling) => toHex(sibling)),
+      call: claimCall(payer, epoch, leaf),
+      claimedCall: claimedCall(payer, account),
+    });
+  }
+  checks.same(
+    `Epoch ${epoch}`,
+    'proofs',
+    'leaves on chain | leaves whose proof leads to the root on chain',
+    count,
+    claims.size,
+  );
+  return claims;
 }
 
 async function readEpoch(
@@ -78,7 +149,7 @@ async function checkEpoch(
   }: { epoch: Epoch; before: Epoch | null; published: PublishedEpoch; payer: Hex },
   known: Map<Hex, ClosedRound[]>,
   paid: Set<string>,
-): Promise<void> {
+): Promise<ProvenRewardLeaf[]> {
   const group = `Epoch ${published.epoch}`;
   checks.same(group, 'payer', 'asked for | manifest', payer, epoch.payer);
   const previous = before ? hashJson(sha256, before) : ZERO_HASH;
@@ -121,8 +192,10 @@ async function checkEpoch(
       hashJson(sha256, leaves),
       hashJson(sha256, written),
     );
+    return tree.leaves;
   } catch (error) {
     checks.wrong(group, 'root', 'chain | recomputed', published.root, (error as Error).message);
+    return [];
   }
 }
 

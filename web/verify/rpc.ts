@@ -17,7 +17,7 @@ export class Rpc {
     return Number(await this.#ask<Hex>('eth_chainId', []));
   }
 
-  logs(filter: { address: Hex; fromBlock: number; topics: (Hex | null)[] }): Promise<Log[]> {
+  logs(filter: { address: Hex; fromBlock: number; topics: (Hex | Hex[] | null)[] }): Promise<Log[]> {
     const { address, topics, fromBlock } = filter;
     return this.#ask('eth_getLogs', [
       { address, topics, fromBlock: `0x${fromBlock.toString(16)}`, toBlock: 'latest' },

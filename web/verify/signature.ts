@@ -1,16 +1,42 @@
 import { SigningKey } from 'ethers/crypto';
-import { updateDomain, updateTypes, type UpdateStatement } from '#core/eip712.js';
+import {
+  actDomain,
+  actTypes,
+  updateDomain,
+  updateTypes,
+  type ActStatement,
+  type SignatureDomain,
+  type UpdateStatement,
+} from '#core/eip712.js';
 import { fromHex, type Hex } from '#core/hex.js';
 import { id, keccak256 } from './keccak.js';
 import { addressWord, join, word } from './rpc.js';
 
-/** The address whose key signed an update's statement (EIP-712); null for what no key signed, or a high s. */
-export function updateSigner(
-  domain: { chainId: number; jobs: Hex },
+/** The address whose key signed an update's statement; null for what no key signed, or a high s. */
+export const updateSigner = (
+  { chainId, jobs }: { chainId: number; jobs: Hex },
   statement: UpdateStatement,
   signature: Hex,
+): Hex | null =>
+  signerOf(updateDomain(chainId, jobs), 'Update', updateTypes.Update, { ...statement }, signature);
+
+/** The same for what somebody did at a stack. */
+export const actSigner = (
+  { chainId, consortium }: { chainId: number; consortium: Hex },
+  statement: ActStatement,
+  signature: Hex,
+): Hex | null => signerOf(actDomain(chainId, consortium), 'Act', actTypes.Act, { ...statement }, signature);
+
+type Fields = readonly { name: string; type: string }[];
+
+/** EIP-712, for flat types of our own. */
+function signerOf(
+  { name, version, chainId, verifyingContract }: SignatureDomain,
+  type: string,
+  fields: Fields,
+  values: Record<string, unknown>,
+  signature: Hex,
 ): Hex | null {
-  const { name, version, chainId, verifyingContract } = updateDomain(domain.chainId, domain.jobs);
   const separator = keccak256(
     join(
       id('EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)'),
@@ -20,11 +46,9 @@ export function updateSigner(
       addressWord(verifyingContract),
     ),
   );
-  const fields = updateTypes.Update.map(({ name: field }) => statement[field as keyof UpdateStatement]);
-  const type = `Update(${updateTypes.Update.map(({ name: field, type }) => `${type} ${field}`).join(',')})`;
-  // Every member is one word: a 32-byte hash as it is, an integer as a number.
+  const signature712 = `${type}(${fields.map(({ name, type }) => `${type} ${name}`).join(',')})`;
   const struct = keccak256(
-    join(id(type), ...fields.map((value) => (typeof value === 'string' ? value : word(value)))),
+    join(id(signature712), ...fields.map(({ name, type }) => wordOf(type, values[name]))),
   );
   const digest = keccak256(join('0x1901', separator, struct));
   try {
@@ -33,4 +57,11 @@ export function updateSigner(
   } catch {
     return null;
   }
+}
+
+/** Every member is one word: a hash as it is, a text as its hash, an integer as a number. */
+function wordOf(type: string, value: unknown): Hex {
+  if (type === 'string') return id(String(value));
+  if (type === 'address') return addressWord(String(value) as Hex);
+  return type === 'bytes32' ? (String(value) as Hex) : word(BigInt(String(value)));
 }

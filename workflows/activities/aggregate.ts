@@ -1,24 +1,23 @@
-import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import type { ErrorCode } from '#core/errorCodes.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { INT32_LIMIT } from '#core/fixedPoint.js';
-import { fromHex, toHex, type Hex } from '#core/hex.js';
+import { toHex, type Hex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { trainAnswer, type RoundOpening, type TrainUpdate } from '#core/messages.js';
-import { ExactSum } from '#core/sum.js';
-import { UPDATES_PER_PASS } from '#core/sumKernel.js';
-import { fedAvg, fedAvgM } from '#core/step.js';
-import { decodeUpdateFile } from '#core/updateFile.js';
+import { sumTree } from '#core/sumTree.js';
+import { decodeUpdateFile, type UpdateHeader } from '#core/updateFile.js';
 import { weightOf } from '#core/weights.js';
 import { typedDataSigner } from '#services/signatures.js';
 import { sha256 } from '#services/sha256.js';
 import { updateOverhead } from '#services/updateSealing.js';
 import type { Aggregate, AggregateInput, PreparedJob } from '../types.js';
 import type { Dependencies } from './dependencies.js';
+import { outlineOf } from './shardedSum.js';
+import { step, storeAggregate } from './newVersion.js';
 import { updateRootOf } from './updateRoot.js';
-import { loadVersion, storeVersion } from './versions.js';
+import { loadVersion } from './versions.js';
 
 /**
  * Accepts an update into the round, or says why not: the file is what was signed, by the runner that was asked,
@@ -42,16 +41,30 @@ export async function admitUpdate(
   const { dimension } = prepared;
   if (update.dimension !== dimension)
     refuse(`it has ${update.dimension} values, and the model has ${dimension}`);
-  const delta = await readDelta(deps, prepared.spec, opening, update).catch((error: unknown) => {
+  const { root, saturated } = await inspect(deps, prepared, opening, update).catch((error: unknown) => {
     if (!isRoundtableError(error) || !unreadable.includes(error.code)) throw error;
     return refuse(`its file cannot be read: ${error.message}`);
   });
-  const root = await updateRootOf(delta);
   if (root !== update.updateRoot)
     refuse(`its file has the root ${root}, and ${update.updateRoot} was signed`);
-  const saturated = countSaturated(delta);
   const allowed = prepared.spec.participants.allowSaturated;
   if (saturated > allowed) refuse(`${saturated} of its values are saturated, and the job allows ${allowed}`);
+}
+
+/** Reads the update's file: at once, or piece after piece where it is larger than what the worker holds. */
+async function inspect(
+  deps: Dependencies,
+  prepared: PreparedJob,
+  opening: RoundOpening,
+  update: TrainUpdate,
+): Promise<{ root: Hex; saturated: number }> {
+  if (prepared.shards > 1) {
+    const { header, tree, saturated } = await outlineOf(deps, prepared, opening, update);
+    checkHeader(header, opening, update);
+    return { root: toHex(tree.root), saturated };
+  }
+  const delta = await readDelta(deps, prepared.spec, opening, update);
+  return { root: await updateRootOf(delta), saturated: countSaturated(delta) };
 }
 
 /** A runner's answer comes as whatever its process sent. */
@@ -79,58 +92,21 @@ export async function aggregate(deps: Dependencies, input: AggregateInput): Prom
   const { prepared, opening, base, updates } = input;
   const { layout, params, velocity } = await loadVersion(deps, base);
   const weights = updates.map(({ samples }) => weightOf(samples, opening.shift));
-  const { levels } = aggregationTree(updates.length);
-  const sumRoots: Hex[][] = levels.map(() => []);
-
-  const sumOf = async (height: number, index: number): Promise<ExactSum> => {
-    const sum = new ExactSum(layout.dimension);
-    const [first, end] = levels[height]?.[index]?.children ?? [0, 0];
-    if (height > 0) for (let child = first; child < end; child++) sum.addSum(await sumOf(height - 1, child));
-    else
-      for (let from = first; from < end; from += UPDATES_PER_PASS) {
-        const to = Math.min(from + UPDATES_PER_PASS, end);
-        const deltas = updates
-          .slice(from, to)
-          .map((update) => readDelta(deps, prepared.spec, opening, update));
-        sum.addAll(await Promise.all(deltas), weights.slice(from, to));
-      }
-    const roots = sumRoots[height];
-    if (roots) roots[index] = toHex(valuesRoot(sha256, LEAF.sum, sum.values));
-    return sum;
-  };
-  const { values: sum, weight: total } = await sumOf(levels.length - 1, 0);
-  const stepped = step(prepared.spec, params, velocity, sum, total);
-  const version = await storeVersion(deps, { graph: base.graph, layout, ...stepped });
-  const headers = aggregationHeaders(
-    sha256,
-    updates.map((update, index) => ({ ...update, index, weight: weights[index] ?? 0 })),
-    sumRoots.map((level) => level.map((root) => fromHex(root, 32))),
-  );
-  const rootHeader = headers.at(-1)?.[0];
-  if (!rootHeader) throw new RoundtableError('INTERNAL', 'The aggregation tree has no root.');
-  return { version, sumRoots, rootHeader: toHex(rootHeader), weights };
-}
-
-function step(
-  { aggregation }: JobSpec,
-  params: Int32Array,
-  velocity: Int32Array | null,
-  sum: Float64Array,
-  total: number,
-): { params: Int32Array; velocity: Int32Array | null } {
-  switch (aggregation.rule) {
-    case 'fedavg':
-      return { params: fedAvg(params, sum, total, aggregation.rate), velocity: null };
-    case 'fedavgm':
-      return fedAvgM(
-        params,
-        velocity ?? new Int32Array(params.length),
-        sum,
-        total,
-        aggregation.rate,
-        aggregation.momentum,
-      );
-  }
+  const sumRoots: Hex[][] = [];
+  const { values, weight } = await sumTree({
+    dimension: layout.dimension,
+    weights,
+    read: (index) => {
+      const update = updates[index];
+      if (!update) throw new TypeError(`there is no update ${index}`);
+      return readDelta(deps, prepared.spec, opening, update);
+    },
+    onNode(level, index, sum) {
+      (sumRoots[level] ??= [])[index] = toHex(valuesRoot(sha256, LEAF.sum, sum.values));
+    },
+  });
+  const stepped = step(prepared.spec, params, velocity, values, weight);
+  return storeAggregate(deps, input, { layout, ...stepped, sumRoots, weights });
 }
 
 /** An update file's header is a few hundred bytes of JSON. */
@@ -147,11 +123,15 @@ async function readDelta(
   const { header, delta } = decodeUpdateFile(
     await deps.readUpdate({ job, round, runner: update.runner, file: update.file }, most),
   );
+  checkHeader(header, opening, update);
+  return delta;
+}
+
+function checkHeader(header: UpdateHeader, opening: RoundOpening, update: TrainUpdate): void {
   if (header.job !== opening.job || header.round !== opening.round || header.runner !== update.runner)
     refuse(`its file is for job ${header.job}, round ${header.round}, runner ${header.runner}`);
-  if (delta.length !== update.dimension)
-    refuse(`its file has ${delta.length} values, and ${update.dimension} were signed`);
-  return delta;
+  if (header.sections.delta !== update.dimension)
+    refuse(`its file has ${header.sections.delta} values, and ${update.dimension} were signed`);
 }
 
 function recover({ domain }: PreparedJob, opening: RoundOpening, update: TrainUpdate): string {

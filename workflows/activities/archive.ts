@@ -126,6 +126,7 @@ function roundManifestOf(deps: Dependencies, input: ArchiveRoundInput): RoundMan
     measured: {
       accuracy: input.accuracy,
       loss: input.loss,
+      ...(input.startedAt !== undefined && { startedAt: input.startedAt }),
       seconds: input.seconds,
       runners: updates.map(({ runner, seconds, bytes, loss, saturated }) => ({
         runner,

@@ -1,11 +1,15 @@
 import type { Hex } from '#core/hex.js';
+import type { ShardRules } from '#core/shards.js';
 import type { Archive } from '#services/archive.js';
 import type { Artifacts } from '#services/artifacts.js';
 import type { Chain } from '#services/chain.js';
 import type { Queue } from '#services/queue.js';
+import type { FunctionCall } from '#services/functionCalls.js';
+import type { Sums } from '#services/sums.js';
 import type { Table } from '#services/table.js';
 import type { Updates } from '#services/updates.js';
 import type { EvaluateRequest, EvaluateResult } from '#trainer/run/trainingProcess.js';
+import type { UpdateOutliner } from '../updateOutline.js';
 import type { ReadUpdate } from '../updateReader.js';
 
 /** What activities need, handed in by the worker's main file or by a test. */
@@ -18,6 +22,11 @@ export interface Dependencies {
   artifacts: Artifacts;
   updates: Pick<Updates, 'rounds' | 'forget'>;
   readUpdate: ReadUpdate;
+  /** For updates that are larger than what the worker holds: read in pieces, added by functions. */
+  outliner: UpdateOutliner;
+  shardRules: ShardRules;
+  sums: Sums;
+  sumFunction: FunctionCall;
   /** X25519 public key for which updates must be sealed, as this member announced it. */
   sealingKey: Hex;
   archive: Archive;

@@ -21,9 +21,19 @@ export async function evaluateVersion(
     weightsFile(deps, version),
     artifactFile(deps, spec.evaluation.sha256),
   ]);
-  const { accuracy, loss } = await deps.evaluator.evaluate(
-    { graph, weights, data, batch },
+  const { loss, ignoredLabel, batchNorm } = spec.training;
+  const result = await deps.evaluator.evaluate(
+    {
+      graph,
+      weights,
+      data,
+      batch,
+      loss,
+      ...(ignoredLabel === undefined ? {} : { ignoredLabel }),
+      // The graph's own statistics are those before anybody trained, and the runners' stay with them.
+      ...(batchNorm === 'local' ? { batchNorm } : {}),
+    },
     { seconds: longestSeconds },
   );
-  return { accuracy, loss };
+  return { accuracy: result.accuracy, loss: result.loss };
 }

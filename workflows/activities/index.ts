@@ -9,6 +9,7 @@ import { failQueuedJob, projectJob, projectRound } from './project.js';
 import { forgetUpdates } from './retention.js';
 import { findPlaces, selectRunners } from './select.js';
 import { finishEpoch, planEpoch } from './settle.js';
+import { joinSum, planSum, sumShard } from './shardedSum.js';
 
 export type { Dependencies } from './dependencies.js';
 
@@ -20,6 +21,9 @@ export function createActivities(deps: Dependencies): CoordinatorActivities {
     findPlaces: (group) => Promise.resolve(findPlaces(group)),
     admitUpdate: (input) => admitUpdate(deps, input),
     aggregate: (input) => aggregate(deps, input),
+    planSum: (input) => planSum(deps, input),
+    sumShard: (input) => sumShard(deps, input),
+    joinSum: (input) => joinSum(deps, input),
     evaluate: ({ prepared, version }) => evaluateVersion(deps, prepared.spec, version),
     archiveModel: (input) => archiveModel(deps, input),
     archiveRound: (input) => archiveRound(deps, input),

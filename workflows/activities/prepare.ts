@@ -5,10 +5,11 @@ import { floatTensors } from '#core/layout.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { manifestHash, type GenesisManifest } from '#core/manifest.js';
 import type { ModelRef } from '#core/messages.js';
+import { shardsFor } from '#core/shards.js';
 import type { VersionView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
 import { readModel, type Model } from '#trainer/model.js';
-import { checkModelData } from '#trainer/modelData.js';
+import { checkTrainable } from '#trainer/trainable.js';
 import { whatIsTrained } from '#trainer/trained.js';
 import type { PreparedJob } from '../types.js';
 import { archiveTags, archiveVersionFile } from './archive.js';
@@ -27,11 +28,11 @@ const largestModel = 2 * 1024 ** 3;
 export async function prepareJob(deps: Dependencies, job: Hex): Promise<PreparedJob> {
   const row = await deps.table.getJob(job);
   if (!row) throw new RoundtableError('NOT_FOUND', `There is no row for job ${job}; submit it again.`);
-  const { spec } = row;
+  const { spec, trigger, delivery, createdAt } = row;
   checkReaders(deps, spec);
   const bytes = await deps.artifacts.get(spec.model.sha256, largestModel);
   const model = readModel(bytes, whatIsTrained(spec.training));
-  checkModelData(model, { input: spec.data.input, classes: spec.data.classes });
+  checkTrainable(model, spec.training, spec.data);
   const latest = spec.start === 'latest' ? await deps.table.latestVersion(spec.name) : null;
   const base = latest ? await continued(deps, spec, model, latest) : await genesisVersion(deps, model);
   const specHash = hashJson(sha256, spec);
@@ -70,7 +71,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
       graph: { sha256: base.graph, archive: graph.id },
       model: { sha256: base.params, archive: archived },
     },
-    measured: evaluation,
+    measured: { ...evaluation, origin: { trigger, delivery, createdAt } },
   };
   const hash = manifestHash(sha256, manifest);
   const { id } = await deps.archive.put(
@@ -92,7 +93,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
       accuracy: evaluation.accuracy,
       archive,
     });
-  const { trigger, delivery, createdAt } = row;
+  const { dimension } = (await loadVersion(deps, base)).layout;
   return {
     job,
     spec,
@@ -102,7 +103,8 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
     view: { trigger, delivery, createdAt },
     parent: latest?.model.versionId ?? null,
     base,
-    dimension: (await loadVersion(deps, base)).layout.dimension,
+    dimension,
+    shards: shardsFor(dimension, deps.shardRules),
     baseNumber: number,
     graphArchive: graph.id,
     archive,

@@ -1,4 +1,5 @@
 import { hashJson } from '#core/canonicalJson.js';
+import { sameShapes } from '#core/dataShape.js';
 import { toHex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import type { MissingRunner } from '#core/messages.js';
@@ -17,8 +18,8 @@ interface Candidate {
 }
 
 /**
- * Who is asked in a round: enrolled, registered and staked on chain, not suspended, serving the data; connected, unless the quorum is
- * `all`, which waits for the absent. Where more are there than the job asks, a hash of job, round and runner
+ * Who is asked in a round: enrolled, registered and staked on chain, neither suspended nor drained, serving the data;
+ * connected, unless the quorum is `all`, which waits for the absent. Where more are there than the job asks, a hash of job, round and runner
  * decides, so that turns are taken.
  */
 export async function selectRunners(deps: Dependencies, input: RoundInput): Promise<Selection> {
@@ -35,7 +36,7 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
   const kept = await concurrently(
     16,
     serving,
-    async ({ view }) => (await registration(deps, view)) ?? (await entry(deps, view)),
+    async ({ view }) => (await registration(deps, view)) ?? (await entry(deps, view)) ?? drained(view),
   );
   for (const [index, { view, samples }] of serving.entries()) {
     const absent = kept[index] ?? (waitForAll ? null : offline(view));
@@ -85,9 +86,9 @@ async function concurrently<T, R>(
 }
 
 function samplesServed(view: RunnerView, spec: JobSpec): number | null {
-  const { contract, input, classes } = spec.data;
+  const { contract, classes } = spec.data;
   const served = view.data.find(
-    (data) => data.name === contract && data.classes === classes && data.input.join() === input.join(),
+    (data) => data.name === contract && data.classes === classes && sameShapes(data, spec.data),
   );
   return served?.samples ?? null;
 }
@@ -106,6 +107,18 @@ async function entry(deps: Dependencies, { runner }: RunnerView): Promise<Missin
   const suspension = await deps.table.suspension(runner);
   const reason = `suspended since ${suspension?.at}: ${suspension?.reason}`.slice(0, 1_000);
   return suspension && { runner, code: 'suspended', reason };
+}
+
+/** It finishes what it has; whoever drained it wants it to get nothing new. */
+function drained({ runner, drain }: RunnerView): MissingRunner | null {
+  const why = drain?.reason ? `: ${drain.reason}` : '';
+  return (
+    drain && {
+      runner,
+      code: 'drained',
+      reason: `gets no new rounds since ${drain.at}, by ${drain.by}${why}`.slice(0, 1_000),
+    }
+  );
 }
 
 function offline({ runner, lastSeen, state, connected }: RunnerView): MissingRunner | null {

@@ -222,7 +222,12 @@ async function closedAt(deps: Dependencies, block: number): Promise<number> {
   return found.timestamp;
 }
 
-async function matchCredits(deps: Dependencies, payer: Hex, due: readonly PaidRound[]): Promise<void> {
+/** Rings again for credits that are missing. @throws UNAVAILABLE while any is, SETTLEMENT_MISMATCH for one that differs */
+export async function matchCredits(
+  deps: Pick<Dependencies, 'table' | 'credits'>,
+  payer: Hex,
+  due: readonly PaidRound[],
+): Promise<void> {
   const credited = new Map((await deps.table.listCredits(payer)).map((credit) => [shareKey(credit), credit]));
   let rung = 0;
   for (const { job, round, shares, manifestHash } of due)

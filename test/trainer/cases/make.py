@@ -214,6 +214,7 @@ cases = {
     "cnn": (cnn, (1, *image), {}),
     "resnet-group": (lambda: Residual(group), (1, *image), {}),
     "resnet-frozen": (lambda: Residual(nn.BatchNorm2d), (1, *image), {"frozen_norm": True}),
+    "resnet-local": (lambda: Residual(nn.BatchNorm2d), (1, *image), {"local_norm": True}),
     "separable": (Separable, (2, *image), {}),
     "gpt": (Gpt, (6,), {"tokens": 17}),
     "vit": (Vit, (1, *image), {}),
@@ -267,6 +268,7 @@ def make(name, build, sample, options):
             nn.init.normal_(module.running_mean, 0, 0.3)
             nn.init.uniform_(module.running_var, 0.5, 2)
     loss, tokens = options.get("loss", "softmax_cross_entropy_mean"), options.get("tokens")
+    local = options.get("local_norm", False)
     frozen = [n for n, _ in model.named_parameters() if any(n.startswith(f) for f in options.get("frozen", []))]
     trainable = [n for n, _ in model.named_parameters() if n not in frozen]
     tensors = {}
@@ -282,14 +284,14 @@ def make(name, build, sample, options):
             tensors |= {f"x/{k}": x, f"y/{k}": y}
     reference = {f"init/{n}": p.detach().clone() for n, p in model.named_parameters()}
 
-    exact = copy.deepcopy(model).double()
+    exact = copy.deepcopy(model).double().train(local)
     parameters = dict(exact.named_parameters())
     objective(exact(*inputs(tensors, 0)), tensors["y/0"], loss).backward()
     reference |= {f"grad/{n}": parameters[n].grad.clone() for n in trainable}
     for k in range(steps):
-        reference[f"output/{k}"] = exact(*inputs(tensors, k)).detach().float()
+        reference[f"output/{k}"] = copy.deepcopy(exact)(*inputs(tensors, k)).detach().float()
     for rule in rates:
-        trained = copy.deepcopy(model).double()
+        trained = copy.deepcopy(model).double().train(local)
         parameters = dict(trained.named_parameters())
         stepper = optimizer(rule, [parameters[n] for n in trainable])
         losses = []
@@ -305,6 +307,8 @@ def make(name, build, sample, options):
                     mask = reference.setdefault(f"adamw_mask/{n}", torch.ones(small.shape, dtype=torch.uint8))
                     mask[small] = 0
         reference |= {f"{rule}/{n}": parameters[n].detach().clone() for n in trainable}
+        if local:
+            reference |= {f"statistics/{rule}/{n}": b.clone() for n, b in trained.named_buffers() if "running" in n}
         reference[f"loss/{rule}"] = torch.tensor(losses, dtype=torch.float64)
     save_file({k: v.contiguous() for k, v in tensors.items()}, here / f"{name}.batch.safetensors")
     save_file({k: v.contiguous().clone() for k, v in reference.items()}, here / f"{name}.reference.safetensors")
@@ -313,9 +317,11 @@ def make(name, build, sample, options):
         "frozen": frozen, "optimizers": rates, "steps": steps,
         "tolerance": {"float32_rtol": {"output": 1e-5, "loss": 1e-5, "grad": 1e-5, "sgd": 2e-5, "momentum": 5e-5, "adamw": 1e-3}},
     }
+    if local:
+        case["batch_norm"] = "local"
     (here / f"{name}.json").write_text(json.dumps(case, indent=1) + "\n")
     x = [t[:batch] for n, t in tensors.items() if n.startswith("x/") and n.endswith("/0")]
-    export(name, model, x, options.get("frozen_norm", False))
+    export(name, model, x, options.get("frozen_norm", False) or local)
 
 
 def export(name, model, x, keep_norm):
@@ -325,7 +331,8 @@ def export(name, model, x, keep_norm):
                       do_constant_folding=not keep_norm,
                       dynamic_axes={n: {0: "n"} for n in [*names["input_names"], "output"]}, **names)
     shapes = tuple({0: torch.export.Dim("n", min=1, max=64)} for _ in x)
-    torch.onnx.export(model, tuple(x), here / f"{name}.dynamo.onnx", dynamo=True, dynamic_shapes=shapes,
+    if name != "resnet-local":  # a folded norm has no statistics
+        torch.onnx.export(model, tuple(x), here / f"{name}.dynamo.onnx", dynamo=True, dynamic_shapes=shapes,
                       external_data=False, verbose=False, **names)
     program = torch.onnx.export(model, tuple(x), dynamo=True, dynamic_shapes=shapes, optimize=False, verbose=False, **names)
     program.save(here / f"{name}.plain.onnx", external_data=False)

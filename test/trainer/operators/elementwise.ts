@@ -14,9 +14,18 @@ import {
   type Case,
 } from './case.js';
 
+/** Between -0.8 and 0.8. */
+const within = (value: number) => 0.8 * Math.tanh(value);
+
 /** Operators that compute each element for itself. */
 export const elementwise: Record<string, fc.Arbitrary<Case>> = {
   Abs: unary('Abs'),
+  Acos: unary('Acos', within),
+  Acosh: unary('Acosh', (value) => 1 + positive(value)),
+  Asin: unary('Asin', within),
+  Asinh: unary('Asinh'),
+  Atan: unary('Atan'),
+  Atanh: unary('Atanh', within),
   Cast: unary('Cast', small, fc.constant({ to: 1 })),
   CastLike: drawn(shape, (shape) => ({
     inputs: { x: shape },
@@ -31,6 +40,7 @@ export const elementwise: Record<string, fc.Arbitrary<Case>> = {
     },
   })),
   Cos: unary('Cos'),
+  Cosh: unary('Cosh'),
   Div: broadcasting('Div', (value, input) => (input === 'a' ? value / 4 : positive(value))),
   Dropout: unary('Dropout'),
   Elu: unary('Elu', small, alpha),
@@ -67,12 +77,15 @@ export const elementwise: Record<string, fc.Arbitrary<Case>> = {
   Selu: unary('Selu'),
   Sigmoid: unary('Sigmoid'),
   Sin: unary('Sin'),
+  Sinh: unary('Sinh'),
   Softplus: unary('Softplus'),
   Softsign: unary('Softsign'),
   Sqrt: unary('Sqrt', positive),
   Sub: broadcasting('Sub'),
   Sum: broadcasting('Sum', small, 3),
+  Tan: unary('Tan', within),
   Tanh: unary('Tanh'),
+  ThresholdedRelu: unary('ThresholdedRelu', (value) => value * 2, alpha),
   Where: drawn(fc.tuple(shape, fc.boolean()), ([shape, one]) => ({
     inputs: { a: shape, b: one ? [1] : shape },
     build(builder) {

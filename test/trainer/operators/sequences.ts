@@ -7,6 +7,7 @@ import type { Feed } from '../onnxRuntime.js';
 export const sequences: Record<string, fc.Arbitrary<Case>> = {
   LSTM: recurrent('LSTM', 4),
   GRU: recurrent('GRU', 3),
+  RNN: recurrent('RNN', 1),
   Attention: drawn(
     fc.tuple(few, few, size, size, flag, fc.boolean(), fc.boolean()),
     ([batch, group, queries, keys, causal, flat, mask]) => {

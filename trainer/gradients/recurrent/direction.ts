@@ -15,23 +15,23 @@ export interface Direction {
   readonly biases: readonly [string, string] | undefined;
   /** [batch, hidden] */
   readonly h0: string;
-  readonly c0: string;
-  /** [steps, batch, hidden]: the states before each step, and the gradients of those after it. */
+  /** [steps, batch, hidden]: the states before each step, those after it, and their gradients. */
   readonly before: string;
+  readonly y: string;
   readonly dy: string;
-  /** Gradients of the last states, [batch, hidden]. */
+  /** Gradient of the last state, [batch, hidden]. */
   readonly dh: string;
-  readonly dc: string;
+  /** Of a plain RNN. */
+  readonly activation: string;
 }
 
-/** Gradients of a direction's x, w, r, both biases and initial states. */
+/** Gradients of a direction's x, w, r, both biases and initial state. */
 export interface DirectionGradient {
   readonly x: string;
   readonly w: string;
   readonly r: string;
   readonly biases: readonly [string, string];
   readonly h0: string;
-  readonly c0?: string;
 }
 
 /** What all gates' sums say about x, w, r and the biases: products over all steps at once. */
@@ -46,16 +46,6 @@ export function products(g: NodeGradient, d: Direction, input: string, state: st
     r: g.gemm(inner, true, flat(d.before), false),
     biases: [total(gates), total(inner)] as const,
   };
-}
-
-/** The sums that enter the gates, [steps, batch, gates * hidden]. */
-export function sums(g: NodeGradient, d: Direction): string {
-  const bias = d.biases && g.add(d.biases[0], d.biases[1]);
-  const rows = d.steps * d.batch;
-  const fromInput = g.reshape(matrix(g, d, d.x, d.w, d.width, bias), [rows, -1]);
-  const state = g.reshape(d.before, [rows, d.hidden]);
-  const sum = g.emit('Gemm', [state, d.r, fromInput], { transB: 1 });
-  return g.reshape(sum, [d.steps, d.batch, -1]);
 }
 
 /** values [steps, batch, width] times weights' [width, n], plus bias [n]. */

@@ -31,10 +31,16 @@ export function gruDirection(g: NodeGradient, d: Direction): DirectionGradient {
   const inputs = [d.dy, z, update, fresh, slope, reset];
   const back = scan(
     g,
-    [d.dh],
-    inputs,
-    [batch, hidden],
-    true,
+    {
+      initial: [d.dh],
+      state: [batch, hidden],
+      inputs,
+      outputShapes: [
+        [batch, 3 * hidden],
+        [batch, 3 * hidden],
+      ],
+      reverse: true,
+    },
     (b, [dh = ''], values) => {
       const [dy = '', keep = '', dz = '', dn = '', dr = '', open = ''] = values;
       const all = b.emit('Add', [dh, dy]);
@@ -52,10 +58,6 @@ export function gruDirection(g: NodeGradient, d: Direction): DirectionGradient {
       const state = b.add(b.add(direct, b.mul(intoHeld, open)), b.emit('MatMul', [two, rzr]));
       return { states: [state], outputs: [gates, gates] };
     },
-    [
-      [batch, 3 * hidden],
-      [batch, 3 * hidden],
-    ],
   );
   const [input = '', state = ''] = back.outputs;
   const all = products(g, d, input, state);

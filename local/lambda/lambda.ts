@@ -1,0 +1,85 @@
+/** Calls handlers as Lambda does: each in a process of its own, which is killed when its time is up. */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { RoundtableError } from '#core/errors.js';
+import { startInstance, type Instance } from './instance.js';
+
+export { FunctionFailed } from './instance.js';
+
+export interface Lambda {
+  readonly name: string;
+  /**
+   * As an invocation that waits for its answer. What has begun to run is killed after `timeoutSeconds`; loading the
+   * bundle does not count. An instance answers one invocation at a time and is kept for the next.
+   * @throws FunctionFailed when the handler throws, dies, or runs out of time
+   */
+  invoke(event: unknown, timeoutSeconds: number): Promise<unknown>;
+  /** Loads the bundle before the first invocation does. @throws NOT_FOUND when it cannot be loaded or has no `handler` */
+  warm(): Promise<void>;
+  /** Kills every instance. */
+  close(): void;
+}
+
+/** Instances of one function at a time; further invocations wait. */
+const mostInstances = 4;
+
+/** The function whose bundle is FOLDER/NAME.mjs. */
+export function openLambda(folder: string, name: string, region: string): Lambda {
+  const file = join(folder, `${name}.mjs`);
+  const idle: Instance[] = [];
+  const all = new Set<Instance>();
+  const waiting: (() => void)[] = [];
+  let starting = 0;
+
+  async function start(): Promise<Instance> {
+    starting++;
+    try {
+      const instance = await startInstance(file);
+      all.add(instance);
+      void instance.ended.then(() => {
+        all.delete(instance);
+        if (idle.includes(instance)) idle.splice(idle.indexOf(instance), 1);
+        waiting.shift()?.();
+      });
+      return instance;
+    } finally {
+      starting--;
+      waiting.shift()?.();
+    }
+  }
+
+  async function take(): Promise<Instance> {
+    for (;;) {
+      const instance = idle.pop();
+      if (instance) return instance;
+      if (all.size + starting < mostInstances) return start();
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    }
+  }
+
+  return {
+    name,
+    async warm() {
+      const instance = await start().catch((cause: unknown) => {
+        throw new RoundtableError('NOT_FOUND', `${file} is no function: ${String(cause)}`, { cause });
+      });
+      idle.push(instance);
+      waiting.shift()?.();
+    },
+    async invoke(event, timeoutSeconds) {
+      const instance = await take();
+      const context = { name, region, requestId: randomUUID(), deadline: Date.now() + timeoutSeconds * 1000 };
+      try {
+        return await instance.invoke({ event, context });
+      } finally {
+        if (all.has(instance)) {
+          idle.push(instance);
+          waiting.shift()?.();
+        }
+      }
+    },
+    close: () => {
+      for (const instance of all) instance.kill();
+    },
+  };
+}
