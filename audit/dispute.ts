@@ -101,7 +101,7 @@ function wrongVersion(known: Known): Accusation | null {
 }
 
 async function unfitRunner(known: Known): Promise<Accusation | null> {
-  const { manifest, evidence, judges, sources, openingWord } = known;
+  const { manifest, evidence, judges, sources, openingWord, job } = known;
   const { headers, opening } = manifest;
   const unbonding = await sources.chain.unbondingSeconds();
   const openedAt = wordTime(openingWord);
@@ -142,6 +142,7 @@ async function unfitRunner(known: Known): Promise<Accusation | null> {
     const consistent =
       header.index === index &&
       header.samples > 0 &&
+      (job.terms.sampleCap === 0 || header.samples <= job.terms.sampleCap) &&
       header.weight === weightOf(header.samples, opening.shift);
     if (!tookPart || !consistent)
       return report(

@@ -5,7 +5,7 @@ import type { ManifestHeader } from '#core/manifest.js';
 import { LEAF, leafBytes, valuesTree, type LeafType, type LeafValues } from '#core/merkle.js';
 import { ExactSum } from '#core/sum.js';
 import type { ChainClosing } from '#services/chain.js';
-import { closingInput } from '#services/chain/words.js';
+import { closingInput } from '#services/chainCalls.js';
 
 export interface RoundFacts {
   closing: ChainClosing;

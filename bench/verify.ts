@@ -210,7 +210,14 @@ async function makeRound() {
     consortium: coordinator,
     jobs: domain.jobs,
     rewards: coordinator,
-    judges: { sums: coordinator, leaves: coordinator, data: coordinator, rewards: coordinator },
+    judges: {
+      sums: coordinator,
+      leaves: coordinator,
+      data: coordinator,
+      rewards: coordinator,
+      receipts: coordinator,
+      seals: coordinator,
+    },
     block: 0,
   };
   const taken = { at: new Date(0).toISOString(), block: 0, from: [] };

@@ -1,35 +1,7 @@
 import { execFile } from 'node:child_process';
 import { release } from 'node:os';
 import { promisify } from 'node:util';
-
-/** What `doctor` says of one thing. */
-export interface Finding {
-  subject: string;
-  state: 'ok' | 'warn' | 'fail';
-  /** What was found, and what to do unless it is ok. */
-  detail: string;
-}
-
-export type Verdict = [state: Finding['state'], detail: string];
-export type Check = [subject: string, check: () => Promise<Verdict> | Verdict];
-
-/** Makes all checks; one that cannot be made has failed. */
-export function findAll(checks: readonly Check[]): Promise<Finding[]> {
-  return Promise.all(
-    checks.map(async ([subject, check]) => {
-      try {
-        const [state, detail] = await check();
-        return { subject, state, detail };
-      } catch (error) {
-        return {
-          subject,
-          state: 'fail' as const,
-          detail: error instanceof Error ? error.message : String(error),
-        };
-      }
-    }),
-  );
-}
+import type { Verdict } from './stack/findings.js';
 
 /** Whether the tests of this repository run on such a machine. */
 export function machine(

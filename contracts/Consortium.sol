@@ -33,6 +33,8 @@ contract Consortium {
     event RunnerRegistered(address indexed runner, address indexed member, uint256 stake);
     event RunnerLeft(address indexed runner, address indexed member);
     event RunnerSlashed(address indexed runner, address indexed reporter, uint256 stake);
+    event PauseChanged(bool paused);
+    event SuccessorNamed(address indexed jobs);
     event StakeWithdrawn(address indexed runner, uint256 stake);
 
     error NotFounder(address caller);
@@ -53,8 +55,8 @@ contract Consortium {
     /// @notice Seconds between a runner's exit and its stake's return.
     uint256 public immutable unbondingSeconds;
 
-    /// @notice The judge that may slash runners; it holds no key.
-    address public immutable slasher;
+    /// @notice The judges that may slash runners; they hold no key.
+    mapping(address judge => bool) public slashers;
 
     /// @notice keccak256 of a member's name and URL; 0 for whoever is no member.
     mapping(address member => bytes32) public profiles;
@@ -63,19 +65,24 @@ contract Consortium {
     /// @notice SHA-256 of the TLS public key (SubjectPublicKeyInfo, DER) behind a runner's certificates: it stays when
     ///         a certificate is renewed.
     mapping(address runner => bytes32) public tlsFingerprints;
-    /// @notice How many members there are.
-    uint32 public members;
+    /// @notice Where a member stands in the list, counted from 1; 0 for whoever is no member. Removals move the last.
+    mapping(address member => uint256) public placeOf;
+    address[] private _list;
     /// @notice Changes of the membership so far: a ballot counts until the next.
     uint32 public changes;
     /// @notice A vote has passed: the founder's key admits nobody any more.
     bool public voted;
+    /// @notice No job is created while this holds; what runs goes on, and so do claims and disputes.
+    bool public paused;
+    /// @notice The Jobs contract of a newer deployment that members have named; 0 for none.
+    address public successor;
     mapping(bytes32 ballot => uint256) private _votes;
     mapping(bytes32 ballot => mapping(address voter => bool)) private _hasVoted;
     mapping(address runner => Runner) private _runners;
 
-    constructor(IERC20 token_, uint256 minStake_, uint256 unbondingSeconds_, address slasher_) {
+    constructor(IERC20 token_, uint256 minStake_, uint256 unbondingSeconds_, address[] memory slashers_) {
         founder = msg.sender;
-        slasher = slasher_;
+        for (uint256 i = 0; i < slashers_.length; ++i) slashers[slashers_[i]] = true;
         token = token_;
         minStake = minStake_;
         unbondingSeconds = unbondingSeconds_;
@@ -102,9 +109,32 @@ contract Consortium {
         if (!isMember(member)) revert NotMember(member);
         if (!_vote(member, keccak256(abi.encode(changes, member)))) return;
         delete profiles[member];
-        --members;
+        uint256 place = placeOf[member];
+        address last = _list[_list.length - 1];
+        (_list[place - 1], placeOf[last]) = (last, place);
+        delete placeOf[member];
+        _list.pop();
         ++changes;
         emit MemberRemoved(member);
+    }
+
+    /// @notice Votes to pause, or to go on: a pause stops new jobs and nothing else.
+    function votePause(bool pause) external {
+        if (pause == paused) return;
+        if (!_vote(address(0), keccak256(abi.encode(changes, "pause", pause)))) return;
+        paused = pause;
+        ++changes;
+        emit PauseChanged(pause);
+    }
+
+    /// @notice Votes for the newer deployment that members shall go on with, by its Jobs contract. Nothing here changes
+    ///         with it: whoever reads this consortium sees where the next one is.
+    function voteSuccessor(address jobs) external {
+        if (jobs == successor) return;
+        if (!_vote(jobs, keccak256(abi.encode(changes, "successor", jobs)))) return;
+        successor = jobs;
+        ++changes;
+        emit SuccessorNamed(jobs);
     }
 
     /// @notice A member states the X25519 key that archives are sealed for it with.
@@ -170,11 +200,11 @@ contract Consortium {
         token.safeTransfer(msg.sender, stake);
     }
 
-    /// @notice Takes the stake of a runner that signed two different things. Only by the judge that has checked both
-    ///         signatures. Three tenths go to the reporter; the rest stays here for ever, so that reporting oneself is
+    /// @notice Takes the stake of a runner that signed two different things, or does not open what it sealed. Only by
+    ///         a judge, which has checked it. Three tenths go to the reporter; the rest stays here for ever, so that reporting oneself is
     ///         no way out of the unbonding period.
     function slash(address account, address reporter) external {
-        if (msg.sender != slasher) revert NotSlasher(msg.sender);
+        if (!slashers[msg.sender]) revert NotSlasher(msg.sender);
         Runner storage runner = _runners[account];
         if (runner.registeredAt == 0) revert NotRegistered(account);
         uint256 stake = runner.stake;
@@ -182,6 +212,43 @@ contract Consortium {
         if (runner.leftAt == 0) runner.leftAt = uint48(block.timestamp);
         emit RunnerSlashed(account, reporter, stake);
         if (stake != 0) token.safeTransfer(reporter, (stake * 30) / 100);
+    }
+
+    /// @notice How many members there are.
+    function members() public view returns (uint256) {
+        return _list.length;
+    }
+
+    /// @notice The member at a position, counted from 0.
+    function memberAt(uint256 position) external view returns (address) {
+        return _list[position];
+    }
+
+    /// @notice Draws `count` members (or as many as there are) other than `excluded`, none twice: the first steps of a
+    ///         Fisher-Yates shuffle of the list.
+    function drawMembers(
+        uint256 seed,
+        uint256 count,
+        address excluded
+    ) external view returns (address[] memory drawn) {
+        uint256 own = placeOf[excluded];
+        uint256 others = own == 0 ? _list.length : _list.length - 1;
+        if (count > others) count = others;
+        drawn = new address[](count);
+        // What the steps so far have put at `picks[j]` is `displaced[j]`; everywhere else lies what lay there.
+        uint256[] memory picks = new uint256[](count);
+        uint256[] memory displaced = new uint256[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            uint256 pick = i + (uint256(keccak256(abi.encode(seed, i))) % (others - i));
+            uint256 chosen = pick;
+            uint256 lies = i;
+            for (uint256 j = 0; j < i; ++j) {
+                if (picks[j] == pick) chosen = displaced[j];
+                if (picks[j] == i) lies = displaced[j];
+            }
+            (picks[i], displaced[i]) = (pick, lies);
+            drawn[i] = _list[own != 0 && chosen + 1 >= own ? chosen + 1 : chosen];
+        }
     }
 
     function isMember(address account) public view returns (bool) {
@@ -197,7 +264,8 @@ contract Consortium {
 
     function _add(address member, string calldata name, string calldata url) private {
         profiles[member] = _profile(name, url);
-        ++members;
+        _list.push(member);
+        placeOf[member] = _list.length;
         ++changes;
         emit MemberAdded(member, name, url);
     }
@@ -209,7 +277,7 @@ contract Consortium {
         _hasVoted[ballot][msg.sender] = true;
         uint256 votes = ++_votes[ballot];
         emit Voted(msg.sender, ballot, member, votes);
-        passed = 2 * votes > members;
+        passed = 2 * votes > _list.length;
         if (passed && !voted) voted = true;
     }
 

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Jobs} from "./Jobs.sol";
-import {Judge} from "./Judge.sol";
+import {Questions} from "./Questions.sol";
 import {SumJudge} from "./SumJudge.sol";
 import {Protocol} from "./lib/Protocol.sol";
 import {Records} from "./lib/Records.sol";
 
-/// @title Questions that the coordinator must answer in time, or it is convicted.
-/// @notice Whoever cannot see what lies behind a committed hash may ask for it with a bond. No answer convicts; the
-///         right one wins the bond for the coordinator; the job's window waits for it. A runner's
-///         header commits to the hash of its signature only, and not to the steps it signed: so a forged leaf is
-///         one that its coordinator cannot show the signature of. (Judging by steps that an accuser names would
-///         convict honest coordinators.)
-contract DataJudge is Judge {
+/// @title What lies behind the hashes that a coordinator has committed to.
+/// @notice Whoever cannot see it may ask for it (Questions). What an honest coordinator could not answer cannot be asked:
+///         nodes among runners, runners among nodes, chunks and heights beyond the tree.
+///         A runner's header commits to the hash of its signature only, and not to the steps it signed: so a forged
+///         leaf is one that its coordinator cannot show the signature of. (Judging by steps that an accuser names
+///         would convict honest coordinators.)
+contract DataJudge is Questions {
     /// @notice Trees whose nodes can be asked for.
     enum Tree {
         Sum,
@@ -28,33 +29,6 @@ contract DataJudge is Judge {
         uint32 index;
     }
 
-    /// @param challenger whose bond it is; 0 when answered or never asked. @param until when the answer is due.
-    /// @param closing word of the closing that it is about.
-    struct Question {
-        address challenger;
-        uint48 until;
-        uint32 round;
-        bytes32 job;
-        bytes32 closing;
-    }
-
-    event Asked(
-        bytes32 indexed question,
-        bytes32 indexed job,
-        uint32 indexed round,
-        bytes32 subject,
-        uint256 until
-    );
-    event Answered(bytes32 indexed question);
-    event Unanswered(bytes32 indexed question, address indexed challenger);
-
-    error BondWrong(uint256 expected, uint256 given);
-    error WindowPassed(bytes32 job, uint32 round);
-    error AskedBefore(bytes32 question);
-    error NotAsked(bytes32 question);
-    error NotDue(bytes32 question, uint256 until);
-    error AnswerWrong();
-
     bytes32 private constant ROOT = "root";
     bytes32 private constant NODE = "node";
     bytes32 private constant LEAF = "leaf";
@@ -63,14 +37,9 @@ contract DataJudge is Judge {
     bytes32 private constant OPENING = "opening";
 
     SumJudge public immutable sums;
-    /// @notice Wei that a question costs whoever asked in vain; at least twice the gas of the largest answer.
-    uint256 public immutable bond;
 
-    mapping(bytes32 question => Question) public questions;
-
-    constructor(Jobs jobs_, SumJudge sums_, uint256 bond_) Judge(jobs_) {
+    constructor(Jobs jobs_, SumJudge sums_, uint256 bond_) Questions(jobs_, bond_) {
         sums = sums_;
-        bond = bond_;
     }
 
     /// @notice Asks for the root of a round's aggregation tree.
@@ -81,25 +50,31 @@ contract DataJudge is Judge {
     /// @notice Asks for the node at `child` of an upper node.
     function askNode(Place calldata place, uint8 child) external payable {
         Node calldata node = _checkPath(place);
-        if (child >= node.children.length) revert WrongPath(child);
+        if (child >= node.children.length || _isBottom(place)) revert WrongPath(child);
         _ask(place.job, place.round, _subject(NODE, place, child));
     }
 
     /// @notice Asks for a runner's header at `child` of a bottom node, with a signature that holds.
     function askLeaf(Place calldata place, uint8 child) external payable {
-        if (child >= _checkPath(place).children.length) revert WrongPath(child);
+        if (child >= _checkPath(place).children.length || !_isBottom(place)) revert WrongPath(child);
         _ask(place.job, place.round, _subject(LEAF, place, child));
     }
 
     /// @notice Asks for one chunk of every child of a node, and of its sum.
     function askChunk(Place calldata place, uint32 chunk) external payable {
         _checkPath(place);
+        _checkChunk(place.job, chunk);
         _ask(place.job, place.round, _subject(CHUNK, place, chunk));
     }
 
-    /// @notice Asks for one chunk of both versions and of the round's sum, between which the step holds.
+    /// @notice Asks for one chunk of both versions and of the round's sum, between which the step holds. Only where the
+    ///         job's rule can be recomputed.
     function askStep(Place calldata place, uint32 chunk) external payable {
         _checkPath(place);
+        if (place.path.length != 1) revert WrongPath(place.path.length);
+        _checkChunk(place.job, chunk);
+        (, uint8 rule, , , , , , ) = jobs.terms(place.job);
+        if (rule == 0) revert NothingWrong();
         _ask(place.job, place.round, _subject(STEP, place, chunk));
     }
 
@@ -108,8 +83,11 @@ contract DataJudge is Judge {
     function askNodes(Place calldata place, Inner calldata inner) external payable {
         _checkPath(place);
         uint256 chunks = _chunks(place.job);
-        if (inner.height == 0 || inner.index >= _nodesAt(chunks, inner.height))
-            revert Protocol.LeafOutOfRange(inner.index, chunks);
+        bool isThere =
+            inner.height != 0 &&
+                inner.height <= Math.log2(chunks, Math.Rounding.Ceil) &&
+                inner.index < _nodesAt(chunks, inner.height);
+        if (!isThere) revert Protocol.LeafOutOfRange(inner.index, chunks);
         _ask(place.job, place.round, keccak256(abi.encode("nodes", place.turns, inner)));
     }
 
@@ -212,25 +190,14 @@ contract DataJudge is Judge {
         _answer(job, round, OPENING);
     }
 
-    /// @notice Convicts a coordinator that has not answered in time; whoever asked is the reporter. Anyone may call it.
-    function expire(bytes32 question) external {
-        Question memory asked = questions[question];
-        if (asked.challenger == address(0)) revert NotAsked(question);
-        if (block.timestamp < asked.until) revert NotDue(question, asked.until);
-        delete questions[question];
-        emit Unanswered(question, asked.challenger);
-        jobs.hold(asked.job, false);
-        // Another conviction may have made the round void, and another coordinator closed it again: then only the
-        // bond goes back.
-        bool stands =
-            asked.round <= _latest(asked.job) && jobs.closings(asked.job, asked.round) == asked.closing;
-        if (stands) jobs.convict(asked.job, asked.round, asked.challenger, true);
-        _pay(asked.challenger);
+    /// @dev Whether the last node of the path is over runners.
+    function _isBottom(Place calldata place) private pure returns (bool) {
+        return place.turns.length == _height(place.path[0].count);
     }
 
-    /// @notice Name of a question: one subject of one closing.
-    function questionOf(bytes32 job, uint32 round, bytes32 subject) public view returns (bytes32) {
-        return keccak256(abi.encode(jobs.closings(job, round), job, round, subject));
+    function _checkChunk(bytes32 job, uint32 chunk) private view {
+        uint256 chunks = _chunks(job);
+        if (chunk >= chunks) revert Protocol.LeafOutOfRange(chunk, chunks);
     }
 
     /// @dev Nodes of a tree at a height above its leaves.
@@ -261,49 +228,5 @@ contract DataJudge is Judge {
     /// @param what LEAF with the child, CHUNK or STEP with the chunk.
     function _subject(bytes32 what, Place calldata place, uint32 which) private pure returns (bytes32) {
         return keccak256(abi.encode(what, place.turns, which));
-    }
-
-    function _ask(bytes32 job, uint32 round, bytes32 subject) private {
-        if (msg.value != bond) revert BondWrong(bond, msg.value);
-        bytes32 closing = jobs.closings(job, round);
-        if (round == 0 || round > _latest(job) || closing == 0) revert ClosingUnknown(job, round);
-        uint256 window = jobs.window();
-        if (block.timestamp >= Records.time(closing) + window) revert WindowPassed(job, round);
-        bytes32 question = questionOf(job, round, subject);
-        if (questions[question].challenger != address(0)) revert AskedBefore(question);
-        uint256 until = block.timestamp + window;
-        questions[question] = Question(msg.sender, uint48(until), round, job, closing);
-        emit Asked(question, job, round, subject, until);
-        jobs.hold(job, true);
-    }
-
-    function _answer(bytes32 job, uint32 round, bytes32 subject) private {
-        bytes32 question = questionOf(job, round, subject);
-        if (questions[question].challenger == address(0)) revert NotAsked(question);
-        delete questions[question];
-        emit Answered(question);
-        jobs.hold(job, false);
-        (address coordinator, , , , , , , , , ) = jobs.jobs(job);
-        _pay(coordinator);
-    }
-
-    function _latest(bytes32 job) private view returns (uint32 latest) {
-        (, , latest, , , , , , , ) = jobs.jobs(job);
-    }
-
-    function _opened(
-        bytes32 job,
-        uint32 round,
-        bytes32 previous,
-        bytes32 openHash
-    ) private view returns (bool) {
-        return
-            Records.holds(jobs.openings(job, round), Records.openingDigest(previous, job, round, openHash));
-    }
-
-    /// @dev An account that refuses wei must not be able to keep a question open for ever.
-    function _pay(address to) private {
-        (bool paid, ) = to.call{value: bond}("");
-        paid;
     }
 }

@@ -2,8 +2,11 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {Escrow} from "./Escrow.sol";
+import {Accounts} from "./Accounts.sol";
+import {Attestations} from "./Attestations.sol";
 import {Consortium} from "./Consortium.sol";
+import {Convictions} from "./Convictions.sol";
+import {Escrow} from "./Escrow.sol";
 import {Rewards} from "./Rewards.sol";
 import {ExactTransfer} from "./lib/ExactTransfer.sol";
 import {Records} from "./lib/Records.sol";
@@ -14,7 +17,7 @@ import {Records} from "./lib/Records.sol";
 ///         from 1 without gaps; round 0 stands for the version a job starts from. The identical call again
 ///         does nothing, a differing one reverts.
 /// @dev The EIP-712 domain ("Roundtable", "1", this contract) is what runners sign their updates under.
-contract Jobs is Escrow, EIP712 {
+contract Jobs is Escrow, Convictions, Attestations {
     event JobCreated(
         bytes32 indexed job,
         address indexed coordinator,
@@ -35,6 +38,7 @@ contract Jobs is Escrow, EIP712 {
     error NotCoordinator(bytes32 job, address caller);
     error JobDiffers(bytes32 job);
     error NoRounds();
+    error JobsPaused();
     error OpeningDiffers(bytes32 job, uint32 round);
     error ClosingDiffers(bytes32 job, uint32 round);
     error RoundOutOfOrder(bytes32 job, uint32 round, uint32 latest);
@@ -47,7 +51,7 @@ contract Jobs is Escrow, EIP712 {
         uint256 window_,
         uint256 patience_,
         address[] memory judges_
-    ) Escrow(consortium_, rewards_, window_, patience_, judges_) EIP712("Roundtable", "1") {}
+    ) Accounts(consortium_, rewards_, window_, patience_, judges_) EIP712("Roundtable", "1") {}
 
     /// @notice Creates a job; the calling member coordinates it. Its budget and the coordinator's bond are pulled and
     ///         held here.
@@ -60,6 +64,7 @@ contract Jobs is Escrow, EIP712 {
         if (Records.holds(closings[job][0], digest)) return;
         if (closings[job][0] != 0) revert JobDiffers(job);
         if (!consortium.isMember(msg.sender)) revert NotMember(msg.sender);
+        if (consortium.paused()) revert JobsPaused();
         if (creation.rounds == 0) revert NoRounds();
         _checkTerms(creation.terms);
         closings[job][0] = Records.wordNow(digest);
@@ -87,7 +92,11 @@ contract Jobs is Escrow, EIP712 {
         bytes32 manifestHash,
         bytes32 arweaveId
     ) external {
-        _close(_coordinated(job), job, round, rootHeader, paramsRoot, versionId, manifestHash, arweaveId);
+        _closeUnattested(
+            job,
+            round,
+            Records.Closing(0, rootHeader, paramsRoot, versionId, manifestHash, arweaveId)
+        );
     }
 
     /// @notice Closes a round and opens the next one in the same transaction.
@@ -101,9 +110,35 @@ contract Jobs is Escrow, EIP712 {
         bytes32 arweaveId,
         bytes32 nextOpenHash
     ) external {
+        _closeUnattested(
+            job,
+            round,
+            Records.Closing(0, rootHeader, paramsRoot, versionId, manifestHash, arweaveId)
+        );
+        _open(jobs[job], job, round + 1, nextOpenHash);
+    }
+
+    /// @notice Closes a round with the signatures of drawn members (Attestations), and opens the next one unless
+    ///         `nextOpenHash` is 0.
+    /// @param closing whose `opening` is the word of the opening that it closes. @param places ascending, of the
+    ///        signers among the drawn. @param signatures over `attestationHash`, r ‖ s ‖ v.
+    function closeAttested(
+        bytes32 job,
+        uint32 round,
+        Records.Closing calldata closing,
+        uint8[] calldata places,
+        bytes[] calldata signatures,
+        bytes32 nextOpenHash
+    ) external {
         Job storage entry = _coordinated(job);
-        _close(entry, job, round, rootHeader, paramsRoot, versionId, manifestHash, arweaveId);
-        _open(entry, job, round + 1, nextOpenHash);
+        if (closing.opening != openings[job][round]) revert ClosingDiffers(job, round);
+        // A repeated call finds other blocks, and maybe other members: what closed before needs no signatures again.
+        if (closings[job][round] == 0) {
+            bytes32 digest = attestationHash(job, round, closing);
+            if (!_attested(job, digest, places, signatures)) revert NotAttested(job);
+        }
+        _close(entry, job, round, closing);
+        if (nextOpenHash != 0) _open(entry, job, round + 1, nextOpenHash);
     }
 
     /// @notice Ends a job, after its last round or before. A round that is open then never closes. Whoever likes may
@@ -114,13 +149,9 @@ contract Jobs is Escrow, EIP712 {
         if (entry.coordinator == address(0)) revert NotCoordinator(job, msg.sender);
         bool runs = entry.coordinator == msg.sender && entry.state == State.Running;
         if (!runs && block.timestamp < movedAt(job) + 2 * patience) revert NotCoordinator(job, msg.sender);
+        if (entry.state == State.Running && _bury(job, entry)) _changedAt[job] = block.timestamp;
         entry.state = State.Finished;
         emit JobFinished(job, entry.latest);
-    }
-
-    /// @notice EIP-712 domain separator that runners sign under.
-    function domainSeparator() external view returns (bytes32) {
-        return _domainSeparatorV4();
     }
 
     function _coordinated(bytes32 job) private view returns (Job storage entry) {
@@ -144,32 +175,37 @@ contract Jobs is Escrow, EIP712 {
         if (entry.stained) _setAside(job, round);
         openings[job][round] = Records.wordNow(Records.openingDigest(previous, job, round, openHash));
         entry.latest = round;
+        _arm(job);
         emit RoundOpened(job, round, openHash);
     }
 
-    function _close(
-        Job storage entry,
-        bytes32 job,
-        uint32 round,
-        bytes32 rootHeader,
-        bytes32 paramsRoot,
-        bytes32 versionId,
-        bytes32 manifestHash,
-        bytes32 arweaveId
-    ) private {
+    function _closeUnattested(bytes32 job, uint32 round, Records.Closing memory closing) private {
+        Job storage entry = _coordinated(job);
+        if (terms[job].attesters != 0) revert NotAttested(job);
+        closing.opening = openings[job][round];
+        _close(entry, job, round, closing);
+    }
+
+    function _close(Job storage entry, bytes32 job, uint32 round, Records.Closing memory closing) private {
         uint32 latest = entry.latest;
         if (round > latest) revert RoundOutOfOrder(job, round, latest);
-        bytes32 digest = keccak256(
-            abi.encode(openings[job][round], rootHeader, paramsRoot, versionId, manifestHash, arweaveId)
-        );
-        bytes32 closing = closings[job][round];
-        if (closing != 0) {
-            if (Records.holds(closing, digest)) return;
+        bytes32 digest = keccak256(abi.encode(closing));
+        bytes32 stands = closings[job][round];
+        if (stands != 0) {
+            if (Records.holds(stands, digest)) return;
             revert ClosingDiffers(job, round);
         }
         if (entry.state != State.Running) revert NotRunning(job);
         closings[job][round] = Records.wordNow(digest);
-        emit RoundClosed(job, round, versionId, rootHeader, paramsRoot, manifestHash, arweaveId);
+        emit RoundClosed(
+            job,
+            round,
+            closing.versionId,
+            closing.rootHeader,
+            closing.paramsRoot,
+            closing.manifestHash,
+            closing.arweaveId
+        );
     }
 
     function _checkTerms(Records.Terms calldata terms_) private pure {
@@ -181,7 +217,8 @@ contract Jobs is Escrow, EIP712 {
                 terms_.rateDenominator != 0 &&
                 terms_.momentumNumerator <= 1 << 20 &&
                 terms_.momentumDenominator <= 1 << 20 &&
-                terms_.momentumDenominator != 0;
+                terms_.momentumDenominator != 0 &&
+                terms_.attesters <= MOST_ATTESTERS;
         if (!valid) revert TermsInvalid();
     }
 }

@@ -40,9 +40,26 @@ abstract contract Judge {
         uint8[] turns;
     }
 
+    /// @notice What a round was opened with. @param previous word of the closing before.
+    struct Opened {
+        bytes32 previous;
+        Protocol.Opening opening;
+    }
+
+    /// @notice One line of the selection, with its proof.
+    struct Selected {
+        uint32 index;
+        address runner;
+        uint64 maxSamples;
+        bytes32[] proof;
+    }
+
     error NotCommitted(bytes32 accusation);
+    error NotSelected(address runner);
+    error NotSigned(address runner);
     error NothingWrong();
     error ClosingUnknown(bytes32 job, uint32 round);
+    error OpeningUnknown(bytes32 job, uint32 round);
     error WrongPath(uint256 step);
     error WrongPreimage(bytes32 expected, bytes32 given);
 
@@ -103,10 +120,9 @@ abstract contract Judge {
         Leaf calldata leaf,
         uint64 steps
     ) internal view returns (bytes32) {
-        (uint64 dimension, , , , , ) = jobs.terms(job);
+        (uint64 dimension, , , , , , , ) = jobs.terms(job);
         return
-            MessageHashUtils.toTypedDataHash(
-                jobs.domainSeparator(),
+            _typed(
                 Protocol.updateHash(
                     Protocol.Update(job, round, openHash, leaf.updateRoot, dimension, leaf.samples, steps)
                 )
@@ -120,6 +136,27 @@ abstract contract Judge {
     ) internal pure returns (bool) {
         (address signer, ECDSA.RecoverError problem, ) = ECDSA.tryRecoverCalldata(digest, signature);
         return problem == ECDSA.RecoverError.NoError && signer == runner;
+    }
+
+    function _checkOpening(bytes32 job, uint32 round, bytes32 word, Opened calldata opened) internal pure {
+        bytes32 digest = Records.openingDigest(
+            opened.previous,
+            job,
+            round,
+            Protocol.openHash(opened.opening)
+        );
+        if (!Records.holds(word, digest)) revert OpeningUnknown(job, round);
+    }
+
+    function _checkSelected(Protocol.Opening calldata opening, Selected calldata selected) internal view {
+        bytes32 leaf = Protocol.selectionLeaf(selected.index, selected.runner, selected.maxSamples);
+        bytes32 root = Protocol.rootOf(leaf, selected.index, opening.count, selected.proof);
+        _same(opening.selectionRoot, root);
+    }
+
+    /// @dev Digest of a struct under the domain that runners and coordinators sign in.
+    function _typed(bytes32 structHash) internal view returns (bytes32) {
+        return MessageHashUtils.toTypedDataHash(jobs.domainSeparator(), structHash);
     }
 
     function _same(bytes32 expected, bytes32 given) internal pure {
@@ -142,9 +179,35 @@ abstract contract Judge {
             );
     }
 
+    /// @dev Whether a round was opened with this open hash, after the closing that `previous` is the word of.
+    function _opened(
+        bytes32 job,
+        uint32 round,
+        bytes32 previous,
+        bytes32 openHash
+    ) internal view returns (bool) {
+        return
+            Records.holds(jobs.openings(job, round), Records.openingDigest(previous, job, round, openHash));
+    }
+
+    /// @dev Who coordinates a job now.
+    function _coordinator(bytes32 job) internal view returns (address coordinator) {
+        (coordinator, , , , , , , , , ) = jobs.jobs(job);
+    }
+
+    /// @dev Position of the last node of the path on its level.
+    function _position(Place calldata place) internal pure returns (uint256 position) {
+        for (uint256 i = 0; i < place.turns.length; ++i) position = position * 8 + place.turns[i];
+    }
+
+    /// @dev Levels of nodes above the bottom ones in a round of so many runners.
+    function _height(uint256 runners) internal pure returns (uint256 height) {
+        for (uint256 span = 16; span < runners; span *= 8) ++height;
+    }
+
     /// @dev Leaves of the tree over the parameters of a job's model.
     function _chunks(bytes32 job) internal view returns (uint256) {
-        (uint64 dimension, , , , , ) = jobs.terms(job);
+        (uint64 dimension, , , , , , , ) = jobs.terms(job);
         return (uint256(dimension) + 63) / 64;
     }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Consortium} from "./Consortium.sol";
 import {Jobs} from "./Jobs.sol";
 import {Judge} from "./Judge.sol";
@@ -11,20 +10,6 @@ import {Records} from "./lib/Records.sol";
 /// @title Convicts whoever closed a round with runners that did not belong in it, or opened it wrongly; slashes runners
 ///        that signed twice; and pays honest runners of void rounds.
 contract LeafJudge is Judge {
-    /// @notice What a round was opened with. @param previous word of the closing before.
-    struct Opened {
-        bytes32 previous;
-        Protocol.Opening opening;
-    }
-
-    /// @notice One line of the selection, with its proof.
-    struct Selected {
-        uint32 index;
-        address runner;
-        uint64 maxSamples;
-        bytes32[] proof;
-    }
-
     /// @notice What shows a runner's work in a void round. @param closedAt block time of the void closing. @param steps
     ///         that the runner signed. @param signature r ‖ s ‖ v.
     struct Work {
@@ -37,14 +22,10 @@ contract LeafJudge is Judge {
         uint64 steps;
     }
 
-    error NotSelected(address runner);
-    error NotSigned(address runner);
-    error OpeningUnknown(bytes32 job, uint32 round);
-
     constructor(Jobs jobs_) Judge(jobs_) {}
 
     /// @notice A runner that had no stake when the round opened, or whose header contradicts itself: another index than its
-    ///         place, no samples, a weight that is not max(1, samples >> shift).
+    ///         place, no samples, a weight that is not max(1, samples >> shift), more samples than the job's cap.
     /// @dev A runner that has left counts until its stake is free. Otherwise it could leave in the block in which the
     ///      round opens, and have an honest coordinator convicted.
     function unfitRunner(
@@ -54,8 +35,10 @@ contract LeafJudge is Judge {
         Opened calldata opened
     ) external committed {
         uint256 openedAt = _checkMember(place, child, leaf, opened);
+        (, , , , , , , uint48 cap) = jobs.terms(place.job);
         bool fits =
-            leaf.index == _position(place) * 16 + child &&
+            (cap == 0 || leaf.samples <= cap) &&
+                leaf.index == _position(place) * 16 + child &&
                 leaf.samples != 0 &&
                 leaf.weight == _weight(leaf.samples, opened.opening.shift) &&
                 _tookPart(leaf.runner, openedAt);
@@ -123,10 +106,8 @@ contract LeafJudge is Judge {
     function malformed(Place calldata place) external committed {
         Node calldata node = _checkPath(place);
         uint256 runners = place.path[0].count;
-        uint256 span = 16;
-        uint256 height = 0;
-        for (; span < runners; span *= 8) ++height;
-        if (runners == 0) height = 0;
+        uint256 height = _height(runners);
+        uint256 span = 16 << (3 * height);
         bool fits = place.turns.length <= height;
         if (fits) {
             // Runners under a full node at this depth; the last node of a level may be short.
@@ -185,14 +166,11 @@ contract LeafJudge is Judge {
         Protocol.Update calldata other,
         bytes calldata otherSignature
     ) external committed {
-        bytes32 digest = Protocol.updateHash(one);
-        bytes32 otherDigest = Protocol.updateHash(other);
         bool same = one.job == other.job && one.round == other.round && one.openHash == other.openHash;
-        if (!same || digest == otherDigest) revert NothingWrong();
-        bytes32 domain = jobs.domainSeparator();
+        if (!same || Protocol.updateHash(one) == Protocol.updateHash(other)) revert NothingWrong();
         if (
-            !_isSignedBy(runner, MessageHashUtils.toTypedDataHash(domain, digest), signature) ||
-            !_isSignedBy(runner, MessageHashUtils.toTypedDataHash(domain, otherDigest), otherSignature)
+            !_isSignedBy(runner, _typed(Protocol.updateHash(one)), signature) ||
+            !_isSignedBy(runner, _typed(Protocol.updateHash(other)), otherSignature)
         ) revert NotSigned(runner);
         jobs.consortium().slash(runner, msg.sender);
     }
@@ -228,32 +206,11 @@ contract LeafJudge is Judge {
         return Records.time(place.closing.opening);
     }
 
-    function _checkOpening(bytes32 job, uint32 round, bytes32 word, Opened calldata opened) private pure {
-        bytes32 digest = Records.openingDigest(
-            opened.previous,
-            job,
-            round,
-            Protocol.openHash(opened.opening)
-        );
-        if (!Records.holds(word, digest)) revert OpeningUnknown(job, round);
-    }
-
-    function _checkSelected(Protocol.Opening calldata opening, Selected calldata selected) private view {
-        bytes32 leaf = Protocol.selectionLeaf(selected.index, selected.runner, selected.maxSamples);
-        bytes32 root = Protocol.rootOf(leaf, selected.index, opening.count, selected.proof);
-        _same(opening.selectionRoot, root);
-    }
-
     function _tookPart(address runner, uint256 openedAt) private view returns (bool) {
         Consortium consortium = jobs.consortium();
         (, , uint256 registeredAt, uint256 leftAt) = consortium.runners(runner);
         if (registeredAt == 0 || registeredAt > openedAt) return false;
         return leftAt == 0 || leftAt + consortium.unbondingSeconds() > openedAt;
-    }
-
-    /// @dev Position of the last node of the path on its level.
-    function _position(Place calldata place) private pure returns (uint256 position) {
-        for (uint256 i = 0; i < place.turns.length; ++i) position = position * 8 + place.turns[i];
     }
 
     function _weight(uint64 samples, uint8 shift) private pure returns (uint256) {

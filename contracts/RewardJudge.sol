@@ -24,6 +24,13 @@ contract RewardJudge is Judge {
         Leaf[] leftLeaves;
     }
 
+    /// @notice A runner's header with its place in the round.
+    struct Header {
+        Place place;
+        uint8 child;
+        Leaf leaf;
+    }
+
     error NotInTree(uint32 index);
     error DeltasDiffer(bytes32 expected, bytes32 given);
     error WrongNeighbours();
@@ -177,6 +184,30 @@ contract RewardJudge is Judge {
         rewards.revoke(payer, epoch, msg.sender);
     }
 
+    /// @notice A delta for a round in which the account has no header.
+    /// @param beside the headers beside which it would stand; one if it would be first or last.
+    function unearned(
+        address payer,
+        uint32 epoch,
+        Line calldata line,
+        Protocol.Delta[] calldata deltas,
+        uint256 index,
+        Header[] calldata beside
+    ) external committed {
+        _checkDeltas(payer, epoch, line, deltas);
+        (address account, Protocol.Delta calldata delta) = (line.leaf.account, deltas[index]);
+        uint256 first = _standsAt(beside[0], delta);
+        bool isAbsent =
+            beside.length == 1
+                ? (first == 0 && account < beside[0].leaf.runner) ||
+                    (first + 1 == beside[0].place.path[0].count && account > beside[0].leaf.runner)
+                : _standsAt(beside[1], delta) == first + 1 &&
+                    account > beside[0].leaf.runner &&
+                    account < beside[1].leaf.runner;
+        if (!isAbsent) revert WrongNeighbours();
+        rewards.revoke(payer, epoch, msg.sender);
+    }
+
     /// @notice A runner's share of its round's budget, token units.
     function shareOf(Place calldata place, Standing calldata standing) public view returns (uint256) {
         Node calldata node = _checkPath(place);
@@ -194,6 +225,14 @@ contract RewardJudge is Judge {
         uint256 budget = jobs.budgetOf(place.job, place.round);
         uint256 total = place.path[0].weight;
         return (budget * (prefix + standing.leaf.weight)) / total - (budget * prefix) / total;
+    }
+
+    /// @dev The runner's number in the round that a delta is for.
+    function _standsAt(Header calldata header, Protocol.Delta calldata delta) private view returns (uint256) {
+        Place calldata place = header.place;
+        if (place.job != delta.job || place.round != delta.round) revert WrongNeighbours();
+        _checkLeaf(_checkPath(place), header.child, header.leaf);
+        return _position(place) * 16 + header.child;
     }
 
     function _checkLine(

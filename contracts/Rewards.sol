@@ -196,7 +196,8 @@ contract Rewards {
         Protocol.RewardLeaf calldata leaf,
         bytes32[] calldata proof
     ) external {
-        _claim(payer, epoch, _inEffect(payer, epoch), leaf, proof);
+        (bytes32 root, uint256 count, uint256 total) = _inEffect(payer, epoch);
+        _claim(payer, epoch, root, count, total, leaf, proof);
     }
 
     /// @notice Several claims against one root.
@@ -207,8 +208,9 @@ contract Rewards {
         bytes32[][] calldata proofs
     ) external {
         if (leaves.length != proofs.length) revert LengthsDiffer(leaves.length, proofs.length);
-        Epoch storage entry = _inEffect(payer, epoch);
-        for (uint256 i = 0; i < leaves.length; ++i) _claim(payer, epoch, entry, leaves[i], proofs[i]);
+        (bytes32 root, uint256 count, uint256 total) = _inEffect(payer, epoch);
+        for (uint256 i = 0; i < leaves.length; ++i)
+            _claim(payer, epoch, root, count, total, leaves[i], proofs[i]);
     }
 
     /// @notice A published epoch, as long as it is kept: the one in effect and those that wait for theirs, at least.
@@ -226,35 +228,50 @@ contract Rewards {
         return epoch;
     }
 
-    function _inEffect(address payer, uint32 epoch) private view returns (Epoch storage entry) {
-        entry = _epochs[payer][epoch % KEPT];
+    /// @return root of the newest epoch in effect. @return count of its leaves. @return total of their cumulatives.
+    function _inEffect(
+        address payer,
+        uint32 epoch
+    ) private view returns (bytes32 root, uint256 count, uint256 total) {
+        Epoch storage entry = _epochs[payer][epoch % KEPT];
+        uint256 number;
+        uint256 effectiveAt;
+        // Together, so that their word is read once.
+        (total, count, number, effectiveAt) = (entry.total, entry.leaves, entry.number, entry.effectiveAt);
         uint32 latest = purses[payer].latest;
-        if (epoch == 0 || entry.number != epoch || epoch > latest) revert EpochUnknown(payer, epoch);
-        if (block.timestamp < entry.effectiveAt) revert NotInEffect(epoch, entry.effectiveAt);
+        if (epoch == 0 || number != epoch || epoch > latest) revert EpochUnknown(payer, epoch);
+        if (block.timestamp < effectiveAt) revert NotInEffect(epoch, effectiveAt);
         uint32 next = epoch + 1;
         if (next <= latest && block.timestamp >= _epochs[payer][next % KEPT].effectiveAt)
             revert Superseded(epoch, next);
+        root = entry.root;
     }
 
     function _claim(
         address payer,
         uint32 epoch,
-        Epoch storage entry,
+        bytes32 root,
+        uint256 count,
+        uint256 total,
         Protocol.RewardLeaf calldata leaf,
         bytes32[] calldata proof
     ) private {
-        bytes32 root = Protocol.rootOf(Protocol.rewardLeaf(leaf), leaf.index, entry.leaves, proof);
-        if (root != entry.root) revert WrongProof(payer, epoch, leaf.index);
-        uint256 before = claimed[payer][leaf.account];
-        if (leaf.cumulative <= before) return;
-        uint256 amount = leaf.cumulative - before;
+        if (Protocol.rootOf(Protocol.rewardLeaf(leaf), leaf.index, count, proof) != root)
+            revert WrongProof(payer, epoch, leaf.index);
+        (address account, uint256 cumulative) = (leaf.account, leaf.cumulative);
+        mapping(address => uint256) storage paidTo = claimed[payer];
+        uint256 amount = paidTo[account];
+        if (cumulative <= amount) return;
+        unchecked {
+            amount = cumulative - amount;
+        }
         Purse storage purse = purses[payer];
         uint256 paid = purse.paid + amount;
         // A root whose leaves sum to more than it says is the payer's own lie; it ends at the payer's own purse.
-        if (paid > entry.total) revert MoreThanTotal(entry.total, paid);
-        claimed[payer][leaf.account] = leaf.cumulative;
+        if (paid > total) revert MoreThanTotal(total, paid);
+        paidTo[account] = cumulative;
         purse.paid = uint112(paid);
-        emit Claimed(payer, leaf.account, epoch, amount);
-        token.safeTransfer(leaf.account, amount);
+        emit Claimed(payer, account, epoch, amount);
+        token.safeTransfer(account, amount);
     }
 }

@@ -5,6 +5,7 @@ import {Jobs} from "./Jobs.sol";
 import {Judge} from "./Judge.sol";
 import {Protocol} from "./lib/Protocol.sol";
 import {Records} from "./lib/Records.sol";
+import {Steps} from "./lib/Steps.sol";
 import {Values} from "./lib/Values.sol";
 
 /// @title Convicts whoever closed a round with a wrong number: a sum, a step, or a version that does not follow.
@@ -86,7 +87,7 @@ contract SumJudge is Judge {
         _checkClosing(job, round, closing);
         _same(_baseVersion(job, round, before), Protocol.versionId(base));
         _same(closing.versionId, Protocol.versionId(version));
-        (, uint8 rule, , , , ) = jobs.terms(job);
+        (, uint8 rule, , , , , , ) = jobs.terms(job);
         bool follows =
             version.graphHash == base.graphHash &&
                 version.stepsHash == base.stepsHash &&
@@ -187,7 +188,8 @@ contract SumJudge is Judge {
             chunks,
             step.newParamsProof
         );
-        if (terms.rule == Records.FEDAVG) return _fedAvgHolds(root.weight, sum.values, step, terms);
+        if (terms.rule == Records.FEDAVG)
+            return Steps.fedAvgHolds(terms, root.weight, sum.values, step.params, step.newParams);
         if (terms.rule != Records.FEDAVGM) revert NothingWrong();
         if (step.version.stateRoot == 0) return false;
         // A job starts at rest: no state is a state of zeros.
@@ -208,63 +210,16 @@ contract SumJudge is Judge {
             chunks,
             step.newVelocityProof
         );
-        return _fedAvgMHolds(root.weight, sum.values, step, terms);
-    }
-
-    // Recomputing
-
-    /// @dev P' = P + roundHalfEven(S*a / (W*b)), within ±(2^31 - 1).
-    function _fedAvgHolds(
-        uint256 weight,
-        bytes calldata sums,
-        Step calldata step,
-        Records.Terms memory terms
-    ) private pure returns (bool) {
-        bytes memory params = step.params;
-        bytes memory newParams = step.newParams;
-        int256 a = int256(uint256(terms.rateNumerator));
-        int256 d = int256(weight * terms.rateDenominator);
-        if (d == 0) return false;
-        for (uint256 i = 0; i < 64; ++i) {
-            int256 expected =
-                Values.int32At(params, i) + Values.roundHalfEven(Values.int64At(sums, i) * a, d);
-            if (_differs(expected, Values.int32At(newParams, i))) return false;
-        }
-        return true;
-    }
-
-    /// @dev v' = roundHalfEven(v*c / d) + roundHalfEven(S / W), P' = P + roundHalfEven(v'*a / b).
-    function _fedAvgMHolds(
-        uint256 weight,
-        bytes calldata sums,
-        Step calldata step,
-        Records.Terms memory terms
-    ) private pure returns (bool) {
-        bytes memory params = step.params;
-        bytes memory newParams = step.newParams;
-        bytes memory velocity = step.base.stateRoot == 0 ? new bytes(256) : step.velocity;
-        bytes memory newVelocity = step.newVelocity;
-        if (weight == 0) return false;
-        for (uint256 i = 0; i < 64; ++i) {
-            int256 v =
-                Values.roundHalfEven(
-                    Values.int32At(velocity, i) * int256(uint256(terms.momentumNumerator)),
-                    int256(uint256(terms.momentumDenominator))
-                ) + Values.roundHalfEven(Values.int64At(sums, i), int256(weight));
-            if (_differs(v, Values.int32At(newVelocity, i))) return false;
-            int256 expected =
-                Values.int32At(params, i) +
-                    Values.roundHalfEven(
-                        v * int256(uint256(terms.rateNumerator)),
-                        int256(uint256(terms.rateDenominator))
-                    );
-            if (_differs(expected, Values.int32At(newParams, i))) return false;
-        }
-        return true;
-    }
-
-    function _differs(int256 expected, int256 given) private pure returns (bool) {
-        return expected != given || given < -Values.LIMIT;
+        return
+            Steps.fedAvgMHolds(
+                terms,
+                root.weight,
+                sum.values,
+                step.params,
+                step.newParams,
+                step.base.stateRoot == 0 ? new bytes(256) : step.velocity,
+                step.newVelocity
+            );
     }
 
     function _checkSum(
@@ -297,7 +252,9 @@ contract SumJudge is Judge {
             terms.rateNumerator,
             terms.rateDenominator,
             terms.momentumNumerator,
-            terms.momentumDenominator
+            terms.momentumDenominator,
+            terms.attesters,
+            terms.sampleCap
         ) = jobs.terms(job);
     }
 }

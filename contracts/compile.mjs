@@ -17,6 +17,8 @@ export const contractNames = [
   'SumJudge',
   'LeafJudge',
   'DataJudge',
+  'ReceiptJudge',
+  'SealJudge',
   'RewardJudge',
 ];
 

@@ -4,8 +4,10 @@ import { consortiumAbi, consortiumBytecode } from './generated/Consortium.js';
 import { dataJudgeAbi, dataJudgeBytecode } from './generated/DataJudge.js';
 import { jobsAbi, jobsBytecode } from './generated/Jobs.js';
 import { leafJudgeAbi, leafJudgeBytecode } from './generated/LeafJudge.js';
+import { receiptJudgeAbi, receiptJudgeBytecode } from './generated/ReceiptJudge.js';
 import { rewardJudgeAbi, rewardJudgeBytecode } from './generated/RewardJudge.js';
 import { rewardsAbi, rewardsBytecode } from './generated/Rewards.js';
+import { sealJudgeAbi, sealJudgeBytecode } from './generated/SealJudge.js';
 import { sumJudgeAbi, sumJudgeBytecode } from './generated/SumJudge.js';
 import { tokenAbi, tokenBytecode } from './generated/Token.js';
 
@@ -24,7 +26,7 @@ export interface Rules {
   patienceSeconds: number;
   /** What a payer stands to lose when it publishes an epoch. */
   payerBond: bigint;
-  /** Wei that a question to the coordinator costs whoever asked in vain. */
+  /** Wei that a question to the coordinator, or a demand on a runner, costs whoever made it in vain. */
   questionBond: bigint;
 }
 
@@ -40,13 +42,20 @@ export async function deployContracts(signer: Signer, rules: Rules): Promise<Dep
   const first = await signer.getNonce();
   const coming = (after: number) => getCreateAddress({ from, nonce: first + after }).toLowerCase() as Address;
   const { windowSeconds: window } = rules;
-  const judges = { sums: coming(4), leaves: coming(5), data: coming(6), rewards: coming(7) };
+  const judges = {
+    sums: coming(4),
+    leaves: coming(5),
+    data: coming(6),
+    rewards: coming(7),
+    receipts: coming(8),
+    seals: coming(9),
+  };
   const token = await deploy(signer, tokenAbi, tokenBytecode, [supply]);
   const consortium = await deploy(signer, consortiumAbi, consortiumBytecode, [
     token.address,
     rules.minStake,
     rules.unbondingSeconds,
-    judges.leaves,
+    [judges.leaves, judges.seals],
   ]);
   const rewards = await deploy(signer, rewardsAbi, rewardsBytecode, [
     token.address,
@@ -59,7 +68,7 @@ export async function deployContracts(signer: Signer, rules: Rules): Promise<Dep
     rewards.address,
     window,
     rules.patienceSeconds,
-    [judges.sums, judges.leaves, judges.data],
+    [judges.sums, judges.leaves, judges.data, judges.receipts],
   ]);
   const sums = await deploy(signer, sumJudgeAbi, sumJudgeBytecode, [jobs.address]);
   const leaves = await deploy(signer, leafJudgeAbi, leafJudgeBytecode, [jobs.address]);
@@ -72,7 +81,12 @@ export async function deployContracts(signer: Signer, rules: Rules): Promise<Dep
     jobs.address,
     rewards.address,
   ]);
-  const made = [sums, leaves, data, ofRewards].map(({ address }) => address);
+  const receipts = await deploy(signer, receiptJudgeAbi, receiptJudgeBytecode, [
+    jobs.address,
+    rules.questionBond,
+  ]);
+  const seals = await deploy(signer, sealJudgeAbi, sealJudgeBytecode, [jobs.address, rules.questionBond]);
+  const made = [sums, leaves, data, ofRewards, receipts, seals].map(({ address }) => address);
   if (made.join() !== Object.values(judges).join())
     throw new Error('The judges got other addresses than foretold: another program sends with this key.');
   return {

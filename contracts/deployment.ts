@@ -15,8 +15,15 @@ export const deployment = z.strictObject({
   consortium: address,
   jobs: address,
   rewards: address,
-  /** What convicts: wrong sums and steps, unfit runners, unanswered questions, wrong rewards. */
-  judges: z.strictObject({ sums: address, leaves: address, data: address, rewards: address }),
+  /** What convicts: wrong sums and steps, unfit runners, unanswered questions, wrong rewards, receipts and seals. */
+  judges: z.strictObject({
+    sums: address,
+    leaves: address,
+    data: address,
+    rewards: address,
+    receipts: address,
+    seals: address,
+  }),
   block: z.number().int().min(0),
 });
 export type Deployment = z.output<typeof deployment>;

@@ -3,7 +3,7 @@
  * (PROTOCOL section 2) and its entries at stacks, a member where its stack is entered, and either what it does there.
  */
 import { type Uint } from './bytes.js';
-import { type Hex, type JobId, type Sha256Hex } from './hex.js';
+import { type Hex, type JobId, type RunnerId, type Sha256Hex } from './hex.js';
 
 export interface UpdateStatement {
   job: JobId;
@@ -31,6 +31,58 @@ export const updateTypes = {
   ],
 };
 
+/** What a coordinator signs when it has an update and will add it; contracts/ReceiptJudge.sol says what it is worth. */
+export interface ReceiptStatement {
+  job: JobId;
+  round: number;
+  openHash: Sha256Hex;
+  runner: RunnerId;
+  updateRoot: Sha256Hex;
+}
+
+export const receiptTypes = {
+  Receipt: [
+    { name: 'job', type: 'bytes32' },
+    { name: 'round', type: 'uint32' },
+    { name: 'openHash', type: 'bytes32' },
+    { name: 'runner', type: 'address' },
+    { name: 'updateRoot', type: 'bytes32' },
+  ],
+};
+
+/** What a runner signs before any runner shows its update, see seal.ts and contracts/SealJudge.sol. */
+export interface SealStatement {
+  job: JobId;
+  round: number;
+  openHash: Sha256Hex;
+  seal: Sha256Hex;
+}
+
+export const sealTypes = {
+  Seal: [
+    { name: 'job', type: 'bytes32' },
+    { name: 'round', type: 'uint32' },
+    { name: 'openHash', type: 'bytes32' },
+    { name: 'seal', type: 'bytes32' },
+  ],
+};
+
+/** What a drawn member signs: "I hold every update under this root and recomputed it" (contracts/Attestations.sol). */
+export interface AttestationStatement {
+  job: JobId;
+  round: number;
+  /** keccak256 of the closing's fields, which begin with the word of the opening. */
+  closing: Hex;
+}
+
+export const attestationTypes = {
+  Attestation: [
+    { name: 'job', type: 'bytes32' },
+    { name: 'round', type: 'uint32' },
+    { name: 'closing', type: 'bytes32' },
+  ],
+};
+
 export interface SignatureDomain {
   name: string;
   version: string;
@@ -38,7 +90,7 @@ export interface SignatureDomain {
   verifyingContract: Hex;
 }
 
-/** A signature counts on one chain and for one Jobs contract only. */
+/** Of updates, receipts, seals and attestations: a signature counts on one chain and for one Jobs contract only. */
 export function updateDomain(chainId: number, jobs: Hex): SignatureDomain {
   return { name: 'Roundtable', version: '1', chainId, verifyingContract: jobs };
 }

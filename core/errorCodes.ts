@@ -140,6 +140,24 @@ export const errorCodes = {
       'The RPC endpoints contradict each other or what was signed and stored. Nothing is signed on their word.',
   },
 
+  // AWS
+  AWS_CREDENTIALS_MISSING: {
+    status: 401,
+    meaning: 'No AWS credentials were found where its tools look for them.',
+  },
+  AWS_REFUSED: {
+    status: 403,
+    meaning:
+      "AWS did not accept a request; the message has AWS's reason. Often a permission, or a wrong clock.",
+  },
+
+  // Temporal
+  TEMPORAL_REFUSED: {
+    status: 503,
+    meaning:
+      'Temporal and a process of the stack do not accept each other: credentials that are missing, expired, wrong or by another authority. Work waits until they were replaced.',
+  },
+
   // The local stack
   ALREADY_RUNNING: { status: 409, meaning: 'Another process runs a stack from this state folder.' },
   PORT_IN_USE: { status: 409, meaning: 'A port that was asked for by number belongs to another process.' },

@@ -16,6 +16,7 @@ export const LEAF = {
   selection: 0x08,
   delta: 0x09,
   seed: 0x0a,
+  seal: 0x0b,
 } as const;
 export type LeafType = (typeof LEAF)[keyof typeof LEAF];
 

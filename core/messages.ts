@@ -93,7 +93,10 @@ export const selectionPlace = z.strictObject({
 
 /** The task that one runner gets for one round. It has the same size in a round of four and of thousands. */
 export const trainTask = z.strictObject({
-  protocol: z.literal(1),
+  protocol: z.literal(1, {
+    error: ({ input }) =>
+      `protocol ${String(input).slice(0, 20)}, but this runner speaks 1; the older of stack and runner must be upgraded`,
+  }),
   coordinator: address,
   runner: address,
   domain: signingDomain,

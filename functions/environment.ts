@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { stackEntrance } from '#core/entryMessages.js';
 import { address, parseMessage } from '#core/schema.js';
-import { chainVariables, jsonText, metricsAddress } from '#services/environment.js';
+import { chainVariables, jsonText, metricsAddress, temporalVariables } from '#services/environment.js';
 import { limitSettings } from './limits.js';
 import { pageSettings } from './page.js';
 
@@ -13,8 +13,7 @@ const variables = {
   JOBS_DEAD_URL: z.url(),
   CREDITS_QUEUE_URL: z.url(),
   CREDITS_DEAD_URL: z.url(),
-  TEMPORAL_ADDRESS: z.string().regex(/^[^\s/]+:\d+$/, 'host:port'),
-  TEMPORAL_NAMESPACE: z.string().min(1),
+  ...temporalVariables,
   /** This stack's member. */
   COORDINATOR_ADDRESS: z.string().toLowerCase().pipe(address),
   ...chainVariables,

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { Deployment } from '#contracts/deployment.js';
+import { cacheControl, contentType, pageHeaders } from '#services/pageFiles.js';
 
 /** Shown as links: nothing that a browser would run. */
 const webUrl = z.url({ protocol: /^https?$/ });
@@ -28,38 +29,19 @@ export interface PageConfig extends PageSettings {
   deployment: Deployment;
 }
 
-/**
- * Only what was built is run, from this origin. Connections go wherever the visitor's own node is; loopback is
- * named for stacks on one machine. `wasm-unsafe-eval` admits WebAssembly alone, which hashes trees four at a time.
- */
-export const contentSecurityPolicy = [
-  "default-src 'none'",
-  "script-src 'self' 'wasm-unsafe-eval'",
-  "worker-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self' https: http://127.0.0.1:* http://localhost:*",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
 /** The built page. Files are read once, so that no request ever names a path on this machine. */
 export function pageApp(folder: string, config: PageConfig): Hono {
   const app = new Hono();
   app.get('/config.json', (context) => context.json(config, 200, { 'cache-control': 'no-cache' }));
   for (const name of readdirSync(folder)) {
-    const type = types[extname(name)];
+    const type = contentType(name);
     if (type === undefined) continue;
     const file = readFile(join(folder, name));
     const headers = {
       'content-type': type,
       etag: file.tag,
-      // A name with a hash in it never means anything else.
-      'cache-control': /-[A-Z0-9]{8}\./.test(name) ? 'public, max-age=31536000, immutable' : 'no-cache',
-      'content-security-policy': contentSecurityPolicy,
-      'x-content-type-options': 'nosniff',
-      'referrer-policy': 'no-referrer',
+      'cache-control': cacheControl(name),
+      ...pageHeaders,
       vary: 'accept-encoding',
     };
     app.on('GET', name === 'index.html' ? ['/', '/index.html'] : [`/${name}`], (context) => {
@@ -71,13 +53,6 @@ export function pageApp(folder: string, config: PageConfig): Hono {
   }
   return app;
 }
-
-const types: Readonly<Record<string, string>> = {
-  '.html': 'text/html; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.svg': 'image/svg+xml',
-};
 
 function readFile(path: string): {
   plain: Uint8Array<ArrayBuffer>;

@@ -13,8 +13,12 @@ import {
   signalNames,
   workflowNames,
 } from '#core/names.js';
+import { connectionOptions, explainFailure, isDenial, type TemporalPlace } from '#services/temporal.js';
 
-/** The few things that functions ask of Temporal. Each can throw UNAVAILABLE, and repeating it is harmless. */
+/**
+ * The few things that functions ask of Temporal. Each can throw UNAVAILABLE or TEMPORAL_REFUSED, and repeating it is
+ * harmless.
+ */
 export interface Temporal {
   /** Starts the job's workflow unless it runs or ran already. */
   startJob(job: JobId): Promise<void>;
@@ -26,31 +30,36 @@ export interface Temporal {
 }
 
 /** Connects at the first call and keeps the connection, also between invocations of a Lambda. */
-export function openTemporal(options: { address: string; namespace: string }): Temporal {
-  let connecting: Promise<Client> | null = null;
+export function openTemporal(readPlace: () => Promise<TemporalPlace>): Temporal {
+  let connecting: Promise<Opened> | null = null;
 
-  const connect = async (): Promise<Client> => {
-    const connection = await Connection.connect({ address: options.address, connectTimeout: '5s' });
-    return new Client({ connection, namespace: options.namespace });
+  const connect = async (): Promise<Opened> => {
+    const place = await readPlace();
+    try {
+      const connection = await Connection.connect({ ...connectionOptions(place), connectTimeout: '5s' });
+      return { place, client: new Client({ connection, namespace: place.namespace }) };
+    } catch (error) {
+      throw await explainFailure(place, error);
+    }
   };
 
-  async function close(client = connecting): Promise<void> {
-    if (connecting === client) connecting = null;
-    await (await client?.catch(() => null))?.connection.close();
+  async function close(opened = connecting): Promise<void> {
+    if (connecting === opened) connecting = null;
+    await (await opened?.catch(() => null))?.client.connection.close();
   }
 
   async function call<T>(ask: (client: Client) => Promise<T>): Promise<T> {
     const used = (connecting ??= connect());
+    let place: TemporalPlace | null = null;
     try {
-      const client = await used;
-      return await client.withDeadline(Date.now() + callSeconds * 1_000, () => ask(client));
+      const opened = await used;
+      place = opened.place;
+      return await opened.client.withDeadline(Date.now() + callSeconds * 1_000, () => ask(opened.client));
     } catch (error) {
-      if (!isOutage(error)) throw error;
-      // Whatever became of the connection, the next call begins with a new one.
+      if (place !== null && !isOutage(error)) throw error;
+      // Whatever became of the connection, the next call begins with a new one, by the credentials of then.
       await close(used);
-      throw new RoundtableError('UNAVAILABLE', `Temporal does not answer at ${options.address}.`, {
-        cause: error,
-      });
+      throw place === null ? error : await explainFailure(place, error);
     }
   }
 
@@ -101,6 +110,11 @@ export function openTemporal(options: { address: string; namespace: string }): T
   };
 }
 
+interface Opened {
+  place: TemporalPlace;
+  client: Client;
+}
+
 const jobOptions = (job: JobId) => ({
   taskQueue: coordinatorQueue,
   workflowId: jobWorkflowId(job),
@@ -115,6 +129,7 @@ const callSeconds = 8;
 const outageCodes = new Set([1, 4, 8, 10, 14]);
 
 function isOutage(error: unknown): boolean {
+  if (isDenial(error)) return true;
   for (let cause = error; cause instanceof Error; cause = cause.cause)
     if (isGrpcServiceError(cause)) return outageCodes.has(cause.code);
   return error instanceof Error && /connect/i.test(error.message);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseMessage } from '#core/schema.js';
-import { chainVariables } from '#services/environment.js';
+import { chainVariables, temporalVariables } from '#services/environment.js';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const file = z.string().min(1);
@@ -15,8 +15,9 @@ const environment = z.object({
   GATEKEEPER_KEY_FILE: file,
   /** One or two secrets that bind task tokens to runners, see taskTokens.ts. */
   GATEKEEPER_SECRETS_FILE: file,
-  TEMPORAL_ADDRESS: z.string().regex(/^[^\s/]+:\d+$/, 'host:port'),
-  TEMPORAL_NAMESPACE: z.string().min(1),
+  TEMPORAL_ADDRESS: temporalVariables.TEMPORAL_ADDRESS,
+  TEMPORAL_NAMESPACE: temporalVariables.TEMPORAL_NAMESPACE,
+  TEMPORAL_CREDENTIALS_FILE: temporalVariables.TEMPORAL_CREDENTIALS_FILE,
   TABLE_NAME: z.string().min(1),
   ...chainVariables,
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { openChain } from '#services/chain.js';
 import { openLog } from '#services/log.js';
 import { openTable } from '#services/table.js';
+import { temporalPlace } from '#services/temporal.js';
 import { Admissions } from './admission.js';
 import { Door } from './door.js';
 import { readEnvironment } from './environment.js';
@@ -32,7 +33,7 @@ const presence = new Presence(table, randomUUID(), log);
 const house = {
   namespace: environment.TEMPORAL_NAMESPACE,
   tokens: new TaskTokens(readSecrets(environment.GATEKEEPER_SECRETS_FILE)),
-  upstream: new Upstream(environment.TEMPORAL_ADDRESS),
+  upstream: new Upstream(await temporalPlace(environment)(), log),
   admissions: new Admissions(table, chain, log),
   // While the gatekeeper itself goes, its runners are on their way to another one.
   sessions: new Sessions((runner) => {

@@ -5,6 +5,15 @@ import {
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from 'node:http2';
+import { connect as connectTls } from 'node:tls';
+import type { Logger } from '#services/log.js';
+import {
+  callHeaders,
+  checkCredentials,
+  explainFailure,
+  tlsOptions,
+  type TemporalPlace,
+} from '#services/temporal.js';
 import { frame, prefix, Refused, status } from './frames.js';
 import { limits } from './limits.js';
 
@@ -13,12 +22,17 @@ export type Answer = { message: Uint8Array } | { failure: OutgoingHttpHeaders };
 
 /** Temporal's frontend, over as many HTTP/2 sessions as there are calls for. */
 export class Upstream {
-  readonly #authority: string;
   readonly #sessions = new Map<ClientHttp2Session, number>();
+  readonly #headers: OutgoingHttpHeaders;
+  #explaining = false;
 
-  /** @param address host:port, on loopback or a private subnet */
-  constructor(address: string) {
-    this.#authority = `http://${address}`;
+  /** @throws TEMPORAL_REFUSED for credentials that cannot work */
+  constructor(
+    private readonly place: TemporalPlace,
+    private readonly log: Pick<Logger, 'error'>,
+  ) {
+    checkCredentials(place);
+    this.#headers = callHeaders(place);
   }
 
   /**
@@ -36,6 +50,7 @@ export class Upstream {
       const session = this.#session();
       const stream = session.request({
         ...headers,
+        ...this.#headers,
         ':method': 'POST',
         ':path': path,
         'content-type': 'application/grpc',
@@ -68,6 +83,10 @@ export class Upstream {
           if (size < prefix || body.readUInt8(0) !== 0 || body.readUInt32BE(1) !== size - prefix)
             reject(unavailable());
           else resolve({ message: body.subarray(prefix) });
+        } else if (denials.has(String(code))) {
+          // Said to the gatekeeper, not to its runner: a worker that hears it would give up for good.
+          this.#explain(Object.assign(new Error('Temporal denies the call'), { code: Number(code) }));
+          reject(unavailable());
         } else resolve({ failure: failureOf(last['grpc-status'] === undefined ? first : last) });
       });
       stream.end(frame(message));
@@ -89,17 +108,29 @@ export class Upstream {
   }
 
   #open(): ClientHttp2Session {
-    const session = connect(this.#authority, {
+    const { address, credentials } = this.place;
+    const session = connect(`${credentials ? 'https' : 'http'}://${address}`, {
       maxSessionMemory: 64,
       settings: { initialWindowSize: 1024 * 1024, enablePush: false },
+      ...(credentials ? { createConnection: () => connectTls(tlsOptions(this.place)) } : {}),
     });
     session.once('connect', () => session.setLocalWindowSize(16 * 1024 * 1024));
     // Its calls end with it and are answered there. A server that only wants no new calls leaves the old ones.
-    session.once('error', () => undefined);
+    session.on('error', (error) => this.#explain(error));
     session.once('close', () => this.#sessions.delete(session));
     session.setTimeout(0);
     this.#sessions.set(session, 0);
     return session;
+  }
+
+  /** Into the log, one reason at a time. */
+  #explain(error: unknown): void {
+    if (this.#explaining) return;
+    this.#explaining = true;
+    void explainFailure(this.place, error).then(({ code, message }) => {
+      this.log.error({ code, reason: message }, 'no way to Temporal');
+      setTimeout(() => (this.#explaining = false), quietMs).unref();
+    });
   }
 
   #count(session: ClientHttp2Session, change: number): void {
@@ -107,6 +138,12 @@ export class Upstream {
     if (calls !== undefined) this.#sessions.set(session, calls + change);
   }
 }
+
+/** gRPC: PERMISSION_DENIED and UNAUTHENTICATED. */
+const denials = new Set(['7', '16']);
+
+/** Between two lines of the log about the same trouble. */
+const quietMs = 10_000;
 
 /** Servers allow at least 100 streams a session; Temporal far more. */
 const callsPerSession = 500;

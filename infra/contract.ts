@@ -9,6 +9,7 @@ export const computeGives = [
   'network/function-security-group',
   'temporal/address',
   'temporal/namespace',
+  'temporal/credentials-secret',
 ] as const;
 
 /** Given by the app plane, taken by the compute plane. */

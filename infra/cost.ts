@@ -26,6 +26,7 @@ export interface CostLine {
 export const notIncluded = [
   'the archive on Arweave and gas on the chain',
   'runners on EC2, which are paid by the hour they train',
+  'visitors of the page, by CloudFront',
   'support, taxes, and discounts of any kind',
 ];
 
@@ -63,7 +64,8 @@ export function monthlyCost(load: Load): CostLine[] {
 
   const { temporal, gatekeeper, worker } = taskSizes(kind);
   const gateways = production ? 2 : 1;
-  const alarms = 4 + 2 * Object.keys(functions).length + 3;
+  // Queues, functions, API and table; services with their memory, database, entrance.
+  const alarms = 4 + 2 * Object.keys(functions).length + 3 + 2 * (temporalServices(kind).length + 2) + 2;
 
   return [
     { service: 'ECS', what: 'Temporal', dollars: temporalServices(kind).length * fargate(temporal) },
@@ -125,7 +127,11 @@ export function monthlyCost(load: Load): CostLine[] {
       what: 'alarms, logs',
       dollars: alarms * prices.alarmMonth + ((calls * bytesOfOneLog) / 1e9) * prices.logsGigabyte,
     },
-    { service: 'Secrets', what: 'eight secrets, one key', dollars: 8 * prices.secretMonth + prices.keyMonth },
+    {
+      service: 'Secrets',
+      what: 'ten secrets, two keys',
+      dollars: 10 * prices.secretMonth + 2 * prices.keyMonth,
+    },
   ];
 }
 

@@ -13,6 +13,7 @@ export type Variable =
   | 'CREDITS_DEAD_URL'
   | 'TEMPORAL_ADDRESS'
   | 'TEMPORAL_NAMESPACE'
+  | 'TEMPORAL_CREDENTIALS_SECRET'
   | 'COORDINATOR_ADDRESS'
   | 'CHAIN_RPC_URLS'
   | 'CHAIN_DEPLOYMENT'
@@ -65,6 +66,7 @@ export const functions = {
       'CREDITS_DEAD_URL',
       'TEMPORAL_ADDRESS',
       'TEMPORAL_NAMESPACE',
+      'TEMPORAL_CREDENTIALS_SECRET',
       'COORDINATOR_ADDRESS',
       'CHAIN_RPC_URLS',
       'CHAIN_DEPLOYMENT',
@@ -83,7 +85,14 @@ export const functions = {
   dispatch: {
     memory: 1024,
     timeout: 30,
-    variables: ['TABLE_NAME', 'JOBS_QUEUE_URL', 'JOBS_DEAD_URL', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE'],
+    variables: [
+      'TABLE_NAME',
+      'JOBS_QUEUE_URL',
+      'JOBS_DEAD_URL',
+      'TEMPORAL_ADDRESS',
+      'TEMPORAL_NAMESPACE',
+      'TEMPORAL_CREDENTIALS_SECRET',
+    ],
     may: { table: ['dynamodb:GetItem', 'dynamodb:UpdateItem'], takes: 'jobs' },
   },
   reward: {
@@ -95,7 +104,13 @@ export const functions = {
   settle: {
     memory: 1024,
     timeout: 30,
-    variables: ['TABLE_NAME', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE', 'COORDINATOR_ADDRESS'],
+    variables: [
+      'TABLE_NAME',
+      'TEMPORAL_ADDRESS',
+      'TEMPORAL_NAMESPACE',
+      'TEMPORAL_CREDENTIALS_SECRET',
+      'COORDINATOR_ADDRESS',
+    ],
     may: { table: ['dynamodb:GetItem', 'dynamodb:Query'], indexes: true },
   },
   sweep: {
@@ -119,7 +134,7 @@ export const functions = {
 
 export type FunctionName = keyof typeof functions;
 
-/** Those that talk to Temporal stand in its network; the others need none. */
+/** Those that talk to Temporal stand in its network and read its credentials; the others need neither. */
 export const isInNetwork = (shape: FunctionShape): boolean => shape.variables.includes('TEMPORAL_ADDRESS');
 
 /** Schedules of the cloud; a minute is the shortest that EventBridge Scheduler has. */

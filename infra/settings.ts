@@ -5,6 +5,7 @@ import { RoundtableError } from '#core/errors.js';
 import { stackEntrance } from '#core/entryMessages.js';
 import { address, parseMessage, slug } from '#core/schema.js';
 import { networkSettings } from '#services/chain/networks.js';
+import { temporalVariables } from '#services/environment.js';
 
 /** infra/stages/STAGE.json: what a member decides for one stage. Nothing in it is secret. */
 const settingsFile = z.strictObject({
@@ -24,6 +25,14 @@ const settingsFile = z.strictObject({
       (given) => networkSettings.safeParse(given).success,
       'fields of CHAIN_NETWORK, see docs/payments.md',
     ),
+  /** Temporal Cloud's address and namespace; null for a cluster of one's own. Credentials are a secret, not here. */
+  temporal: z
+    .strictObject({
+      address: temporalVariables.TEMPORAL_ADDRESS,
+      namespace: temporalVariables.TEMPORAL_NAMESPACE,
+    })
+    .nullable()
+    .default(null),
   arweaveGateways: z.array(z.url({ protocol: /^https$/ })).min(1),
   /** Seconds a round stays open to dispute before it is paid. */
   disputeWindowSeconds: z.number().int().min(0),

@@ -167,6 +167,8 @@ function mocks(resources, taken) {
           bucket: inputs.bucket ?? name,
           url: `https://mock/${name}`,
           apiEndpoint: `https://${name}.mock`,
+          domainName: `${name}.mock`,
+          bucketRegionalDomainName: `${name}.s3.mock`,
           executionArn: arn,
         },
       };

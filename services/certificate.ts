@@ -64,7 +64,7 @@ export async function issueCertificate(options: {
     name: [{ CN: [name] }],
     notBefore: new Date((now - 60) * 1_000),
     notAfter: new Date(expiresAt * 1_000),
-    signingAlgorithm: algorithm,
+    signingAlgorithm,
     keys,
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
@@ -110,16 +110,18 @@ export function certificateExpiry(certificate: string | Uint8Array): number {
   return Math.floor(Date.parse(parse(certificate).validTo) / 1_000);
 }
 
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+/** Of every certificate here. */
+export const signingAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
-async function importKeys(pem: string): Promise<webcrypto.CryptoKeyPair> {
+/** A P-256 key in PEM as the certificate library wants it. @throws KEY_INVALID */
+export async function importKeys(pem: string): Promise<webcrypto.CryptoKeyPair> {
   try {
     const key = createPrivateKey(pem);
     const der = key.export({ type: 'pkcs8', format: 'der' });
-    const privateKey = await webcrypto.subtle.importKey('pkcs8', der, algorithm, true, ['sign']);
+    const privateKey = await webcrypto.subtle.importKey('pkcs8', der, signingAlgorithm, true, ['sign']);
     const { kty, crv, x, y } = key.export({ format: 'jwk' });
     const publicJwk = { kty, crv, x, y } as webcrypto.JsonWebKey;
-    const publicKey = await webcrypto.subtle.importKey('jwk', publicJwk, algorithm, true, ['verify']);
+    const publicKey = await webcrypto.subtle.importKey('jwk', publicJwk, signingAlgorithm, true, ['verify']);
     return { privateKey, publicKey };
   } catch {
     // No cause: a library's message could hold the key.

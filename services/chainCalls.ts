@@ -3,8 +3,10 @@ import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { leafJudgeAbi } from '#contracts/generated/LeafJudge.js';
+import { receiptJudgeAbi } from '#contracts/generated/ReceiptJudge.js';
 import { rewardJudgeAbi } from '#contracts/generated/RewardJudge.js';
 import { rewardsAbi } from '#contracts/generated/Rewards.js';
+import { sealJudgeAbi } from '#contracts/generated/SealJudge.js';
 import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
@@ -39,6 +41,9 @@ export interface RoundClosing {
   archiveId: string;
 }
 
+/** What a closing says besides which round it is of. */
+export type ClosedFields = Omit<RoundClosing, 'job' | 'round'>;
+
 /**
  * Encoded calls of the contracts, with their fields by name. Each is `{ to, data }` for a Sender.
  * Archive ids are written as Arweave writes them (INVALID_INPUT for anything else).
@@ -53,6 +58,8 @@ export function chainCalls(deployment: Deployment) {
     leaves: typedContract(leafJudgeAbi, deployment.judges.leaves).call,
     data: typedContract(dataJudgeAbi, deployment.judges.data).call,
     rewards: typedContract(rewardJudgeAbi, deployment.judges.rewards).call,
+    receipts: typedContract(receiptJudgeAbi, deployment.judges.receipts).call,
+    seals: typedContract(sealJudgeAbi, deployment.judges.seals).call,
   };
 
   return {
@@ -66,6 +73,10 @@ export function chainCalls(deployment: Deployment) {
       /** By members, until more than half of them have voted for the same. */
       voteMember: (member: Address, name: string, url: string) => consortium.voteMember(member, name, url),
       voteRemoval: (member: Address) => consortium.voteRemoval(member),
+      /** A pause stops new jobs and nothing else. */
+      votePause: (pause: boolean) => consortium.votePause(pause),
+      /** The Jobs contract of the deployment that members go on with. */
+      voteSuccessor: (jobs: Address) => consortium.voteSuccessor(jobs),
       /** By a member, about itself. */
       describe: (name: string, url: string) => consortium.describe(name, url),
       /** By a member, about itself: the X25519 key that is sealed for. */
@@ -85,6 +96,23 @@ export function chainCalls(deployment: Deployment) {
       /** Closes a round and opens the next with `nextOpenHash`. */
       closeAndOpen: (closing: RoundClosing, nextOpenHash: Sha256Hex) =>
         jobs.closeAndOpen(...closingInputs(closing), nextOpenHash),
+      /** With the signatures of drawn members, by their places in the draw; `nextOpenHash` null opens no further round. */
+      closeAttested: (
+        opening: Hex,
+        closing: RoundClosing,
+        attestations: readonly { place: number; signature: Hex }[],
+        nextOpenHash: Sha256Hex | null,
+      ) =>
+        jobs.closeAttested(
+          closing.job,
+          BigInt(closing.round),
+          closingInput(opening, closing),
+          attestations.map(({ place }) => BigInt(place)),
+          attestations.map(({ signature }) => signature),
+          nextOpenHash ?? ZERO_HASH,
+        ),
+      /** By anyone: keeps the seed of the newest opening's draw. */
+      draw: (job: JobId) => jobs.draw(job),
       finish: (job: JobId) => jobs.finish(job),
       /** By anyone: budgets of final rounds up to this one go into their coordinator's purse. */
       release: (job: JobId, round: number) => jobs.release(job, BigInt(round)),
@@ -136,7 +164,22 @@ export function creationInput(creation: Omit<JobCreation, 'bond'>) {
       rateDenominator: BigInt(terms.rate.denominator),
       momentumNumerator: BigInt(terms.momentum.numerator),
       momentumDenominator: BigInt(terms.momentum.denominator),
+      attesters: BigInt(terms.attesters),
+      sampleCap: BigInt(terms.sampleCap),
     },
+  };
+}
+
+/** A closing as the contracts hash it. @param opening word of the opening that it closes */
+export function closingInput(opening: Hex, fields: ClosedFields) {
+  const { rootHeader, paramsRoot, versionId, manifestHash, archiveId } = fields;
+  return {
+    opening,
+    rootHeader,
+    paramsRoot,
+    versionId,
+    manifestHash,
+    arweaveId: archiveIdToBytes32(archiveId),
   };
 }
 

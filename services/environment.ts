@@ -32,3 +32,13 @@ export const chainVariables = {
   /** What of the chain differs from the table of chain/networks.ts. */
   CHAIN_NETWORK: jsonText('a JSON object').prefault('{}').pipe(networkSettings),
 };
+
+/** What every process that calls Temporal is told of it. */
+export const temporalVariables = {
+  TEMPORAL_ADDRESS: z.string().regex(/^[^\s/]+:\d+$/, 'host:port'),
+  TEMPORAL_NAMESPACE: z.string().min(1),
+  /** Of functions: name or ARN of the secret in Secrets Manager. */
+  TEMPORAL_CREDENTIALS_SECRET: z.string().min(1).optional(),
+  /** Of processes. */
+  TEMPORAL_CREDENTIALS_FILE: z.string().min(1).optional(),
+};

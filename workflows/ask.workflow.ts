@@ -10,6 +10,7 @@ import {
   getExternalWorkflowHandle,
   proxyActivities,
   setHandler,
+  setWorkflowOptions,
   workflowInfo,
 } from '@temporalio/workflow';
 import type {
@@ -92,6 +93,7 @@ export async function runnerGroup(group: Group): Promise<void> {
   }
   await asked;
 }
+setWorkflowOptions({ versioningBehavior: 'PINNED' }, runnerGroup);
 
 async function askGroup(group: Group, told: (arrived: Arrived) => void): Promise<void> {
   const { round, opening, started, from, to } = group;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { address, parseMessage } from '#core/schema.js';
-import { chainVariables, listText, metricsAddress } from '#services/environment.js';
+import { chainVariables, listText, metricsAddress, temporalVariables } from '#services/environment.js';
 
 const environment = z.object({
   TABLE_NAME: z.string().min(1),
@@ -19,8 +19,16 @@ const environment = z.object({
     .int()
     .min(64)
     .default(2 ** 24),
-  TEMPORAL_ADDRESS: z.string().min(1),
-  TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
+  TEMPORAL_ADDRESS: temporalVariables.TEMPORAL_ADDRESS,
+  TEMPORAL_NAMESPACE: temporalVariables.TEMPORAL_NAMESPACE,
+  TEMPORAL_CREDENTIALS_FILE: temporalVariables.TEMPORAL_CREDENTIALS_FILE,
+  /** This build of the workflows, where builds follow each other without a pause; see deployment.ts. */
+  WORKER_BUILD_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{1,128}$/)
+    .optional(),
+  /** `draining`: only finishes the rounds that began on this build; the newer worker does everything else. */
+  WORKER_ROLE: z.enum(['current', 'draining']).default('current'),
   ...chainVariables,
   ARWEAVE_GATEWAYS: listText,
   ARWEAVE_KEY_FILE: z.string().min(1),

@@ -14,6 +14,7 @@ import { openLog } from '#services/log.js';
 import { openQueue } from '#services/queue.js';
 import { openSums } from '#services/sums.js';
 import { openTable } from '#services/table.js';
+import { connectionOptions, explainFailure, temporalPlace } from '#services/temporal.js';
 import { openTraces } from '#services/telemetry/traces.js';
 import { openUpdates } from '#services/updates.js';
 import { x25519PublicKey } from '#services/x25519.js';
@@ -22,6 +23,7 @@ import { aliveInterceptor } from './alive.js';
 import { createActivities } from './activities/index.js';
 import { createChainActivities } from './activities/transactions.js';
 import { ByteCache, cachedArtifacts } from './artifactCache.js';
+import { becomeCurrent, versionedOptions } from './deployment.js';
 import { readEnvironment } from './environment.js';
 import { failureInterceptor } from './failures.js';
 import { observingInterceptor } from './observe.js';
@@ -84,10 +86,15 @@ const telemetry = {
   traces: openTraces('worker', (message) => log.warn({}, message)),
   metrics: installRuntime(log, environment.METRICS_ADDRESS),
 };
-const connection = await NativeConnection.connect({ address: environment.TEMPORAL_ADDRESS });
+const place = await temporalPlace(environment)();
+const connection = await NativeConnection.connect(connectionOptions(place)).catch(async (error: unknown) => {
+  throw await explainFailure(place, error);
+});
+const buildId = environment.WORKER_BUILD_ID;
+const draining = environment.WORKER_ROLE === 'draining';
 const common = {
   connection,
-  namespace: environment.TEMPORAL_NAMESPACE,
+  namespace: place.namespace,
   interceptors: {
     activity: [
       () => ({ inbound: failureInterceptor(log) }),
@@ -100,6 +107,7 @@ const common = {
 
 const coordinator = await Worker.create({
   ...common,
+  ...(buildId === undefined ? {} : versionedOptions(buildId)),
   taskQueue: coordinatorQueue,
   workflowBundle: { codePath: environment.WORKFLOW_BUNDLE },
   // What runners are asked and answer is encrypted, each with its own key.
@@ -111,26 +119,37 @@ const coordinator = await Worker.create({
   // A killed worker's workflows go on elsewhere, or here after its restart, this soon (default 10 s).
   stickyQueueScheduleToStartTimeout: '1s',
 });
-const sending = await Worker.create({
-  ...common,
-  taskQueue: chainQueue(environment.COORDINATOR_ADDRESS),
-  activities: createChainActivities({ chain, sender }),
-  maxConcurrentActivityTaskExecutions: 1,
-});
-
-// Between jobs nobody sends, and what a reorganisation undid would stay undone.
-const healing = setInterval(() => {
-  sender.heal().catch((error: unknown) => log.warn({ err: error }, 'what was sent could not be checked'));
-}, healEveryMs);
-const stop = () => {
-  clearInterval(healing);
-  coordinator.shutdown();
-  sending.shutdown();
-};
-process.once('SIGTERM', stop);
-process.once('SIGINT', stop);
-log.info({ coordinator: environment.COORDINATOR_ADDRESS }, 'the workflow worker is ready');
-await Promise.all([coordinator.run(), sending.run()]);
+const running = [coordinator.run()];
+const ending = new AbortController();
+// One sender at a time: beside a newer worker, that one.
+if (!draining) {
+  const sending = await Worker.create({
+    ...common,
+    taskQueue: chainQueue(environment.COORDINATOR_ADDRESS),
+    activities: createChainActivities({ chain, sender }),
+    maxConcurrentActivityTaskExecutions: 1,
+  });
+  running.push(sending.run());
+  // Between jobs nobody sends, and what a reorganisation undid would stay undone.
+  const healing = setInterval(() => {
+    sender.heal().catch((error: unknown) => log.warn({ err: error }, 'what was sent could not be checked'));
+  }, healEveryMs);
+  ending.signal.addEventListener('abort', () => {
+    clearInterval(healing);
+    sending.shutdown();
+  });
+}
+ending.signal.addEventListener('abort', () => coordinator.shutdown());
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort());
+if (buildId !== undefined && !draining) {
+  const identity = coordinator.options.identity;
+  await becomeCurrent(connection, { namespace: place.namespace, buildId, identity }, ending.signal);
+}
+log.info(
+  { coordinator: environment.COORDINATOR_ADDRESS, buildId, role: environment.WORKER_ROLE },
+  'the workflow worker is ready',
+);
+await Promise.all(running);
 chain.close();
 await evaluator.close();
 await connection.close();

@@ -1,4 +1,9 @@
-import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  setWorkflowOptions,
+} from '@temporalio/workflow';
 import type { TransactionRecord } from '#core/messages.js';
 import type { RoundPhase, RoundSeconds, RoundView } from '#core/views.js';
 import { collectUpdates } from './collect.workflow.js';
@@ -127,6 +132,8 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
       : ApplicationFailure.nonRetryable(problem.message, problem.code);
   }
 }
+// A round ends by the code it began with; its job takes up new code between rounds.
+setWorkflowOptions({ versioningBehavior: 'PINNED' }, trainingRound);
 
 /** Mean training loss over samples; what a round reports when the job has no held-out data. */
 function weightedLoss(updates: readonly { samples: number; loss: number }[]): number {

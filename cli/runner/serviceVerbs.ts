@@ -2,9 +2,9 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { CheckFailed } from '../command.js';
-import { findAll, machine, node, onnxruntime } from '../machine.js';
+import { machine, node, onnxruntime } from '../machine.js';
 import type { Does } from '../run.js';
-import { findingLines } from '../terminal/findings.js';
+import { findingLines, judge } from '../stack/findings.js';
 import { glyphs } from '../terminal/theme.js';
 import { installUnit, type InstallOptions } from './install.js';
 import type { OwnerProgram } from './ownerVerbs.js';
@@ -46,14 +46,12 @@ export function serviceVerbs(parent: Command, does: Does, program: OwnerProgram)
     .action(
       does(async (context) => {
         const folder = dirname(fileURLToPath(program.agent));
-        const findings = await findAll([
+        const findings = await judge([
           ['machine', machine],
           ['node', node],
           ['onnxruntime', () => onnxruntime(folder)],
         ]);
-        context.print(findings, () =>
-          findings.flatMap((finding) => findingLines(context.terminal.theme(), finding)),
-        );
+        context.print(findings, () => findings.flatMap((finding) => findingLines(context, finding)));
         if (findings.some(({ state }) => state === 'fail')) throw new CheckFailed();
       }),
     );

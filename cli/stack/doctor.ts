@@ -13,8 +13,9 @@ import { cacheFolder, cachedPath } from '#local/temporal/cache.js';
 import { builtVersion } from '#local/temporal/build.js';
 import { sdkVersion } from '#local/temporal/download.js';
 import type { Context } from '../command.js';
-import { findAll, machine, node, onnxruntime, type Check, type Finding, type Verdict } from '../machine.js';
+import { machine, node, onnxruntime } from '../machine.js';
 import { bytes } from '../terminal/format.js';
+import { judge, type Check, type Finding, type Verdict } from './findings.js';
 
 /** Everything that most often keeps a stack from coming up or from running well. Starts nothing that stays. */
 export async function examine(context: Context): Promise<Finding[]> {
@@ -30,7 +31,7 @@ export async function examine(context: Context): Promise<Finding[]> {
     ['dynamodb', () => program(() => dynamodbPart({ port: 0, stateDir: context.state }).command)],
     ['stack', () => stackHealth(context)],
   ];
-  return findAll(checks);
+  return judge(checks);
 }
 
 const run = promisify(execFile);

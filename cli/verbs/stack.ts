@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { printable } from '#core/printable.js';
@@ -11,10 +12,13 @@ import { stopOnSignals } from '#local/supervisor/signals.js';
 import { startStack, type PortName } from '#local/stack.js';
 import { addVerb, CheckFailed, UsageError, type Context } from '../command.js';
 import { examine } from '../stack/doctor.js';
+import { findingLines } from '../stack/findings.js';
 import { follow, lastLines } from '../stack/logs.js';
 import { showStack } from '../stack/news.js';
+import { several } from '../model/recordOptions.js';
 import type { Verb } from '../run.js';
-import { findingLines } from '../terminal/findings.js';
+import { examineStage } from '../stage/running.js';
+import { openStage } from './deploy.js';
 import { age } from '../terminal/format.js';
 import { table } from '../terminal/text.js';
 import { paint } from '../terminal/theme.js';
@@ -133,15 +137,31 @@ export const stackVerbs: Verb = (program, does) => {
       }),
     );
 
-  addVerb(program, 'doctor', 'look for whatever keeps a stack from running well', 'doctor').action(
-    does(async (context) => {
-      const findings = await examine(context);
-      context.print(findings, () =>
-        findings.flatMap((finding) => findingLines(context.terminal.theme(), finding)),
-      );
-      if (findings.some(({ state }) => state === 'fail')) throw new CheckFailed();
-    }),
-  );
+  addVerb(
+    program,
+    'doctor',
+    'look for whatever keeps a stack from running well, here or a stage in the cloud',
+    'doctor',
+    'doctor --stage production',
+  )
+    .option('--stage <name>', 'a deployed stage, with its settings in infra/stages')
+    .option('--settings <folder>', "folder of the stages' settings", 'infra/stages')
+    .option('--api <url>', "the stage's API (default: as its parameter has it)")
+    .option('--rpc <url>', 'a node of the chain (default: those of the secret chain-rpc-urls)', several)
+    .action(
+      does<{ stage?: string; settings: string; api?: string; rpc?: string[] }>(async (context, options) => {
+        const { stage, settings, api, rpc } = options;
+        const findings =
+          stage === undefined
+            ? await examine(context)
+            : await examineStage(openStage(stage, resolve(context.folder, settings)), {
+                api: api ?? null,
+                rpcUrls: rpc ?? [],
+              });
+        context.print(findings, () => findings.flatMap((finding) => findingLines(context, finding)));
+        if (findings.some(({ state }) => state === 'fail')) throw new CheckFailed();
+      }),
+    );
 };
 
 function statusLines(context: Context, { supervisor, parts }: StackStatus): string[] {

@@ -71,6 +71,30 @@ library Protocol {
         "Update(bytes32 job,uint32 round,bytes32 openHash,bytes32 updateRoot,uint64 dimension,uint64 samples,uint64 steps)"
     );
 
+    /// @notice What a coordinator signs when it has an update and will add it (EIP-712).
+    struct Receipt {
+        bytes32 job;
+        uint32 round;
+        bytes32 openHash;
+        address runner;
+        bytes32 updateRoot;
+    }
+
+    /// @notice What a runner signs before any runner shows its update (EIP-712). @param seal of `sealOf`.
+    struct Seal {
+        bytes32 job;
+        uint32 round;
+        bytes32 openHash;
+        bytes32 seal;
+    }
+
+    bytes32 internal constant RECEIPT_TYPEHASH = keccak256(
+        "Receipt(bytes32 job,uint32 round,bytes32 openHash,address runner,bytes32 updateRoot)"
+    );
+    bytes32 internal constant SEAL_TYPEHASH = keccak256(
+        "Seal(bytes32 job,uint32 round,bytes32 openHash,bytes32 seal)"
+    );
+
     /// @param count leaves of the tree. @param index the leaf that was asked for.
     error LeafOutOfRange(uint256 index, uint256 count);
     /// @param expected siblings that a proof in this tree has. @param given siblings in the proof.
@@ -90,15 +114,31 @@ library Protocol {
         uint256 depth = Math.log2(count, Math.Rounding.Ceil);
         if (proof.length != depth) revert ProofLength(depth, proof.length);
         hash = leaf;
-        for (uint256 height = 0; height < depth; ++height) {
-            bytes32 sibling = proof[height];
-            hash = (index >> height) & 1 == 0 ? node(hash, sibling) : node(sibling, hash);
+        // Disputes and claims are chains of these: `node` for each sibling, with the memory beyond the free pointer.
+        assembly ("memory-safe") {
+            let left := add(mload(0x40), 1)
+            mstore8(mload(0x40), 0x10)
+            let end := add(proof.offset, shl(5, depth))
+            for {
+                let at := proof.offset
+            } lt(at, end) {
+                at := add(at, 32)
+            } {
+                let side := shl(5, and(index, 1))
+                mstore(add(left, side), hash)
+                mstore(add(left, sub(32, side)), calldataload(at))
+                if iszero(staticcall(gas(), 2, sub(left, 1), 65, 0, 32)) {
+                    revert(0, 0)
+                }
+                hash := mload(0)
+                index := shr(1, index)
+            }
         }
     }
 
     /// @notice H(0x10 ‖ left ‖ right).
     function node(bytes32 left, bytes32 right) internal view returns (bytes32 hash) {
-        // A proof is a chain of these: the scratch memory beyond the free pointer is used and not kept.
+        // The scratch memory beyond the free pointer is used and not kept.
         assembly ("memory-safe") {
             let scratch := mload(0x40)
             mstore8(scratch, 0x10)
@@ -257,6 +297,32 @@ library Protocol {
                     update.steps
                 )
             );
+    }
+
+    /// @notice EIP-712 struct hash of a coordinator's receipt.
+    function receiptHash(Receipt memory receipt) internal pure returns (bytes32) {
+        return
+            keccak256(
+                abi.encode(
+                    RECEIPT_TYPEHASH,
+                    receipt.job,
+                    receipt.round,
+                    receipt.openHash,
+                    receipt.runner,
+                    receipt.updateRoot
+                )
+            );
+    }
+
+    /// @notice EIP-712 struct hash of a runner's seal.
+    function sealHash(Seal memory sealed_) internal pure returns (bytes32) {
+        return
+            keccak256(abi.encode(SEAL_TYPEHASH, sealed_.job, sealed_.round, sealed_.openHash, sealed_.seal));
+    }
+
+    /// @notice H(0x0b ‖ updateRoot ‖ runner ‖ salt).
+    function sealOf(bytes32 updateRoot, address runner, bytes32 salt) internal pure returns (bytes32) {
+        return sha256(abi.encodePacked(bytes1(0x0b), updateRoot, runner, salt));
     }
 
     // Little-endian integers, as they are on the wire

@@ -12,6 +12,8 @@ library Records {
     /// @notice The part of a job's spec that disputes need; whoever reads the spec sees whether they agree.
     /// @param dimension parameters of the model. @param rule FEDAVG, FEDAVGM, or 0 for a step that only attesters
     ///        vouch for. @param rateNumerator and the other three: the fractions of PROTOCOL 4, momentum 0/1 for FedAvg.
+    /// @param attesters drawn members that must sign a closing, 0 for none. @param sampleCap most samples that a runner
+    ///        may claim with the data contract of the job, 0 for no cap.
     struct Terms {
         uint64 dimension;
         uint8 rule;
@@ -19,6 +21,8 @@ library Records {
         uint32 rateDenominator;
         uint32 momentumNumerator;
         uint32 momentumDenominator;
+        uint8 attesters;
+        uint48 sampleCap;
     }
 
     /// @notice What a job is created with; amounts in token units.

@@ -8,6 +8,7 @@ import { openDeadLetters } from '#services/deadLetters.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import type { Telemetry } from '#services/telemetry/telemetry.js';
+import { temporalPlace } from '#services/temporal.js';
 import { openUpdates } from '#services/updates.js';
 import { openUploads } from '#services/uploads.js';
 import { readEnvironment, type Environment } from '../environment.js';
@@ -29,6 +30,7 @@ export function openApiParts(log: Logger, telemetry: Telemetry): ApiParts & { te
     'CREDITS_DEAD_URL',
     'TEMPORAL_ADDRESS',
     'TEMPORAL_NAMESPACE',
+    'TEMPORAL_CREDENTIALS_SECRET',
     'COORDINATOR_ADDRESS',
     'CHAIN_RPC_URLS',
     'CHAIN_DEPLOYMENT',
@@ -59,10 +61,7 @@ export function openApiParts(log: Logger, telemetry: Telemetry): ApiParts & { te
       jobs: openDeadLetters({ queue: environment.JOBS_QUEUE_URL, dead: environment.JOBS_DEAD_URL }),
       credits: openDeadLetters({ queue: environment.CREDITS_QUEUE_URL, dead: environment.CREDITS_DEAD_URL }),
     },
-    temporal: openTemporal({
-      address: environment.TEMPORAL_ADDRESS,
-      namespace: environment.TEMPORAL_NAMESPACE,
-    }),
+    temporal: openTemporal(temporalPlace(environment)),
     membership: cacheMembership(chain),
     stackUrl: () => memberUrl(environment.COORDINATOR_ADDRESS),
     coordinator: environment.COORDINATOR_ADDRESS,

@@ -3,6 +3,7 @@ import { jobMessage } from '#core/messages.js';
 import { openDeadLetters } from '#services/deadLetters.js';
 import { openTable } from '#services/table.js';
 import { openFunctionTelemetry } from '#services/telemetry/telemetry.js';
+import { temporalPlace } from '#services/temporal.js';
 import { handleBatch } from '../batch.js';
 import { readEnvironment } from '../environment.js';
 import { openLog } from '#services/log.js';
@@ -15,16 +16,14 @@ const environment = readEnvironment(
   'JOBS_DEAD_URL',
   'TEMPORAL_ADDRESS',
   'TEMPORAL_NAMESPACE',
+  'TEMPORAL_CREDENTIALS_SECRET',
 );
 const log = openLog('dispatch');
 const parts = {
   name: 'dispatch',
   telemetry: openFunctionTelemetry('dispatch', log),
   table: openTable({ table: environment.TABLE_NAME }),
-  temporal: openTemporal({
-    address: environment.TEMPORAL_ADDRESS,
-    namespace: environment.TEMPORAL_NAMESPACE,
-  }),
+  temporal: openTemporal(temporalPlace(environment)),
   dead: openDeadLetters({ queue: environment.JOBS_QUEUE_URL, dead: environment.JOBS_DEAD_URL }),
   log,
 };

@@ -1,4 +1,5 @@
 import { openTable } from '#services/table.js';
+import { temporalPlace } from '#services/temporal.js';
 import { readEnvironment } from '../environment.js';
 import { openLog } from '#services/log.js';
 import { openTemporal } from '../temporal.js';
@@ -8,14 +9,12 @@ const environment = readEnvironment(
   'TABLE_NAME',
   'TEMPORAL_ADDRESS',
   'TEMPORAL_NAMESPACE',
+  'TEMPORAL_CREDENTIALS_SECRET',
   'COORDINATOR_ADDRESS',
 );
 const parts = {
   table: openTable({ table: environment.TABLE_NAME }),
-  temporal: openTemporal({
-    address: environment.TEMPORAL_ADDRESS,
-    namespace: environment.TEMPORAL_NAMESPACE,
-  }),
+  temporal: openTemporal(temporalPlace(environment)),
   log: openLog('settle'),
 };
 

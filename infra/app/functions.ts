@@ -89,6 +89,7 @@ function valuesOf(parts: FunctionParts): Record<Variable, $util.Input<string>> {
     CREDITS_DEAD_URL: queues.credits.dead.url,
     TEMPORAL_ADDRESS: compute['temporal/address'],
     TEMPORAL_NAMESPACE: compute['temporal/namespace'],
+    TEMPORAL_CREDENTIALS_SECRET: compute['temporal/credentials-secret'],
     COORDINATOR_ADDRESS: settings.coordinator,
     CHAIN_RPC_URLS: secrets.chainRpcUrls.value,
     CHAIN_DEPLOYMENT: JSON.stringify(settings.deployment),

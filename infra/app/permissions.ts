@@ -13,7 +13,7 @@ interface Permission {
 export function permissionsOf(
   shape: FunctionShape,
   logGroup: $util.Output<string>,
-  { table, bucket, queues }: Pick<FunctionParts, 'table' | 'bucket' | 'queues'>,
+  { table, bucket, queues, compute }: Pick<FunctionParts, 'table' | 'bucket' | 'queues' | 'compute'>,
 ): Permission[] {
   const { may } = shape;
   const onObjects = (may.bucket ?? []).filter((action) => action !== 's3:ListBucket');
@@ -36,7 +36,12 @@ export function permissionsOf(
       : []),
     allow(['logs:CreateLogStream', 'logs:PutLogEvents'], $interpolate`${logGroup}:*`),
     allow(tracing, '*'),
-    ...(isInNetwork(shape) ? [allow(networking, '*')] : []),
+    ...(isInNetwork(shape)
+      ? [
+          allow(['secretsmanager:GetSecretValue'], compute['temporal/credentials-secret']),
+          allow(networking, '*'),
+        ]
+      : []),
   ].filter(({ actions }) => actions.length > 0);
 }
 

@@ -2,11 +2,13 @@ import { readSettings, stageRules } from '../settings.js';
 import { createAlarms } from './alarms.js';
 import { createApi } from './api.js';
 import { createBucket } from './bucket.js';
+import { createDashboard } from './dashboard.js';
 import { createFunctions } from './functions.js';
 import { giveParameters, takeParameters } from './parameters.js';
 import { createQueues } from './queues.js';
 import { createSchedules } from './schedules.js';
 import { createSecrets } from './secrets.js';
+import { createSite } from './site.js';
 import { createTable } from './table.js';
 
 /** The app plane of one stage, from the top. */
@@ -23,6 +25,8 @@ export function appPlane() {
   const api = createApi(functions, rules);
   createSchedules(functions);
   createAlarms({ settings, functions, queues, table, api });
+  createDashboard({ region: settings.region, functions, queues, table, api });
+  const site = createSite({ settings, rules, api });
   giveParameters({
     'table/name': table.name,
     'table/arn': table.arn,
@@ -35,5 +39,5 @@ export function appPlane() {
     'sum-function/arn': functions.sum.arn,
     'api/url': api.url,
   });
-  return { api: api.url };
+  return { api: api.url, page: $interpolate`https://${site.domainName}` };
 }

@@ -8,9 +8,11 @@ import {
   aws_ecs as ecs,
   aws_logs as logs,
   aws_rds as rds,
+  aws_secretsmanager as secrets,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import type { NetworkStack } from './network.js';
+import { watchDatabase } from './alarms.js';
+import { createSecret, type NetworkStack } from './network.js';
 import type { StageProps } from './plane.js';
 
 /** One version for server and schema tools; upgrades go through every minor version, the schema first. */
@@ -21,10 +23,11 @@ export const temporalVersion = '1.29.1';
  * which cannot start before the schema is there.
  */
 export class DatabaseStack extends Stack {
-  readonly cluster: ecs.Cluster;
   /** Of Temporal's servers; whoever may call the frontend is let in here. */
   readonly security: ec2.SecurityGroup;
   readonly log: logs.LogGroup;
+  /** The servers' certificate, its key and their authority, each in base64; here, so that it has a value before they start. */
+  readonly serverTls: secrets.Secret;
   private readonly database: rds.DatabaseCluster;
 
   constructor(scope: Construct, id: string, props: StageProps & { network: NetworkStack }) {
@@ -34,13 +37,12 @@ export class DatabaseStack extends Stack {
     const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
     this.security = new ec2.SecurityGroup(this, 'Temporal', { vpc, description: 'Temporal servers' });
     this.database = this.createDatabase(vpc, rules.kind === 'production', removalPolicy);
+    watchDatabase(this, network.alarms, this.database);
     this.database.connections.allowFrom(this.security, ec2.Port.tcp(databasePort), 'Temporal');
-    this.cluster = new ecs.Cluster(this, 'Cluster', {
-      vpc,
-      containerInsightsV2: ecs.ContainerInsights.ENABLED,
-    });
     this.log = new logs.LogGroup(this, 'Log', { retention: rules.logDays, removalPolicy });
+    this.serverTls = createSecret(this, 'ServerTls', `roundtable/${props.stage}/temporal-server`, rules);
     this.createSchemaTask(this.database, this.log);
+    new CfnOutput(this, 'TaskCluster', { value: network.cluster.clusterName });
   }
 
   /** How Temporal's image is told of its database. */
@@ -125,8 +127,7 @@ export class DatabaseStack extends Stack {
     });
     noSecretsIn(task);
     new CfnOutput(this, 'SchemaTaskDefinition', { value: task.taskDefinitionArn });
-    new CfnOutput(this, 'SchemaTaskCluster', { value: this.cluster.clusterName });
-    new CfnOutput(this, 'SchemaTaskSecurityGroup', { value: this.security.securityGroupId });
+    new CfnOutput(this, 'TaskSecurityGroup', { value: this.security.securityGroupId });
   }
 }
 

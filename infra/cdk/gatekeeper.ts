@@ -10,12 +10,12 @@ import {
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { taskSizes } from '../tasks.js';
+import { watchService, watchTargets } from './alarms.js';
 import { take } from './contract.js';
-import type { DatabaseStack } from './database.js';
 import type { NetworkStack } from './network.js';
-import { acknowledgeTask, callsTemporal, ownImage, startWithKeyFiles } from './ownProgram.js';
+import { acknowledgeTask, callsTemporal, imageTag, ownImage, startWithKeyFiles } from './ownProgram.js';
 import type { StageProps } from './plane.js';
-import { temporalNamespace, type TemporalStack } from './temporal.js';
+import type { TemporalService } from './temporal.js';
 
 /**
  * The gatekeepers: the only ones in this network that strangers can reach. The load balancer passes TCP through, so
@@ -25,10 +25,10 @@ export class GatekeeperStack extends Stack {
   constructor(
     scope: Construct,
     id: string,
-    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
+    props: StageProps & { network: NetworkStack; temporal: TemporalService },
   ) {
     super(scope, id, props);
-    const { stage, settings, rules, network, database, temporal } = props;
+    const { stage, settings, rules, network, temporal } = props;
 
     const size = taskSizes(rules.kind).gatekeeper;
     const task = new ecs.FargateTaskDefinition(this, 'Task', {
@@ -39,10 +39,11 @@ export class GatekeeperStack extends Stack {
       GATEKEEPER_CERTIFICATE: network.secrets.GATEKEEPER_CERTIFICATE,
       GATEKEEPER_KEY: network.secrets.GATEKEEPER_KEY,
       GATEKEEPER_SECRETS: network.secrets.GATEKEEPER_SECRETS,
+      TEMPORAL_CREDENTIALS: network.secrets.TEMPORAL_CREDENTIALS,
     };
     const names = Object.keys(secrets);
     const container = task.addContainer('gatekeeper', {
-      ...ownImage(this, { network, rules, program: 'gatekeeper' }),
+      ...ownImage(this, { network, rules, program: 'gatekeeper', tag: imageTag(this) }),
       ...startWithKeyFiles('gatekeeper', names),
       healthCheck: {
         command: [
@@ -60,7 +61,7 @@ export class GatekeeperStack extends Stack {
         AWS_REGION: settings.region,
         TABLE_NAME: take(this, stage, 'table/name'),
         TEMPORAL_ADDRESS: temporal.address,
-        TEMPORAL_NAMESPACE: temporalNamespace,
+        TEMPORAL_NAMESPACE: temporal.namespace,
         CHAIN_DEPLOYMENT: JSON.stringify(settings.deployment),
         CHAIN_NETWORK: JSON.stringify(settings.chainNetwork),
         GATEKEEPER_HOST: '0.0.0.0',
@@ -99,9 +100,9 @@ export class GatekeeperStack extends Stack {
     });
     const security = new ec2.SecurityGroup(this, 'Security', { vpc, description: 'The gatekeepers' });
     security.addIngressRule(front, ec2.Port.tcp(port), 'The load balancer');
-    callsTemporal(this, database, security, 'The gatekeepers');
+    callsTemporal(this, temporal, security, 'The gatekeepers');
     const service = new ecs.FargateService(this, 'Service', {
-      cluster: database.cluster,
+      cluster: network.cluster,
       taskDefinition: task,
       desiredCount: size.count,
       minHealthyPercent: 100,
@@ -120,13 +121,15 @@ export class GatekeeperStack extends Stack {
       reason:
         'A load balancer writes access logs for TLS that it ends itself; here the gatekeeper writes them.',
     });
-    balancer.addListener('Listener', { port: publicPort }).addTargets('Gatekeepers', {
+    const targets = balancer.addListener('Listener', { port: publicPort }).addTargets('Gatekeepers', {
       port,
       targets: [service.loadBalancerTarget({ containerName: 'gatekeeper', containerPort: port })],
       preserveClientIp: true,
       deregistrationDelay: Duration.seconds(10),
       healthCheck: { interval: Duration.seconds(10) },
     });
+    watchService(this, network.alarms, service, 'The gatekeepers');
+    watchTargets(this, network.alarms, targets);
     new CfnOutput(this, 'Address', { value: `${balancer.loadBalancerDnsName}:${publicPort}` });
   }
 }

@@ -4,11 +4,14 @@ import {
   Validations,
   aws_ec2 as ec2,
   aws_ecr as ecr,
+  aws_ecs as ecs,
   aws_logs as logs,
   aws_secretsmanager as secrets,
+  aws_sns as sns,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { StageRules } from '../settings.js';
+import { createTopic } from './alarms.js';
 import { give } from './contract.js';
 import type { StageProps } from './plane.js';
 
@@ -19,7 +22,8 @@ type SecretName =
   | 'CHAIN_RPC_URLS'
   | 'GATEKEEPER_CERTIFICATE'
   | 'GATEKEEPER_KEY'
-  | 'GATEKEEPER_SECRETS';
+  | 'GATEKEEPER_SECRETS'
+  | 'TEMPORAL_CREDENTIALS';
 
 /** The network that Temporal, the worker, the fleet and three functions stand in; and the image repository of worker and gatekeepers. */
 export class NetworkStack extends Stack {
@@ -27,6 +31,10 @@ export class NetworkStack extends Stack {
   /** Of the functions that talk to Temporal. */
   readonly functions: ec2.SecurityGroup;
   readonly images: ecr.Repository;
+  /** What all tasks run in. */
+  readonly cluster: ecs.Cluster;
+  /** Who is told when something needs a person. */
+  readonly alarms: sns.Topic;
   /** Of worker and gatekeepers; here, so that a person has put the values before they start. */
   readonly secrets: Record<SecretName, secrets.Secret>;
 
@@ -75,7 +83,7 @@ export class NetworkStack extends Stack {
       lifecycleRules: [{ maxImageCount: 20 }],
     });
 
-    const secret = (id: string, name: string) => this.createSecret(id, `roundtable/${stage}/${name}`, rules);
+    const secret = (id: string, name: string) => createSecret(this, id, `roundtable/${stage}/${name}`, rules);
     this.secrets = {
       COORDINATOR_KEY: secret('CoordinatorKey', 'coordinator-key'),
       COORDINATOR_SEALING_KEY: secret('CoordinatorSealingKey', 'coordinator-sealing-key'),
@@ -84,21 +92,37 @@ export class NetworkStack extends Stack {
       GATEKEEPER_CERTIFICATE: secret('GatekeeperCertificate', 'gatekeeper-certificate'),
       GATEKEEPER_KEY: secret('GatekeeperKey', 'gatekeeper-key'),
       GATEKEEPER_SECRETS: secret('GatekeeperSecrets', 'gatekeeper-secrets'),
+      TEMPORAL_CREDENTIALS: secret('TemporalCredentials', 'temporal-credentials'),
     };
+    this.alarms = createTopic(this, stage, settings.alarmEmail);
+    this.cluster = new ecs.Cluster(this, 'Cluster', {
+      vpc: this.vpc,
+      containerInsightsV2: ecs.ContainerInsights.ENABLED,
+    });
 
     give(this, stage, 'network/private-subnets', this.vpc.privateSubnets.map((it) => it.subnetId).join(','));
     give(this, stage, 'network/function-security-group', this.functions.securityGroupId);
+    give(this, stage, 'temporal/credentials-secret', this.secrets.TEMPORAL_CREDENTIALS.secretArn);
+    if (settings.temporal) {
+      give(this, stage, 'temporal/address', settings.temporal.address);
+      give(this, stage, 'temporal/namespace', settings.temporal.namespace);
+    }
   }
+}
 
-  /** Made with a random value that works for nothing. */
-  private createSecret(id: string, secretName: string, rules: StageRules): secrets.Secret {
-    const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
-    const secret = new secrets.Secret(this, id, { secretName, removalPolicy });
-    Validations.of(secret).acknowledge({
-      id: 'AwsSolutions-SMG4',
-      reason:
-        'A signing key is an identity on a chain and access to a node is given by others: people rotate them.',
-    });
-    return secret;
-  }
+/** Made with a random value that works for nothing. */
+export function createSecret(
+  scope: Construct,
+  id: string,
+  secretName: string,
+  rules: StageRules,
+): secrets.Secret {
+  const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+  const secret = new secrets.Secret(scope, id, { secretName, removalPolicy });
+  Validations.of(secret).acknowledge({
+    id: 'AwsSolutions-SMG4',
+    reason:
+      'A signing key is an identity on a chain, and access to a node or to Temporal is given by others: people rotate them.',
+  });
+  return secret;
 }

@@ -2,27 +2,37 @@ import { CfnParameter, RemovalPolicy, aws_ec2 as ec2, aws_ecs as ecs, aws_logs a
 import type { Construct } from 'constructs';
 import type { StageRules } from '../settings.js';
 import { acknowledgeWildcards } from './acknowledge.js';
-import { noSecretsIn, type DatabaseStack } from './database.js';
+import { noSecretsIn } from './database.js';
 import type { NetworkStack } from './network.js';
-import { frontendPort } from './temporal.js';
+import { frontendPort, type TemporalService } from './temporal.js';
 
 /** What the tasks that run our own image have in common: the worker's and the gatekeeper's. */
 
-/** The image of a stack's own programs, by the tag that the deployment names, and where it writes its log. */
-export function ownImage(
-  scope: Construct,
-  { network, rules, program }: { network: NetworkStack; rules: StageRules; program: string },
-): Pick<ecs.ContainerDefinitionOptions, 'image' | 'logging'> {
-  const tag = new CfnParameter(scope, 'ImageTag', {
+/** The tag of the image to run, which every deployment names; tags are never moved. */
+export const imageTag = (scope: Construct): string =>
+  new CfnParameter(scope, 'ImageTag', {
     type: 'String',
     description: 'Tag of the image in the repository, one for all our programs; tags are never moved',
     default: 'latest-not-set',
     allowedPattern: '^[A-Za-z0-9_.-]+$',
-  });
+  }).valueAsString;
+
+export interface OwnProgram {
+  network: NetworkStack;
+  rules: StageRules;
+  program: string;
+  tag: string;
+}
+
+/** The image of a stack's own programs, and where it writes its log. */
+export function ownImage(
+  scope: Construct,
+  { network, rules, program, tag }: OwnProgram,
+): Pick<ecs.ContainerDefinitionOptions, 'image' | 'logging'> {
   const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
   const logGroup = new logs.LogGroup(scope, 'Log', { retention: rules.logDays, removalPolicy });
   return {
-    image: ecs.ContainerImage.fromEcrRepository(network.images, tag.valueAsString),
+    image: ecs.ContainerImage.fromEcrRepository(network.images, tag),
     logging: ecs.LogDrivers.awsLogs({ logGroup, streamPrefix: program }),
   };
 }
@@ -53,19 +63,20 @@ export function acknowledgeTask(task: ecs.FargateTaskDefinition): void {
   );
 }
 
-/** Lets a security group reach Temporal's frontend. A rule of its own stack: the database's need not know of it. */
+/** Lets a security group reach the frontend of a cluster of one's own. A rule of the caller's stack: the cluster's need not know of it. */
 export function callsTemporal(
   scope: Construct,
-  database: DatabaseStack,
+  { security }: TemporalService,
   from: ec2.SecurityGroup,
   who: string,
-) {
-  return new ec2.CfnSecurityGroupIngress(scope, 'CallsTemporal', {
-    groupId: database.security.securityGroupId,
-    sourceSecurityGroupId: from.securityGroupId,
-    ipProtocol: 'tcp',
-    fromPort: frontendPort,
-    toPort: frontendPort,
-    description: who,
-  });
+): void {
+  if (security !== null)
+    new ec2.CfnSecurityGroupIngress(scope, 'CallsTemporal', {
+      groupId: security.securityGroupId,
+      sourceSecurityGroupId: from.securityGroupId,
+      ipProtocol: 'tcp',
+      fromPort: frontendPort,
+      toPort: frontendPort,
+      description: who,
+    });
 }

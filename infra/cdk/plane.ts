@@ -4,7 +4,7 @@ import { DatabaseStack } from './database.js';
 import { FleetStack } from './fleet.js';
 import { GatekeeperStack } from './gatekeeper.js';
 import { NetworkStack } from './network.js';
-import { TemporalStack } from './temporal.js';
+import { TemporalStack, type TemporalService } from './temporal.js';
 import { WorkerStack } from './worker.js';
 
 /** What every stack of a stage is made from. */
@@ -27,11 +27,15 @@ export function computePlane(app: App, of: Pick<StageProps, 'stage' | 'settings'
   };
   const name = (part: string) => `Roundtable-${stage}-${part}`;
   const network = new NetworkStack(app, name('Network'), props);
-  const database = new DatabaseStack(app, name('Database'), { ...props, network });
-  const temporal = new TemporalStack(app, name('Temporal'), { ...props, network, database });
-  new GatekeeperStack(app, name('Gatekeeper'), { ...props, network, database, temporal });
-  new WorkerStack(app, name('Worker'), { ...props, network, database, temporal });
+  const temporal = settings.temporal ? { ...settings.temporal, security: null } : ownTemporal();
+  new GatekeeperStack(app, name('Gatekeeper'), { ...props, network, temporal });
+  new WorkerStack(app, name('Worker'), { ...props, network, temporal });
   if (settings.runners.length > 0) new FleetStack(app, name('Fleet'), { ...props, network });
   Tags.of(app).add('application', 'roundtable');
   Tags.of(app).add('stage', stage);
+
+  function ownTemporal(): TemporalService {
+    const database = new DatabaseStack(app, name('Database'), { ...props, network });
+    return new TemporalStack(app, name('Temporal'), { ...props, network, database });
+  }
 }

@@ -1,30 +1,51 @@
 import { CfnOutput, Duration, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam } from 'aws-cdk-lib';
-import type { Construct } from 'constructs';
+import { Construct } from 'constructs';
 import { sumRules } from '../sumCost.js';
 import { taskSizes } from '../tasks.js';
 import { acknowledgeWildcards } from './acknowledge.js';
+import { watchService } from './alarms.js';
 import { take } from './contract.js';
-import type { DatabaseStack } from './database.js';
 import type { NetworkStack } from './network.js';
-import { acknowledgeTask, callsTemporal, ownImage, startWithKeyFiles } from './ownProgram.js';
+import { acknowledgeTask, callsTemporal, imageTag, ownImage, startWithKeyFiles } from './ownProgram.js';
 import type { StageProps } from './plane.js';
-import { temporalNamespace, type TemporalStack } from './temporal.js';
+import type { TemporalService } from './temporal.js';
 
 /**
- * The workflow worker. There is one at a time, also during a deployment: it is the only sender of transactions for
- * its key, and Temporal's histories carry its work over the minute without it.
+ * The workflow worker. One at a time takes new work and sends its key's transactions, also during a deployment:
+ * Temporal's histories carry the work over the minute without it. Beside it, `-c draining=TAG` keeps the build before
+ * until the rounds that began on it are over.
  */
 export class WorkerStack extends Stack {
   constructor(
     scope: Construct,
     id: string,
-    props: StageProps & { network: NetworkStack; database: DatabaseStack; temporal: TemporalStack },
+    private readonly props: StageProps & { network: NetworkStack; temporal: TemporalService },
   ) {
     super(scope, id, props);
-    const { stage, settings, rules, network, database, temporal } = props;
+    const { network, temporal } = props;
+    const security = new ec2.SecurityGroup(this, 'Security', {
+      vpc: network.vpc,
+      description: 'The workflow worker',
+    });
+    callsTemporal(this, temporal, security, 'The workflow worker');
+    const policy = this.createPolicy();
+    this.createService(this, 'current', imageTag(this), security, policy);
+    const draining: unknown = this.node.tryGetContext('draining');
+    if (typeof draining === 'string')
+      this.createService(new Construct(this, 'Draining'), 'draining', draining, security, policy);
+    new CfnOutput(this, 'Images', { value: network.images.repositoryUri });
+  }
 
+  private createService(
+    scope: Construct,
+    role: 'current' | 'draining',
+    tag: string,
+    security: ec2.SecurityGroup,
+    policy: iam.Policy,
+  ): void {
+    const { stage, settings, rules, network, temporal } = this.props;
     const size = taskSizes(rules.kind).worker;
-    const task = new ecs.FargateTaskDefinition(this, 'Task', {
+    const task = new ecs.FargateTaskDefinition(scope, 'Task', {
       cpu: 1024 * size.vcpu,
       memoryLimitMiB: 1024 * size.memory,
       ephemeralStorageGiB: 60,
@@ -33,8 +54,13 @@ export class WorkerStack extends Stack {
     });
     const paths = { scratch: '/scratch', keys: '/keys' };
     const container = task.addContainer('worker', {
-      ...ownImage(this, { network, rules, program: 'worker' }),
-      ...startWithKeyFiles('workflows', ['COORDINATOR_KEY', 'COORDINATOR_SEALING_KEY', 'ARWEAVE_KEY']),
+      ...ownImage(scope, { network, rules, program: 'worker', tag }),
+      ...startWithKeyFiles('workflows', [
+        'COORDINATOR_KEY',
+        'COORDINATOR_SEALING_KEY',
+        'ARWEAVE_KEY',
+        'TEMPORAL_CREDENTIALS',
+      ]),
       readonlyRootFilesystem: true,
       stopTimeout: Duration.seconds(60),
       environment: {
@@ -46,7 +72,10 @@ export class WorkerStack extends Stack {
         SUM_WORKER_VALUES: String(sumRules.most),
         SUM_FUNCTION_VALUES: String(sumRules.each),
         TEMPORAL_ADDRESS: temporal.address,
-        TEMPORAL_NAMESPACE: temporalNamespace,
+        TEMPORAL_NAMESPACE: temporal.namespace,
+        TEMPORAL_CREDENTIALS_FILE: `${paths.keys}/temporal.json`,
+        WORKER_BUILD_ID: tag,
+        WORKER_ROLE: role,
         CHAIN_DEPLOYMENT: JSON.stringify(settings.deployment),
         CHAIN_NETWORK: JSON.stringify(settings.chainNetwork),
         ARWEAVE_GATEWAYS: settings.arweaveGateways.join(','),
@@ -59,27 +88,26 @@ export class WorkerStack extends Stack {
         WORKFLOW_BUNDLE: 'dist/workflow-bundle.js',
         TMPDIR: paths.scratch,
       },
-      secrets: {
-        COORDINATOR_KEY: ecs.Secret.fromSecretsManager(network.secrets.COORDINATOR_KEY),
-        COORDINATOR_SEALING_KEY: ecs.Secret.fromSecretsManager(network.secrets.COORDINATOR_SEALING_KEY),
-        ARWEAVE_KEY: ecs.Secret.fromSecretsManager(network.secrets.ARWEAVE_KEY),
-        CHAIN_RPC_URLS: ecs.Secret.fromSecretsManager(network.secrets.CHAIN_RPC_URLS),
-      },
+      secrets: Object.fromEntries(
+        (
+          [
+            'COORDINATOR_KEY',
+            'COORDINATOR_SEALING_KEY',
+            'ARWEAVE_KEY',
+            'CHAIN_RPC_URLS',
+            'TEMPORAL_CREDENTIALS',
+          ] as const
+        ).map((name) => [name, ecs.Secret.fromSecretsManager(network.secrets[name])]),
+      ),
     });
     for (const [name, containerPath] of Object.entries(paths)) {
       task.addVolume({ name });
       container.addMountPoints({ sourceVolume: name, containerPath, readOnly: false });
     }
     acknowledgeTask(task);
-    this.allow(task.taskRole, stage);
-
-    const security = new ec2.SecurityGroup(this, 'Security', {
-      vpc: network.vpc,
-      description: 'The workflow worker',
-    });
-    callsTemporal(this, database, security, 'The workflow worker');
-    new ecs.FargateService(this, 'Service', {
-      cluster: database.cluster,
+    policy.attachToRole(task.taskRole);
+    const service = new ecs.FargateService(scope, 'Service', {
+      cluster: network.cluster,
       taskDefinition: task,
       desiredCount: size.count,
       minHealthyPercent: 0,
@@ -87,14 +115,14 @@ export class WorkerStack extends Stack {
       securityGroups: [security],
       circuitBreaker: { rollback: true },
     });
-    new CfnOutput(this, 'Images', { value: network.images.repositoryUri });
+    watchService(scope, network.alarms, service, `The ${role} workflow worker`);
   }
 
-  private allow(role: iam.IRole, stage: string): void {
+  private createPolicy(): iam.Policy {
+    const { stage } = this.props;
     const bucket = take(this, stage, 'bucket/arn');
     const table = take(this, stage, 'table/arn');
     const policy = new iam.Policy(this, 'May', {
-      roles: [role],
       statements: [
         new iam.PolicyStatement({
           actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
@@ -128,5 +156,6 @@ export class WorkerStack extends Stack {
       [`${table}/index/*`, `${bucket}/sha256/*`, `${bucket}/incoming/*`, `${bucket}/updates/*`],
       "The table's indexes, objects under their content hashes, uploads not yet checked, updates: each is one set.",
     );
+    return policy;
   }
 }

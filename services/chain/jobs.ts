@@ -47,6 +47,8 @@ export interface ChainEscrow {
   /** Newest round that stands closed, 0 before the first. */
   closed: number;
   phase: 'running' | 'convicted' | 'finished' | 'refunded';
+  /** Block time from which a finished job can be refunded; 0 unless a round died with it. */
+  refundableAt: number;
 }
 
 export interface JobReads {
@@ -164,6 +166,8 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
           rule: Number(args.terms.rule),
           rate: fraction(args.terms.rateNumerator, args.terms.rateDenominator),
           momentum: fraction(args.terms.momentumNumerator, args.terms.momentumDenominator),
+          attesters: Number(args.terms.attesters),
+          sampleCap: Number(args.terms.sampleCap),
         },
         phase: phaseOf(Number(state), closed),
         ...anchor,
@@ -201,6 +205,7 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         released: Number(released),
         closed: Number(closed),
         phase,
+        refundableAt: Number(await jobs.read.refundableAt(job)),
       };
     },
     isFinal: (job, round) => jobs.read.isFinal(job, BigInt(round)),

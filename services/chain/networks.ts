@@ -106,7 +106,8 @@ export type NetworkSettings = { [Field in keyof Network]?: Network[Field] | unde
  * @throws CHAIN_UNKNOWN for a chain that is neither in the table nor described by `own`
  */
 export function networkOf(chainId: number, own: NetworkSettings = {}): Network {
-  const network: NetworkSettings = { explorer: null, ...networks[chainId], ...own };
+  const listed: NetworkSettings | undefined = networks[chainId];
+  const network: NetworkSettings = { explorer: null, ...listed, ...own };
   if (isWhole(network)) return network;
   const known = Object.entries(networks).map(([id, { name }]) => `${name} (${id})`);
   throw new RoundtableError(

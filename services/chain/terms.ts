@@ -10,15 +10,20 @@ export interface JobTerms {
   rate: Fraction;
   /** 0/1 for FedAvg. */
   momentum: Fraction;
+  /** Drawn members that must sign a closing, 0 for none. */
+  attesters: number;
+  /** Most samples that a runner may claim, 0 for no cap. */
+  sampleCap: number;
 }
 
 /** The terms that a spec means; whoever reads a job compares them with those on chain. */
 export function termsOf({ aggregation }: JobSpec, dimension: number): JobTerms {
   const { rate } = aggregation;
+  const common = { dimension, rate, attesters: 0, sampleCap: 0 };
   switch (aggregation.rule) {
     case 'fedavg':
-      return { dimension, rule: 1, rate, momentum: { numerator: 0, denominator: 1 } };
+      return { ...common, rule: 1, momentum: { numerator: 0, denominator: 1 } };
     case 'fedavgm':
-      return { dimension, rule: 2, rate, momentum: aggregation.momentum };
+      return { ...common, rule: 2, momentum: aggregation.momentum };
   }
 }

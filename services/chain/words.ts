@@ -1,12 +1,11 @@
 /** The words in which Jobs remembers openings and closings (contracts/lib/Records.sol). */
 import { AbiCoder, keccak256 } from 'ethers';
 import type { Hex } from '#core/hex.js';
-import { archiveIdToBytes32 } from '../archiveId.js';
-import { creationInput } from '../chainCalls.js';
-import type { ChainClosing, ChainJob } from './jobs.js';
+import { closingInput, creationInput, type ClosedFields } from '../chainCalls.js';
+import type { ChainJob } from './jobs.js';
 
 const abi = AbiCoder.defaultAbiCoder();
-const terms = 'tuple(uint64,uint8,uint32,uint32,uint32,uint32)';
+const terms = 'tuple(uint64,uint8,uint32,uint32,uint32,uint32,uint8,uint48)';
 const creation = `tuple(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256,${terms})`;
 const closing = 'tuple(bytes32,bytes32,bytes32,bytes32,bytes32,bytes32)';
 
@@ -32,25 +31,6 @@ export function openingFields(previous: Hex, job: Hex, round: number, openHash: 
 }
 
 /** @param opening word of the opening that it closes */
-export function closingFields(
-  opening: Hex,
-  fields: Pick<ChainClosing, 'rootHeader' | 'paramsRoot' | 'versionId' | 'manifestHash' | 'archiveId'>,
-): Hex {
+export function closingFields(opening: Hex, fields: ClosedFields): Hex {
   return abi.encode([closing], [Object.values(closingInput(opening, fields))]) as Hex;
-}
-
-/** A closing as judges take it. */
-export function closingInput(
-  opening: Hex,
-  fields: Pick<ChainClosing, 'rootHeader' | 'paramsRoot' | 'versionId' | 'manifestHash' | 'archiveId'>,
-) {
-  const { rootHeader, paramsRoot, versionId, manifestHash, archiveId } = fields;
-  return {
-    opening,
-    rootHeader,
-    paramsRoot,
-    versionId,
-    manifestHash,
-    arweaveId: archiveIdToBytes32(archiveId),
-  };
 }

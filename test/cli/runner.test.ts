@@ -173,7 +173,14 @@ test('a member signs where its stack is entered, as runners check it', async () 
     jobs: address,
     rewards: address,
     block: 1,
-    judges: { sums: address, leaves: address, data: address, rewards: address },
+    judges: {
+      sums: address,
+      leaves: address,
+      data: address,
+      rewards: address,
+      receipts: address,
+      seals: address,
+    },
   };
   const seen = await type(
     [

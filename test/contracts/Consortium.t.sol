@@ -84,6 +84,56 @@ contract ConsortiumTest is Stack {
         consortium.voteMember(stranger, "Stranger", "https://stranger.example");
     }
 
+    function test_members_pause_and_name_a_successor_by_vote_and_a_ballot_serves_once() public {
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(Consortium.NotMember.selector, stranger));
+        consortium.votePause(true);
+        for (uint256 i = 0; i < 2; ++i) {
+            bool pause = i == 0;
+            vm.prank(alice);
+            consortium.votePause(pause);
+            vm.assertTrue(consortium.paused() != pause);
+            vm.prank(bob);
+            consortium.votePause(pause);
+            vm.assertTrue(consortium.paused() == pause);
+        }
+        vm.prank(alice);
+        consortium.votePause(true);
+        vm.assertFalse(consortium.paused());
+        vm.prank(alice);
+        consortium.voteSuccessor(stranger);
+        vm.prank(bob);
+        consortium.voteSuccessor(stranger);
+        vm.assertEq(consortium.successor(), stranger);
+    }
+
+    function testFuzz_the_list_of_members_is_the_members_whoever_comes_and_goes(
+        uint8[12] calldata steps
+    ) public {
+        Consortium other = new Consortium(token, MIN_STAKE, UNBONDING, new address[](0));
+        other.addMember(alice, "", "");
+        uint256 count = 1;
+        for (uint256 i = 0; i < steps.length; ++i) {
+            address member = address(uint160(0x1000 + (steps[i] % 4)));
+            if (!other.isMember(member) && !other.voted()) {
+                other.addMember(member, "m", "");
+                ++count;
+            } else if (other.isMember(member)) {
+                for (uint256 j = 0; j < count && other.isMember(member); ++j) {
+                    vm.prank(other.memberAt(j));
+                    other.voteRemoval(member);
+                }
+                --count;
+            }
+            vm.assertEq(other.members(), count);
+            for (uint256 j = 0; j < count; ++j) {
+                vm.assertTrue(other.isMember(other.memberAt(j)));
+                vm.assertEq(other.placeOf(other.memberAt(j)), j + 1);
+            }
+            if (!other.isMember(member)) vm.assertEq(other.placeOf(member), 0);
+        }
+    }
+
     function test_keys_and_fingerprints_are_stated_by_those_they_belong_to() public {
         vm.prank(alice);
         consortium.announceKey("key");
@@ -215,7 +265,7 @@ contract ConsortiumTest is Stack {
 
     function test_a_token_that_takes_a_fee_is_refused() public {
         FeeToken fee = new FeeToken();
-        Consortium other = new Consortium(fee, MIN_STAKE, UNBONDING, address(0));
+        Consortium other = new Consortium(fee, MIN_STAKE, UNBONDING, new address[](0));
         other.addMember(alice, "Alice", "https://alice.example");
         fee.transfer(runner, 1_000);
         vm.prank(runner);

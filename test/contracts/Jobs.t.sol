@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Jobs} from "../../contracts/Jobs.sol";
-import {Escrow} from "../../contracts/Escrow.sol";
+import {Accounts} from "../../contracts/Accounts.sol";
 import {Records} from "../../contracts/lib/Records.sol";
 import {Stack} from "./Stack.sol";
 
@@ -21,11 +21,13 @@ contract JobsTest is Stack {
         (uint112 funded, , ) = rewards.purses(alice);
         vm.assertEq(funded, 0);
         vm.assertEq(token.balanceOf(address(jobs)), 2 * BUDGET);
-        (address coordinator, uint32 rounds, uint32 latest, Escrow.State state, , , , , , ) = jobs.jobs(JOB);
+        (address coordinator, uint32 rounds, uint32 latest, Accounts.State state, , , , , , ) = jobs.jobs(
+            JOB
+        );
         vm.assertEq(coordinator, alice);
         vm.assertEq(rounds, 8);
         vm.assertEq(latest, 0);
-        vm.assertTrue(state == Escrow.State.Running);
+        vm.assertTrue(state == Accounts.State.Running);
     }
 
     function test_creating_twice_pays_once_and_differing_reverts() public {
@@ -41,7 +43,7 @@ contract JobsTest is Stack {
 
     function test_only_members_create_jobs_and_a_job_has_rounds() public {
         vm.prank(stranger);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotMember.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotMember.selector, stranger));
         jobs.create(creationOf("other", stranger, 8, 0), 0);
         vm.prank(bob);
         vm.expectRevert(Jobs.NoRounds.selector);
@@ -141,9 +143,9 @@ contract JobsTest is Stack {
         finish();
         open(1, "one");
         vm.assertEq(vm.getRecordedLogs().length, 0);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotRunning.selector, JOB));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotRunning.selector, JOB));
         close(1, "v1");
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotRunning.selector, JOB));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotRunning.selector, JOB));
         open(2, "two");
     }
 
@@ -160,18 +162,21 @@ contract JobsTest is Stack {
         open(1, "one");
         close(1, "v1");
         open(2, "two");
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotFinal.selector, JOB, 1));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotFinal.selector, JOB, 1));
         jobs.release(JOB, 1);
         vm.warp(block.timestamp + WINDOW);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotFinal.selector, JOB, 2));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotFinal.selector, JOB, 2));
         jobs.release(JOB, 2);
         jobs.release(JOB, 1);
         jobs.release(JOB, 1);
         (uint112 funded, , ) = rewards.purses(alice);
         vm.assertEq(funded, BUDGET / 8);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotFinished.selector, JOB));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotFinished.selector, JOB));
         jobs.refund(JOB);
         finish();
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotFinal.selector, JOB, 2));
+        jobs.refund(JOB);
+        vm.warp(block.timestamp + WINDOW);
         jobs.refund(JOB);
         jobs.refund(JOB);
         vm.assertEq(token.balanceOf(alice), 2 * BUDGET - BUDGET / 8);
@@ -180,7 +185,7 @@ contract JobsTest is Stack {
 
     function test_a_round_opens_only_while_the_bond_covers_it() public {
         vm.prank(bob);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.BondTooSmall.selector, 125, 124));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.BondTooSmall.selector, 125, 124));
         jobs.create(creationOf("small", bob, 8, BUDGET), 124);
         vm.prank(bob);
         jobs.create(creationOf("small", bob, 8, BUDGET), 125);
@@ -189,7 +194,7 @@ contract JobsTest is Stack {
         vm.prank(bob);
         jobs.close("small", 1, "header", "params", "v1", "manifest", "archive");
         vm.prank(bob);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.BondTooSmall.selector, 250, 125));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.BondTooSmall.selector, 250, 125));
         jobs.open("small", 2, "two");
         vm.warp(block.timestamp + WINDOW);
         jobs.release("small", 1);
@@ -202,23 +207,23 @@ contract JobsTest is Stack {
             open(round, bytes32(uint256(round)));
             close(round, bytes32(uint256(round)));
         }
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotJudge.selector, address(this)));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotJudge.selector, address(this)));
         jobs.convict(JOB, 2, stranger, false);
         vm.prank(address(sums));
         jobs.convict(JOB, 2, stranger, false);
         vm.assertEq(token.balanceOf(stranger), (BUDGET * 30) / 100);
         vm.assertEq(jobs.pools(JOB), (BUDGET * 70) / 100);
         vm.assertEq(latestOf(), 1);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotRunning.selector, JOB));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotRunning.selector, JOB));
         open(2, "again");
         vm.expectRevert(abi.encodeWithSelector(Jobs.RoundOutOfOrder.selector, JOB, 2, 1));
         close(2, bytes32(uint256(2)));
         vm.prank(address(sums));
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotClosed.selector, JOB, 3));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotClosed.selector, JOB, 3));
         jobs.convict(JOB, 3, stranger, false);
         vm.warp(block.timestamp + WINDOW);
         vm.prank(address(sums));
-        vm.expectRevert(abi.encodeWithSelector(Escrow.RoundFinal.selector, JOB, 1));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.RoundFinal.selector, JOB, 1));
         jobs.convict(JOB, 1, stranger, false);
     }
 
@@ -227,20 +232,22 @@ contract JobsTest is Stack {
         close(1, "v1");
         open(2, "two");
         vm.prank(stranger);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotMember.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotMember.selector, stranger));
         jobs.takeOver(JOB, BUDGET);
         vm.prank(bob);
         vm.expectRevert(
-            abi.encodeWithSelector(Escrow.NotAbandoned.selector, JOB, block.timestamp + PATIENCE)
+            abi.encodeWithSelector(Accounts.NotAbandoned.selector, JOB, block.timestamp + PATIENCE)
         );
         jobs.takeOver(JOB, BUDGET);
         vm.warp(block.timestamp + PATIENCE);
         vm.prank(bob);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.BondTooSmall.selector, 875, 874));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.BondTooSmall.selector, 875, 874));
         jobs.takeOver(JOB, 874);
         vm.prank(bob);
         jobs.takeOver(JOB, 875);
-        vm.assertEq(token.balanceOf(alice), BUDGET);
+        // Half of what the open round is worth stays, for runners that hold receipts.
+        vm.assertEq(token.balanceOf(alice), BUDGET - 62);
+        vm.assertEq(jobs.pools(JOB), 62);
         vm.prank(alice);
         vm.expectRevert(abi.encodeWithSelector(Jobs.NotCoordinator.selector, JOB, alice));
         jobs.close(JOB, 2, "header", "params", "v2", "manifest", "archive");
@@ -248,9 +255,29 @@ contract JobsTest is Stack {
         jobs.open(JOB, 2, "anew");
         vm.prank(alice);
         vm.expectRevert(
-            abi.encodeWithSelector(Escrow.NotAbandoned.selector, JOB, block.timestamp + PATIENCE)
+            abi.encodeWithSelector(Accounts.NotAbandoned.selector, JOB, block.timestamp + PATIENCE)
         );
         jobs.takeOver(JOB, BUDGET);
+    }
+
+    function test_a_pause_stops_new_jobs_and_nothing_else() public {
+        open(1, "one");
+        vm.prank(alice);
+        consortium.votePause(true);
+        vm.prank(bob);
+        consortium.votePause(true);
+        vm.prank(bob);
+        vm.expectRevert(Jobs.JobsPaused.selector);
+        jobs.create(creationOf("other", bob, 8, BUDGET), BUDGET);
+        closeAndOpen(1, "v1", "two");
+        close(2, "v2");
+        vm.prank(address(sums));
+        jobs.convict(JOB, 2, stranger, false);
+        vm.warp(block.timestamp + WINDOW);
+        jobs.release(JOB, 1);
+        vm.prank(bob);
+        jobs.takeOver(JOB, 875);
+        vm.assertEq(latestOf(), 1);
     }
 
     function test_nothing_becomes_final_while_a_question_waits() public {
@@ -259,7 +286,7 @@ contract JobsTest is Stack {
         vm.prank(address(data_));
         jobs.hold(JOB, true);
         vm.warp(block.timestamp + WINDOW);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.NotFinal.selector, JOB, 1));
+        vm.expectRevert(abi.encodeWithSelector(Accounts.NotFinal.selector, JOB, 1));
         jobs.release(JOB, 1);
         vm.prank(address(data_));
         jobs.hold(JOB, false);

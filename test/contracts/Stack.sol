@@ -5,8 +5,10 @@ import {Consortium} from "../../contracts/Consortium.sol";
 import {DataJudge} from "../../contracts/DataJudge.sol";
 import {Jobs} from "../../contracts/Jobs.sol";
 import {LeafJudge} from "../../contracts/LeafJudge.sol";
+import {ReceiptJudge} from "../../contracts/ReceiptJudge.sol";
 import {RewardJudge} from "../../contracts/RewardJudge.sol";
 import {Rewards} from "../../contracts/Rewards.sol";
+import {SealJudge} from "../../contracts/SealJudge.sol";
 import {SumJudge} from "../../contracts/SumJudge.sol";
 import {Token} from "../../contracts/Token.sol";
 import {Records} from "../../contracts/lib/Records.sol";
@@ -34,21 +36,29 @@ abstract contract Stack is Test {
     LeafJudge internal leaves_;
     DataJudge internal data_;
     RewardJudge internal ofRewards;
+    ReceiptJudge internal receipts;
+    SealJudge internal seals;
 
     function deploy() internal {
         vm.warp(1_800_000_000);
         vm.roll(100);
         uint64 nonce = vm.getNonce(address(this));
-        address[] memory judges = new address[](3);
+        address[] memory judges = new address[](4);
         for (uint256 i = 0; i < 3; ++i) judges[i] = vm.computeCreateAddress(address(this), nonce + 4 + i);
+        judges[3] = vm.computeCreateAddress(address(this), nonce + 8);
+        address[] memory slashers = new address[](2);
+        slashers[0] = judges[1];
+        slashers[1] = vm.computeCreateAddress(address(this), nonce + 9);
         token = new Token(SUPPLY);
-        consortium = new Consortium(token, MIN_STAKE, UNBONDING, judges[1]);
+        consortium = new Consortium(token, MIN_STAKE, UNBONDING, slashers);
         rewards = new Rewards(token, WINDOW, PAYER_BOND, vm.computeCreateAddress(address(this), nonce + 7));
         jobs = new Jobs(consortium, rewards, WINDOW, PATIENCE, judges);
         sums = new SumJudge(jobs);
         leaves_ = new LeafJudge(jobs);
         data_ = new DataJudge(jobs, sums, QUESTION_BOND);
         ofRewards = new RewardJudge(jobs, rewards);
+        receipts = new ReceiptJudge(jobs, QUESTION_BOND);
+        seals = new SealJudge(jobs, QUESTION_BOND);
         consortium.addMember(alice, "Alice's clinic", "https://alice.example");
         consortium.addMember(bob, "Bob's bank", "https://bob.example");
     }
@@ -77,7 +87,7 @@ abstract contract Stack is Test {
                 arweaveId: "archive",
                 rounds: rounds,
                 budget: budget,
-                terms: Records.Terms(100, Records.FEDAVG, 1, 1, 0, 1)
+                terms: Records.Terms(100, Records.FEDAVG, 1, 1, 0, 1, 0, 0)
             });
     }
 }

@@ -22,6 +22,10 @@ export interface Shape {
   /** Without it FedAvg. */
   momentum?: Fraction;
   rate?: Fraction;
+  /** 0: a rule that no contract recomputes. */
+  rule?: 0;
+  /** Most samples that a runner may claim. */
+  sampleCap?: number;
   /** Every runner sends the same update, so that many of a large model fit in memory. */
   same?: boolean;
 }
@@ -33,6 +37,7 @@ export interface Lie {
   sums?: (sums: Float64Array[][]) => void;
   params?: (params: Int32Array) => void;
   velocity?: (velocity: Int32Array) => void;
+  /** The version's preimage; the closing goes on saying the true parameters. */
   version?: (version: { graphHash: Hex; paramsRoot: Hex; stepsHash: Hex; stateRoot: Hex }) => void;
   opening?: (opening: { job: Hex; round: number; baseVersion: Hex; specHash: Hex; shift: number }) => void;
   /** The root node, before its header is made. */
@@ -55,9 +60,10 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
   const job = hash(`${name} ${seed}`);
   const specHash = hash('spec');
   const rate = shape.rate ?? { numerator: 1, denominator: 1 };
+  const common = { dimension, rate, attesters: 0, sampleCap: shape.sampleCap ?? 0 };
   const terms: JobTerms = shape.momentum
-    ? { dimension, rule: 2, rate, momentum: shape.momentum }
-    : { dimension, rule: 1, rate, momentum: { numerator: 0, denominator: 1 } };
+    ? { ...common, rule: shape.rule ?? 2, momentum: shape.momentum }
+    : { ...common, rule: shape.rule ?? 1, momentum: { numerator: 0, denominator: 1 } };
 
   const some = () => vector(dimension, () => extreme(random));
   const first = some();
@@ -144,6 +150,7 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
     paramsRoot: rootOf(LEAF.params, stepped.params),
     stateRoot: stepped.velocity ? rootOf(LEAF.state, stepped.velocity) : ZERO_HASH,
   };
+  const { paramsRoot } = version;
   lie.version?.(version);
   const { opening: word } = await chain.commitments(job, 1);
   const facts = {
@@ -154,7 +161,7 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
       job,
       round: 1,
       rootHeader: ZERO_HASH,
-      paramsRoot: version.paramsRoot,
+      paramsRoot,
       versionId: versionId(sha256, version),
       manifestHash: hash('manifest 1'),
       archiveId,

@@ -137,6 +137,24 @@ test('a runner that is not paid for a round that others are paid for is revoked'
   );
 });
 
+test.each([
+  ['before the first', () => 1n],
+  ['between two', (runners: bigint[]) => (runners[15] ?? 0n) + 1n],
+  ['behind the last', (runners: bigint[]) => (runners[19] ?? 0n) + 1n],
+] as const)('an account that is paid for a round it had no part in is revoked: %s', async (_, choose) => {
+  const { evidence, job } = rounds[1];
+  const runners = evidence.facts.headers.map(({ runner }) => BigInt(runner));
+  const number = choose(runners);
+  const account = `0x${number.toString(16).padStart(40, '0')}` as Hex;
+  const deltas = [{ job, round: 1, amount: 1n }];
+  const epoch = epochOf(2, undefined, { account, previous: 0n, cumulative: 1n, deltas });
+  const at = epoch.leaves.findIndex((leaf) => leaf.account === account);
+  const header = (i: number) => ({ ...evidence.placeOf(i), leaf: evidence.leaf(i) });
+  const above = runners.findIndex((runner) => runner > number);
+  const beside = above < 0 ? [header(19)] : above === 0 ? [header(0)] : [header(above - 1), header(above)];
+  await convicted(epoch, () => judges().unearned(payer(), 2n, line(epoch, at), epoch.deltas(at), 0n, beside));
+});
+
 test('an honest epoch is revoked by nobody, and one in effect not at all', async () => {
   const [first, epoch] = [epochOf(1), epochOf(2)];
   await publish(2, epoch);
@@ -158,6 +176,11 @@ test('an honest epoch is revoked by nobody, and one in effect not at all', async
     fileAccusation(stack.chain, accuser, { what: '', kind: 'report', call });
   for (const call of accusations)
     await expect(file(call)).rejects.toMatchObject({ details: { error: 'NothingWrong' } });
+  const { evidence } = rounds[1];
+  const beside = [4, 6].map((i) => ({ ...evidence.placeOf(i), leaf: evidence.leaf(i) }));
+  await expect(
+    file(judges().unearned(payer(), 2n, line(epoch, 5), epoch.deltas(5), 0n, beside)),
+  ).rejects.toMatchObject({ details: { error: 'WrongNeighbours' } });
   await expect(
     file(judges().omitted(payer(), 2n, line(first, 5), [line(epoch, 5), line(epoch, 6)])),
   ).rejects.toMatchObject({ details: { error: 'WrongNeighbours' } });
@@ -196,6 +219,7 @@ async function publish(number: number, epoch: Epoch): Promise<void> {
 function epochOf(
   number: 1 | 2,
   change: (deltas: RewardDelta[], account: number) => RewardDelta[] = (deltas) => deltas,
+  ...more: { account: Hex; previous: bigint; cumulative: bigint; deltas: RewardDelta[] }[]
 ) {
   const shares = rounds.map((round) => {
     const { headers } = round.evidence.facts;
@@ -216,8 +240,12 @@ function epochOf(
     const earned = deltas[i]?.reduce((sum, { amount }) => sum + amount, 0n) ?? 0n;
     return { account: runner as Hex, previous, cumulative: previous + earned, deltas: deltas[i] ?? [] };
   });
-  const { leaves } = epochTree(sha256, { accounts });
-  return withTree(leaves, deltas);
+  const all = [...accounts, ...more].sort((a, b) => (a.account < b.account ? -1 : 1));
+  const { leaves } = epochTree(sha256, { accounts: all });
+  return withTree(
+    leaves,
+    all.map((entry) => entry.deltas),
+  );
 }
 
 function withTree(leaves: readonly RewardLeaf[], deltas: readonly RewardDelta[][]) {

@@ -174,16 +174,6 @@ describe('the log', () => {
 });
 
 describe('a page of another origin', () => {
-  const asking = (method: string, headers: string) =>
-    api.app.request('/v1/acts', {
-      method: 'OPTIONS',
-      headers: {
-        origin: 'https://page.example',
-        'access-control-request-method': method,
-        'access-control-request-headers': headers,
-      },
-    });
-
   test('may read and send acts, without cookies and without an Authorization header', async () => {
     const preflight = await asking('POST', 'content-type');
     expect(preflight.status).toBe(204);
@@ -198,3 +188,13 @@ describe('a page of another origin', () => {
     }
   });
 });
+
+const asking = (method: string, headers: string) =>
+  api.app.request('/v1/acts', {
+    method: 'OPTIONS',
+    headers: {
+      origin: 'https://page.example',
+      'access-control-request-method': method,
+      'access-control-request-headers': headers,
+    },
+  });

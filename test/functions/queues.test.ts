@@ -200,7 +200,13 @@ describe('dispatch', () => {
 
   test('a signal reaches a job that was not dispatched yet, and starts it', async () => {
     const job = await queued('signalled');
-    const temporal = openTemporal({ address: String(process.env['TEMPORAL_ADDRESS']), namespace: 'default' });
+    const temporal = openTemporal(() =>
+      Promise.resolve({
+        address: String(process.env['TEMPORAL_ADDRESS']),
+        namespace: 'default',
+        credentials: null,
+      }),
+    );
     await temporal.signalJob(job, 'pause');
     await dispatch(batch(ring(job)));
     const handle = client.workflow.getHandle(job);

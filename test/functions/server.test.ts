@@ -41,6 +41,8 @@ beforeAll(async () => {
         leaves: addressOf('leaves'),
         data: addressOf('data'),
         rewards: addressOf('reward judge'),
+        receipts: addressOf('receipts'),
+        seals: addressOf('seals'),
       },
       block: 1,
     }),

@@ -3,10 +3,10 @@ import { tableDefinition } from '#services/table/definition.js';
 import { appGives, computeGives, parameterName } from '#infra/contract.js';
 import { mostDeliveries } from '#core/names.js';
 import { functions, isInNetwork, type FunctionName } from '#infra/functions.js';
-import { readAppPlane, statementsOf, type AppPlane, type Statement } from './appPlane.js';
+import { readAppPlane, statementsOf, type ReadPlane, type Statement } from './appPlane.js';
 
-let personal: AppPlane;
-let production: AppPlane;
+let personal: ReadPlane;
+let production: ReadPlane;
 /** The first run may install SST's platform. */
 const minutes = 6 * 60_000;
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 const names = Object.keys(functions) as FunctionName[];
 const title = (name: string) => name.replace(/^./, (letter) => letter.toUpperCase());
 
-function policiesOf(plane: AppPlane, role: string): Statement[] {
+function policiesOf(plane: ReadPlane, role: string): Statement[] {
   return (plane.one('aws:iam/role:Role', role)['inlinePolicies'] as { policy: string }[]).flatMap(
     ({ policy }) => statementsOf(policy),
   );
@@ -99,7 +99,10 @@ describe('access', () => {
 
 describe('what is kept', () => {
   test('the bucket is closed, encrypted, versioned, TLS only, and forgets what nobody needs', () => {
-    const access = production.one('aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock');
+    const access = production.one(
+      'aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock',
+      'ArtifactsPublicAccessBlock',
+    );
     expect(access).toMatchObject({
       blockPublicAcls: true,
       blockPublicPolicy: true,
@@ -108,11 +111,12 @@ describe('what is kept', () => {
     });
     const encryption = production.one(
       'aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration',
+      'ArtifactsEncryption',
     );
     expect(encryption['rules']).toEqual([{ applyServerSideEncryptionByDefault: { sseAlgorithm: 'AES256' } }]);
     const versioning = production.one('aws:s3/bucketVersioning:BucketVersioning');
     expect(versioning['versioningConfiguration']).toEqual({ status: 'Enabled' });
-    const policy = production.one('aws:s3/bucketPolicy:BucketPolicy');
+    const policy = production.one('aws:s3/bucketPolicy:BucketPolicy', 'ArtifactsPolicy');
     expect(statementsOf(String(policy['policy']))).toEqual([
       expect.objectContaining({
         effect: 'Deny',
@@ -132,6 +136,32 @@ describe('what is kept', () => {
       [{ prefix: 'updates/' }, { expiredObjectDeleteMarker: true }],
       [{ prefix: 'incoming/' }, { days: 2 }],
     ]);
+  });
+
+  test('the page lies in a closed bucket that only CloudFront reads, over TLS, with a policy that runs nothing else', () => {
+    for (const { inputs } of production.of('aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock'))
+      expect(inputs).toMatchObject({ blockPublicPolicy: true, restrictPublicBuckets: true });
+    const statements = statementsOf(
+      String(production.one('aws:s3/bucketPolicy:BucketPolicy', 'PagePolicy')['policy']),
+    );
+    const allowed = statements.filter(({ effect }) => effect !== 'Deny');
+    expect(allowed.map(({ principals, actions }) => [principals?.[0]?.identifiers, actions])).toEqual([
+      [['cloudfront.amazonaws.com'], ['s3:GetObject']],
+    ]);
+    const headers = production.one('aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy');
+    expect(JSON.stringify(headers)).toContain("default-src 'none'");
+    const site = production.one('aws:cloudfront/distribution:Distribution');
+    expect(site['defaultCacheBehavior']).toMatchObject({
+      viewerProtocolPolicy: 'redirect-to-https',
+      responseHeadersPolicyId: 'PageHeaders-id',
+    });
+    const objects = production.of('aws:s3/bucketObjectv2:BucketObjectv2').map(({ inputs }) => inputs['key']);
+    expect(objects).toEqual(expect.arrayContaining(['index.html', 'config.json']));
+    const config = production.one('aws:s3/bucketObjectv2:BucketObjectv2', 'Page-config.json');
+    expect(JSON.parse(String(config['content']))).toMatchObject({
+      api: '.',
+      stack: expect.stringMatching(/^0x/),
+    });
   });
 
   test('the table is the one that the code defines, with backups and an expiry', () => {
@@ -254,6 +284,17 @@ describe('what is seen', () => {
     }
   });
 
+  test('one dashboard shows the API, every function, both queues and the table', () => {
+    const body = String(production.one('aws:cloudwatch/dashboard:Dashboard')['dashboardBody']);
+    const { widgets } = JSON.parse(body) as { widgets: { properties: { metrics: string[][] } }[] };
+    const shown = new Set(widgets.flatMap(({ properties }) => properties.metrics.map((metric) => metric[3])));
+    for (const { inputs, name } of production.of('aws:lambda/function:Function'))
+      expect([...shown]).toContain(inputs['name'] ?? name);
+    expect(new Set(widgets.flatMap(({ properties }) => properties.metrics.map(([space]) => space)))).toEqual(
+      new Set(['AWS/ApiGateway', 'AWS/SQS', 'AWS/Lambda', 'AWS/DynamoDB']),
+    );
+  });
+
   test('alarms on every dead-letter queue, queue, function, the API and the table reach one encrypted topic', () => {
     const alarms = production.of('aws:cloudwatch/metricAlarm:MetricAlarm');
     const named = new Set(alarms.map(({ name }) => name));
@@ -287,11 +328,11 @@ test('a function is told exactly the variables of its shape', () => {
   }
 });
 
-const flags = (plane: AppPlane) => [
+const flags = (plane: ReadPlane) => [
   plane.one('aws:dynamodb/table:Table')['deletionProtectionEnabled'],
-  plane.one('aws:s3/bucket:Bucket')['forceDestroy'],
+  plane.one('aws:s3/bucket:Bucket', 'ArtifactsBucket')['forceDestroy'],
 ];
-const days = (plane: AppPlane) =>
+const days = (plane: ReadPlane) =>
   new Set(plane.of('aws:cloudwatch/logGroup:LogGroup').map(({ inputs }) => inputs['retentionInDays']));
 const full = (list: readonly (typeof appGives | typeof computeGives)[number][]) =>
   list.map((name) => parameterName('production', name)).sort();

@@ -1,48 +1,39 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { appGives, computeGives, parameterName } from '#infra/contract.js';
+import { synthesiseCompute, type Template } from '#infra/synthesis.js';
+import { withExample } from './appPlane.js';
 
-interface Template {
-  Resources: Record<string, { Type: string; Properties: Record<string, unknown>; DeletionPolicy?: string }>;
-  Parameters?: Record<string, { Type: string; Default?: string }>;
-}
 type Plane = Record<string, Template>;
 
-/** Runs the program as the CDK's command line does; it fails when a rule of AwsSolutions or of CDK is broken. */
-async function synthesise(stage: string): Promise<Plane> {
-  const folder = mkdtempSync(join(tmpdir(), 'roundtable-cdk-'));
-  try {
-    writeFileSync(join(folder, `${stage}.json`), readFileSync('infra/stages/example.json'));
-    await promisify(execFile)(process.execPath, ['dist/infra/cdk.js'], {
-      env: {
-        ...process.env,
-        ROUNDTABLE_STAGES: folder,
-        CDK_OUTDIR: join(folder, 'out'),
-        CDK_CONTEXT_JSON: JSON.stringify({ stage }),
-      },
+/** Fails when a rule of AwsSolutions or of CDK is broken. */
+const synthesise = (stage: string, change: { settings?: object; context?: Record<string, string> } = {}) =>
+  withExample(stage, (folder) => {
+    const file = join(folder, `${stage}.json`);
+    const example = JSON.parse(readFileSync(file, 'utf8')) as object;
+    writeFileSync(file, JSON.stringify({ ...example, ...change.settings }));
+    return synthesiseCompute(stage, {
+      root: process.cwd(),
+      folder,
+      ...(change.context ? { context: change.context } : {}),
     });
-    const files = readdirSync(join(folder, 'out')).filter((file) => file.endsWith('.template.json'));
-    return Object.fromEntries(
-      files.map((file) => [
-        file.replace(/^Roundtable-\w+-(\w+)\.template\.json$/, '$1'),
-        JSON.parse(readFileSync(join(folder, 'out', file), 'utf8')) as Template,
-      ]),
-    );
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
+  });
 
 let personal: Plane;
 let production: Plane;
+/** Production on Temporal Cloud, in the middle of an upgrade. */
+let clouded: Plane;
 beforeAll(async () => {
   personal = await synthesise('ada');
   production = await synthesise('production');
-}, 240_000);
+  clouded = await synthesise('production', {
+    settings: { temporal: { address: 'consortium.a1b2c.tmprl.cloud:7233', namespace: 'consortium.a1b2c' } },
+    context: { draining: 'before' },
+  });
+}, 400_000);
 
 function resources(plane: Plane, type: string) {
   return Object.values(plane)
@@ -135,6 +126,44 @@ describe('Temporal', () => {
     expect(services(production)).toEqual([2, 2, 2, 2]);
     expect(services(personal)).toEqual([1]);
   });
+
+  test('speaks TLS with certificates among its servers and towards everybody, by one name', () => {
+    for (const { Properties } of resources({ Temporal: template('Temporal') }, 'AWS::ECS::TaskDefinition')) {
+      const [only] = Properties['ContainerDefinitions'] as Record<string, unknown>[];
+      if (only?.['Name'] !== 'temporal') continue;
+      expect(only['Environment']).toEqual(
+        expect.arrayContaining([
+          { Name: 'TEMPORAL_TLS_REQUIRE_CLIENT_AUTH', Value: 'true' },
+          { Name: 'TEMPORAL_TLS_INTERNODE_SERVER_NAME', Value: 'temporal.production.roundtable.internal' },
+        ]),
+      );
+      expect(namesIn(only, 'Secrets')).toEqual(
+        expect.arrayContaining(
+          [
+            'SERVER_CA_CERT',
+            'SERVER_CERT',
+            'SERVER_KEY',
+            'FRONTEND_CERT',
+            'FRONTEND_KEY',
+            'CLIENT1_CA_CERT',
+          ].map((name) => `TEMPORAL_TLS_${name}_DATA`),
+        ),
+      );
+    }
+  });
+
+  test('may be Temporal Cloud: no database, no servers, three settings and one secret', () => {
+    expect(Object.keys(clouded).sort()).toEqual(['Fleet', 'Gatekeeper', 'Network', 'Worker']);
+    const given = resources(clouded, 'AWS::SSM::Parameter').map(({ Properties }) => Properties['Name']);
+    expect(given.map(String).sort()).toEqual(
+      computeGives.map((name) => parameterName('production', name)).sort(),
+    );
+    for (const name of ['Gatekeeper', 'Worker']) {
+      const text = JSON.stringify(clouded[name]);
+      expect(text).toContain('"TEMPORAL_ADDRESS","Value":"consortium.a1b2c.tmprl.cloud:7233"');
+      expect(text).toContain('TEMPORAL_CREDENTIALS_FILE');
+    }
+  });
 });
 
 describe('the gatekeepers', () => {
@@ -151,6 +180,7 @@ describe('the gatekeepers', () => {
       'GATEKEEPER_CERTIFICATE',
       'GATEKEEPER_KEY',
       'GATEKEEPER_SECRETS',
+      'TEMPORAL_CREDENTIALS',
     ]);
   });
 
@@ -177,6 +207,23 @@ describe('the worker', () => {
     });
   });
 
+  test('says which build it is, and an upgrade keeps the build before it beside it, which sends nothing', () => {
+    const builds = resources({ Worker: template('Worker', clouded) }, 'AWS::ECS::TaskDefinition').map(
+      ({ Properties }) => {
+        const [only] = Properties['ContainerDefinitions'] as {
+          Environment: { Name: string; Value: unknown }[];
+        }[];
+        const value = (name: string) => only?.Environment.find(({ Name }) => Name === name)?.Value;
+        return [value('WORKER_ROLE'), value('WORKER_BUILD_ID')];
+      },
+    );
+    expect(builds).toEqual([
+      ['current', { Ref: 'ImageTag' }],
+      ['draining', 'before'],
+    ]);
+    expect(resources({ Worker: template('Worker', clouded) }, 'AWS::ECS::Service')).toHaveLength(2);
+  });
+
   test('is told every variable that it reads, and its keys as secrets only', () => {
     const names = (list: string) =>
       (container()[list] as { Name: string }[])
@@ -193,6 +240,7 @@ describe('the worker', () => {
       'CHAIN_RPC_URLS',
       'COORDINATOR_KEY',
       'COORDINATOR_SEALING_KEY',
+      'TEMPORAL_CREDENTIALS',
     ]);
     expect(container()['ReadonlyRootFilesystem']).toBe(true);
   });
@@ -236,6 +284,23 @@ describe('the GPU fleet', () => {
   });
 });
 
+test('alarms on every service, the database and the entrance reach one encrypted topic that takes TLS only', () => {
+  const alarms = resources(production, 'AWS::CloudWatch::Alarm')
+    .filter(({ Properties }) => Properties['OKActions'] !== undefined)
+    .map(({ Properties }) => String(Properties['AlarmDescription']));
+  expect(alarms).toHaveLength(2 * resources(production, 'AWS::ECS::Service').length + 2);
+  for (const what of [
+    'The current workflow worker',
+    'The gatekeepers',
+    "Temporal's frontend",
+    "Temporal's database",
+  ])
+    expect(alarms.filter((text) => text.startsWith(what)).length).toBeGreaterThan(0);
+  expect(one(production, 'AWS::SNS::Topic')['KmsMasterKeyId']).toBeDefined();
+  expect(one(production, 'AWS::KMS::Key')['EnableKeyRotation']).toBe(true);
+  expect(JSON.stringify(one(production, 'AWS::SNS::TopicPolicy'))).toContain('"aws:SecureTransport":"false"');
+});
+
 test('every log group of the compute plane forgets after the days of its stage', () => {
   for (const [plane, days] of [
     [personal, 7],
@@ -246,14 +311,16 @@ test('every log group of the compute plane forgets after the days of its stage',
 });
 
 /** One stack of production, alone. */
-function part(name: string): Plane {
-  const template = production[name];
-  if (!template) throw new Error(`There is no stack ${name}.`);
-  return { [name]: template };
+const part = (name: string): Plane => ({ [name]: template(name) });
+
+function template(name: string, plane = production): Template {
+  const found = plane[name];
+  if (!found) throw new Error(`There is no stack ${name}.`);
+  return found;
 }
 
-const services = ({ Temporal: template }: Plane) =>
-  resources(template ? { template } : {}, 'AWS::ECS::Service').map(
+const services = ({ Temporal: servers }: Plane) =>
+  resources(servers ? { servers } : {}, 'AWS::ECS::Service').map(
     ({ Properties }) => Properties['DesiredCount'],
   );
 

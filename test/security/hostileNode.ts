@@ -15,7 +15,14 @@ export function exampleDeployment(chainId: number): Deployment {
     consortium: contract,
     jobs: contract,
     rewards: contract,
-    judges: { sums: contract, leaves: contract, data: contract, rewards: contract },
+    judges: {
+      sums: contract,
+      leaves: contract,
+      data: contract,
+      rewards: contract,
+      receipts: contract,
+      seals: contract,
+    },
     block: 0,
   };
 }

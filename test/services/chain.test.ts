@@ -49,6 +49,8 @@ const creation = {
     rule: 1,
     rate: { numerator: 1, denominator: 2 },
     momentum: { numerator: 0, denominator: 1 },
+    attesters: 0,
+    sampleCap: 0,
   },
 };
 const byMember = () => ({ coordinator: addressOf(stack.member), bond: 1_000n });

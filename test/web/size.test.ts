@@ -2,7 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
-import { contentSecurityPolicy } from '#functions/page.js';
+import { pageHeaders } from '#services/pageFiles.js';
 import { distFile } from '#local/paths.js';
 
 const folder = distFile('web');
@@ -34,6 +34,6 @@ test('the page itself asks for the policy that the server sends, so that any hos
   const html = content('index.html').toString();
   const asked = /Content-Security-Policy"\s+content="([^"]+)"/.exec(html)?.[1];
   // A page cannot forbid its own framing; only a header can.
-  expect(asked).toBe(contentSecurityPolicy.replace("; frame-ancestors 'none'", ''));
+  expect(asked).toBe(pageHeaders['content-security-policy'].replace("; frame-ancestors 'none'", ''));
   expect(html).not.toMatch(/<script(?![^>]*src=)|<style|\son\w+=/);
 });

@@ -1,4 +1,4 @@
-import { JsonRpcProvider, Wallet } from 'ethers';
+import { JsonRpcProvider, type Wallet } from 'ethers';
 import type { Page } from 'playwright-core';
 
 /** A wallet as an extension injects one: it announces itself (EIP-6963) and answers a page (EIP-1193). */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ApplicationFailure, type PayloadCodec } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { Worker } from '@temporalio/worker';
+import { Worker, type NativeConnection } from '@temporalio/worker';
 import { Context } from '@temporalio/activity';
 import { toHex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
@@ -11,6 +11,7 @@ import type { JobView, RoundView } from '#core/views.js';
 import { coordinatorCodec, runnerCodec } from '#services/runnerPayloads.js';
 import { sha256 } from '#services/sha256.js';
 import { x25519PublicKey, type X25519KeyPair } from '#services/x25519.js';
+import { versionedOptions } from '#workflows/deployment.js';
 import type { ChainActivities, CoordinatorActivities, EpochPlan, PreparedJob } from '#workflows/types.js';
 
 export const hash = (digit: string): `0x${string}` => `0x${digit.repeat(64)}`;
@@ -104,9 +105,13 @@ export async function fakeStack(
     /** Runners that read their tasks and answer in the clear. */
     unsealed?: `0x${string}`[];
     override?: Partial<CoordinatorActivities>;
+    /** The build that the coordinator's worker says it is; without one builds do not matter. */
+    build?: string;
+    /** Of a second stack beside the first. */
+    connection?: NativeConnection;
   },
 ): Promise<FakeStack> {
-  const { spec, runners } = options;
+  const { spec, runners, connection = environment.nativeConnection } = options;
   const selected = options.selected ?? (Object.keys(runners) as `0x${string}`[]);
   const seen: Seen = { jobs: [], rounds: [], calls: [], settled: [] };
   const record = async (purpose: string): Promise<TransactionRecord> => {
@@ -194,20 +199,21 @@ export async function fakeStack(
   };
   const workers = await Promise.all([
     Worker.create({
-      connection: environment.nativeConnection,
+      connection,
       taskQueue: coordinatorQueue,
+      ...(options.build === undefined ? {} : versionedOptions(options.build)),
       workflowBundle: { code: readFileSync('dist/workflow-bundle.js', 'utf8') },
       dataConverter: { payloadCodecs: [fakeCodec()] },
       activities: coordinator,
     }),
     Worker.create({
-      connection: environment.nativeConnection,
+      connection,
       taskQueue: chainQueue(coordinatorAddress),
       activities: chain,
     }),
     ...Object.entries(runners).map(([runner, train]) =>
       Worker.create({
-        connection: environment.nativeConnection,
+        connection,
         taskQueue: runnerQueue(runner),
         dataConverter: { payloadCodecs: [fakeRunnerCodec(runner, options.unsealed ?? [])] },
         activities: { train },

@@ -1,8 +1,9 @@
 import { useState } from 'preact/hooks';
 import type { Act } from '../acting/act.js';
+import type * as acting from '../acting/open.js';
 import { strings } from '../text/strings.js';
 
-type Acting = typeof import('../acting/open.js');
+type Acting = typeof acting;
 
 /** Opens something that needs a wallet. What it needs is fetched now, and not with the page. */
 export function ActingButton({

@@ -7,7 +7,7 @@ import { Table, type Column } from './Table.js';
 
 /** Who did what here, newest first. @param target what it was done to; everything if left out */
 export function ActTable({ records, target }: { records: readonly ActRecord[]; target?: string }) {
-  const rows = actsOf(records, target).reverse();
+  const rows = actsOf(records, target).toReversed();
   return (
     <Table
       name="acts"

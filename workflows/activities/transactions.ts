@@ -29,11 +29,11 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
   async function settleAccounts(payer: Hex): Promise<void> {
     const window = await chain.disputeWindow();
     for (const job of await chain.jobsOf(payer)) {
-      const { coordinator, phase, closed, released } = await chain.escrow(job);
+      const { coordinator, phase, closed, released, refundableAt } = await chain.escrow(job);
       if (phase === 'refunded' || coordinator !== payer) continue;
       const final = await finalRound(job, { released, closed, before: Date.now() / 1000 - window });
-      // Refunding releases too.
-      if (phase === 'finished' && final === closed)
+      // Refunding releases too. Where a round died with the job, runners that hold its receipts come first.
+      if (phase === 'finished' && final === closed && refundableAt <= Date.now() / 1000)
         await send('refund', `${job}/refund`, calls.jobs.refund(job));
       else if (final > released)
         await send('release', `${job}/release/${final}`, calls.jobs.release(job, final));

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Jobs} from "./Jobs.sol";
+import {Judge} from "./Judge.sol";
+import {Records} from "./lib/Records.sol";
+
+/// @title Questions that the coordinator must answer in time, or it is convicted.
+/// @notice A question about a closed round costs a bond in wei. No answer convicts; the right one wins the bond for the
+///         coordinator; the job's window waits for it.
+abstract contract Questions is Judge {
+    /// @param challenger whose bond it is; 0 when answered or never asked. @param until when the answer is due.
+    /// @param closing word of the closing that it is about.
+    struct Question {
+        address challenger;
+        uint48 until;
+        uint32 round;
+        bytes32 job;
+        bytes32 closing;
+    }
+
+    event Asked(
+        bytes32 indexed question,
+        bytes32 indexed job,
+        uint32 indexed round,
+        bytes32 subject,
+        uint256 until
+    );
+    event Answered(bytes32 indexed question);
+    event Unanswered(bytes32 indexed question, address indexed challenger);
+
+    error BondWrong(uint256 expected, uint256 given);
+    error WindowPassed(bytes32 job, uint32 round);
+    error AskedBefore(bytes32 question);
+    error NotAsked(bytes32 question);
+    error NotDue(bytes32 question, uint256 until);
+    error AnswerWrong();
+
+    /// @notice Wei that a question costs whoever asked in vain; at least twice the gas of the largest answer.
+    uint256 public immutable bond;
+
+    mapping(bytes32 question => Question) public questions;
+
+    constructor(Jobs jobs_, uint256 bond_) Judge(jobs_) {
+        bond = bond_;
+    }
+
+    /// @notice Convicts a coordinator that has not answered in time; whoever asked is the reporter. Anyone may call it.
+    function expire(bytes32 question) external {
+        Question memory asked = questions[question];
+        if (asked.challenger == address(0)) revert NotAsked(question);
+        if (block.timestamp < asked.until) revert NotDue(question, asked.until);
+        delete questions[question];
+        emit Unanswered(question, asked.challenger);
+        jobs.hold(asked.job, false);
+        // Another conviction may have made the round void, and another coordinator closed it again: then only the
+        // bond goes back.
+        bool stands =
+            asked.round <= _latest(asked.job) && jobs.closings(asked.job, asked.round) == asked.closing;
+        if (stands) jobs.convict(asked.job, asked.round, asked.challenger, true);
+        _pay(asked.challenger);
+    }
+
+    /// @notice Name of a question: one subject of one closing.
+    function questionOf(bytes32 job, uint32 round, bytes32 subject) public view returns (bytes32) {
+        return keccak256(abi.encode(jobs.closings(job, round), job, round, subject));
+    }
+
+    function _ask(bytes32 job, uint32 round, bytes32 subject) internal {
+        if (msg.value != bond) revert BondWrong(bond, msg.value);
+        bytes32 closing = jobs.closings(job, round);
+        if (round == 0 || round > _latest(job) || closing == 0) revert ClosingUnknown(job, round);
+        uint256 window = jobs.window();
+        if (block.timestamp >= Records.time(closing) + window) revert WindowPassed(job, round);
+        bytes32 question = questionOf(job, round, subject);
+        if (questions[question].challenger != address(0)) revert AskedBefore(question);
+        uint256 until = block.timestamp + window;
+        questions[question] = Question(msg.sender, uint48(until), round, job, closing);
+        emit Asked(question, job, round, subject, until);
+        jobs.hold(job, true);
+    }
+
+    function _answer(bytes32 job, uint32 round, bytes32 subject) internal {
+        bytes32 question = questionOf(job, round, subject);
+        if (questions[question].challenger == address(0)) revert NotAsked(question);
+        delete questions[question];
+        emit Answered(question);
+        jobs.hold(job, false);
+        _pay(_coordinator(job));
+    }
+
+    function _latest(bytes32 job) private view returns (uint32 latest) {
+        (, , latest, , , , , , , ) = jobs.jobs(job);
+    }
+
+    /// @dev An account that refuses wei must not be able to keep a question open for ever.
+    function _pay(address to) private {
+        (bool paid, ) = to.call{value: bond}("");
+        paid;
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Accounts} from "../../contracts/Accounts.sol";
+import {Attestations} from "../../contracts/Attestations.sol";
+import {Jobs} from "../../contracts/Jobs.sol";
+import {Records} from "../../contracts/lib/Records.sol";
+import {SignedRound} from "./SignedRound.sol";
+
+/// @dev Jobs that close a round only with the signatures of drawn members.
+contract AttestationsTest is SignedRound {
+    bytes32 private constant ATTESTED = "attested";
+    uint256 private constant MEMBERS = 9;
+
+    function setUp() public {
+        prepare();
+        for (uint256 i = 1; i <= MEMBERS; ++i) consortium.addMember(vm.addr(i), "member", "");
+        // All that are left have keys here.
+        for (uint256 i = 1; i <= 7; ++i) {
+            vm.prank(vm.addr(i));
+            consortium.voteRemoval(alice);
+        }
+        for (uint256 i = 1; i <= 6; ++i) {
+            vm.prank(vm.addr(i));
+            consortium.voteRemoval(bob);
+        }
+        create(ATTESTED, 2);
+        vm.prank(coordinator);
+        jobs.open(ATTESTED, 1, "one");
+        vm.roll(block.number + 2);
+    }
+
+    function test_two_of_four_drawn_members_close_a_round_and_open_the_next() public {
+        vm.assertEq(jobs.drawn(ATTESTED).length, 4);
+        attest(places(1, 3), signatures(places(1, 3)), "two", 0);
+        (, , uint32 latest, , , , , , , ) = jobs.jobs(ATTESTED);
+        vm.assertEq(latest, 2);
+        // The identical call later does nothing, whatever has become of the draw.
+        vm.roll(block.number + 400);
+        attest(places(1, 3), signatures(places(1, 3)), "two", 0);
+    }
+
+    function test_nothing_less_closes_it() public {
+        uint8[] memory one = new uint8[](1);
+        attest(one, signatures(one), 0, Attestations.NotAttested.selector);
+        attest(places(2, 2), signatures(places(2, 2)), 0, Attestations.NotAttested.selector);
+        attest(places(3, 1), signatures(places(3, 1)), 0, Attestations.NotAttested.selector);
+        attest(places(0, 4), signatures(places(0, 1)), 0, Attestations.NotAttested.selector);
+        attest(places(0, 2), signatures(places(0, 1)), 0, Attestations.NotAttested.selector);
+        bytes[] memory forged = signatures(places(0, 1));
+        forged[1] = hex"00";
+        attest(places(0, 1), forged, 0, Attestations.NotAttested.selector);
+        vm.prank(coordinator);
+        vm.expectRevert(abi.encodeWithSelector(Attestations.NotAttested.selector, ATTESTED));
+        jobs.close(ATTESTED, 1, "header", "params", "version", "manifest", "archive");
+        vm.prank(coordinator);
+        vm.expectRevert(abi.encodeWithSelector(Attestations.NotAttested.selector, ATTESTED));
+        jobs.closeAndOpen(ATTESTED, 1, "header", "params", "version", "manifest", "archive", "two");
+    }
+
+    function test_a_signature_is_for_one_closing_of_one_round_of_one_job() public {
+        bytes[] memory good = signatures(places(0, 1));
+        Records.Closing memory other = closing();
+        other.paramsRoot = "others";
+        vm.prank(coordinator);
+        vm.expectRevert(abi.encodeWithSelector(Attestations.NotAttested.selector, ATTESTED));
+        jobs.closeAttested(ATTESTED, 1, other, places(0, 1), good, 0);
+        other = closing();
+        other.opening = "another";
+        vm.prank(coordinator);
+        vm.expectRevert(abi.encodeWithSelector(Jobs.ClosingDiffers.selector, ATTESTED, 1));
+        jobs.closeAttested(ATTESTED, 1, other, places(0, 1), good, 0);
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(Jobs.NotCoordinator.selector, ATTESTED, alice));
+        jobs.closeAttested(ATTESTED, 1, closing(), places(0, 1), good, 0);
+    }
+
+    function test_nobody_knows_the_draw_before_the_block_after_the_opening_is_there() public {
+        create("later", 2);
+        vm.prank(coordinator);
+        jobs.open("later", 1, "one");
+        for (uint256 i = 0; i < 2; ++i) {
+            jobs.draw("later");
+            vm.expectRevert(abi.encodeWithSelector(Attestations.SeedUnknown.selector, bytes32("later")));
+            jobs.drawn("later");
+            vm.roll(block.number + 1);
+        }
+        vm.assertEq(jobs.drawn("later").length, 4);
+    }
+
+    function test_a_seed_that_was_kept_holds_and_one_that_nobody_kept_is_drawn_anew() public {
+        address[] memory drawn = jobs.drawn(ATTESTED);
+        jobs.draw(ATTESTED);
+        (uint64 opened_, uint192 seed) = jobs.draws(ATTESTED);
+        vm.roll(block.number + 1_000);
+        jobs.draw(ATTESTED);
+        (uint64 openedLater, uint192 seedLater) = jobs.draws(ATTESTED);
+        vm.assertEq(opened_, openedLater);
+        vm.assertEq(seed, seedLater);
+        address[] memory still = jobs.drawn(ATTESTED);
+        for (uint256 i = 0; i < 4; ++i) vm.assertEq(drawn[i], still[i]);
+
+        create("lost", 2);
+        vm.prank(coordinator);
+        jobs.open("lost", 1, "one");
+        vm.roll(block.number + 258);
+        vm.expectRevert(abi.encodeWithSelector(Attestations.SeedUnknown.selector, bytes32("lost")));
+        jobs.drawn("lost");
+        jobs.draw("lost");
+        vm.roll(block.number + 2);
+        vm.assertEq(jobs.drawn("lost").length, 4);
+    }
+
+    function test_where_members_are_few_all_others_must_sign_at_most() public {
+        vm.expectRevert(Accounts.TermsInvalid.selector);
+        this.createWith("many", 9);
+        create("many", 8);
+        vm.prank(coordinator);
+        jobs.open("many", 1, "one");
+        vm.roll(block.number + 2);
+        vm.assertEq(jobs.drawn("many").length, MEMBERS);
+    }
+
+    /// @dev Over all seeds every member but the coordinator is drawn, none twice, none much more often than another.
+    function test_draws_are_without_repetition_and_fair() public {
+        uint256[] memory seen = new uint256[](MEMBERS + 1);
+        for (uint256 i = 0; i < 500; ++i) {
+            bytes32 job = bytes32(i + 1);
+            create(job, 2);
+            vm.prank(coordinator);
+            jobs.open(job, 1, "one");
+            vm.roll(block.number + 2);
+            address[] memory drawn = jobs.drawn(job);
+            for (uint256 j = 0; j < drawn.length; ++j) {
+                for (uint256 k = 0; k < j; ++k) vm.assertTrue(drawn[k] != drawn[j]);
+                ++seen[consortium.placeOf(drawn[j]) - 1];
+            }
+        }
+        // 500 draws of 4 among 9: 222 each are expected, and five standard deviations are 56.
+        for (uint256 i = 0; i < seen.length; ++i) {
+            bool own = consortium.memberAt(i) == coordinator;
+            vm.assertTrue(own ? seen[i] == 0 : seen[i] > 166 && seen[i] < 278);
+        }
+    }
+
+    // Helpers
+
+    function create(bytes32 job, uint8 attesters) private {
+        Records.Creation memory creation = creationOf(job, coordinator, 4, 0);
+        creation.terms.attesters = attesters;
+        vm.prank(coordinator);
+        jobs.create(creation, 0);
+    }
+
+    function createWith(bytes32 job, uint8 attesters) external {
+        create(job, attesters);
+    }
+
+    function closing() private view returns (Records.Closing memory) {
+        bytes32 word = jobs.openings(ATTESTED, 1);
+        return Records.Closing(word, "header", "params", "version", "manifest", "archive");
+    }
+
+    function places(uint8 one, uint8 other) private pure returns (uint8[] memory list) {
+        list = new uint8[](2);
+        (list[0], list[1]) = (one, other);
+    }
+
+    /// @dev Of the members at these places of the draw.
+    function signatures(uint8[] memory places_) private view returns (bytes[] memory list) {
+        address[] memory drawn = jobs.drawn(ATTESTED);
+        bytes32 digest = jobs.attestationHash(ATTESTED, 1, closing());
+        list = new bytes[](places_.length);
+        for (uint256 i = 0; i < places_.length; ++i) list[i] = signDigest(keyOf(drawn[places_[i]]), digest);
+    }
+
+    function keyOf(address member) private pure returns (uint256) {
+        for (uint256 i = 1; i <= MEMBERS; ++i) if (vm.addr(i) == member) return i;
+        revert("no key of this member");
+    }
+
+    function attest(uint8[] memory places_, bytes[] memory list, bytes32 next, bytes4 error_) private {
+        vm.prank(coordinator);
+        (bool success, bytes memory answer) = address(jobs).call(
+            abi.encodeCall(jobs.closeAttested, (ATTESTED, 1, closing(), places_, list, next))
+        );
+        vm.assertEq(success ? bytes32(0) : bytes32(bytes4(answer)), bytes32(error_));
+    }
+}
