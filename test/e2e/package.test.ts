@@ -145,9 +145,12 @@ test('it enrols at a stack and trains a round there', async () => {
     stringify({ allow: [{ coordinators: [file.coordinator], jobs: ['packed'], data: ['digits'] }] }),
   );
   agent = spawn(bin, ['start', home, ...secret], { env: environment() });
-  agent.stdout?.resume();
-  agent.stderr?.resume();
-  await until(async () => (await api.runners())[0]?.state === 'idle');
+  let log = '';
+  for (const stream of [agent.stdout, agent.stderr]) stream?.on('data', (text) => (log += String(text)));
+  await until(
+    async () => (await api.runners())[0]?.state === 'idle',
+    () => log.slice(-2_000),
+  );
   const job = jobFile.parse({
     version: 1,
     name: 'packed',
@@ -201,10 +204,10 @@ async function fund(address: `0x${string}`): Promise<void> {
   }
 }
 
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+async function until(holds: () => boolean | Promise<boolean>, instead = () => ''): Promise<void> {
   const deadline = Date.now() + 120_000;
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 120 s');
+    if (Date.now() > deadline) throw new Error(`it did not come to that within 120 s\n${instead()}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
