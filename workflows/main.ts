@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
 import { fromHex, toHex } from '#core/hex.js';
@@ -14,6 +15,7 @@ import { openLog } from '#services/log.js';
 import { openQueue } from '#services/queue.js';
 import { openSums } from '#services/sums.js';
 import { openTable } from '#services/table.js';
+import { unseal } from '#services/sealing.js';
 import { connectionOptions, explainFailure, temporalPlace } from '#services/temporal.js';
 import { openTraces } from '#services/telemetry/traces.js';
 import { openUpdates } from '#services/updates.js';
@@ -28,6 +30,7 @@ import { readEnvironment } from './environment.js';
 import { failureInterceptor } from './failures.js';
 import { observingInterceptor } from './observe.js';
 import { installRuntime } from './runtime.js';
+import { listenForQuestions } from './questions.js';
 import { updateOutliner } from './updateOutline.js';
 import { updateReader } from './updateReader.js';
 
@@ -69,6 +72,7 @@ const activities = createActivities({
   sums: openSums(bucket),
   sumFunction: openFunction({ name: environment.SUM_FUNCTION }),
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
+  unseal: (envelope, context) => unseal(envelope, sealing, context),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,
     key: archiveKey,
@@ -134,6 +138,9 @@ if (!draining) {
   const healing = setInterval(() => {
     sender.heal().catch((error: unknown) => log.warn({ err: error }, 'what was sent could not be checked'));
   }, healEveryMs);
+  const client = new Client({ connection, namespace: place.namespace });
+  const coordinatorAddress = environment.COORDINATOR_ADDRESS;
+  running.push(listenForQuestions({ chain, coordinator: coordinatorAddress, client, log }, ending.signal));
   ending.signal.addEventListener('abort', () => {
     clearInterval(healing);
     sending.shutdown();

@@ -29,6 +29,11 @@ const normed = (momentum = 0.9) =>
       floatTensor('norm.shift', [2], Float32Array.of(0, 0.25)),
       floatTensor('norm.mean', [2], Float32Array.of(0.5, -1)),
       floatTensor('norm.variance', [2], Float32Array.of(2, 4)),
+      floatTensor(
+        'head',
+        [8, 3],
+        Float32Array.from({ length: 24 }, (_, i) => Math.sin(i)),
+      ),
     );
     const normal = builder.node(
       'BatchNormalization',
@@ -36,7 +41,7 @@ const normed = (momentum = 0.9) =>
       { momentum: { float: momentum } },
     );
     const flat = builder.node('Flatten', [normal]);
-    builder.node('Gemm', [flat, weight(builder, 'head', [8, 3])], {}, 'logits');
+    builder.node('Gemm', [flat, 'head'], {}, 'logits');
   });
 const samples = {
   shape: [2, 4],
@@ -205,17 +210,12 @@ describe('a version that was trained with local statistics', () => {
   });
 
   test('is judged by the statistics of each batch', async () => {
-    const { request } = job('judged', { epochs: 30, optimizer: { name: 'sgd', lr: 1 } });
-    await training.train(request);
-    const question = { graph: request.graph, weights: request.out, data: request.data, batch: 6 };
+    const { request } = job('judged', { optimizer: { name: 'sgd', lr: 1e-9 } });
+    const question = { graph: request.graph, weights: request.weights, data: request.data, batch: 6 };
     const own = await training.evaluate(question);
     const local = await training.evaluate({ ...question, batchNorm: 'local' });
-    // The last step's loss was taken by the statistics of this very batch.
-    const { loss } = await training.train({
-      ...request,
-      weights: request.out,
-      optimizer: { name: 'sgd', lr: 1e-9 },
-    });
+    // The loss of the only step was taken by the statistics of this very batch.
+    const { loss } = await training.train(request);
     expect(local.loss).toBeCloseTo(loss, 5);
     expect(Math.abs(own.loss - loss)).toBeGreaterThan(1e-2);
   });
