@@ -166,7 +166,7 @@ test('it enrols at a stack and trains a round there', async () => {
   await until(async () => finalJobStates.includes((await api.job(submitted.job)).state));
   expect(await api.job(submitted.job)).toMatchObject({ state: 'done', round: 1 });
   expect((await api.rounds(submitted.job))[0]?.participants).toMatchObject([{ samples: 300 }]);
-}, 240_000);
+}, 540_000);
 
 /** A command of the installed package, with nothing of this checkout in its environment. */
 async function owner(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
@@ -205,9 +205,9 @@ async function fund(address: `0x${string}`): Promise<void> {
 }
 
 async function until(holds: () => boolean | Promise<boolean>, instead = () => ''): Promise<void> {
-  const deadline = Date.now() + 120_000;
+  const deadline = Date.now() + 240_000;
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`it did not come to that within 120 s\n${instead()}`);
+    if (Date.now() > deadline) throw new Error(`it did not come to that within 240 s\n${instead()}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
