@@ -1,3 +1,4 @@
+import { run as coldstart } from './coldStart.js';
 import { run as encoding } from './encoding.js';
 import { run as flood } from './flood.js';
 import { run as gatekeeper } from './gatekeeper.js';
@@ -32,6 +33,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   transfer,
   gatekeeper,
   mcmahan,
+  coldstart,
 };
 
 /** Too long to run with the others; these take arguments. */

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { RoundtableError } from '#core/errors.js';
 import { readStackFile, type StackFile } from '#local/stackFile.js';
+import { noTraces, type Traces } from '#services/telemetry/traces.js';
 import { openApi, type Api } from './api.js';
 import { openProgress, progressModes, type Progress, type ProgressMode } from './progress/progress.js';
 import type { Terminal } from './terminal/terminal.js';
@@ -17,10 +18,13 @@ export interface Surroundings {
   askSecret?: ((prompt: string) => Promise<string>) | null;
   /** Aborted by Ctrl-C. */
   signal: AbortSignal;
+  /** What of a command belongs to a job's trace; nothing is told if left out. */
+  traces?: Traces;
 }
 
 /** What a verb works with: where it writes, which stack it means, how the person wants to read the answer. */
 export interface Context extends Surroundings {
+  traces: Traces;
   json: boolean;
   /** Absolute path of the state folder. */
   state: string;
@@ -79,6 +83,7 @@ export function contextOf(command: Command, surroundings: Surroundings): Context
   const stack = () => (known ??= readStackFile(stateFolder));
   return {
     ...surroundings,
+    traces: surroundings.traces ?? noTraces,
     json,
     state: stateFolder,
     stack,

@@ -43,6 +43,8 @@ export async function runProgram(
   } catch (error) {
     const { json, debug } = program.opts<{ json?: boolean; debug?: boolean }>();
     return report(error, surroundings, { json: json === true, debug: debug === true });
+  } finally {
+    await surroundings.traces?.flush();
   }
 }
 

@@ -1,3 +1,4 @@
+import { openTraces } from '#services/telemetry/traces.js';
 import type { Surroundings } from './command.js';
 import { secretReader } from './terminal/secret.js';
 import { openTerminal } from './terminal/terminal.js';
@@ -16,6 +17,7 @@ export function openSurroundings(): Surroundings {
     readInput,
     askSecret: secretReader(process.stdin, process.stderr),
     signal: interrupt.signal,
+    traces: openTraces('cli', (message) => void process.stderr.write(`${message}\n`)),
   };
 }
 

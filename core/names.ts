@@ -36,6 +36,12 @@ export const takeOverTrigger = 'take over';
 export const jobWorkflowId = (job: string): string => job;
 export const roundWorkflowId = (job: string, round: number): string => `${job}/round/${round}`;
 export const retentionWorkflowId = (job: string): string => `${job}/updates`;
+/** The job, and the round if it is one's, that a workflow works for; null for a settlement, which is of many jobs. */
+export function jobOfWorkflow(id: string): { job: `0x${string}`; round?: number } | null {
+  const [, job, round] = /^0x([0-9a-f]{64})(?:\/round\/(\d+))?(?:\/|$)/.exec(id) ?? [];
+  if (job === undefined) return null;
+  return { job: `0x${job}`, ...(round === undefined ? {} : { round: Number(round) }) };
+}
 /** Some of a round's runners, when they are too many for one history. */
 export const groupWorkflowId = (job: string, round: number, group: number): string =>
   `${roundWorkflowId(job, round)}/runners/${group}`;

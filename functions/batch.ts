@@ -6,7 +6,8 @@ import { mostDeliveries } from '#core/names.js';
 import { parseMessage } from '#core/schema.js';
 import type { DeadLetters } from '#services/deadLetters.js';
 import { parseJson } from './body.js';
-import type { Logger } from './log.js';
+import type { Logger } from '#services/log.js';
+import type { Telemetry } from '#services/telemetry/telemetry.js';
 
 /**
  * Handles each message of an SQS event by itself. Those that failed are reported back and delivered again. What
@@ -16,18 +17,26 @@ export async function handleBatch<T extends z.ZodType>(
   event: SQSEvent,
   schema: T,
   handle: (message: z.output<T>) => Promise<void>,
-  { dead, log }: { dead: Pick<DeadLetters, 'bury'>; log: Logger },
+  parts: { name: string; dead: Pick<DeadLetters, 'bury'>; telemetry: Telemetry; log: Logger },
 ): Promise<SQSBatchResponse> {
+  const { name, dead, telemetry, log } = parts;
+  const count = (outcome: 'done' | 'again' | 'dead') =>
+    telemetry.metrics.record('messages', { function: name, outcome });
   const failures = await Promise.all(
     event.Records.map(async ({ messageId, body, attributes }) => {
       try {
         await handle(parseMessage(schema, parseJson(Buffer.from(body), 'The message'), 'The message'));
+        count('done');
         return [];
       } catch (error) {
         const code: ErrorCode = isRoundtableError(error) ? error.code : 'INTERNAL';
         const deliveries = Number(attributes.ApproximateReceiveCount);
         log.error({ err: error, messageId, code, deliveries }, 'message failed');
-        if (!HOPELESS.has(code) && deliveries < mostDeliveries) return [{ itemIdentifier: messageId }];
+        if (!HOPELESS.has(code) && deliveries < mostDeliveries) {
+          count('again');
+          return [{ itemIdentifier: messageId }];
+        }
+        count('dead');
         const reason = error instanceof Error ? error.message : String(error);
         try {
           await dead.bury({ body, deliveries }, { code, reason });
@@ -40,6 +49,7 @@ export async function handleBatch<T extends z.ZodType>(
       }
     }),
   );
+  await telemetry.traces.flush();
   return { batchItemFailures: failures.flat() };
 }
 

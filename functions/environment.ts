@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { stackEntrance } from '#core/entryMessages.js';
 import { address, parseMessage } from '#core/schema.js';
-import { chainVariables, jsonText, temporalVariables } from '#services/environment.js';
+import { chainVariables, jsonText, metricsAddress, temporalVariables } from '#services/environment.js';
 import { limitSettings } from './limits.js';
 import { pageSettings } from './page.js';
 
@@ -29,6 +29,7 @@ const variables = {
   /** Other rates and quotas than limits.ts has, as JSON. */
   API_LIMITS: jsonText('a JSON object').prefault('{}').pipe(limitSettings),
   API_HOST: z.string().min(1).default('127.0.0.1'),
+  METRICS_ADDRESS: metricsAddress,
   PORT: z.coerce.number().int().min(0).max(65_535),
 };
 type Variables = typeof variables;

@@ -8,7 +8,8 @@ import type { Artifacts } from '#services/artifacts.js';
 import type { Queue } from '#services/queue.js';
 import { sha256 } from '#services/sha256.js';
 import type { Table } from '#services/table.js';
-import type { Logger } from './log.js';
+import type { Telemetry } from '#services/telemetry/telemetry.js';
+import type { Logger } from '#services/log.js';
 
 export interface NewJob {
   job: JobId;
@@ -17,6 +18,8 @@ export interface NewJob {
   trigger: string;
   delivery: string | null;
   coordinator: `0x${string}`;
+  /** When the request arrived, in milliseconds since 1970: the job's trace begins there. */
+  receivedAt: number;
 }
 
 /** A job's id follows from where it comes from, so that whatever is delivered twice meets the same row. */
@@ -32,10 +35,10 @@ export function deriveJobId(
 
 /** First the row, then the doorbell: whatever is lost in between, the sweeper finds the row and rings. */
 export async function queueJob(
-  parts: { table: Pick<Table, 'createJob' | 'getJob'>; queue: Queue; log: Logger },
+  parts: { table: Pick<Table, 'createJob' | 'getJob'>; queue: Queue; telemetry: Telemetry; log: Logger },
   request: NewJob,
 ): Promise<{ job: JobId; repeated: boolean; existing: JobView | null }> {
-  const { table, queue, log } = parts;
+  const { table, queue, telemetry, log } = parts;
   const created = await table.createJob(queuedView(request, new Date().toISOString()));
   const existing = created ? null : await table.getJob(request.job);
   if (created || existing?.state === 'queued') {
@@ -45,6 +48,16 @@ export async function queueJob(
       log.warn({ err: error, job: request.job }, 'the queue did not take the message; the sweeper will ring');
     }
   }
+  const by = request.trigger === 'submit' ? 'submit' : 'webhook';
+  telemetry.traces.record({
+    name: by,
+    of: { job: request.job },
+    start: request.receivedAt,
+    end: Date.now(),
+    heads: created,
+    attributes: { trigger: request.trigger, repeated: !created },
+  });
+  telemetry.metrics.record('jobs_queued', { by, repeated: String(!created) });
   log.info({ job: request.job, trigger: request.trigger, repeated: !created }, 'job queued');
   return { job: request.job, repeated: !created, existing };
 }

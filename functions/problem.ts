@@ -2,7 +2,7 @@ import { HTTPException } from 'hono/http-exception';
 import type { Env, Hono } from 'hono';
 import { errorCodes } from '#core/errorCodes.js';
 import { RoundtableError, isRoundtableError } from '#core/errors.js';
-import type { Logger } from './log.js';
+import type { Logger } from '#services/log.js';
 
 /** RFC 9457 problem details, with our stable `code`; the error's details are further members. */
 export interface ProblemDetails {

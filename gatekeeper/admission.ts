@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger } from 'pino';
+import type { Logger } from '#services/log.js';
 import type { RunnerId, Sha256Hex } from '#core/hex.js';
 import type { Chain } from '#services/chain.js';
 import type { EntryTable } from '#services/table/entries.js';

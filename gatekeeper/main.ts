@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { pino } from 'pino';
 import { openChain } from '#services/chain.js';
+import { openLog } from '#services/log.js';
 import { openTable } from '#services/table.js';
 import { temporalPlace } from '#services/temporal.js';
 import { Admissions } from './admission.js';
@@ -16,12 +16,7 @@ import { Upstream } from './upstream.js';
 
 /** The only way from outside to Temporal: runners come in by certificate and may do what a worker must, no more. */
 const environment = readEnvironment();
-const log = pino({
-  level: environment.LOG_LEVEL,
-  base: { part: 'gatekeeper' },
-  timestamp: pino.stdTimeFunctions.isoTime,
-  formatters: { level: (label) => ({ level: label }) },
-});
+const log = openLog('gatekeeper', environment.LOG_LEVEL);
 const ending = new AbortController();
 const certificate = () => ({
   cert: readFileSync(environment.GATEKEEPER_CERTIFICATE_FILE, 'utf8'),

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger } from 'pino';
+import type { Logger } from '#services/log.js';
 import type { RunnerId } from '#core/hex.js';
 import { seenEverySeconds } from '#core/entryMessages.js';
 import type { RunnerTable } from '#services/table/runners.js';

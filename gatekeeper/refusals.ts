@@ -1,4 +1,4 @@
-import type { Logger } from 'pino';
+import type { Logger } from '#services/log.js';
 import { TokenBucket } from './limits.js';
 
 /**

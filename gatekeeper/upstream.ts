@@ -6,7 +6,7 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import { connect as connectTls } from 'node:tls';
-import type { Logger } from 'pino';
+import type { Logger } from '#services/log.js';
 import {
   callHeaders,
   checkCredentials,

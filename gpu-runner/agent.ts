@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { pino } from 'pino';
 import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 import { isRoundtableError } from '#core/errors.js';
+import { openLog } from '#services/log.js';
+import { openTraces } from '#services/telemetry/traces.js';
 import { TrainingPool } from '#trainer/run/trainingPool.js';
 import { messageOf } from './failures.js';
 import type { Passphrase } from './keystore.js';
@@ -20,12 +21,8 @@ export async function runAgent(options: {
   passphrase: Passphrase;
   logLevel: string;
 }): Promise<number> {
-  const log = pino({
-    level: options.logLevel,
-    base: { part: 'runner' },
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
+  const log = openLog('runner', options.logLevel);
+  const traces = openTraces('runner', (message) => log.warn({}, message));
   const stopping = new AbortController();
   const { homes, passphrase } = options;
   const trainer = new TrainingPool(Math.max(1, Math.min(homes.length, availableParallelism())));
@@ -41,7 +38,7 @@ export async function runAgent(options: {
     quietTemporal(log);
     const software = `roundtable-runner ${ROUNDTABLE_VERSION}`;
     const runners = await Promise.all(
-      homes.map((home) => createRunner({ home, trainer, log, software, passphrase })),
+      homes.map((home) => createRunner({ home, trainer, log, traces, software, passphrase })),
     );
     for (const { address } of runners) log.info({ runner: address, software }, 'started');
     await Promise.all(runners.map((runner) => runner.run(stopping.signal)));
@@ -50,7 +47,7 @@ export async function runAgent(options: {
     log.fatal({ code: isRoundtableError(error) ? error.code : 'INTERNAL' }, messageOf(error));
     return 1;
   } finally {
-    await trainer.close();
+    await Promise.all([trainer.close(), traces.flush()]);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Hex } from '#core/hex.js';
 import { openConsortium } from '#services/chain.js';
+import { noTraces, type Traces } from '#services/telemetry/traces.js';
 import { Bandwidth } from './bandwidth.js';
 import { DataSets } from './dataSets.js';
 import { DecisionLog } from './decisionLog.js';
@@ -33,10 +34,11 @@ export async function createRunner(options: {
   home: string;
   trainer: Trainer;
   log: Log;
+  traces?: Traces;
   software: string;
   passphrase?: Passphrase;
 }): Promise<Runner> {
-  const { trainer, log, software } = options;
+  const { trainer, log, traces = noTraces, software } = options;
   const home = await readRunnerHome(options.home);
   const passphrase = options.passphrase ?? passphraseFrom(process.env, undefined, null);
   const { key } = await unlockKey(home.paths, passphrase);
@@ -68,6 +70,7 @@ export async function createRunner(options: {
             chain.rpcUrls.length > 0 ? rememberKeys((member: Hex) => consortium.sealingKey(member)) : null,
           decisions,
           log,
+          traces,
           software,
         };
         await serveStacks(shared, () => consortium.members(), signal);

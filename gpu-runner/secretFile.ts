@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { RoundtableError } from '#core/errors.js';
 import { errorNumber } from './failures.js';
 
@@ -10,7 +11,7 @@ export async function readSecretFile(path: string): Promise<string | null> {
   try {
     const { mode } = await stat(path);
     // Windows has no such bits and reports 0666 for every file.
-    if (process.platform !== 'win32' && (mode & 0o077) !== 0)
+    if (process.platform !== 'win32' && (mode & 0o077) !== 0 && !isCredential(path))
       throw new RoundtableError(
         'KEY_EXPOSED',
         `${path} has the mode ${(mode & 0o777).toString(8)}: others on this machine can reach what it keeps secret. Run: chmod 600 ${path}`,
@@ -20,4 +21,10 @@ export async function readSecretFile(path: string): Promise<string | null> {
     if (errorNumber(error) === 'ENOENT') return null;
     throw error;
   }
+}
+
+/** systemd shows a service's credentials to that service alone, by an access list that the mode's group bits reflect. */
+function isCredential(path: string): boolean {
+  const folder = process.env['CREDENTIALS_DIRECTORY'];
+  return folder !== undefined && dirname(path) === folder;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { TrainAnswer } from '#core/messages.js';
 import type { Introduction, SeenRequest } from '#core/entryMessages.js';
 import { certificateExpiry, certificateFingerprint } from '#services/certificate.js';
+import type { Traces } from '#services/telemetry/traces.js';
 import type { Bandwidth } from './bandwidth.js';
 import type { DataSets } from './dataSets.js';
 import type { DecisionLog } from './decisionLog.js';
@@ -39,6 +40,7 @@ export interface SharedParts {
   announcedKey: AnnouncedKey | null;
   decisions: DecisionLog;
   log: Log;
+  traces: Traces;
   software: string;
 }
 

@@ -1,5 +1,6 @@
 import type { Hex } from '#core/hex.js';
 import type { TrainTask } from '#core/messages.js';
+import type { Traces } from '#services/telemetry/traces.js';
 import type { TrainProgress } from '#trainer/run/messages.js';
 import type { Bandwidth } from './bandwidth.js';
 import type { DataSets } from './dataSets.js';
@@ -33,6 +34,7 @@ export interface TrainParts {
   /** Address of the member whose stack the tasks come from. */
   coordinator: Hex;
   log: Log;
+  traces: Traces;
 }
 
 export interface TrainControl {

@@ -3,6 +3,7 @@ import type { Hex } from '#core/hex.js';
 import type { Recipient } from '#core/jobSpec.js';
 import { trainTask, type TrainAnswer, type TrainTask, type TrainUpdate } from '#core/messages.js';
 import { parseMessage } from '#core/schema.js';
+import { traced } from '#services/telemetry/traces.js';
 import { checkTask } from './checkTask.js';
 import { checkPolicy, type Policy } from './policy.js';
 import { checkHours } from './policy/hours.js';
@@ -43,8 +44,9 @@ export async function trainUpdate(
 }
 
 async function answerTask(parts: TrainParts, task: TrainTask, control: TrainControl): Promise<TrainUpdate> {
-  const { home, key, work, stack, coordinator, bandwidth, log } = parts;
+  const { home, key, work, stack, coordinator, bandwidth, log, traces } = parts;
   const { job, round } = task.opening;
+  const span = { of: { job, round }, attributes: { runner: key.address } };
   checkTask(task, key.address, { ...home.config.chain, coordinator });
   const policy = await ownersPolicy(parts);
   const rule = checkPolicy(policy, task);
@@ -61,7 +63,12 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
   let answer = signed?.answer;
   if (!update || !answer) {
     checkHours(policy.hours, new Date());
-    const made = await inTurn(parts, task, { policy, rule, readers }, control);
+    const made = await traced(
+      traces,
+      { name: 'train', ...span },
+      () => inTurn(parts, task, { policy, rule, readers }, control),
+      ({ answer: { samples, steps, bytes } }) => ({ samples, steps, bytes }),
+    );
     answer = await work.keep(
       job,
       round,
@@ -70,17 +77,20 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
     );
     update = made.update;
   } else log.info({ job, round }, 'the update of this round was signed before; sending the same again');
-  await upload(
-    (...question) => stack.ask(...question),
-    update,
-    { sha256: answer.file, size: update.length, update: { job, round } },
-    {
-      signal: control.signal,
-      throttle: bandwidth.up,
-      rules: stack.rules,
-      memo: work.memo(job, round, answer.file),
-      onProgress: (bytes) => control.onTransfer?.({ direction: 'up', bytes }),
-    },
+  const sealed = { bytes: update, sha256: answer.file };
+  await traced(traces, { name: 'upload', ...span }, () =>
+    upload(
+      (...question) => stack.ask(...question),
+      sealed.bytes,
+      { sha256: sealed.sha256, size: sealed.bytes.length, update: { job, round } },
+      {
+        signal: control.signal,
+        throttle: bandwidth.up,
+        rules: stack.rules,
+        memo: work.memo(job, round, sealed.sha256),
+        onProgress: (bytes) => control.onTransfer?.({ direction: 'up', bytes }),
+      },
+    ),
   );
   control.onTransfer?.(null);
   await parts.decisions.append({

@@ -14,6 +14,11 @@ const inherited = [
   'LD_LIBRARY_PATH',
   'SSL_CERT_FILE',
   'NODE_EXTRA_CA_CERTS',
+  // Where traces go, if anywhere; OpenTelemetry's own variables.
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
+  'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+  'OTEL_EXPORTER_OTLP_HEADERS',
+  'OTEL_RESOURCE_ATTRIBUTES',
 ];
 
 export function baseEnvironment(from: NodeJS.ProcessEnv = process.env): Record<string, string> {

@@ -22,7 +22,9 @@ export interface StackAddresses {
     | 'temporalUi'
     | 'api'
     | 'gatekeeper'
-    | 'gatekeeperHealth',
+    | 'gatekeeperHealth'
+    | 'apiMetrics'
+    | 'workerMetrics',
     number
   >;
   deployment: Deployment;
@@ -61,7 +63,7 @@ export function stackEnvironment(addresses: StackAddresses): Record<string, stri
 
 /** The API, the webhook function and the page behind one node server. */
 export function apiPart(addresses: StackAddresses): Part {
-  const { api, chain, gateway, temporalUi } = addresses.ports;
+  const { api, apiMetrics, chain, gateway, temporalUi } = addresses.ports;
   const page = { rpcUrls: [local(chain)], gateways: [local(gateway)], temporalUi: local(temporalUi) };
   return {
     name: 'api',
@@ -72,6 +74,7 @@ export function apiPart(addresses: StackAddresses): Part {
       STACK_ENTRANCE_FILE: addresses.entrance.entrance,
       API_HOST: '127.0.0.1',
       PORT: String(api),
+      METRICS_ADDRESS: `127.0.0.1:${apiMetrics}`,
       WEB_FOLDER: distFile('web'),
       WEB_CONFIG: JSON.stringify(page),
     },
@@ -141,6 +144,7 @@ export function workerPart(addresses: StackAddresses): Part {
       ...addresses.sums,
       WORKER_SCRATCH: join(addresses.stateDir, 'scratch'),
       WORKFLOW_BUNDLE: distFile('workflow-bundle.js'),
+      METRICS_ADDRESS: `127.0.0.1:${addresses.ports.workerMetrics}`,
     },
     ready: logLine(/the workflow worker is ready/),
   };

@@ -78,6 +78,8 @@ const portNames = [
   'api',
   'gatekeeper',
   'gatekeeperHealth',
+  'apiMetrics',
+  'workerMetrics',
 ] as const;
 export type PortName = (typeof portNames)[number];
 

@@ -22,6 +22,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -85,9 +86,9 @@ const runner = {
 
 rmSync('dist/runner/web', { recursive: true, force: true });
 mkdirSync('dist/runner', { recursive: true });
-await Promise.all([
+const [runnerBuild] = await Promise.all([
+  build({ ...common, entryPoints: runner, outdir: 'dist/runner', packages: 'external', metafile: true }),
   build({ ...common, entryPoints: processes, outdir: 'dist', packages: 'external', splitting: false }),
-  build({ ...common, entryPoints: runner, outdir: 'dist/runner', packages: 'external' }),
   build({
     ...common,
     entryPoints: lambdas,
@@ -128,25 +129,36 @@ async function bundleWorkflows() {
   writeFileSync('dist/workflow-bundle.stamp', stamp);
 }
 
-/** The runner is installed alone on its owner's machine: only what its bundles import, nothing of the stack. */
+/**
+ * The runner is installed alone on its owner's machine: exactly what its bundles import, in the versions that this
+ * checkout is tested with, and nothing of the stack.
+ */
 function writeRunnerPackage() {
   const imported = new Set();
-  for (const name of Object.keys(runner)) {
-    const code = readFileSync(`dist/runner/${name}.js`, 'utf8');
-    for (const [, specifier] of code.matchAll(
-      /(?:from|import)\s*\(?["']((?:@[^/"']+\/)?[^./"'@:][^/"':]*)[^"':]*["']/g,
-    ))
-      if (pkg.dependencies[specifier]) imported.add(specifier);
+  for (const { imports } of Object.values(runnerBuild.metafile.outputs))
+    for (const { path, external } of imports)
+      if (external && !isBuiltin(path)) imported.add(/^(?:@[^/]+\/)?[^/]+/.exec(path)[0]);
+  const dependencies = {};
+  for (const name of [...imported].sort()) {
+    const version = pkg.dependencies[name];
+    if (!/^\d+\.\d+\.\d+$/.test(version ?? ''))
+      throw new Error(`The runner imports ${name}; package.json must pin its version under dependencies.`);
+    dependencies[name] = version;
   }
-  const dependencies = Object.fromEntries([...imported].sort().map((name) => [name, pkg.dependencies[name]]));
   const manifest = {
     name: 'roundtable-runner',
     version: pkg.version,
+    description: 'Trains on your data, on your machine, under your rules, for a Roundtable consortium.',
     license: pkg.license,
     type: 'module',
     engines: pkg.engines,
     bin: { 'roundtable-runner': 'owner.js' },
+    files: [...Object.keys(runner).map((name) => `${name}.js`), 'web'],
     dependencies,
   };
   writeFileSync('dist/runner/package.json', JSON.stringify(manifest, null, 2) + '\n');
+  copyFileSync('LICENSE', 'dist/runner/LICENSE');
+  // Links lead to pages that the package does not have.
+  const guide = readFileSync('docs/runner.md', 'utf8').replace(/\[([^\]]+)\]\([\w-]+\.md\)/g, '$1');
+  writeFileSync('dist/runner/README.md', guide);
 }

@@ -19,6 +19,12 @@ export const listText = z
   .min(1)
   .transform((text) => text.split(',').map((entry) => entry.trim()));
 
+/** Where Prometheus may fetch a process's metrics, as host:port; left out, nowhere. */
+export const metricsAddress = z
+  .string()
+  .regex(/^[^\s/:]+:\d+$/, 'host:port')
+  .optional();
+
 /** What every process is told of the chain. */
 export const chainVariables = {
   CHAIN_RPC_URLS: listText.pipe(z.array(z.url()).min(1)),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { address, parseMessage } from '#core/schema.js';
-import { chainVariables, listText, temporalVariables } from '#services/environment.js';
+import { chainVariables, listText, metricsAddress, temporalVariables } from '#services/environment.js';
 
 const environment = z.object({
   TABLE_NAME: z.string().min(1),
@@ -39,6 +39,7 @@ const environment = z.object({
   DISPUTE_WINDOW_SECONDS: z.coerce.number().int().min(0),
   WORKER_SCRATCH: z.string().min(1),
   WORKFLOW_BUNDLE: z.string().min(1),
+  METRICS_ADDRESS: metricsAddress,
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 });
 export type Environment = z.output<typeof environment>;

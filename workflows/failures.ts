@@ -1,7 +1,7 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import type { ActivityInboundCallsInterceptor } from '@temporalio/worker';
 import { isRetryable, isRoundtableError } from '#core/errors.js';
-import type { Logger } from 'pino';
+import type { Logger } from '#services/log.js';
 
 /**
  * The border between our errors and Temporal's: code and message survive as type and message, and what cannot

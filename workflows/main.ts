@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Client } from '@temporalio/client';
-import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
-import { pino } from 'pino';
 import { fromHex, toHex } from '#core/hex.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
 import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
@@ -12,11 +11,13 @@ import { checkWindow } from '#services/chain/networks.js';
 import { createSender } from '#services/chainSender.js';
 import { openFunction } from '#services/functionCalls.js';
 import { coordinatorCodec } from '#services/runnerPayloads.js';
+import { openLog } from '#services/log.js';
 import { openQueue } from '#services/queue.js';
 import { openSums } from '#services/sums.js';
 import { openTable } from '#services/table.js';
 import { unseal } from '#services/sealing.js';
 import { connectionOptions, explainFailure, temporalPlace } from '#services/temporal.js';
+import { openTraces } from '#services/telemetry/traces.js';
 import { openUpdates } from '#services/updates.js';
 import { x25519PublicKey } from '#services/x25519.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
@@ -27,13 +28,15 @@ import { ByteCache, cachedArtifacts } from './artifactCache.js';
 import { becomeCurrent, versionedOptions } from './deployment.js';
 import { readEnvironment } from './environment.js';
 import { failureInterceptor } from './failures.js';
+import { observingInterceptor } from './observe.js';
+import { installRuntime } from './runtime.js';
 import { listenForQuestions } from './questions.js';
 import { updateOutliner } from './updateOutline.js';
 import { updateReader } from './updateReader.js';
 
 /** The workflow worker of one member's stack: workflows, coordinator activities, and the only sender of its key. */
 const environment = readEnvironment();
-const log = pino({ level: environment.LOG_LEVEL, base: null });
+const log = openLog('worker', environment.LOG_LEVEL);
 const deployment = environment.CHAIN_DEPLOYMENT;
 const wallet = new Wallet(readFileSync(environment.COORDINATOR_KEY_FILE, 'utf8').trim());
 
@@ -83,28 +86,10 @@ const activities = createActivities({
 const healEveryMs = 60_000;
 const sender = createSender({ chain, wallet, intents: table.intents });
 
-Runtime.install({
-  shutdownSignals: [],
-  logger: {
-    log: (level, message, meta) =>
-      log[
-        level === 'TRACE'
-          ? 'trace'
-          : level === 'DEBUG'
-            ? 'debug'
-            : level === 'INFO'
-              ? 'info'
-              : level === 'WARN'
-                ? 'warn'
-                : 'error'
-      ](meta ?? {}, message),
-    trace: (message, meta) => log.trace(meta ?? {}, message),
-    debug: (message, meta) => log.debug(meta ?? {}, message),
-    info: (message, meta) => log.info(meta ?? {}, message),
-    warn: (message, meta) => log.warn(meta ?? {}, message),
-    error: (message, meta) => log.error(meta ?? {}, message),
-  },
-});
+const telemetry = {
+  traces: openTraces('worker', (message) => log.warn({}, message)),
+  metrics: installRuntime(log, environment.METRICS_ADDRESS),
+};
 const place = await temporalPlace(environment)();
 const connection = await NativeConnection.connect(connectionOptions(place)).catch(async (error: unknown) => {
   throw await explainFailure(place, error);
@@ -115,7 +100,11 @@ const common = {
   connection,
   namespace: place.namespace,
   interceptors: {
-    activity: [() => ({ inbound: failureInterceptor(log) }), () => ({ inbound: aliveInterceptor() })],
+    activity: [
+      () => ({ inbound: failureInterceptor(log) }),
+      () => ({ inbound: observingInterceptor(telemetry) }),
+      () => ({ inbound: aliveInterceptor() }),
+    ],
   },
   shutdownGraceTime: '5s',
 } satisfies Partial<WorkerOptions>;
@@ -171,3 +160,4 @@ await Promise.all(running);
 chain.close();
 await evaluator.close();
 await connection.close();
+await telemetry.traces.flush();

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
-import type { Logger } from 'pino';
+import type { Logger } from '#services/log.js';
 import { readMoment } from '#audit/disputable.js';
 import { openQuestions } from '#audit/questions.js';
 import type { Hex } from '#core/hex.js';

@@ -104,8 +104,7 @@ export function updateOutliner(
   }
 
   return {
-    outline: (name, shape) =>
-      outlines(`${keyOf(name)} in ${shape.ranges.length}`, () => read(name, shape)),
+    outline: (name, shape) => outlines(`${keyOf(name)} in ${shape.ranges.length}`, () => read(name, shape)),
     access: (name, readers) => accesses(keyOf(name), async () => (await open(name, readers)).access),
   };
 }

@@ -1,7 +1,7 @@
 import { copyFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pino } from 'pino';
 import { createRunner } from '#gpu-runner/runner.js';
+import { openLog } from '#services/log.js';
 
 /**
  * Runners that return their input, many in one process: everything a runner does but the training, so that what
@@ -9,7 +9,7 @@ import { createRunner } from '#gpu-runner/runner.js';
  */
 const homes = (process.env['RUNNER_HOMES'] ?? '').split(',');
 const PAUSE_MS = 30;
-const log = pino({ level: 'warn' });
+const log = openLog('light-runner', 'warn');
 const stopping = new AbortController();
 process.once('SIGTERM', () => stopping.abort());
 

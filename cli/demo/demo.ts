@@ -157,6 +157,7 @@ async function payEverybody(context: Context, api: Api, job: JobView, emit: Emit
       payer,
       accounts,
       intentsHere(context.state),
+      context.traces,
     ))
       if (transaction !== null)
         emit({ type: 'claimed', runner: account, account, amount: String(amount), transaction, gas });

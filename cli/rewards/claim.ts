@@ -9,6 +9,7 @@ import type { Chain } from '#services/chain.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { createSender } from '#services/chainSender.js';
 import type { IntentStore } from '#services/intentBook.js';
+import type { Traces } from '#services/telemetry/traces.js';
 import { readWallet } from '../api.js';
 
 export interface Claimed {
@@ -29,6 +30,7 @@ const mostTogether = 100;
  * Claims are cumulative: repeating this, also after a crash, pays nothing twice.
  * @param accounts each with the file of its key
  * @param intents where what is signed is kept
+ * @param traces of each job whose rounds the epoch pays, shown the claim
  * @throws SETTLEMENT_MISMATCH when archive and chain disagree about what is owed
  */
 export async function claimRewards(
@@ -36,10 +38,12 @@ export async function claimRewards(
   payer: Hex,
   accounts: readonly { account: Hex; keyFile: string }[],
   intents: IntentStore,
+  traces: Traces,
 ): Promise<Claimed[]> {
   const { chain, hash } = sources;
   const inEffect = await epochInEffect(chain, payer);
-  const leaves = inEffect === 0 ? [] : await provenLeaves(sources, payer, inEffect);
+  const { leaves, jobs } =
+    inEffect === 0 ? { leaves: [], jobs: [] } : await provenLeaves(sources, payer, inEffect);
   const due: { leaf: ProvenRewardLeaf; amount: bigint }[] = [];
   for (const leaf of leaves) {
     if (!accounts.some(({ account }) => account === leaf.account)) continue;
@@ -67,7 +71,11 @@ export async function claimRewards(
               inEffect,
               batch.map(({ leaf }) => leaf),
             );
+      const start = Date.now();
       const sent = await sender.send(`claim/${payer}/${inEffect}/${hashJson(hash, what)}`, call);
+      const attributes = { transactions: [sent.hash], accounts: batch.length, epoch: inEffect };
+      for (const job of jobs)
+        traces.record({ name: 'claim', of: { job }, start, end: Date.now(), attributes });
       const gas = Math.ceil(Number(sent.gasUsed) / batch.length);
       for (const { leaf, amount } of batch)
         claimed.set(leaf.account, { account: leaf.account, amount, transaction: sent.hash, gas });
@@ -104,12 +112,12 @@ export async function epochInEffect(chain: Chain, payer: Hex): Promise<number> {
   );
 }
 
-/** The leaves of an epoch with their proofs, recomputed from its manifest and the one before. */
+/** The leaves of an epoch with their proofs, recomputed from its manifest and the one before; and the jobs it pays. */
 export async function provenLeaves(
   sources: AuditSources,
   payer: Hex,
   number: number,
-): Promise<ProvenRewardLeaf[]> {
+): Promise<{ leaves: ProvenRewardLeaf[]; jobs: Hex[] }> {
   const published = await sources.chain.epochs(payer);
   const onChain = published.find(({ epoch }) => epoch === number);
   const before = published.find(({ epoch }) => epoch === number - 1);
@@ -128,5 +136,5 @@ export async function provenLeaves(
       'SETTLEMENT_MISMATCH',
       `The manifest of epoch ${number} gives another root than the chain has; \`roundtable model verify --all\` says where they part.`,
     );
-  return tree.leaves;
+  return { leaves: tree.leaves, jobs: [...new Set(manifest.hashed.rounds.map(({ job }) => job))] };
 }

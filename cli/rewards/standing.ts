@@ -24,8 +24,8 @@ export async function rewardStandings(
 ): Promise<Standing[]> {
   const { chain } = sources;
   const inEffect = await epochInEffect(chain, payer);
-  const [leaves, claims] = await Promise.all([
-    inEffect === 0 ? [] : provenLeaves(sources, payer, inEffect),
+  const [{ leaves }, claims] = await Promise.all([
+    inEffect === 0 ? { leaves: [] } : provenLeaves(sources, payer, inEffect),
     chain.claims(payer),
   ]);
   const accounts = new Set<Hex>([

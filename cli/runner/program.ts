@@ -3,6 +3,7 @@ import type { Surroundings } from '../command.js';
 import { runProgram } from '../run.js';
 import { drainVerbs } from './drain.js';
 import { ownerVerbs, type OwnerProgram } from './ownerVerbs.js';
+import { serviceVerbs } from './serviceVerbs.js';
 
 /**
  * Runs one command line of the runner's own package.
@@ -21,7 +22,8 @@ export function runOwnerCommand(
     .option('--debug', 'print where an error came from')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .showHelpAfterError('Add --help for how it is used.');
-  const verbs = (parent: Command, does: Parameters<typeof ownerVerbs>[1]) =>
-    ownerVerbs(parent, does, { ...owner, name });
-  return runProgram(program, [verbs, drainVerbs], argv, surroundings);
+  const verbs = [ownerVerbs, serviceVerbs].map(
+    (add) => (parent: Command, does: Parameters<typeof add>[1]) => add(parent, does, { ...owner, name }),
+  );
+  return runProgram(program, [...verbs, drainVerbs], argv, surroundings);
 }

@@ -14,6 +14,7 @@ import { cacheFolder, cachedPath } from '#local/temporal/cache.js';
 import { builtVersion } from '#local/temporal/build.js';
 import { sdkVersion } from '#local/temporal/download.js';
 import type { Context } from '../command.js';
+import { machine, node, onnxruntime } from '../machine.js';
 import { bytes } from '../terminal/format.js';
 import { differsAt, readBuiltPage } from './builtPage.js';
 import { judge, type Check, type Finding, type Verdict } from './findings.js';
@@ -21,12 +22,13 @@ import { judge, type Check, type Finding, type Verdict } from './findings.js';
 /** Everything that most often keeps a stack from coming up or from running well. Starts nothing that stays. */
 export async function examine(context: Context): Promise<Finding[]> {
   const checks: Check[] = [
+    ['machine', machine],
     ['node', node],
     ['memory', memory],
     ['disk', () => disk(context.state)],
     ['ports', () => ports(context.state)],
     ['temporal', () => temporal(context.environment)],
-    ['onnxruntime', onnxruntime],
+    ['onnxruntime', () => onnxruntime(projectRoot)],
     ['chain', () => program(() => chainPart({ port: 0, stateDir: context.state }).command)],
     ['dynamodb', () => program(() => dynamodbPart({ port: 0, stateDir: context.state }).command)],
     ['page', () => page(context)],
@@ -37,14 +39,6 @@ export async function examine(context: Context): Promise<Finding[]> {
 
 const run = promisify(execFile);
 const GB = 1e9;
-
-function node(): Verdict {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const enough = major > 20 || (major === 20 && minor >= 19);
-  return enough
-    ? ['ok', process.version]
-    : ['fail', `${process.version}; install Node 20.19 or newer (https://nodejs.org)`];
-}
 
 function memory(): Verdict {
   const said = `${bytes(freemem())} free of ${bytes(totalmem())}`;
@@ -99,21 +93,6 @@ async function temporal(environment: Context['environment']): Promise<Verdict> {
     'warn',
     'none yet, and there is no Go to build it with; if the download fails too, install the Temporal CLI (https://docs.temporal.io/cli)',
   ];
-}
-
-/** In a child process: a native library that does not fit the machine ends the process that loads it. */
-async function onnxruntime(): Promise<Verdict> {
-  const script =
-    "import('onnxruntime-node').then(({ default: ort }) => console.log(ort.env.versions.node ?? ort.env.versions.common))";
-  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], {
-    cwd: projectRoot,
-    timeout: 60_000,
-  }).catch((error: Error) => {
-    throw new Error(
-      `it does not load (${error.message.split('\n').at(-2) ?? error.message}); run npm install again on this machine`,
-    );
-  });
-  return ['ok', stdout.trim()];
 }
 
 async function program(path: () => string): Promise<Verdict> {

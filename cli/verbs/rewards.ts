@@ -107,7 +107,7 @@ export const rewardVerbs: Verb = (program, does) => {
           );
           if (accounts.length === 0) throw new UsageError('No key of such an account is on this machine.');
           const claims = await withSources(context, (sources) =>
-            claimRewards(sources, stack.coordinator, accounts, intentsHere(context.state)),
+            claimRewards(sources, stack.coordinator, accounts, intentsHere(context.state), context.traces),
           );
           const theme = context.terminal.theme();
           const nameOf = (of: Hex) => here.get(of)?.name ?? short(theme, of);

@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { distFile } from '#local/paths.js';
 import { addVerb, resolveId, type Context } from '../command.js';
 import { ownerVerbs } from '../runner/ownerVerbs.js';
+import { serviceVerbs } from '../runner/serviceVerbs.js';
 import type { Verb } from '../run.js';
 import { age, count } from '../terminal/format.js';
 import { short, table } from '../terminal/text.js';
@@ -102,12 +103,14 @@ export const runnerVerbs: Verb = (program, does) => {
     }),
   );
 
-  ownerVerbs(runner, does, {
+  const owner = {
     name: 'roundtable runner',
     version: typeof ROUNDTABLE_VERSION === 'string' ? ROUNDTABLE_VERSION : '0.0.0',
     agent: pathToFileURL(distFile('runner/agent.js')),
     page: distFile('runner/web'),
-  });
+  };
+  ownerVerbs(runner, does, owner);
+  serviceVerbs(runner, does, owner);
 };
 
 /** By its name or the beginning of its address. A runner that never enrolled is named by its whole address. */

@@ -8,9 +8,11 @@ import type { Uploads } from '#services/uploads.js';
 import type { DeadLetters } from '#services/deadLetters.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
+import type { Telemetry } from '#services/telemetry/telemetry.js';
 import type { QueueView } from '#core/views.js';
 import { addressOf, type Limits } from '../limits.js';
-import type { Logger } from '../log.js';
+import type { Logger } from '#services/log.js';
+import { measureRequests } from '../measureRequests.js';
 import { answerProblems } from '../problem.js';
 import type { Temporal } from '../temporal.js';
 import { addActs } from './acts.js';
@@ -40,6 +42,7 @@ export interface ApiParts {
   /** Where runners come in, as the member signed it; null when it has not. */
   entrance: () => Promise<StackEntrance | null>;
   limits: Limits;
+  telemetry: Telemetry;
   log: Logger;
 }
 
@@ -61,6 +64,7 @@ declare const ROUNDTABLE_VERSION: string | undefined;
 export function apiApp(parts: ApiParts): OpenAPIHono {
   const app = new OpenAPIHono();
   answerProblems(app, parts.log);
+  measureRequests(app, '/v1/*', parts.telemetry.metrics);
   for (const path of ['/v1/*', '/health', '/openapi.json']) app.use(path, otherOrigins);
   app.use('/v1/*', async (context, next) => {
     parts.limits.address(addressOf(context));

@@ -47,6 +47,7 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
       answer: z.object({ job: jobId, repeated: z.boolean() }),
     },
     async ({ body, signer }) => {
+      const receivedAt = Date.now();
       await checkSpec(parts, body.spec);
       const job = deriveJobId('submit', signer.address, body.key);
       if (!(await table.getJob(job))) await limits.jobs(signer.member);
@@ -56,6 +57,7 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
         trigger: 'submit',
         delivery: null,
         coordinator,
+        receivedAt,
       });
       if (existing && canonicalJson(existing.spec) !== canonicalJson(body.spec))
         throw new RoundtableError(

@@ -7,19 +7,20 @@ import { openChain } from '#services/chain.js';
 import { openDeadLetters } from '#services/deadLetters.js';
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
+import type { Telemetry } from '#services/telemetry/telemetry.js';
 import { temporalPlace } from '#services/temporal.js';
 import { openUpdates } from '#services/updates.js';
 import { openUploads } from '#services/uploads.js';
 import { readEnvironment, type Environment } from '../environment.js';
 import { openLimits } from '../limits.js';
-import type { Logger } from '../log.js';
+import type { Logger } from '#services/log.js';
 import { openTemporal, type Temporal } from '../temporal.js';
 import type { ApiParts } from './app.js';
 import { cached } from './cached.js';
 import { cacheMembership } from './membership.js';
 
 /** The API's services, from the environment: in its Lambda and in the node server. */
-export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
+export function openApiParts(log: Logger, telemetry: Telemetry): ApiParts & { temporal: Temporal } {
   const environment = readEnvironment(
     'TABLE_NAME',
     'BUCKET_NAME',
@@ -66,6 +67,7 @@ export function openApiParts(log: Logger): ApiParts & { temporal: Temporal } {
     coordinator: environment.COORDINATOR_ADDRESS,
     deployment,
     entrance: entranceFrom(environment),
+    telemetry,
     log,
   };
 }

@@ -1,7 +1,7 @@
 import { openTable } from '#services/table.js';
 import { temporalPlace } from '#services/temporal.js';
 import { readEnvironment } from '../environment.js';
-import { openLog } from '../log.js';
+import { openLog } from '#services/log.js';
 import { openTemporal } from '../temporal.js';
 import { startSettlement } from './settle.js';
 

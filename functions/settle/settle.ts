@@ -1,5 +1,5 @@
 import type { Table } from '#services/table.js';
-import type { Logger } from '../log.js';
+import type { Logger } from '#services/log.js';
 import type { Temporal } from '../temporal.js';
 
 /**

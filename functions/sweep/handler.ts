@@ -1,7 +1,7 @@
 import { openQueue } from '#services/queue.js';
 import { openTable } from '#services/table.js';
 import { readEnvironment } from '../environment.js';
-import { openLog } from '../log.js';
+import { openLog } from '#services/log.js';
 import { sweepQueued } from './sweep.js';
 
 const environment = readEnvironment('TABLE_NAME', 'JOBS_QUEUE_URL');

@@ -1,7 +1,7 @@
 import type { JobMessage } from '#core/messages.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
-import type { Logger } from '../log.js';
+import type { Logger } from '#services/log.js';
 
 /** Seconds without any sign after which a queued job is rung for again. */
 export const ringAfterSeconds = 5;

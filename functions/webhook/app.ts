@@ -4,10 +4,12 @@ import { RoundtableError, isRoundtableError } from '#core/errors.js';
 import { slug } from '#core/schema.js';
 import type { Queue } from '#services/queue.js';
 import type { Table } from '#services/table.js';
+import type { Telemetry } from '#services/telemetry/telemetry.js';
 import { readBody } from '../body.js';
 import { queueJob } from '../jobs.js';
 import type { Limits } from '../limits.js';
-import type { Logger } from '../log.js';
+import type { Logger } from '#services/log.js';
+import { measureRequests } from '../measureRequests.js';
 import { answerProblems } from '../problem.js';
 import { readDelivery } from './delivery.js';
 
@@ -16,6 +18,7 @@ export interface WebhookParts {
   queue: Queue;
   coordinator: `0x${string}`;
   limits: Pick<Limits, 'trigger'>;
+  telemetry: Telemetry;
   log: Logger;
 }
 
@@ -23,12 +26,14 @@ export interface WebhookParts {
 export function webhookApp(parts: WebhookParts): Hono {
   const app = new Hono();
   answerProblems(app, parts.log);
+  measureRequests(app, '/webhooks/*', parts.telemetry.metrics);
 
   app.post('/webhooks/:trigger', async (context) => {
+    const receivedAt = Date.now();
     const name = context.req.param('trigger');
     const { headers } = context.req.raw;
     const body = await readBody(context.req.raw);
-    const now = Date.now() / 1_000;
+    const now = receivedAt / 1_000;
     const trigger = slug.safeParse(name).success ? await parts.table.getTrigger(name) : null;
     if (!trigger) throw unknownTrigger(name, headers, body, now);
 
@@ -42,6 +47,7 @@ export function webhookApp(parts: WebhookParts): Hono {
       spec: trigger.view.spec,
       trigger: trigger.view.name,
       coordinator: parts.coordinator,
+      receivedAt,
     });
     return context.json({ job, repeated }, 202);
   });

@@ -1,5 +1,5 @@
 /** The local event-source mapping: what SQS and EventBridge do for Lambda, in one process. */
-import { pino } from 'pino';
+import { openLog } from '#services/log.js';
 import { serveInvocations } from '../lambda/invocations.js';
 import { openLambda, type Lambda } from '../lambda/lambda.js';
 import { eventsEnvironment } from './config.js';
@@ -10,7 +10,7 @@ import { runSchedule } from './timetable.js';
 const env = eventsEnvironment.parse(process.env);
 const region = env.AWS_REGION;
 const { sources, schedules, invocations } = env.EVENT_SOURCES;
-const log = pino({ base: null, level: process.env['LOG_LEVEL'] ?? 'info' });
+const log = openLog('events');
 
 const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());

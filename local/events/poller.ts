@@ -6,7 +6,7 @@ import {
   type SQSClient,
 } from '@aws-sdk/client-sqs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
+import type { Logger } from '#services/log.js';
 import type { Lambda } from '../lambda/lambda.js';
 import { visibilityOf, type QueueSource } from './config.js';
 import { ensureQueue, type Queue } from './queues.js';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ScheduledEvent } from 'aws-lambda';
-import type { Logger } from 'pino';
+import type { Logger } from '#services/log.js';
 import type { Schedule } from './config.js';
 import type { Lambda } from '../lambda/lambda.js';
 

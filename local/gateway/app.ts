@@ -1,7 +1,7 @@
 import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
-import type { Logger } from 'pino';
+import type { Logger } from '#services/log.js';
 import { isArchiveId } from '#services/archiveId.js';
 import { transactionHeader, isCanonicalBase64url } from '#services/archiveTransaction.js';
 import { transactionPath } from './chain.js';

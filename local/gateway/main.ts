@@ -1,11 +1,11 @@
 /** The local Arweave gateway as a process: 127.0.0.1 only, JSON lines on stdout, ends on SIGTERM and SIGINT. */
 import { serve } from '@hono/node-server';
-import pino from 'pino';
+import { openLog } from '#services/log.js';
 import { createGateway } from './app.js';
 import { readEnvironment } from './environment.js';
 import { Weave } from './weave.js';
 
-const log = pino({ name: 'gateway' });
+const log = openLog('gateway');
 
 try {
   const { port, folder } = readEnvironment();

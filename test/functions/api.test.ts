@@ -5,7 +5,8 @@ import type { StackEntrance } from '#core/entryMessages.js';
 import type { RunnerView } from '#core/views.js';
 import { apiApp } from '#functions/api/app.js';
 import { openApiParts } from '#functions/api/parts.js';
-import { openLog } from '#functions/log.js';
+import { openLog } from '#services/log.js';
+import { noTelemetry } from '#services/telemetry/telemetry.js';
 import { checkEntrance } from '#services/entrance.js';
 import { sha256Hex } from '#services/sha256.js';
 import { exampleVersion, hashOf } from '../services/views.js';
@@ -277,7 +278,7 @@ test('the Lambda answers what the node server answers', async () => {
 
 test('without the chain nobody can be recognised, and reading goes on', async () => {
   await api.stopChain();
-  const alone = apiApp(openApiParts(openLog('test')));
+  const alone = apiApp(openApiParts(openLog('test'), noTelemetry));
   const body = JSON.stringify({ key: 'without-chain', spec: api.spec });
   const headers = await signedHeaders('POST', '/v1/jobs', body, {});
   const answer = await alone.request('/v1/jobs', { method: 'POST', headers, body });

@@ -19,7 +19,8 @@ import type { JobSpec } from '#core/jobSpec.js';
 import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import { apiApp, type ApiParts } from '#functions/api/app.js';
 import { openApiParts } from '#functions/api/parts.js';
-import { openLog } from '#functions/log.js';
+import { openLog } from '#services/log.js';
+import { noTelemetry } from '#services/telemetry/telemetry.js';
 import { chainPart } from '#local/emulators/chain.js';
 import {
   giveEther,
@@ -131,7 +132,7 @@ export async function startApi(): Promise<TestApi> {
   });
   const signals: string[] = [];
   const temporal = { signalJob: async (job: Hex, signal: string) => void signals.push(`${signal} ${job}`) };
-  const parts = { ...openApiParts(openLog('test')), temporal };
+  const parts = { ...openApiParts(openLog('test'), noTelemetry), temporal };
   const app = apiApp(parts);
   const spec = exampleSpec({
     model: { sha256: await parts.artifacts.put(Buffer.from('model')) },

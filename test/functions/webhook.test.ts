@@ -2,7 +2,8 @@ import { DeleteMessageBatchCommand, ReceiveMessageCommand, type SQSClient } from
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { hashJson } from '#core/canonicalJson.js';
 import type { Hex } from '#core/hex.js';
-import { openLog, type Logger } from '#functions/log.js';
+import { openLog, type Logger } from '#services/log.js';
+import { noTelemetry } from '#services/telemetry/telemetry.js';
 import { limitSettings, openLimits } from '#functions/limits.js';
 import { webhookApp } from '#functions/webhook/app.js';
 import { openSqs } from '#local/events/queues.js';
@@ -269,5 +270,5 @@ function openApp(): ReturnType<typeof webhookApp> {
     queue: openQueue({ url: stores.jobsQueue }),
   };
   const limits = openLimits(services.table, limitSettings.parse({}));
-  return webhookApp({ ...services, coordinator, limits, log });
+  return webhookApp({ ...services, coordinator, limits, log, telemetry: noTelemetry });
 }

@@ -1,5 +1,4 @@
 import { serve, type ServerType } from '@hono/node-server';
-import { pino } from 'pino';
 import { afterAll } from '@jest/globals';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
@@ -11,6 +10,8 @@ import { limitSettings, openLimits } from '#functions/limits.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';
 import { s3Part } from '#local/emulators/s3.js';
 import { ensureBucket, openArtifacts, type Artifacts } from '#services/artifacts.js';
+import { openLog } from '#services/log.js';
+import { noTelemetry } from '#services/telemetry/telemetry.js';
 import { openUpdates, type Updates } from '#services/updates.js';
 import { openUploads } from '#services/uploads.js';
 import { generateTlsKey, issueCertificate, type Certificate } from '#services/certificate.js';
@@ -126,7 +127,8 @@ export async function startApi(
     stackUrl: () => Promise.resolve(''),
     entrance: () => Promise.resolve(api.entrance),
     limits: openLimits(table, limitSettings.parse({})),
-    log: pino({ level: 'silent' }),
+    telemetry: noTelemetry,
+    log: openLog('test', 'silent'),
   });
 
   let server: ServerType | null = null;

@@ -7,6 +7,7 @@ import { DecisionLog } from '#gpu-runner/decisionLog.js';
 import { unlockKey } from '#gpu-runner/keystore.js';
 import { LocalStatistics } from '#gpu-runner/localStatistics.js';
 import type { Log } from '#gpu-runner/log.js';
+import { noTraces } from '#services/telemetry/traces.js';
 import { ModelCache } from '#gpu-runner/modelCache.js';
 import type { AnnouncedKey } from '#gpu-runner/readers.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
@@ -54,6 +55,7 @@ export async function makeRunner(
       decisions: await DecisionLog.open(home.paths, key),
       coordinator,
       log: silent,
+      traces: noTraces,
     };
     const answer = await trainUpdate(parts, task, { signal: control.signal, onProgress: () => undefined });
     return trainAnswer.parse(JSON.parse(JSON.stringify(answer)));

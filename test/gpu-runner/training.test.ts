@@ -16,6 +16,7 @@ import { Turns } from '#gpu-runner/turns.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
 import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
 import { floatTensor } from '#trainer/onnx/tensor.js';
+import { noTraces } from '#services/telemetry/traces.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { openUpdate } from '#services/updateSealing.js';
 import { coordinator, sealing, startApi, type TestApi } from './api.js';
@@ -63,6 +64,7 @@ async function round(
     decisions: await DecisionLog.open(home.paths, key),
     coordinator,
     log: quiet,
+    traces: noTraces,
   };
   const control = { signal: new AbortController().signal, onProgress: () => undefined };
   const answer = await trainUpdate(parts, task, control);

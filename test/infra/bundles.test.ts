@@ -5,40 +5,8 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { exampleVariables } from '#infra/exampleVariables.js';
 import { functions, type FunctionName, type Variable } from '#infra/functions.js';
-
-const address = '0x00000000000000000000000000000000000000aa';
-const values: Record<Variable, string> = {
-  TABLE_NAME: 'table',
-  BUCKET_NAME: 'bucket',
-  JOBS_QUEUE_URL: 'https://sqs.eu-central-1.amazonaws.com/111122223333/jobs',
-  JOBS_DEAD_URL: 'https://sqs.eu-central-1.amazonaws.com/111122223333/jobs-dead',
-  CREDITS_QUEUE_URL: 'https://sqs.eu-central-1.amazonaws.com/111122223333/credits',
-  CREDITS_DEAD_URL: 'https://sqs.eu-central-1.amazonaws.com/111122223333/credits-dead',
-  TEMPORAL_ADDRESS: 'temporal.internal:7233',
-  TEMPORAL_NAMESPACE: 'default',
-  TEMPORAL_CREDENTIALS_SECRET: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:temporal-credentials',
-  COORDINATOR_ADDRESS: address,
-  CHAIN_RPC_URLS: 'https://chain.example.org',
-  STACK_ENTRANCE: 'null',
-  CHAIN_DEPLOYMENT: JSON.stringify({
-    chainId: 8453,
-    token: address,
-    consortium: address,
-    jobs: address,
-    rewards: address,
-    judges: {
-      sums: address,
-      leaves: address,
-      data: address,
-      rewards: address,
-      receipts: address,
-      seals: address,
-    },
-    block: 1,
-  }),
-  CHAIN_NETWORK: '{}',
-};
 
 const names = Object.keys(functions) as FunctionName[];
 const figures: Record<string, unknown>[] = [];
@@ -64,7 +32,7 @@ async function load(name: FunctionName, variables: readonly Variable[]) {
       env: {
         AWS_REGION: 'eu-central-1',
         AWS_EC2_METADATA_DISABLED: 'true',
-        ...Object.fromEntries(variables.map((variable) => [variable, values[variable]])),
+        ...Object.fromEntries(variables.map((variable) => [variable, exampleVariables[variable]])),
       },
     },
   );
