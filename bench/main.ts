@@ -3,6 +3,7 @@ import { run as flood } from './flood.js';
 import { run as gatekeeper } from './gatekeeper.js';
 import { run as mcmahan } from './mcmahan.js';
 import { run as memory } from './memory.js';
+import { run as page } from './page.js';
 import { run as peers } from './peers/peers.js';
 import { run as round } from './round.js';
 import { run as scale } from './scale.js';
@@ -11,6 +12,7 @@ import { run as sum } from './sum.js';
 import { run as train } from './train.js';
 import { run as transfer } from './transfer.js';
 import { run as verify } from './verify.js';
+import { run as watch } from './watch.js';
 import { run as webhook } from './webhook.js';
 
 /** `npm run bench [-- NAME…]`: every figure is one JSON line; nothing here fails a build. */
@@ -22,6 +24,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   encoding,
   round,
   verify,
+  watch,
   webhook,
   flood,
   memory,
@@ -29,6 +32,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   transfer,
   gatekeeper,
   mcmahan,
+  page,
 };
 
 /** Too long to run with the others; these take arguments. */

@@ -77,8 +77,10 @@ export class Upstream {
         this.#count(session, -1);
         const code = last['grpc-status'] ?? first['grpc-status'];
         // A task that came in the moment of the end is handed on.
-        if (code === undefined) reject(signal.aborted ? (signal.reason as Error) : unavailable());
-        else if (code === '0') {
+        if (code === undefined) {
+          if (!signal.aborted) this.#explain(new Error('no answer'));
+          reject(signal.aborted ? (signal.reason as Error) : unavailable());
+        } else if (code === '0') {
           const body = Buffer.concat(chunks);
           if (size < prefix || body.readUInt8(0) !== 0 || body.readUInt32BE(1) !== size - prefix)
             reject(unavailable());

@@ -104,11 +104,11 @@ function problemOf(service: string, status: number, text: string): RoundtableErr
     /"__type"\s*:\s*"(?:[^"#]*#)?(\w+)"/.exec(text)?.[1] ?? /<Code>(\w+)<\/Code>/.exec(text)?.[1] ?? '';
   const words =
     /"[Mm]essage"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? /<Message>([^<]*)<\/Message>/.exec(text)?.[1];
-  const message = `${service}: ${type || status}${words ? `, ${words}` : ''}`;
+  const message = `${service}: ${type || status}${words ? `, ${words.replace(/\.$/, '')}` : ''}`;
   if (/NotFound|NoSuch/.test(type)) return new RoundtableError('NOT_FOUND', message);
   if (status >= 500 || /Throttl|TooManyRequests/.test(type))
     return new RoundtableError('UNAVAILABLE', message);
-  const clock = /expired|not yet current|Signature/.test(words ?? '')
+  const clock = /expired|not yet current|signature/i.test(words ?? '')
     ? ' Is the clock of this machine right?'
     : '';
   return new RoundtableError('AWS_REFUSED', `AWS refuses: ${message}.${clock}`);

@@ -46,8 +46,6 @@ export function temporalPlace(environment: {
 }): () => Promise<TemporalPlace> {
   const { TEMPORAL_CREDENTIALS_SECRET: secret, TEMPORAL_CREDENTIALS_FILE: file } = environment;
   const where = { address: environment.TEMPORAL_ADDRESS, namespace: environment.TEMPORAL_NAMESPACE };
-  const parse = (text: string, what: string) =>
-    parseMessage(jsonText('JSON, see docs/operations.md').pipe(temporalCredentials), text, what);
   return async () => {
     if (file !== undefined) return { ...where, credentials: parse(await readFile(file, 'utf8'), file) };
     if (secret === undefined) return { ...where, credentials: null };
@@ -194,6 +192,9 @@ export function handshakeProblem(place: TemporalPlace): Promise<string | null> {
     );
   });
 }
+
+const parse = (text: string, what: string): TemporalCredentials =>
+  parseMessage(jsonText('JSON, see docs/operations.md').pipe(temporalCredentials), text, what);
 
 const handshakeMs = 5_000;
 

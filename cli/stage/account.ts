@@ -52,11 +52,7 @@ export async function checkRegion(
 }
 
 /** Limits of new accounts that a stack meets first. */
-export function quotaChecks(
-  { aws, settings, stage }: StageAccount,
-  kind: 'personal' | 'staging' | 'production',
-) {
-  void stage;
+export function quotaChecks({ aws, settings }: StageAccount, kind: 'personal' | 'staging' | 'production') {
   const sizes = taskSizes(kind);
   const services = temporalServices(kind).length;
   const fargate =

@@ -17,7 +17,7 @@ export async function examineDeployment(
     environment: Readonly<Record<string, string | undefined>>;
   },
 ): Promise<{ findings: Finding[]; stacks: PlannedStack[] }> {
-  const { stage, settings } = account;
+  const { stage } = account;
   let stacks: PlannedStack[] = [];
   const [here, identity] = await Promise.all([
     judge([
@@ -89,12 +89,13 @@ function describeSettings({ settings, stage }: StageAccount): Verdict {
 
 /** What deploys, as it is installed. */
 function versions(): Verdict {
-  const version = (name: string): string => {
-    const file = join(projectRoot, 'node_modules', name, 'package.json');
-    return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-  };
   const said = `Node ${process.versions.node}, SST ${version('sst')}, CDK ${version('aws-cdk-lib')}`;
   return Number(process.versions.node.split('.')[0]) >= 22
     ? ['ok', said]
     : ['fail', `${said}; the CDK's command wants Node 22 or newer`];
 }
+
+const version = (name: string): string => {
+  const file = join(projectRoot, 'node_modules', name, 'package.json');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+};

@@ -32,7 +32,6 @@ export const temporalCertificatesVerb: Verb = (program, does) => {
           hosts: [`stack.${options.stage}.roundtable.internal`],
           seconds: days * day,
         });
-        const base64 = (text: string) => Buffer.from(text).toString('base64');
         const files = {
           'temporal-server': {
             ca: base64(authority.certificate),
@@ -65,3 +64,5 @@ async function openAuthority(folder: string, stage: string): Promise<KeyPair> {
   writeFileSync(keyFile, authority.key, { mode: 0o600, flag: 'wx' });
   return authority;
 }
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');

@@ -8,7 +8,7 @@ import {
   aws_ecs as ecs,
   aws_logs as logs,
   aws_rds as rds,
-  aws_secretsmanager as secrets,
+  type aws_secretsmanager as secrets,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { watchDatabase } from './alarms.js';

@@ -7,7 +7,7 @@ import {
   aws_ecs as ecs,
   aws_logs as logs,
   aws_secretsmanager as secrets,
-  aws_sns as sns,
+  type aws_sns as sns,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { StageRules } from '../settings.js';

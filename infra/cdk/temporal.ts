@@ -105,17 +105,32 @@ export class TemporalStack extends Stack implements TemporalService {
     const task = new ecs.FargateTaskDefinition(this, 'NamespaceTask', { cpu: 256, memoryLimitMiB: 512 });
     const credentials = network.secrets.TEMPORAL_CREDENTIALS;
     const temporal = 'temporal operator namespace';
+    const files = { CA: '/tmp/ca.pem', CERTIFICATE: '/tmp/certificate.pem', KEY: '/tmp/key.pem' };
     task.addContainer('namespace', {
       image: ecs.ContainerImage.fromRegistry(`temporalio/admin-tools:${temporalVersion}`),
       logging: ecs.LogDrivers.awsLogs({ logGroup: database.log, streamPrefix: 'namespace' }),
       entryPoint: ['sh', '-ec'],
-      command: [`${temporal} describe -n ${namespace} || ${temporal} create -n ${namespace} --retention 30d`],
-      environment: { TEMPORAL_ADDRESS: this.address, TEMPORAL_TLS: 'true' },
-      secrets: {
-        TEMPORAL_TLS_CLIENT_CERT_DATA: ecs.Secret.fromSecretsManager(credentials, 'certificate'),
-        TEMPORAL_TLS_CLIENT_KEY_DATA: ecs.Secret.fromSecretsManager(credentials, 'key'),
-        TEMPORAL_TLS_SERVER_CA_CERT_DATA: ecs.Secret.fromSecretsManager(credentials, 'ca'),
+      command: [
+        [
+          // The command takes PEM from files only.
+          'umask 077',
+          ...Object.entries(files).map(([name, file]) => `printf '%s\\n' "$${name}" > ${file}`),
+          `${temporal} describe -n ${namespace} || ${temporal} create -n ${namespace} --retention 30d`,
+        ].join('\n'),
+      ],
+      environment: {
+        TEMPORAL_ADDRESS: this.address,
+        TEMPORAL_TLS: 'true',
+        TEMPORAL_TLS_SERVER_CA_CERT_PATH: files.CA,
+        TEMPORAL_TLS_CLIENT_CERT_PATH: files.CERTIFICATE,
+        TEMPORAL_TLS_CLIENT_KEY_PATH: files.KEY,
       },
+      secrets: Object.fromEntries(
+        Object.keys(files).map((name) => [
+          name,
+          ecs.Secret.fromSecretsManager(credentials, name.toLowerCase()),
+        ]),
+      ),
     });
     noSecretsIn(task);
     new CfnOutput(this, 'NamespaceTaskDefinition', { value: task.taskDefinitionArn });

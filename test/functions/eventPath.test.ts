@@ -15,6 +15,7 @@ beforeAll(async () => {
   run = await startEventRun({ deliveries, seed });
 }, 180_000);
 afterAll(async () => {
+  await run?.debug();
   process.stdout.write(`${JSON.stringify(run?.report())}\n`);
   await run?.stop();
 }, 60_000);

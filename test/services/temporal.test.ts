@@ -103,6 +103,10 @@ describe('a cluster that asks for certificates', () => {
   test("lets Temporal's own command in by the variables that infra/cdk/temporal.ts gives it", async () => {
     const { address } = await byCertificate();
     const { path } = await findTemporal();
+    const file = (name: string, text: string) => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
     const { stdout } = await promisify(execFile)(
       path,
       ['operator', 'namespace', 'describe', '-n', 'default'],
@@ -111,9 +115,9 @@ describe('a cluster that asks for certificates', () => {
           HOME: folder,
           TEMPORAL_ADDRESS: address,
           TEMPORAL_TLS: 'true',
-          TEMPORAL_TLS_CLIENT_CERT_DATA: client.certificate,
-          TEMPORAL_TLS_CLIENT_KEY_DATA: client.key,
-          TEMPORAL_TLS_SERVER_CA_CERT_DATA: authority.certificate,
+          TEMPORAL_TLS_CLIENT_CERT_PATH: file('client.crt', client.certificate),
+          TEMPORAL_TLS_CLIENT_KEY_PATH: file('client.key', client.key),
+          TEMPORAL_TLS_SERVER_CA_CERT_PATH: file('ca.crt', authority.certificate),
         },
       },
     );
@@ -202,10 +206,10 @@ describe('without an answer', () => {
   });
 });
 
-describe('credentials', () => {
-  const options = (credentials: TemporalCredentials | null, address = 'temporal.example.org:7233') =>
-    connectionOptions(placeAt(address, credentials));
+const options = (credentials: TemporalCredentials | null, address = 'temporal.example.org:7233') =>
+  connectionOptions(placeAt(address, credentials));
 
+describe('credentials', () => {
   test('are needed for every address but those of this machine', () => {
     expect(() => options(null)).toThrow(/TEMPORAL_CREDENTIALS/);
     for (const address of ['127.0.0.1:7233', 'localhost:7233', '[::1]:7233'])

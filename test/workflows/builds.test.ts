@@ -40,8 +40,8 @@ test('a running round ends on the build it began on, its job goes on with the ne
   const spec = fakeSpec({ rounds: 2, quorum: 2, deadlineSeconds: 60 });
   const runners = [runnerAddress(1), runnerAddress(2)] as const;
   let asked = false;
-  let release: () => void = () => undefined;
-  const released = new Promise<void>((resolve) => (release = resolve));
+  const gate = new AbortController();
+  const released = new Promise<void>((resolve) => gate.signal.addEventListener('abort', () => resolve()));
   const waiting: FakeRunner = async (task) => {
     if (task.opening.round === 1) {
       asked = true;
@@ -73,7 +73,7 @@ test('a running round ends on the build it began on, its job goes on with the ne
   await until(() => asked);
   await next.run(async () => {
     await becomes('build-2');
-    release();
+    gate.abort();
     const round = environment.client.workflow.getHandle(roundWorkflowId(job, 1));
     await round.result();
     roundOver = true;
