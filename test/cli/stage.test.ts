@@ -23,7 +23,14 @@ const deployment = {
   consortium: contract,
   jobs: contract,
   rewards: contract,
-  judges: { sums: contract, leaves: contract, data: contract, rewards: contract },
+  judges: {
+    sums: contract,
+    leaves: contract,
+    data: contract,
+    rewards: contract,
+    receipts: contract,
+    seals: contract,
+  },
   block: 1,
 };
 let folder: string;
