@@ -1,7 +1,12 @@
 /** What judges are shown: nodes, leaves and chunks of a closed round with their proofs (contracts/Judge.sol). */
-import { aggregationTree, nodeHeader, runnerHeader, type AggregationNode } from '#core/commitment.js';
+import {
+  aggregationTree,
+  nodeHeader,
+  runnerHeader,
+  type AggregationNode,
+  type RunnerHeader,
+} from '#core/commitment.js';
 import { fromHex, toHex, type Hash, type Hex } from '#core/hex.js';
-import type { ManifestHeader } from '#core/manifest.js';
 import { LEAF, leafBytes, valuesTree, type LeafType, type LeafValues } from '#core/merkle.js';
 import { ExactSum } from '#core/sum.js';
 import type { ChainClosing } from '#services/chain.js';
@@ -12,7 +17,7 @@ export interface RoundFacts {
   /** Word of the opening that it closes. */
   opening: Hex;
   /** In commitment order, as the manifest has them. */
-  headers: readonly ManifestHeader[];
+  headers: readonly RunnerHeader[];
   /** Of every node, level by level from the bottom. */
   sumRoots: readonly (readonly Hex[])[];
 }
@@ -82,6 +87,14 @@ export class Evidence {
       path,
       turns,
     };
+  }
+
+  /** The node that turns from the root lead to. @throws RangeError where there is none */
+  nameAt(turns: readonly number[]): NodeName {
+    const level = this.levels.length - 1 - turns.length;
+    const index = turns.reduce((at, turn) => 8 * at + turn, 0);
+    if (!this.levels[level]?.[index]) throw new RangeError(`No node stands at ${turns.join('.')}.`);
+    return { level, index };
   }
 
   /** The bottom node over a runner, and which of its children the runner is. */

@@ -8,7 +8,7 @@ import { receiptTypes, updateDomain, type ReceiptStatement, type UpdateStatement
 import type { Hex } from '#core/hex.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { typedDataSigner } from '#services/signatures.js';
-import type { Accusation } from './dispute.js';
+import type { Accusation } from './accusation.js';
 import type { Evidence } from './evidence.js';
 
 export interface SignedReceipt {
@@ -41,7 +41,7 @@ export function leftOut(
   { receipt, signature }: SignedReceipt,
   evidence: Evidence,
   previous: Hex,
-): Accusation | null {
+): Pick<Accusation, 'what' | 'kind' | 'call'> | null {
   if (headerOf(evidence, receipt) >= 0) return null;
   const call = chainCalls(deployment).judges.receipts.askInclusion(
     { ...receipt, round: BigInt(receipt.round) },

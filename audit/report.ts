@@ -6,28 +6,43 @@ import { typedContract } from '#contracts/typed.js';
 import type { Hex } from '#core/hex.js';
 import type { Chain } from '#services/chain.js';
 import type { Sender, Sent } from '#services/chainSender.js';
-import type { Accusation } from './dispute.js';
+import type { Accusation } from './accusation.js';
+
+/** The transaction that counts, and the commitment that had to come first. */
+export interface Filed extends Sent {
+  before: Sent[];
+}
 
 /**
- * Sends an accusation with the reporter's key. A report convicts in this transaction; a question convicts by
- * `expire` when its time is over.
+ * Sends an accusation with the reporter's key. A report
+ * convicts in it; a question convicts by `expire` when its time is over. Each is sent once, however often this is
+ * called.
  * @throws CHAIN_REVERTED when the judge finds nothing wrong, or the round can no longer be disputed
  */
 export async function fileAccusation(
   chain: Chain,
   reporter: Sender,
-  { kind, call }: Accusation,
-): Promise<Sent> {
+  { kind, call }: Pick<Accusation, 'what' | 'kind' | 'call'>,
+): Promise<Filed> {
   const name = keccak256(call.data);
   if (kind === 'question') {
     const judge = typedContract(dataJudgeAbi, call.to, chain.provider);
-    return reporter.send(`ask/${name}`, { ...call, value: await judge.read.bond() });
+    const asked = await reporter.send(`ask/${name}`, { ...call, value: await judge.read.bond() });
+    return { ...asked, before: [] };
   }
   const accusation = keccak256(
     AbiCoder.defaultAbiCoder().encode(['address', 'bytes32'], [reporter.address, name]),
   ) as Hex;
   // Every judge has the same commit().
-  const { commit } = typedContract(sumJudgeAbi, call.to).call;
-  await reporter.send(`commit/${accusation}`, commit(accusation));
-  return reporter.send(`report/${accusation}`, call);
+  const judge = typedContract(sumJudgeAbi, call.to, chain.provider);
+  const committed = await judge.read.accusations(accusation);
+  const before =
+    committed === 0n ? [await reporter.send(`commit/${accusation}`, judge.call.commit(accusation))] : [];
+  return { ...(await reporter.send(`report/${accusation}`, call)), before };
+}
+
+/** Ends a question that was not answered in time: whoever coordinates the round is convicted, the asker is paid. */
+export async function endQuestion(chain: Chain, sender: Sender, question: Hex): Promise<Sent> {
+  const judge = typedContract(dataJudgeAbi, chain.deployment.judges.data);
+  return sender.send(`expire/${question}`, judge.call.expire(question));
 }

@@ -11,6 +11,8 @@ export interface AuditSources<C extends AuditChain = Chain> {
   archive: Pick<Archive, 'get' | 'find'>;
   /** SHA-256. */
   hash: Hash;
+  /** Plain files by their SHA-256, from whoever keeps them; asked before the archive. Null for what is not there. */
+  held?: (sha256: Hex) => Promise<Uint8Array | null>;
   /** Opens what was sealed for a member; `context` is the hash of the plain bytes. Without it, sealed models stay shut. */
   unseal?: (envelope: Uint8Array, context: Hex) => Uint8Array;
   /** Without it, sums are not recomputed. */

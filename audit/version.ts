@@ -59,7 +59,7 @@ export async function checkModelFile(
   record: VersionRecord,
 ): Promise<OpenedModel> {
   const sealed = record.spec.archive.recipients !== null;
-  if (sealed && !sources.unseal) {
+  if (sealed && !sources.unseal && !sources.held) {
     list.unchecked(
       subject,
       'model file',
@@ -93,8 +93,12 @@ async function plainBytes(
   file: ArchivedFile,
   sealed: boolean,
 ): Promise<Uint8Array> {
-  const stored = await sources.archive.get(file.archive);
-  const plain = sealed && sources.unseal ? sources.unseal(stored, file.sha256) : stored;
+  const plain = (await sources.held?.(file.sha256)) ?? (await archived());
   same(`the SHA-256 of ${file.archive}`, toHex(sources.hash(plain)), file.sha256);
   return plain;
+
+  async function archived(): Promise<Uint8Array> {
+    const stored = await sources.archive.get(file.archive);
+    return sealed && sources.unseal ? sources.unseal(stored, file.sha256) : stored;
+  }
 }

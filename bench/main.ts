@@ -3,6 +3,7 @@ import { run as flood } from './flood.js';
 import { run as gatekeeper } from './gatekeeper.js';
 import { run as mcmahan } from './mcmahan.js';
 import { run as memory } from './memory.js';
+import { run as page } from './page.js';
 import { run as peers } from './peers/peers.js';
 import { run as round } from './round.js';
 import { run as scale } from './scale.js';
@@ -11,6 +12,7 @@ import { run as sum } from './sum.js';
 import { run as train } from './train.js';
 import { run as transfer } from './transfer.js';
 import { run as verify } from './verify.js';
+import { run as watch } from './watch.js';
 import { run as webhook } from './webhook.js';
 
 /** `npm run bench [-- NAME…]`: every figure is one JSON line; nothing here fails a build. */
@@ -22,6 +24,7 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
   encoding,
   round,
   verify,
+  watch,
   webhook,
   flood,
   memory,
@@ -32,7 +35,11 @@ const benches: Record<string, (emit: Emit) => Promise<void>> = {
 };
 
 /** Too long to run with the others; these take arguments. */
-const longBenches: Record<string, (emit: Emit, args: readonly string[]) => Promise<void>> = { peers, scale };
+const longBenches: Record<string, (emit: Emit, args: readonly string[]) => Promise<void>> = {
+  peers,
+  scale,
+  page,
+};
 
 // On Node 20 the SDK of AWS tells everybody that it will want 22 some day.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';

@@ -8,6 +8,7 @@ import {
   creditMessage,
   type CreditMessage,
   type SubmitRequest,
+  type TakeOverRequest,
   type TriggerRequest,
 } from '#core/messages.js';
 import { storedUpdates } from '#core/transferMessages.js';
@@ -43,6 +44,7 @@ export interface Api {
   job(job: string): Promise<JobView>;
   rounds(job: string): Promise<RoundView[]>;
   submit(request: SubmitRequest): Promise<z.output<typeof accepted>>;
+  takeOver(job: string, request: TakeOverRequest): Promise<z.output<typeof accepted>>;
   /** Signs and sends an act. @returns what came of it */
   act(act: Act): Promise<string>;
   /** The whole log of acts. */
@@ -79,6 +81,8 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
     job: (job) => call(jobView, 'GET', `/v1/jobs/${encodeURIComponent(job)}`),
     rounds: (job) => list(`/v1/jobs/${encodeURIComponent(job)}/rounds`, roundView),
     submit: (request) => call(accepted, 'POST', '/v1/jobs', request),
+    takeOver: (job, request) =>
+      call(accepted, 'POST', `/v1/jobs/${encodeURIComponent(job)}/take-over`, request),
     act: async (act) => {
       const place = await call(actPlace, 'GET', '/v1/acts/place');
       // Whose stack this is, the person's own configuration says, not whoever answers.

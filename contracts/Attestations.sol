@@ -7,8 +7,9 @@ import {Accounts} from "./Accounts.sol";
 import {Records} from "./lib/Records.sol";
 
 /// @title Members that sign a closing: "I hold every update under this root and recomputed it".
-/// @notice A job that asks for t attesters closes a round only with the signatures of t members out of 2t that are drawn,
-///         all of them other than the coordinator. Where there are no 2t others, all are drawn.
+/// @notice A job that asks for t attesters closes a round only with the signatures of t members out of 2t + 1 that are
+///         drawn, none of them the coordinator's. Where there are fewer members, all are drawn, and no more signatures
+///         are needed than there are others.
 ///         The seed is the hash of the block after the opening's: when the coordinator sends the opening nobody knows
 ///         it, and nothing that the coordinator does later changes it. Whoever makes that block can choose among the
 ///         blocks it could make; that is the most that a chain without a random beacon gives.
@@ -24,7 +25,7 @@ abstract contract Attestations is Accounts, EIP712 {
     error NotAttested(bytes32 job);
     error SeedUnknown(bytes32 job);
 
-    /// @notice What a job may ask for at most; drawn are twice as many.
+    /// @notice What a job may ask for at most; drawn are twice as many, and one.
     uint8 public constant MOST_ATTESTERS = 8;
 
     bytes32 private constant ATTESTATION_TYPEHASH = keccak256(
@@ -47,11 +48,14 @@ abstract contract Attestations is Accounts, EIP712 {
         } else if (block.number > entry.opened + 1) entry.opened = uint64(block.number);
     }
 
-    /// @notice The members that may attest now, in the order of the draw.
-    function drawn(bytes32 job) public view returns (address[] memory) {
-        uint256 seed = _seed(draws[job]);
-        if (seed == 0) revert SeedUnknown(job);
-        return consortium.drawMembers(seed, 2 * uint256(terms[job].attesters), jobs[job].coordinator);
+    /// @notice The members that are drawn now, in the order of the draw; the coordinator may be among them, and does not
+    ///         count.
+    function drawn(bytes32 job) external view returns (address[] memory members) {
+        uint256 count = 2 * uint256(terms[job].attesters) + 1;
+        uint256 all = consortium.members();
+        uint8[] memory places = new uint8[](count < all ? count : all);
+        for (uint256 i = 0; i < places.length; ++i) places[i] = uint8(i);
+        (members, ) = consortium.drawMembers(_knownSeed(job), count, places);
     }
 
     /// @notice EIP-712 digest that an attester signs.
@@ -77,22 +81,33 @@ abstract contract Attestations is Accounts, EIP712 {
     /// @dev Whether enough of the drawn have signed. @param places ascending, so that nobody counts twice.
     function _attested(
         bytes32 job,
+        address coordinator,
         bytes32 digest,
         uint8[] calldata places,
         bytes[] calldata signatures
     ) internal view returns (bool) {
         uint256 needed = terms[job].attesters;
         if (needed == 0) return true;
-        address[] memory members = drawn(job);
-        if (needed > members.length) needed = members.length;
+        (address[] memory members, uint256 all) = consortium.drawMembers(
+            _knownSeed(job),
+            2 * needed + 1,
+            places
+        );
+        if (needed >= all) needed = all == 0 ? 0 : all - 1;
         if (places.length != signatures.length || places.length < needed) return false;
         for (uint256 i = 0; i < places.length; ++i) {
-            uint256 place = places[i];
-            if (place >= members.length || (i != 0 && place <= places[i - 1])) return false;
+            if (i != 0 && places[i] <= places[i - 1]) return false;
             (address signer, ECDSA.RecoverError problem, ) = ECDSA.tryRecoverCalldata(digest, signatures[i]);
-            if (problem != ECDSA.RecoverError.NoError || signer != members[place]) return false;
+            bool counts =
+                problem == ECDSA.RecoverError.NoError && signer == members[i] && signer != coordinator;
+            if (!counts) return false;
         }
         return true;
+    }
+
+    function _knownSeed(bytes32 job) private view returns (uint256 seed) {
+        seed = _seed(draws[job]);
+        if (seed == 0) revert SeedUnknown(job);
     }
 
     /// @dev 0 while it is not known, and when it no longer is.

@@ -224,30 +224,33 @@ contract Consortium {
         return _list[position];
     }
 
-    /// @notice Draws `count` members (or as many as there are) other than `excluded`, none twice: the first steps of a
-    ///         Fisher-Yates shuffle of the list.
+    /// @notice The members at some places of a draw without repetition, the first steps of a Fisher-Yates shuffle of the
+    ///         list; 0 for a place that the list is too short for.
+    /// @param places ascending, below `count`.
     function drawMembers(
         uint256 seed,
         uint256 count,
-        address excluded
-    ) external view returns (address[] memory drawn) {
-        uint256 own = placeOf[excluded];
-        uint256 others = own == 0 ? _list.length : _list.length - 1;
-        if (count > others) count = others;
-        drawn = new address[](count);
+        uint8[] calldata places
+    ) external view returns (address[] memory drawn, uint256 all) {
+        all = _list.length;
+        drawn = new address[](places.length);
+        if (count > all) count = all;
         // What the steps so far have put at `picks[j]` is `displaced[j]`; everywhere else lies what lay there.
         uint256[] memory picks = new uint256[](count);
         uint256[] memory displaced = new uint256[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            uint256 pick = i + (uint256(keccak256(abi.encode(seed, i))) % (others - i));
-            uint256 chosen = pick;
-            uint256 lies = i;
-            for (uint256 j = 0; j < i; ++j) {
-                if (picks[j] == pick) chosen = displaced[j];
-                if (picks[j] == i) lies = displaced[j];
+        uint256 next = 0;
+        unchecked {
+            for (uint256 i = 0; i < count && next < places.length; ++i) {
+                uint256 pick = i + (uint256(keccak256(abi.encode(seed, i))) % (all - i));
+                (uint256 chosen, uint256 lies) = (pick, i);
+                for (uint256 j = 0; j < i; ++j) {
+                    uint256 before = picks[j];
+                    if (before == pick) chosen = displaced[j];
+                    if (before == i) lies = displaced[j];
+                }
+                (picks[i], displaced[i]) = (pick, lies);
+                if (places[next] == i) drawn[next++] = _list[chosen];
             }
-            (picks[i], displaced[i]) = (pick, lies);
-            drawn[i] = _list[own != 0 && chosen + 1 >= own ? chosen + 1 : chosen];
         }
     }
 

@@ -135,7 +135,7 @@ contract Jobs is Escrow, Convictions, Attestations {
         // A repeated call finds other blocks, and maybe other members: what closed before needs no signatures again.
         if (closings[job][round] == 0) {
             bytes32 digest = attestationHash(job, round, closing);
-            if (!_attested(job, digest, places, signatures)) revert NotAttested(job);
+            if (!_attested(job, entry.coordinator, digest, places, signatures)) revert NotAttested(job);
         }
         _close(entry, job, round, closing);
         if (nextOpenHash != 0) _open(entry, job, round + 1, nextOpenHash);

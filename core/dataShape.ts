@@ -11,7 +11,9 @@ export const dataShape = {
   labels: extents
     .nullable()
     .exactOptional()
-    .describe('Shape of the labels of one sample; by default one class. Null: the data has none (next_token).'),
+    .describe(
+      'Shape of the labels of one sample; by default one class. Null: the data has none (next_token).',
+    ),
   classes: z
     .union([z.literal(0), z.number().int().min(2).max(1_000_000)])
     .describe('Number of classes of the labels, or of tokens; 0 for labels that are numbers.'),
@@ -25,7 +27,6 @@ export function sameShapes(a: Omit<Shape, 'classes'>, b: Omit<Shape, 'classes'>)
 
 /** `[1, 28, 28]`, or `ids [64], mask [64]`; then the labels' where there is not just a class. */
 export function describeShapes({ input, labels }: Omit<Shape, 'classes'>): string {
-  const list = (dims: readonly number[]) => `[${dims.join(', ')}]`;
   const inputs = Array.isArray(input)
     ? list(input)
     : Object.entries(input)
@@ -34,4 +35,8 @@ export function describeShapes({ input, labels }: Omit<Shape, 'classes'>): strin
         .join(', ');
   if (labels === null) return `${inputs} without labels`;
   return labels === undefined || labels.length === 0 ? inputs : `${inputs} with labels of ${list(labels)}`;
+}
+
+function list(dims: readonly number[]): string {
+  return `[${dims.join(', ')}]`;
 }

@@ -177,6 +177,10 @@ export const errorCodes = {
     status: 500,
     meaning: 'A part that stands in for a cloud service has no program for this machine.',
   },
+  STATE_OTHER_VERSION: {
+    status: 409,
+    meaning: 'The state folder was made by another version of Roundtable; nothing in it was touched.',
+  },
   CHAIN_STATE_DAMAGED: {
     status: 500,
     meaning: "The local chain's state file and its copy cannot be read; nothing was overwritten.",

@@ -181,6 +181,10 @@ export type TriggerRequest = z.output<typeof triggerRequest>;
 export const submitRequest = z.strictObject({ key: z.string().min(8).max(100), spec: jobSpec });
 export type SubmitRequest = z.output<typeof submitRequest>;
 
+/** Goes on with a job that another member's stack began; the spec is the one that the chain has the hash of. */
+export const takeOverRequest = z.strictObject({ spec: jobSpec });
+export type TakeOverRequest = z.output<typeof takeOverRequest>;
+
 /** Archive ids of a round's two documents. */
 export const archiveRefs = z.strictObject({ model: archiveId, manifest: archiveId, manifestHash: hash32 });
 export type ArchiveRefs = z.output<typeof archiveRefs>;

@@ -4,6 +4,7 @@ export const workflowNames = {
   trainingJob: 'trainingJob',
   trainingRound: 'trainingRound',
   settlement: 'settlement',
+  answering: 'answering',
 } as const;
 
 export const signalNames = { pause: 'pause', resume: 'resume', cancel: 'cancel' } as const;
@@ -28,6 +29,9 @@ export const chainQueue = (address: string): string => `chain/${address.toLowerC
 /** Task queue that one runner polls, and nobody else. */
 export const runnerQueue = (runner: string): string => `runner/${runner.toLowerCase()}`;
 
+/** What stands for the trigger in the row of a job that another coordinator began; no trigger can have this name. */
+export const takeOverTrigger = 'take over';
+
 /** A job's workflow has the job's id, so that starting it twice is harmless. */
 export const jobWorkflowId = (job: string): string => job;
 export const roundWorkflowId = (job: string, round: number): string => `${job}/round/${round}`;
@@ -37,6 +41,10 @@ export const groupWorkflowId = (job: string, round: number, group: number): stri
   `${roundWorkflowId(job, round)}/runners/${group}`;
 export const settlementWorkflowId = (payer: string, epoch: number): string =>
   `settlement/${payer.toLowerCase()}/${epoch}`;
+
+/** A question can be asked again once it was answered. */
+export const answerWorkflowId = (question: string, transaction: string): string =>
+  `answer/${question}/${transaction}`;
 
 /** The activity's id carries the runner, so that a payload codec can choose the runner's key. */
 export const trainActivityId = (runner: string): string => `train/${runner.toLowerCase()}`;

@@ -123,15 +123,23 @@ function deltaRoot(hash: Hash, deltas: readonly RewardDelta[]): Uint8Array {
   const sorted = deltas
     .map((delta) => ({ ...delta, key: fromHex(delta.job, 32) }))
     .sort((a, b) => compareBytes(a.key, b.key) || a.round - b.round);
-  const leaves = sorted.map(({ key, round, amount }, i) => {
+  sorted.forEach(({ key, round }, i) => {
     const before = sorted[i - 1];
     if (before && before.round === round && compareBytes(before.key, key) === 0)
       throw new RoundtableError(
         'INVALID_INPUT',
         `Round ${round} of job ${toHex(key)} pays an account twice.`,
       );
-    return hash(new ByteWriter(53).u8(LEAF.delta).bytes(key, 32).u32(round).u128(amount).finish());
   });
+  return deltaRootInOrder(hash, sorted);
+}
+
+/** The same over deltas as they stand, in whatever order a liar has committed to them. */
+export function deltaRootInOrder(hash: Hash, deltas: readonly RewardDelta[]): Uint8Array {
+  if (deltas.length === 0) return new Uint8Array(32);
+  const leaves = deltas.map(({ job, round, amount }) =>
+    hash(new ByteWriter(53).u8(LEAF.delta).bytes(fromHex(job), 32).u32(round).u128(amount).finish()),
+  );
   return new MerkleTree(hash, leaves).root;
 }
 

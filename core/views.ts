@@ -21,7 +21,7 @@ export const jobView = z.strictObject({
   ...projected,
   job: jobId,
   state: jobState,
-  /** `submit` for a person's job, else the trigger's name. */
+  /** `submit` for a person's job, `take over` for another coordinator's, else the trigger's name. */
   trigger: z.string(),
   /** The webhook's delivery, for people; not covered by GitHub's signature. */
   delivery: z.string().nullable(),

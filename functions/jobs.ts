@@ -13,7 +13,7 @@ import type { Logger } from './log.js';
 export interface NewJob {
   job: JobId;
   spec: JobSpec;
-  /** `submit`, or the trigger's name. */
+  /** `submit`, `take over`, or the trigger's name. */
   trigger: string;
   delivery: string | null;
   coordinator: `0x${string}`;
@@ -80,6 +80,15 @@ export async function checkSpec(
   if (mistakes.length === 0) return;
   const lines = mistakes.map(({ path, message }) => `  ${path}: ${message}`).join('\n');
   throw new RoundtableError('JOB_INVALID', `The job cannot be run:\n${lines}`, { details: { mistakes } });
+}
+
+/** @throws JOB_INVALID for a job whose updates this stack could not read */
+export function checkReader({ coordinator }: { coordinator: Hex }, { updates }: JobSpec): void {
+  if (updates.recipients.some(({ member }) => member === coordinator)) return;
+  throw new RoundtableError(
+    'JOB_INVALID',
+    `Member ${coordinator} is not among those that can read the job's updates, so it cannot go on with it.`,
+  );
 }
 
 function queuedView({ job, spec, trigger, delivery, coordinator }: NewJob, now: string): JobView {

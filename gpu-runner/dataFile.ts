@@ -43,8 +43,7 @@ export async function readContract(path: string, name: string): Promise<DataCont
     const header = parseMessage(dataHeader, parseJson(path, text), path);
     const { y, __metadata__: metadata } = header;
     const { input, count } = inputsOf(path, header);
-    if (y && y.shape[0] !== count)
-      throw invalid(path, `x has ${count} samples, y has ${y.shape[0]} labels`);
+    if (y && y.shape[0] !== count) throw invalid(path, `x has ${count} samples, y has ${y.shape[0]} labels`);
     const read = { path, file, start: 8 + headerLength, metadata };
     const contract = {
       name: slug.parse(name),
@@ -62,10 +61,11 @@ export async function readContract(path: string, name: string): Promise<DataCont
 
 function inputsOf(
   path: string,
-  { x, y: _, __metadata__: __, ...others }: z.output<typeof dataHeader>,
+  header: z.output<typeof dataHeader>,
 ): { input: DataContract['input']; count: number } {
-  const named = Object.entries(others).flatMap(([name, tensor]) =>
-    name.startsWith('x/') ? [[name.slice(2), tensor] as const] : [],
+  const { x } = header;
+  const named = Object.entries(header).flatMap(([name, tensor]) =>
+    name.startsWith('x/') ? [[name.slice(2), tensor as TensorEntry] as const] : [],
   );
   const tensors = [...(x ? [x] : []), ...named.map(([, tensor]) => tensor)];
   const counts = new Set(tensors.map(({ shape }) => shape[0] ?? 0));
@@ -106,7 +106,8 @@ async function classesOf(reading: Reading, labels: TensorEntry): Promise<number>
   const [begin, end] = labels.data_offsets;
   const expected = labels.shape.reduce((product, extent) => product * extent, 1);
   const width = labels.dtype === 'F32' ? 4 : integers[labels.dtype];
-  if (width === undefined) throw invalid(path, `y has the type ${labels.dtype}; I64, I32, U8 or F32 is expected`);
+  if (width === undefined)
+    throw invalid(path, `y has the type ${labels.dtype}; I64, I32, U8 or F32 is expected`);
   if (end - begin !== expected * width)
     throw invalid(path, `y holds ${(end - begin) / width} labels where its shape says ${expected}`);
   if (labels.dtype === 'F32') return 0;

@@ -49,5 +49,5 @@ const startSeconds = 1;
 /** From S3 into a function of one core. */
 const bytesPerSecond = 75e6;
 /** Decrypted, hashed and added, of one core: `npm run bench -- shards`. */
-const valuesPerSecond = 60e6;
+const valuesPerSecond = 40e6;
 const bytesOfOneGet = 8 * 1024 * 1024;

@@ -35,6 +35,7 @@ import {
 import { eventsPart } from './events/part.js';
 import { writeStackFile, type StackFile } from './stackFile.js';
 import { prepareStores } from './stores.js';
+import { checkStateFormat } from './stateFormat.js';
 import { Supervisor } from './supervisor/supervisor.js';
 import { findTemporal } from './temporal/find.js';
 import { temporalPart } from './temporal/part.js';
@@ -93,7 +94,7 @@ export interface LocalStack {
 
 /**
  * Brings everything up, or goes on from what an earlier run left in the state folder.
- * @throws ALREADY_RUNNING, TEMPORAL_NOT_FOUND, PORT_IN_USE, PART_CRASHED
+ * @throws ALREADY_RUNNING, STATE_OTHER_VERSION, TEMPORAL_NOT_FOUND, PORT_IN_USE, PART_CRASHED
  */
 export async function startStack(options: StackOptions): Promise<LocalStack> {
   const stateDir = resolve(options.stateDir);
@@ -102,6 +103,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   options.onOpen?.(supervisor, news);
   try {
     if (options.fresh) forget(stateDir);
+    checkStateFormat(stateDir);
     const temporal = await findTemporal({ onProgress: (progress) => void news.emit('temporal', progress) });
     const fixed = Object.fromEntries(portNames.map((name) => [name, options.ports?.[name] ?? null]));
     const { ports } = await supervisor.choosePorts(fixed as Record<PortName, number | null>);

@@ -6,14 +6,12 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { build } from 'esbuild';
 
-const outdir = 'dist/web';
 const common = {
   bundle: true,
   minify: true,
   platform: 'browser',
   target: ['chrome123', 'firefox120', 'safari17.5'],
   format: 'esm',
-  outdir,
   entryNames: '[name]-[hash]',
   metafile: true,
   logLevel: 'warning',
@@ -22,13 +20,15 @@ const common = {
 
 const named = ['web/main.tsx', 'web/style.css', 'web/verify/worker.ts'];
 
-export async function buildWeb() {
+/** @param outdir relative to the repository's root */
+export async function buildWeb(outdir = 'dist/web') {
   rmSync(outdir, { recursive: true, force: true });
   mkdirSync(outdir, { recursive: true });
-  const worker = outputOf(await build({ ...common, entryPoints: ['web/verify/worker.ts'] }));
+  const worker = outputOf(await build({ ...common, outdir, entryPoints: ['web/verify/worker.ts'] }));
   const [main, style] = await Promise.all([
     build({
       ...common,
+      outdir,
       entryPoints: ['web/main.tsx'],
       jsx: 'automatic',
       jsxImportSource: 'preact',
@@ -37,20 +37,20 @@ export async function buildWeb() {
       splitting: true,
       chunkNames: '[name]-[hash]',
     }),
-    build({ ...common, entryPoints: ['web/style.css'] }).then(outputOf),
+    build({ ...common, outdir, entryPoints: ['web/style.css'] }).then(outputOf),
   ]);
   const script = outputOf(main);
   const page = readFileSync('web/index.html', 'utf8')
     .replace('main.js', script)
     .replace('style.css', style)
-    .replace('</title>', `</title>${sharedBy(main, script).map(preload).join('')}`);
+    .replace('</title>', `</title>${sharedBy(main, `${outdir}/${script}`).map(preload).join('')}`);
   writeFileSync(`${outdir}/index.html`, page);
   writeFileSync(`${outdir}/icon.svg`, readFileSync('web/icon.svg'));
 }
 
 /** Files that the entry file imports at once; the browser learns of them with the page and not one by one. */
 function sharedBy({ metafile }, entry) {
-  const { imports } = metafile.outputs[`${outdir}/${entry}`];
+  const { imports } = metafile.outputs[entry];
   return imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => basename(path));
 }
 

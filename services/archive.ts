@@ -29,7 +29,8 @@ export interface Archive {
   /**
    * The bytes behind an id, from the first gateway that gives those whose data root was signed under that id.
    * @param most bytes that the reader is ready to hold: anybody can archive anything and sign its size
-   * @throws ARCHIVE_UNREACHABLE if no gateway has them in time, ARCHIVE_CORRUPT if all that came was something else,
+   * @throws ARCHIVE_UNREACHABLE if no gateway has them in time (details.absent: all answered that they do not have
+   * them), ARCHIVE_CORRUPT if all that came was something else,
    * PAYLOAD_TOO_LARGE
    */
   get(id: string, most?: number): Promise<Uint8Array>;
@@ -230,6 +231,7 @@ class GatewayArchive implements Archive {
     const deadline = Date.now() + this.patienceMs;
     for (let pause = 50; ; pause = Math.min(2 * pause, 2000)) {
       const said: string[] = [];
+      let absent = true;
       const final: RoundtableError[] = [];
       for (const gateway of this.gateways) {
         try {
@@ -243,6 +245,7 @@ class GatewayArchive implements Archive {
             note(gateway, 'wrong');
           } else if (error instanceof GatewayTrouble || isRoundtableError(error, 'ARCHIVE_UNREACHABLE')) {
             said.push(error.message);
+            absent = false;
             note(gateway, 'unreachable');
           } else throw error;
         }
@@ -253,6 +256,7 @@ class GatewayArchive implements Archive {
         throw new RoundtableError(
           'ARCHIVE_UNREACHABLE',
           `Could not ${what} within ${this.patienceMs / 1000} s: ${said.join('; ')}. Repeating is safe.`,
+          { details: { absent } },
         );
       await sleep(pause);
     }

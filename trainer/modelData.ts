@@ -6,9 +6,7 @@ import type { Model } from './model.js';
 export interface DataShape {
   /** Shape of one sample; of a model with several inputs by their names. */
   readonly input:
-    | readonly number[]
-    | ReadonlyMap<string, readonly number[]>
-    | Readonly<Record<string, readonly number[]>>;
+    readonly number[] | ReadonlyMap<string, readonly number[]> | Readonly<Record<string, readonly number[]>>;
   /** Labels count from 0 to classes - 1. */
   readonly classes: number;
   /** Shape of one sample's labels; [] (the default) for a class, null where there are none (next_token). */

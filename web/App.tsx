@@ -8,10 +8,9 @@ import { Rewards } from './screens/Rewards.js';
 import { Runners } from './screens/Runners.js';
 import { Stack } from './screens/Stack.js';
 import { Version } from './screens/Version.js';
-import { config } from './state/config.js';
-import { now, useResource } from './state/resource.js';
+import { config, configIsOld } from './state/config.js';
+import { now, staleAfter, staleness } from './state/resource.js';
 import { href, route } from './state/route.js';
-import { jobs } from './state/stack.js';
 import { age } from './text/format.js';
 import { strings } from './text/strings.js';
 
@@ -90,14 +89,17 @@ function Screen({ first, id, round }: { first: string; id: string | undefined; r
   }
 }
 
-/** Says so when the API is silent; what was read stays on screen with its age. */
+/** Says so when the API is silent or late; what was read stays on screen with its age. */
 function Stale() {
-  const { error, readAt } = useResource(jobs());
-  if (error.value === null) return null;
-  const text = readAt.value === 0 ? strings.silent : strings.stale(age(now.value - readAt.value));
+  const worst = staleness(now.value);
+  if (!worst) return null;
+  const said = age(worst.ms);
   return (
-    <p class="stale" role="status">
-      {text} {strings.stillChecks}
+    <p class="stale">
+      {/* Said aloud once; the age beside it changes every second. */}
+      <span role="status">{worst.silent ? strings.silent : strings.late}</span>{' '}
+      {!worst.nothing && (worst.ms > staleAfter ? strings.stale(said) : strings.recent(said))}{' '}
+      {configIsOld.value && strings.oldConfig}
     </p>
   );
 }

@@ -23,6 +23,7 @@ import type {
 } from '#core/messages.js';
 import { groupWorkflowId, runnerQueue, trainActivityId } from '#core/names.js';
 import type { SelectionPlace } from '#core/openHash.js';
+import { pinned } from './pinned.workflow.js';
 import { problemOf } from './problem.workflow.js';
 import { coordinator, quick } from './proxies.workflow.js';
 import type { RoundInput } from './types.js';
@@ -93,7 +94,7 @@ export async function runnerGroup(group: Group): Promise<void> {
   }
   await asked;
 }
-setWorkflowOptions({ versioningBehavior: 'PINNED' }, runnerGroup);
+setWorkflowOptions(pinned, runnerGroup);
 
 async function askGroup(group: Group, told: (arrived: Arrived) => void): Promise<void> {
   const { round, opening, started, from, to } = group;

@@ -90,7 +90,8 @@ export async function trainingJob(input: JobInput): Promise<void> {
     cancelled = true;
   }
   await CancellationScope.nonCancellable(async () => {
-    progress.transactions.push(await chain(prepared.coordinator).finishJob({ job: input.job }));
+    const finished = await chain(prepared.coordinator).finishJob({ job: input.job });
+    if (finished) progress.transactions.push(finished);
     await project(cancelled ? 'cancelled' : 'done');
   });
 }
@@ -98,8 +99,9 @@ export async function trainingJob(input: JobInput): Promise<void> {
 async function begin(job: JobInput['job']): Promise<JobProgress> {
   const prepared = await coordinator.prepareJob({ job });
   const transactions = await chain(prepared.coordinator).createJob({ prepared });
-  const { base: version, accuracy, loss, archive } = prepared;
-  return { seq: 0, prepared, round: 0, version, accuracy, loss, archive, transactions, paused: false };
+  const { base: version, accuracy, loss, archive, takenOver } = prepared;
+  const start = takenOver ?? { round: 0, version, accuracy, loss, archive };
+  return { seq: 0, prepared, ...start, transactions, paused: false };
 }
 
 /** It goes on when the job has ended, however it ended. */

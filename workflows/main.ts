@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
 import { pino } from 'pino';
@@ -14,6 +15,7 @@ import { coordinatorCodec } from '#services/runnerPayloads.js';
 import { openQueue } from '#services/queue.js';
 import { openSums } from '#services/sums.js';
 import { openTable } from '#services/table.js';
+import { unseal } from '#services/sealing.js';
 import { connectionOptions, explainFailure, temporalPlace } from '#services/temporal.js';
 import { openUpdates } from '#services/updates.js';
 import { x25519PublicKey } from '#services/x25519.js';
@@ -25,6 +27,7 @@ import { ByteCache, cachedArtifacts } from './artifactCache.js';
 import { becomeCurrent, versionedOptions } from './deployment.js';
 import { readEnvironment } from './environment.js';
 import { failureInterceptor } from './failures.js';
+import { listenForQuestions } from './questions.js';
 import { updateOutliner } from './updateOutline.js';
 import { updateReader } from './updateReader.js';
 
@@ -66,6 +69,7 @@ const activities = createActivities({
   sums: openSums(bucket),
   sumFunction: openFunction({ name: environment.SUM_FUNCTION }),
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
+  unseal: (envelope, context) => unseal(envelope, sealing, context),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,
     key: archiveKey,
@@ -145,6 +149,9 @@ if (!draining) {
   const healing = setInterval(() => {
     sender.heal().catch((error: unknown) => log.warn({ err: error }, 'what was sent could not be checked'));
   }, healEveryMs);
+  const client = new Client({ connection, namespace: place.namespace });
+  const coordinatorAddress = environment.COORDINATOR_ADDRESS;
+  running.push(listenForQuestions({ chain, coordinator: coordinatorAddress, client, log }, ending.signal));
   ending.signal.addEventListener('abort', () => {
     clearInterval(healing);
     sending.shutdown();

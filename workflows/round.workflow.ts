@@ -7,6 +7,7 @@ import {
 import type { TransactionRecord } from '#core/messages.js';
 import type { RoundPhase, RoundSeconds, RoundView } from '#core/views.js';
 import { collectUpdates } from './collect.workflow.js';
+import { pinned } from './pinned.workflow.js';
 import { problemOf } from './problem.workflow.js';
 import { chain, coordinator, quick } from './proxies.workflow.js';
 import { awaitSelection } from './selection.workflow.js';
@@ -133,7 +134,7 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
   }
 }
 // A round ends by the code it began with; its job takes up new code between rounds.
-setWorkflowOptions({ versioningBehavior: 'PINNED' }, trainingRound);
+setWorkflowOptions(pinned, trainingRound);
 
 /** Mean training loss over samples; what a round reports when the job has no held-out data. */
 function weightedLoss(updates: readonly { samples: number; loss: number }[]): number {

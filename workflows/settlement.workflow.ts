@@ -7,7 +7,11 @@ import type { SettlementInput } from './types.js';
  * its window. Its id is the epoch's, so that starting it twice is harmless.
  */
 export async function settlement({ payer, epoch }: SettlementInput): Promise<void> {
-  const plan = await coordinator.planEpoch({ payer, epoch });
+  let plan = await coordinator.planEpoch({ payer, epoch });
+  while (plan === 'unreleased') {
+    await chain(payer).releaseBudgets({ payer });
+    plan = await coordinator.planEpoch({ payer, epoch });
+  }
   if (!plan) return;
   const transaction = await chain(payer).publishEpoch({ plan });
   await coordinator.finishEpoch({ plan, transaction, effective: false });

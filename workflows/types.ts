@@ -9,6 +9,8 @@ import type {
 } from '#core/messages.js';
 import type { SelectionPlace } from '#core/openHash.js';
 import type { JobView, RoundSeconds, RoundView } from '#core/views.js';
+import type { ChainCall } from '#contracts/typed.js';
+import type { RoundQuestion } from '#audit/questions.js';
 
 /** What workflows and their activities say to each other. References only: tensors never enter a history. */
 
@@ -53,6 +55,17 @@ export interface PreparedJob {
   archive: ArchiveRefs;
   accuracy: number | null;
   loss: number | null;
+  /** Where another coordinator's job is gone on with; not there for a job of one's own. */
+  takenOver?: TakenOver;
+}
+
+/** The newest round that stands of a job that is taken over; 0 with the job's own start. */
+export interface TakenOver {
+  round: number;
+  version: ModelRef;
+  accuracy: number | null;
+  loss: number | null;
+  archive: ArchiveRefs;
 }
 
 export interface RoundInput {
@@ -167,6 +180,12 @@ export interface RunnerGroup {
   to: number;
 }
 
+/** A question on chain that this stack has to answer, or its bond is slashed. */
+export interface AnswerInput {
+  coordinator: Hex;
+  question: RoundQuestion;
+}
+
 /** Activities of the coordinator's own queue. */
 export interface CoordinatorActivities {
   prepareJob(input: { job: Hex }): Promise<PreparedJob>;
@@ -185,8 +204,11 @@ export interface CoordinatorActivities {
   projectRound(view: RoundView): Promise<void>;
   failQueuedJob(input: { job: Hex; code: string; message: string }): Promise<void>;
   forgetUpdates(input: { job: Hex }): Promise<Retention>;
-  planEpoch(input: { payer: Hex; epoch: number }): Promise<EpochPlan | null>;
+  /** 'unreleased': budgets have to be released before it is settled who owes their rounds. */
+  planEpoch(input: { payer: Hex; epoch: number }): Promise<EpochPlan | 'unreleased' | null>;
   finishEpoch(input: { plan: EpochPlan; transaction: TransactionRecord; effective: boolean }): Promise<void>;
+  /** Null where no answer is due any more. */
+  findAnswer(input: AnswerInput): Promise<ChainCall | null>;
 }
 
 /** Activities of the queue that one signing key has for itself. */
@@ -194,7 +216,12 @@ export interface ChainActivities {
   createJob(input: { prepared: PreparedJob }): Promise<TransactionRecord[]>;
   openRound(input: { job: Hex; round: number; openHash: Hex }): Promise<TransactionRecord>;
   closeRound(input: CloseInput): Promise<TransactionRecord>;
-  finishJob(input: { job: Hex }): Promise<TransactionRecord>;
+  /** Null for a job that is not this key's to finish any more: its coordinator was convicted, or another took it over. */
+  finishJob(input: { job: Hex }): Promise<TransactionRecord | null>;
+  /** Budgets that can be paid out go into the payer's purse, so that it is settled who owes which round. */
+  releaseBudgets(input: { payer: Hex }): Promise<void>;
+  /** Null where somebody else has answered, or nobody waits any more. */
+  sendAnswer(input: AnswerInput & { call: ChainCall }): Promise<TransactionRecord | null>;
   publishEpoch(input: { plan: EpochPlan }): Promise<TransactionRecord>;
 }
 

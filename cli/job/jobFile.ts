@@ -106,7 +106,7 @@ interface Issue {
 /** One mistake for each key that is not known, at that key; of a union those of the form that comes nearest. */
 function flatten(issue: Issue): { path: string[]; message: string }[] {
   const path = issue.path.map(String);
-  if (issue.code === 'invalid_union' && issue.errors) {
+  if (issue.code === 'invalid_union' && issue.errors && issue.errors.length > 0) {
     const depth = (issues: Issue[]) => Math.max(0, ...issues.map((inner) => inner.path.length));
     const deepest = Math.max(...issue.errors.map(depth));
     const nearest = issue.errors.find((issues) => depth(issues) === deepest) ?? [];

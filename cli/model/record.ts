@@ -6,7 +6,7 @@ import { deployment, type Deployment } from '#contracts/deployment.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { parseMessage } from '#core/schema.js';
 import { openArchive, type GatewayAnswer } from '#services/archive.js';
-import { openChain } from '#services/chain.js';
+import { openChain, type Chain } from '#services/chain.js';
 import type { StackFile } from '#local/stackFile.js';
 import { UsageError, type Context } from '../command.js';
 import {
@@ -74,6 +74,20 @@ export async function openRecord(context: Context, options: RecordOptions): Prom
       writeSavedChain(folder, await recorder.take(taken));
     },
     close: () => chain.close(),
+  };
+}
+
+/** Chain and archive themselves, for whoever also sends. @throws UsageError as openRecord */
+export function openPlace(
+  context: Context,
+  options: RecordOptions,
+): { chain: Chain; archive: ReadArchive; stack: StackFile | null; hosts: string[] } {
+  const { rpc, gateway, deployment: given } = placeOfRecord(context, options);
+  return {
+    chain: openChain({ rpcUrls: rpc, deployment: parseMessage(deployment, given, 'The deployment') }),
+    archive: openArchive({ gateways: gateway }),
+    stack: stackOf(context),
+    hosts: rpc.map(hostOf),
   };
 }
 

@@ -2,6 +2,14 @@ import type { Command } from 'commander';
 
 /** Options of verbs that read chain and archive themselves: no stack is needed. */
 export function addRecordOptions(command: Command): Command {
+  return addPlaceOptions(command).option(
+    '--offline <dir>',
+    'no network at all: read what `model verify --save` kept',
+  );
+}
+
+/** Where chain and archive are. */
+export function addPlaceOptions(command: Command): Command {
   return command
     .option(
       '--rpc <url>',
@@ -9,8 +17,7 @@ export function addRecordOptions(command: Command): Command {
       several,
     )
     .option('--gateway <url>', "an Arweave gateway; several: in this order (default: this stack's)", several)
-    .option('--deployment <file>', "JSON with the addresses of the contracts (default: this stack's)")
-    .option('--offline <dir>', 'no network at all: read what `model verify --save` kept');
+    .option('--deployment <file>', "JSON with the addresses of the contracts (default: this stack's)");
 }
 
 /** For an option that may be given more than once. */

@@ -7,13 +7,15 @@ import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { chainPart } from '#local/emulators/chain.js';
 import { dynamodbPart } from '#local/emulators/dynamodb.js';
-import { projectRoot } from '#local/paths.js';
+import { distFile, projectRoot } from '#local/paths.js';
+import { readStackFile } from '#local/stackFile.js';
 import { readStatus } from '#local/supervisor/record.js';
 import { cacheFolder, cachedPath } from '#local/temporal/cache.js';
 import { builtVersion } from '#local/temporal/build.js';
 import { sdkVersion } from '#local/temporal/download.js';
 import type { Context } from '../command.js';
 import { bytes } from '../terminal/format.js';
+import { differsAt, readBuiltPage } from './builtPage.js';
 import { judge, type Check, type Finding, type Verdict } from './findings.js';
 
 /** Everything that most often keeps a stack from coming up or from running well. Starts nothing that stays. */
@@ -27,6 +29,7 @@ export async function examine(context: Context): Promise<Finding[]> {
     ['onnxruntime', onnxruntime],
     ['chain', () => program(() => chainPart({ port: 0, stateDir: context.state }).command)],
     ['dynamodb', () => program(() => dynamodbPart({ port: 0, stateDir: context.state }).command)],
+    ['page', () => page(context)],
     ['stack', () => stackHealth(context)],
   ];
   return judge(checks);
@@ -116,6 +119,17 @@ async function onnxruntime(): Promise<Verdict> {
 async function program(path: () => string): Promise<Verdict> {
   const { stdout } = await run(path(), ['--version'], { timeout: 20_000 });
   return ['ok', stdout.trim().split('\n', 1)[0] ?? ''];
+}
+
+/** What members compare, and whether the stack serves it. */
+async function page(context: Context): Promise<Verdict> {
+  const built = readBuiltPage(distFile('web'));
+  const said = `${built.files.length} files, SHA-256 ${built.hash}`;
+  if (!readStatus(context.state).supervisor) return ['ok', said];
+  const other = await differsAt(readStackFile(context.state).api, built);
+  return other === null
+    ? ['ok', `${said}, as the stack serves them`]
+    : ['warn', `${said}; the stack serves another ${other}, restart it to serve this build`];
 }
 
 async function stackHealth(context: Context): Promise<Verdict> {

@@ -107,11 +107,7 @@ export async function trainModel(context: Context, options: TrainOptions): Promi
     if (options.out !== undefined)
       writeFileSync(
         path(options.out),
-        writeModel(
-          model.graph,
-          await readWeights(files.out),
-          isLocal ? await readWeights(statistics) : [],
-        ),
+        writeModel(model.graph, await readWeights(files.out), isLocal ? await readWeights(statistics) : []),
       );
     const pace = (result.samples * options.epochs) / result.seconds;
     context.print(

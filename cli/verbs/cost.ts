@@ -1,5 +1,6 @@
 import { growingCost, monthlyCost, notIncluded, type Load } from '#infra/cost.js';
 import { pricesAsOf } from '#infra/prices.js';
+import { sumCost, sumRules } from '#infra/sumCost.js';
 import { addVerb, UsageError } from '../command.js';
 import type { Verb } from '../run.js';
 import { count } from '../terminal/format.js';
@@ -28,7 +29,8 @@ export const costVerb: Verb = (program, does) => {
         const total = lines.reduce((sum, line) => sum + line.dollars, 0);
         const growth = growingCost(load);
         const theme = context.terminal.theme();
-        context.print({ pricesAsOf, load, lines, total, growthPerMonth: growth, notIncluded }, () => [
+        const sum = load.parameters > sumRules.most && load.runners > 0 ? sumCost(load) : null;
+        context.print({ pricesAsOf, load, lines, total, growthPerMonth: growth, sum, notIncluded }, () => [
           `A month with ${count(load.runners)} runners, ${count(load.rounds)} rounds, ${count(load.parameters)} parameters (${load.kind}):`,
           '',
           ...table(
@@ -41,6 +43,11 @@ export const costVerb: Verb = (program, does) => {
             2,
           ),
           '',
+          ...(sum
+            ? [
+                `The updates are larger than what the worker adds: ${count(sum.functions)} functions add a range each, ${Math.round(sum.secondsOfOne)} s and together ${sum.dollars.total.toFixed(4)} USD a round (docs/costs.md).`,
+              ]
+            : []),
           `Storage grows by ${money(growth)} a month for every month so far.`,
           `List prices of us-east-1, ${pricesAsOf}, without free tiers; docs/operations.md has sources and assumptions.`,
           `Not included: ${notIncluded.join('; ')}.`,

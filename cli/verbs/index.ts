@@ -16,6 +16,7 @@ import { stackVerbs } from './stack.js';
 import { temporalCertificatesVerb } from './temporalCertificates.js';
 import { trainVerbs } from './train.js';
 import { triggerVerbs } from './trigger.js';
+import { watchVerb } from './watch.js';
 
 /** In the order in which help lists them. */
 export const verbs: readonly Verb[] = [
@@ -27,6 +28,7 @@ export const verbs: readonly Verb[] = [
   entranceVerb,
   announceKeyVerb,
   modelVerbs,
+  watchVerb,
   rewardVerbs,
   queueVerbs,
   actsVerb,

@@ -4,6 +4,7 @@ import { finalJobStates, type JobView } from '#core/views.js';
 import { addVerb, CheckFailed, resolveId, type Context } from '../command.js';
 import { readJobFile } from '../job/jobFile.js';
 import { specOf } from '../job/submit.js';
+import { abandonedJob } from '../job/takeOver.js';
 import { followJob } from '../progress/follow.js';
 import type { Verb } from '../run.js';
 import { age, percent } from '../terminal/format.js';
@@ -48,6 +49,22 @@ export const jobVerbs: Verb = (program, does) => {
     'follow a job until it ends; its id may be shortened',
     'job watch 0x3f2a91',
   ).action(does(async (context, _options, typed = '') => watchJob(context, await jobOf(context, typed))));
+
+  addVerb(
+    job,
+    'take-over <job>',
+    "go on with another member's job whose coordinator was convicted or vanished; the bond is for its rounds to come",
+    'job take-over 0x3f2a91',
+  ).action(
+    does(async (context, _options, typed = '') => {
+      const { job: id, spec } = await abandonedJob(context.stack(), typed);
+      const answer = await context.api().takeOver(id, { spec });
+      context.print(answer, () => [
+        `${answer.repeated ? 'already taken over' : 'taken over'}: job ${spec.name} ${id}`,
+        `follow it with: roundtable job watch ${id.slice(0, 12)}`,
+      ]);
+    }),
+  );
 
   for (const [signal, description] of [
     ['pause', 'stop before the next round'],

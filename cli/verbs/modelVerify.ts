@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import {
   auditAll,
@@ -8,7 +7,6 @@ import {
   type AuditOptions,
   type AuditSources,
   type Check,
-  type UpdateSource,
 } from '#audit/index.js';
 import type { Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
@@ -16,7 +14,7 @@ import { addVerb, CheckFailed, UsageError, type Context } from '../command.js';
 import { openRecord, type PublicRecord, type RecordOptions } from '../model/record.js';
 import { addRecordOptions, several } from '../model/recordOptions.js';
 import { sealingKeys, unsealWith } from '../model/sources.js';
-import { firstOf, openWith, updatesAt, updatesIn, updatesOfStack } from '../model/updates.js';
+import { updateSourceOf } from '../model/updateSource.js';
 import { auditLines } from '../model/verification.js';
 import { jobNamed, versionNamed } from '../model/versionNamed.js';
 import { openRegion } from '../progress/progress.js';
@@ -98,34 +96,8 @@ function sourcesOf(context: Context, record: PublicRecord, options: VerifyOption
     hash: sha256,
     ...(chainRecord === undefined ? {} : { chainRecord }),
     ...(unseal ? { unseal: (envelope: Uint8Array, hash: Hex) => unseal(envelope, hash) } : {}),
-    updateSource: updateSource(context, record, options, keys),
+    updateSource: updateSourceOf(context, stack, options, keys),
   };
-}
-
-/** What was named, what is saved beside an offline record, the runners of this stack, and the stack itself. */
-function updateSource(
-  context: Context,
-  { stack }: PublicRecord,
-  options: VerifyOptions,
-  keys: readonly Uint8Array[],
-): UpdateSource {
-  const named = options.updates ?? [];
-  const urls = named.filter((place) => /^https?:/.test(place));
-  const folders = named
-    .filter((place) => !urls.includes(place))
-    .map((place) => {
-      const folder = resolve(context.folder, place);
-      if (!existsSync(folder)) throw new UsageError(`There is no folder ${folder} with updates.`);
-      return folder;
-    });
-  const saved = options.offline === undefined ? [] : [resolve(context.folder, options.offline, 'updates')];
-  const works = (stack?.runners ?? []).map(({ home }) => join(home, 'work'));
-  const open = openWith(keys);
-  return firstOf([
-    updatesIn([...folders, ...saved, ...works], open),
-    ...urls.map((url) => updatesAt(url, open)),
-    ...(stack && keys.length > 0 ? [updatesOfStack(context.api(), open)] : []),
-  ]);
 }
 
 /** Where the audit is at this moment, on a terminal that can redraw. */

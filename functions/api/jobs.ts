@@ -3,14 +3,18 @@ import { z } from 'zod';
 import { canonicalJson } from '#core/canonicalJson.js';
 import { RoundtableError } from '#core/errors.js';
 import type { JobId } from '#core/hex.js';
-import { submitRequest } from '#core/messages.js';
+import { submitRequest, takeOverRequest } from '#core/messages.js';
+import { takeOverTrigger } from '#core/names.js';
 import { jobId } from '#core/schema.js';
 import { jobView, roundView, type JobView } from '#core/views.js';
-import { checkSpec, deriveJobId, queueJob } from '../jobs.js';
+import { checkReader, checkSpec, deriveJobId, queueJob } from '../jobs.js';
 import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
 
 const params = { job: jobId };
+const roundNumber = z.coerce.number().int().min(0).optional();
+/** Rounds that are read one by one for one answer. */
+const mostSamples = 500;
 
 export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
   const { table, coordinator, limits } = parts;
@@ -83,16 +87,66 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'get',
       path: '/v1/jobs/{job}/rounds',
-      summary: "A job's rounds, ascending; `after` leaves out those up to that number.",
+      summary:
+        "A job's rounds, ascending: behind `after`, in front of `before`, the `newest` so many of these; or, as samples " +
+        'of a long job, those whose number is a multiple of `every`.',
       signers: 'anybody',
       params,
-      query: { after: z.coerce.number().int().min(0).default(0) },
+      query: {
+        after: roundNumber,
+        before: roundNumber,
+        newest: z.coerce.number().int().min(1).max(1_000).optional(),
+        every: z.coerce.number().int().min(1).optional(),
+      },
       status: 200,
       answer: itemsOf(roundView),
     },
-    async ({ params: { job }, query: { after } }) => {
-      await findJob(parts, job);
-      return { items: (await table.listRounds(job)).filter(({ round }) => round > after) };
+    async ({ params: { job }, query: { every, ...range } }) => {
+      const { round: last } = await findJob(parts, job);
+      if (every === undefined) return { items: await table.listRounds(job, range) };
+      const wanted = Math.floor(last / every);
+      if (wanted > mostSamples)
+        throw new RoundtableError(
+          'INVALID_INPUT',
+          `Every ${every}th of ${last} rounds are ${wanted}; at most ${mostSamples} are sampled. Ask for fewer.`,
+        );
+      return {
+        items: await table.getRounds(
+          job,
+          Array.from({ length: wanted }, (_, i) => (i + 1) * every),
+        ),
+      };
+    },
+  );
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'post',
+      path: '/v1/jobs/{job}/take-over',
+      summary:
+        "Go on with another member's job, with a bond for its rounds to come. Repeating it is harmless.",
+      signers: 'member',
+      params,
+      body: takeOverRequest,
+      status: 202,
+      answer: z.object({ job: jobId, repeated: z.boolean() }),
+    },
+    async ({ params: { job }, body: { spec }, signer }) => {
+      checkReader(parts, spec);
+      const known = await table.getJob(job);
+      if (known && known.trigger !== takeOverTrigger)
+        throw new RoundtableError('CONFLICT', `This stack began job ${job} itself.`);
+      if (!known) await limits.jobs(signer.member);
+      const { repeated } = await queueJob(parts, {
+        job,
+        spec,
+        trigger: takeOverTrigger,
+        delivery: null,
+        coordinator,
+      });
+      return { job, repeated };
     },
   );
 }

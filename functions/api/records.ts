@@ -1,7 +1,8 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import { creditMessage } from '#core/messages.js';
-import { slug, versionIdSchema } from '#core/schema.js';
+import { jobId, slug, versionIdSchema } from '#core/schema.js';
 import { epochView, versionView } from '#core/views.js';
 import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
@@ -64,11 +65,12 @@ export function addRecords(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'get',
       path: '/v1/credits',
-      summary: 'Shares of rounds that were credited to runners by this stack.',
+      summary: 'Shares of rounds that were credited to runners by this stack, of one job or round if named.',
       signers: 'anybody',
+      query: { job: jobId.optional(), round: z.coerce.number().int().min(1).optional() },
       status: 200,
       answer: itemsOf(creditMessage),
     },
-    async () => ({ items: await table.listCredits(coordinator) }),
+    async ({ query: { job, round } }) => ({ items: await table.listCredits(coordinator, job, round) }),
   );
 }

@@ -16,7 +16,11 @@ const source = z.strictObject({
   timeoutSeconds: z.int().min(1).max(900).default(10),
 });
 
-const schedule = z.strictObject({ function: name, everySeconds: z.number().positive() });
+const schedule = z.strictObject({
+  function: name,
+  everySeconds: z.number().positive(),
+  timeoutSeconds: z.int().min(1).max(900).default(60),
+});
 
 /** Functions that are called and waited for (services/functionCalls.ts), at a port of their own. */
 const invocations = z.strictObject({

@@ -2,7 +2,6 @@ import {
   CreateQueueCommand,
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
-  QueueNameExists,
   SetQueueAttributesCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
@@ -50,7 +49,8 @@ async function create(sqs: SQSClient, name: string, attributes: Record<string, s
     if (QueueUrl === undefined) throw new Error(`SQS gave no URL for ${name}`);
     return QueueUrl;
   } catch (error) {
-    if (!(error instanceof QueueNameExists)) throw error;
+    // It exists with other attributes. The emulator gives the error its older name, which the SDK does not know.
+    if (!(error instanceof Error && error.name.endsWith('QueueNameExists'))) throw error;
     const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: name }));
     if (QueueUrl === undefined) throw error;
     await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes: attributes }));

@@ -5,9 +5,6 @@ import type { Logger } from 'pino';
 import type { Schedule } from './config.js';
 import type { Lambda } from '../lambda/lambda.js';
 
-/** Lambda's longest. */
-const timeoutSeconds = 900;
-
 /** Calls the handler every so many seconds, as an EventBridge rule does, but never while it still runs. */
 export async function runSchedule(
   parts: { lambda: Lambda; schedule: Schedule; region: string; log: Logger },
@@ -19,7 +16,7 @@ export async function runSchedule(
     await sleep(Math.max(0, next - Date.now()), undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
     try {
-      await lambda.invoke(scheduledEvent(lambda.name, region), timeoutSeconds);
+      await lambda.invoke(scheduledEvent(lambda.name, region), schedule.timeoutSeconds);
     } catch (error) {
       log.error({ function: lambda.name, err: error }, 'the scheduled handler failed');
     }

@@ -3,8 +3,10 @@ import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { leafJudgeAbi } from '#contracts/generated/LeafJudge.js';
+import { receiptJudgeAbi } from '#contracts/generated/ReceiptJudge.js';
 import { rewardJudgeAbi } from '#contracts/generated/RewardJudge.js';
 import { rewardsAbi } from '#contracts/generated/Rewards.js';
+import { sealJudgeAbi } from '#contracts/generated/SealJudge.js';
 import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { RoundtableError } from '#core/errors.js';
@@ -21,6 +23,8 @@ const errors = new Interface(
     ...leafJudgeAbi,
     ...dataJudgeAbi,
     ...rewardJudgeAbi,
+    ...receiptJudgeAbi,
+    ...sealJudgeAbi,
   ].filter((entry) => entry.type === 'error'),
 );
 

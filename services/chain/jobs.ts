@@ -49,11 +49,20 @@ export interface ChainEscrow {
   phase: 'running' | 'convicted' | 'finished' | 'refunded';
   /** Block time from which a finished job can be refunded; 0 unless a round died with it. */
   refundableAt: number;
+  /** Questions about it wait for an answer: until then nothing of it becomes final. */
+  waits: boolean;
+}
+
+/** Rounds whose budgets went into a coordinator's purse: it, and nobody else, owes them to their runners. */
+export interface ChainRelease extends Anchor {
+  coordinator: Address;
+  from: number;
+  to: number;
 }
 
 export interface JobReads {
   job(job: JobId, at?: Confirmed): Promise<ChainJob | null>;
-  /** Jobs that this member coordinates. */
+  /** Jobs that this member created or took over, whoever coordinates them now. */
   jobsOf(coordinator: Address, at?: Confirmed): Promise<JobId[]>;
   /** All jobs, oldest first. */
   jobs(at?: Confirmed): Promise<JobId[]>;
@@ -72,6 +81,7 @@ export interface JobReads {
   /** The newest round that cannot be disputed any more, 0 while there is none. */
   finalRound(job: JobId): Promise<number>;
   escrow(job: JobId): Promise<ChainEscrow>;
+  releases(job: JobId, at?: Confirmed): Promise<ChainRelease[]>;
   /** Seconds after its closing in which a round can be disputed. */
   disputeWindow(): Promise<number>;
   /** Whether nothing can be brought against a round any more: closed, its window over, no question about the job open. */
@@ -173,7 +183,12 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         ...anchor,
       };
     },
-    jobsOf: (coordinator, at) => created({ coordinator }, at),
+    jobsOf: async (coordinator, at) => {
+      const takenOver = await logs(jobs, 'JobTakenOver', { coordinator }, at);
+      return [
+        ...new Set([...(await created({ coordinator }, at)), ...takenOver.map(({ args }) => args.job)]),
+      ];
+    },
     jobs: (at) => created({}, at),
     jobsFrom: (genesisVersion, at) => created({ genesisVersion }, at),
     rounds: async (job, at) =>
@@ -195,7 +210,7 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
     },
     disputeWindow: async () => Number(await jobs.read.window()),
     escrow: async (job) => {
-      const [coordinator, , , state, , , budget, bond, released] = await jobs.read.jobs(job);
+      const [coordinator, , , state, holds, , budget, bond, released] = await jobs.read.jobs(job);
       const closed = await jobs.read.lastClosed(job);
       const phase = (['running', 'convicted', 'finished', 'refunded'] as const)[Number(state)] ?? 'running';
       return {
@@ -205,9 +220,17 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
         released: Number(released),
         closed: Number(closed),
         phase,
+        waits: holds > 0n,
         refundableAt: Number(await jobs.read.refundableAt(job)),
       };
     },
+    releases: async (job, at) =>
+      (await logs(jobs, 'BudgetReleased', { job }, at)).map(({ args, ...anchor }) => ({
+        coordinator: lowerCase(args.coordinator),
+        from: Number(args.from),
+        to: Number(args.to),
+        ...anchor,
+      })),
     isFinal: (job, round) => jobs.read.isFinal(job, BigInt(round)),
     commitments: async (job, round) => ({
       opening: orNull(await jobs.read.openings(job, BigInt(round))),

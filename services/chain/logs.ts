@@ -11,9 +11,11 @@ export interface Anchor {
   transaction: Hex;
 }
 
-/** Events count only when this many blocks lie above theirs; 0 if not given. */
 export interface Confirmed {
+  /** Events count only when this many blocks lie above theirs; 0 if not given. */
   confirmations?: number;
+  /** Events count only from this block on; from the deployment on if not given. */
+  from?: number;
 }
 
 export type ReadLogs = <A extends Abi, N extends ExtractAbiEventNames<A>>(
@@ -23,11 +25,12 @@ export type ReadLogs = <A extends Abi, N extends ExtractAbiEventNames<A>>(
   at: Confirmed | undefined,
 ) => Promise<TypedLog<A, N>[]>;
 
-/** Reads events of one name, from the deployment on, in the order of the chain. */
+/** Reads events of one name in the order of the chain. */
 export function logReader(provider: JsonRpcProvider, deployment: Pick<Deployment, 'block'>): ReadLogs {
   return async (contract, name, indexed, at) => {
     const filter = { address: contract.address, topics: contract.topics(name, indexed) };
-    const logs = await logsBetween(provider, filter, deployment.block, await lastBlock(provider, at));
+    const from = Math.max(deployment.block, at?.from ?? 0);
+    const logs = await logsBetween(provider, filter, from, await lastBlock(provider, at));
     return logs.map((log) => contract.parse(name, log));
   };
 }

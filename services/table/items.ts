@@ -1,5 +1,6 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import {
+  BatchGetCommand,
   DynamoDBDocumentClient,
   GetCommand,
   PutCommand,
@@ -30,6 +31,8 @@ export interface Change {
 /** Rows of the table: reads are strongly consistent, writes answer whether their condition held. */
 export interface Items {
   get(key: Key): Promise<Item | null>;
+  /** Those of these rows that are there, in no order. */
+  getAll(keys: readonly Key[]): Promise<Item[]>;
   put(item: Item): Promise<void>;
   /** False, with the row that is there, when one exists already. */
   create(item: Item): Promise<{ created: boolean; existing: Item | null }>;
@@ -39,6 +42,8 @@ export interface Items {
   update(key: Key, change: Change): Promise<{ updated: boolean; existing: Item | null }>;
   /** All rows of a partition whose sk starts with `prefix`, ascending. */
   query(pk: string, prefix?: string): Promise<Item[]>;
+  /** Rows of a partition from one sk to another, both included, ascending; the last so many of them if limited. */
+  between(pk: string, from: string, to: string, newest?: number): Promise<Item[]>;
   /** Rows of a partition behind that sk, ascending, at most so many. */
   after(pk: string, sk: string, limit: number): Promise<Item[]>;
   /** The row of a partition with the highest sk. */
@@ -81,6 +86,22 @@ export function openItems(table: string, client: DynamoDBClient): Items {
         new GetCommand({ TableName: table, Key: { pk: key.pk, sk: key.sk }, ConsistentRead: true }),
       );
       return (answer.Item as Item | undefined) ?? null;
+    },
+
+    async getAll(keys) {
+      const items: Item[] = [];
+      let left: Key[] = [...keys];
+      while (left.length > 0) {
+        const asked = left.slice(0, mostOfBatch);
+        const answer = await documents.send(
+          new BatchGetCommand({ RequestItems: { [table]: { Keys: asked, ConsistentRead: true } } }),
+        );
+        items.push(...((answer.Responses?.[table] ?? []) as Item[]));
+        // What was too much for one answer is asked again.
+        const again = (answer.UnprocessedKeys?.[table]?.Keys ?? []) as Key[];
+        left = [...again, ...left.slice(mostOfBatch)];
+      }
+      return items;
     },
 
     async put(item) {
@@ -147,6 +168,18 @@ export function openItems(table: string, client: DynamoDBClient): Items {
         ConsistentRead: true,
       }),
 
+    between: async (pk, from, to, newest) => {
+      const items = await queryAll(
+        {
+          KeyConditionExpression: 'pk = :pk AND sk BETWEEN :from AND :to',
+          ExpressionAttributeValues: { ':pk': pk, ':from': from, ':to': to },
+          ConsistentRead: true,
+          ScanIndexForward: newest === undefined,
+        },
+        newest,
+      );
+      return newest === undefined ? items : items.toReversed();
+    },
     after: (pk, sk, limit) =>
       queryAll(
         {
@@ -207,6 +240,9 @@ export function openItems(table: string, client: DynamoDBClient): Items {
     },
   };
 }
+
+/** Keys that DynamoDB takes in one BatchGetItem. */
+const mostOfBatch = 100;
 
 export function createTableClient(): DynamoDBClient {
   const client = new DynamoDBClient({ ...awsDefaults });

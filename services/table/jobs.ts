@@ -6,6 +6,13 @@ import { decodeView, encodeView, ordinal, type Item, type Items } from './items.
 /** What a job row can be waiting for: to be started by dispatch, or to be paid by a settlement. */
 export type WaitingFor = 'dispatch' | 'settlement';
 
+/** Rounds behind `after` and in front of `before`, of these the `newest` so many; what is not said is no bound. */
+export interface RoundRange {
+  after?: number | undefined;
+  before?: number | undefined;
+  newest?: number | undefined;
+}
+
 /** Jobs and their rounds. Owned by the job's workflow, which projects with a rising seq; created by webhook or API. */
 export interface JobTable {
   /** False: it exists already. */
@@ -22,8 +29,10 @@ export interface JobTable {
   /** Notes that a queued job was rung for or handed to Temporal, so that the sweeper lets it be for a while. */
   markRung(job: JobId, at: string): Promise<void>;
   projectRound(view: RoundView): Promise<boolean>;
-  /** Ascending by round. */
-  listRounds(job: JobId): Promise<RoundView[]>;
+  /** Ascending by round: all, or those of a range. */
+  listRounds(job: JobId, range?: RoundRange): Promise<RoundView[]>;
+  /** Those of these rounds that are there, ascending. */
+  getRounds(job: JobId, rounds: readonly number[]): Promise<RoundView[]>;
 }
 
 export function jobTable(items: Items): JobTable {
@@ -92,19 +101,26 @@ export function jobTable(items: Items): JobTable {
       });
     },
 
-    projectRound: (view) =>
-      items.project({
-        ...roundKey(view),
-        seq: view.seq,
-        view: encodeView(view),
-      }),
+    projectRound: (view) => items.project({ ...roundKey(view), seq: view.seq, view: encodeView(view) }),
 
-    async listRounds(job) {
-      return (await items.query(jobKey(job).pk, 'round#')).map((item) => decodeView(roundView, item));
+    async listRounds(job, { after = 0, before = lastRound + 1, newest } = {}) {
+      if (after + 1 > before - 1) return [];
+      const from = roundKey({ job, round: after + 1 });
+      const to = roundKey({ job, round: Math.min(before - 1, lastRound) });
+      return (await items.between(from.pk, from.sk, to.sk, newest)).map((item) =>
+        decodeView(roundView, item),
+      );
+    },
+
+    async getRounds(job, rounds) {
+      const found = await items.getAll(rounds.map((round) => roundKey({ job, round })));
+      return found.map((item) => decodeView(roundView, item)).sort((a, b) => a.round - b.round);
     },
   };
 }
 
+/** No job has as many; its sort key is the last. */
+const lastRound = 999_999_999_999;
 export const jobKey = (job: JobId) => ({ pk: `job#${job}`, sk: 'job' });
 export const roundKey = ({ job, round }: Pick<RoundView, 'job' | 'round'>) => ({
   pk: jobKey(job).pk,

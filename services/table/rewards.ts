@@ -8,8 +8,8 @@ import { decodeView, encodeView, ordinal, type Items } from './items.js';
 export interface RewardTable {
   /** Once for each job, round and runner. @throws CONFLICT when the same share was credited differently before */
   credit(message: CreditMessage): Promise<'credited' | 'repeated'>;
-  /** Ascending by job, round and runner; of one job if given. */
-  listCredits(payer: string, job?: JobId): Promise<CreditMessage[]>;
+  /** Ascending by job, round and runner; of one job, or one of its rounds, if given. */
+  listCredits(payer: string, job?: JobId, round?: number): Promise<CreditMessage[]>;
   projectEpoch(view: EpochView): Promise<boolean>;
   /** Ascending by epoch. */
   listEpochs(payer: string): Promise<EpochView[]>;
@@ -35,8 +35,9 @@ export function rewardTable(items: Items): RewardTable {
       );
     },
 
-    async listCredits(payer, job) {
-      const rows = await items.query(creditPartition(payer), job === undefined ? '' : `${job}#`);
+    async listCredits(payer, job, round) {
+      const ofRound = round === undefined ? '' : `${ordinal(round)}#`;
+      const rows = await items.query(creditPartition(payer), job === undefined ? '' : `${job}#${ofRound}`);
       return rows.map((item) => decodeView(creditMessage, item));
     },
 

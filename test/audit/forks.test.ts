@@ -135,7 +135,7 @@ describe('a round that was declared void', () => {
       hash: sha256,
       updateSource: updatesOf(lying),
     };
-    const accusation = await accuse(sources, lying.job, 2);
+    const [accusation] = (await accuse(sources, lying.job, 2)).accusations;
     if (!accusation) throw new Error('Nothing was found wrong.');
     const reporter = new Wallet(id('a reporter'));
     await giveEther(stack.anvil, reporter);

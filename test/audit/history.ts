@@ -1,6 +1,7 @@
 /** A small honest history on a real chain: one job, three runners, rounds closed and paid; and ways to falsify it. */
 import { id, type Wallet } from 'ethers';
 import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
+import { aggregationTree } from '#core/commitment.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import { createLayout, floatTensors, quantiseModel, stepsHash, type Layout } from '#core/layout.js';
 import { manifestHash, type EpochManifest, type RoundManifest } from '#core/manifest.js';
@@ -16,13 +17,14 @@ import { weightOf, weightShift } from '#core/weights.js';
 import { termsOf } from '#services/chain/terms.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
+import { exactSums } from '#audit/evidence.js';
 import type { UpdateSource } from '#audit/sources.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { publishEpoch } from './epoch.js';
 import { rootOf, type Falsification } from './falsification.js';
 import { archiveOf, type HistoryArchive, type MemoryArchive } from './memoryArchive.js';
 import { rounds, specOf } from './spec.js';
-import { runnerWallets, signUpdate, type Sign } from './signing.js';
+import { runnersOf, signUpdate, type Sign } from './signing.js';
 import { mlp } from '../../examples/mnist/models.js';
 
 export interface HistoryOptions<A extends HistoryArchive> {
@@ -32,6 +34,10 @@ export interface HistoryOptions<A extends HistoryArchive> {
   parent?: { version: Hex; model: Opened };
   /** Of the job: it decides about the updates too. Made from the name unless told. */
   salt?: number;
+  /** At most 20; 3 unless told. Only a chain's first history is paid, and it has 3. */
+  runners?: number;
+  /** Width of the model's hidden layer; 5 unless told, which gives 43 parameters. */
+  hidden?: number;
 }
 
 type Opened = { layout: Layout; params: Int32Array };
@@ -50,7 +56,7 @@ export interface History<A extends HistoryArchive = MemoryArchive> {
   runners: Wallet[];
 }
 
-const samples = [100, 60, 40];
+const samplesOf = (runner: number): number => [100, 60, 40][runner] ?? 30 + runner;
 /** Makes the founder's member a coordinator that can pay; once per chain. */
 export async function prepareCoordinator(stack: ChainStack): Promise<void> {
   const { calls, deployment, founder, member } = stack;
@@ -86,7 +92,8 @@ export async function writeHistoryTo<A extends HistoryArchive>(
   const salt = options.salt ?? Number.parseInt(job.slice(2, 10), 16);
   const keep = async (what: string, data: Uint8Array) => (archived[what] = await archive.put(data));
 
-  const onnx = mlp([4, 5, 3]);
+  const wallets = runnersOf(options.runners ?? 3);
+  const onnx = mlp([4, options.hidden ?? 5, 3]);
   const model = readModel(onnx);
   const spec = specOf(sha256Hex(onnx), rule);
   const specHash = hashJson(sha256, spec);
@@ -154,30 +161,27 @@ export async function writeHistoryTo<A extends HistoryArchive>(
       round,
       baseVersion: version.versionId,
       specHash,
-      shift: weightShift(samples),
-      selection: runnerWallets.map((wallet, i) => ({
-        runner: addressOf(wallet),
-        maxSamples: samples[i] ?? 1,
-      })),
+      shift: weightShift(wallets.map((_, i) => samplesOf(i))),
+      selection: wallets.map((wallet, i) => ({ runner: addressOf(wallet), maxSamples: samplesOf(i) })),
     };
     wrong.opening?.(fields);
     const opening = { ...fields, openHash: openHash(sha256, fields) };
     await sender.send(`${name} open ${round}`, calls.jobs.open(job, round, opening.openHash));
     const sign: Sign = (runner, statement) =>
       signUpdate(runner, { job, domain, openHash: opening.openHash, dimension: layout.dimension }, statement);
-    const deltas = runnerWallets.map((_, i) =>
+    const deltas = wallets.map((_, i) =>
       Int32Array.from(
         { length: layout.dimension },
         (_value, at) => ((at * 7919 + i * 104_729 + round * 31 + salt) % 200_003) - 100_001,
       ),
     );
     let headers = await Promise.all(
-      runnerWallets.map(async (wallet, index) => {
+      wallets.map(async (wallet, index) => {
         const delta = deltas[index] ?? new Int32Array();
         const updateRoot = toHex(valuesRoot(sha256, LEAF.update, delta));
         const runner = addressOf(wallet);
         updates.set(updateRoot, encodeUpdateFile({ job, round, runner, ring: 'i32', sections: { delta } }));
-        const count = samples[index] ?? 1;
+        const count = samplesOf(index);
         return {
           index,
           runner,
@@ -209,7 +213,7 @@ export async function writeHistoryTo<A extends HistoryArchive>(
     const base = version;
     version = hashesOf(params, velocity);
     if (wrong.headers) headers = await wrong.headers(headers, sign);
-    const sumRoots = [[toHex(valuesRoot(sha256, LEAF.sum, sum.values))]];
+    const sumRoots = sumRootsOf(headers.length, sum.values, deltas, headers);
     const rootHeader = rootOf(headers, sumRoots);
     const units = headers.map(({ weight }) => BigInt(weight));
     const budget = roundBudget(BigInt(spec.rewards.budget), rounds, round);
@@ -283,8 +287,22 @@ export async function writeHistoryTo<A extends HistoryArchive>(
     epoch: (await chain.purse(payer)).latest + 1,
     archived,
   });
-  return { job, payer, versions, models, archive, archived, updates, runners: runnerWallets };
+  return { job, payer, versions, models, archive, archived, updates, runners: wallets };
 }
+
+/** One root for a round of up to 16 runners; of more, one for each node, of which a falsified sum changes the last. */
+function sumRootsOf(
+  runners: number,
+  total: Float64Array,
+  deltas: readonly Int32Array[],
+  headers: readonly { weight: number }[],
+): Hex[][] {
+  if (runners <= 16) return [[rootOfSum(total)]];
+  const sums = exactSums(aggregationTree(runners).levels, headers, deltas);
+  return [...sums.slice(0, -1).map((level) => level.map(rootOfSum)), [rootOfSum(total)]];
+}
+
+const rootOfSum = (sum: Float64Array): Hex => toHex(valuesRoot(sha256, LEAF.sum, sum));
 
 /** The updates of a history, as whoever holds them has them. */
 export function updatesOf({ updates }: Pick<History, 'updates'>): UpdateSource {

@@ -3,10 +3,17 @@ import { updateDomain, updateTypes } from '#core/eip712.js';
 import type { Hex } from '#core/hex.js';
 import { addressOf } from '#test/services/chainStack.js';
 
-/** The runners of the history, ascending by address. */
-export const runnerWallets = [1, 2, 3]
-  .map((n) => new Wallet(keccak256(toUtf8Bytes(`audit runner ${n}`))))
-  .sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
+/** So many runners, ascending by address. */
+export function runnersOf(count: number): Wallet[] {
+  return Array.from(
+    { length: count },
+    (_, n) => new Wallet(keccak256(toUtf8Bytes(`audit runner ${n + 1}`))),
+  ).sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
+}
+
+/** The runners of a history. */
+export const runnerWallets = runnersOf(3);
+const allRunners = runnersOf(20);
 
 type Statement = {
   round: number;
@@ -24,7 +31,7 @@ export function signUpdate(
   fixed: { job: Hex; domain: { chainId: number; jobs: Hex }; openHash: Hex; dimension: number },
   { round, updateRoot, samples: count, job, chainId, jobs, by }: Statement,
 ): Promise<Hex> {
-  const wallet = by ?? runnerWallets.find((candidate) => addressOf(candidate) === runner);
+  const wallet = by ?? allRunners.find((candidate) => addressOf(candidate) === runner);
   if (!wallet) throw new Error(`no key of ${runner}`);
   const value = {
     job: job ?? fixed.job,

@@ -43,6 +43,7 @@ describe('every verb', () => {
       'job list',
       'job watch',
       'job cancel',
+      'job take-over',
 
       'trigger add',
       'trigger list',
@@ -52,6 +53,7 @@ describe('every verb', () => {
       'model pull',
       'model lineage',
       'model verify',
+      'watch',
       'rewards show',
       'rewards claim',
       'data import',
@@ -136,6 +138,7 @@ describe('without a stack', () => {
       'onnxruntime',
       'chain',
       'dynamodb',
+      'page',
       'stack',
     ]);
     expect(code).toBe(findings.some(({ state }) => state === 'fail') ? 1 : 0);

@@ -116,28 +116,36 @@ describe('what a job file names', () => {
   });
 });
 
-describe('a job of another loss', () => {
-  const numbers = (name: string, tensors: Record<string, { dtype: 'F32' | 'I64'; shape: number[] }>) => {
-    const zeros = Object.entries(tensors).map(([key, { dtype, shape }]) => {
-      const count = shape.reduce((product, extent) => product * extent, 1);
-      return { name: key, dtype, shape, data: new Uint8Array(count * (dtype === 'F32' ? 4 : 8)) };
-    });
-    writeFileSync(join(folder, name), encodeSafetensors(zeros));
-  };
-  const withLoss = (text: string, loss: string) => `${text}training: { loss: ${loss} }\n`;
-
-  test.each(['mse', 'bce_with_logits'])('%s has labels that are numbers, in the shape of the output', (loss) => {
-    numbers('numbers.safetensors', {
-      x: { dtype: 'F32', shape: [2, 4] },
-      y: { dtype: 'F32', shape: [2, 3] },
-    });
-    const text = withLoss(good.replace('classes: 3', 'classes: 0\n  labels: [3]'), loss);
-    const source = read(text.replace('held-out', 'numbers'));
-    expect(source.job.data).toMatchObject({ classes: 0, labels: [3] });
-    expect(thrown(text.replace('[3]', '[2]').replace('held-out', 'numbers')).code).toBe('MODEL_SHAPE_MISMATCH');
-    numbers('narrow.safetensors', { x: { dtype: 'F32', shape: [2, 4] }, y: { dtype: 'F32', shape: [2, 2] } });
-    expect(thrown(text.replace('held-out', 'narrow')).code).toBe('MODEL_SHAPE_MISMATCH');
+const numbers = (name: string, tensors: Record<string, { dtype: 'F32' | 'I64'; shape: number[] }>) => {
+  const zeros = Object.entries(tensors).map(([key, { dtype, shape }]) => {
+    const count = shape.reduce((product, extent) => product * extent, 1);
+    return { name: key, dtype, shape, data: new Uint8Array(count * (dtype === 'F32' ? 4 : 8)) };
   });
+  writeFileSync(join(folder, name), encodeSafetensors(zeros));
+};
+const withLoss = (text: string, loss: string) => `${text}training: { loss: ${loss} }\n`;
+
+describe('a job of another loss', () => {
+  test.each(['mse', 'bce_with_logits'])(
+    '%s has labels that are numbers, in the shape of the output',
+    (loss) => {
+      numbers('numbers.safetensors', {
+        x: { dtype: 'F32', shape: [2, 4] },
+        y: { dtype: 'F32', shape: [2, 3] },
+      });
+      const text = withLoss(good.replace('classes: 3', 'classes: 0\n  labels: [3]'), loss);
+      const source = read(text.replace('held-out', 'numbers'));
+      expect(source.job.data).toMatchObject({ classes: 0, labels: [3] });
+      expect(thrown(text.replace('[3]', '[2]').replace('held-out', 'numbers')).code).toBe(
+        'MODEL_SHAPE_MISMATCH',
+      );
+      numbers('narrow.safetensors', {
+        x: { dtype: 'F32', shape: [2, 4] },
+        y: { dtype: 'F32', shape: [2, 2] },
+      });
+      expect(thrown(text.replace('held-out', 'narrow')).code).toBe('MODEL_SHAPE_MISMATCH');
+    },
+  );
 
   test('next_token has tokens and no labels', () => {
     const builder = new GraphBuilder();

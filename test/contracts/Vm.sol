@@ -16,6 +16,8 @@ interface Vm {
     function deal(address account, uint256 wei_) external;
     function expectRevert(bytes calldata data) external;
     function expectRevert(bytes4 selector) external;
+    /// @dev Of an error with this selector, whatever its arguments.
+    function expectPartialRevert(bytes4 selector) external;
     function getNonce(address account) external view returns (uint64);
     function getRecordedLogs() external returns (Log[] memory);
     function keyExistsJson(string calldata json, string calldata key) external view returns (bool);

@@ -148,7 +148,7 @@ test('every call costs what contracts/gas.json says; a change of cost is a chang
 });
 
 /** Signatures and draws follow block hashes here, which differ from run to run by some gas. */
-test('closing a round with three attesters and opening the next stays under 130,000', async () => {
+test('closing a round with three attesters and opening the next stays under 140,000', async () => {
   const { calls, deployment, founder, member, anvil } = stack;
   const send = (wallet: Wallet, name: string, request: TransactionRequest) =>
     stack.sender(wallet).send(`attested/${name}`, request);
@@ -186,17 +186,23 @@ test('closing a round with three attesters and opening the next stays under 130,
     const statement = { job, round, closing: keccak256(closingFields(opening ?? '0x', fields)) };
     const drawn = await jobs.read.drawn(job);
     const attestations = await Promise.all(
-      [0, 2, 4].map(async (place) => {
-        const wallet = others.find(({ address }) => address === drawn[place]);
-        if (!wallet) throw new Error('Somebody else was drawn.');
-        const domain = updateDomain(deployment.chainId, deployment.jobs);
-        return { place, signature: (await wallet.signTypedData(domain, attestationTypes, statement)) as Hex };
-      }),
+      [0, 1, 2, 3]
+        .filter((place) => drawn[place] !== member.address)
+        .slice(0, 3)
+        .map(async (place) => {
+          const wallet = others.find(({ address }) => address === drawn[place]);
+          if (!wallet) throw new Error('Somebody else was drawn.');
+          const domain = updateDomain(deployment.chainId, deployment.jobs);
+          return {
+            place,
+            signature: (await wallet.signTypedData(domain, attestationTypes, statement)) as Hex,
+          };
+        }),
     );
     const next = hash(`attested ${round + 1}`);
     const call = calls.jobs.closeAttested(opening ?? '0x', fields, attestations, next);
     const { gasUsed } = await send(member, `close ${round}`, call);
-    if (round === 2) expect(gasUsed).toBeLessThan(130_000n);
+    if (round === 2) expect(gasUsed).toBeLessThan(140_000n);
   }
 });
 

@@ -109,7 +109,7 @@ async function trained(name: string, key: string, written: Record<string, unknow
   const model = readFileSync('examples/mnist/cnn.onnx');
   const evaluation = encodeDataset(few(100, heldOut));
   const spec = await specOf(api, { job, model, evaluation, folder: '.' }, stack.file);
-  const { job: id } = await api.submit({ key, spec });
+  const { job: id } = await api.submit({ key: `${key}-submission`, spec });
   await until(async () => finalJobStates.includes((await api.job(id)).state));
   return api.job(id);
 }

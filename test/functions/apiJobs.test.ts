@@ -65,6 +65,33 @@ describe('submitting a job', () => {
   });
 });
 
+describe('a job that another member began', () => {
+  test('is gone on with once, by a stack that can read its updates', async () => {
+    const job = hashOf('abandoned');
+    const path = `/v1/jobs/${job}/take-over`;
+    expect(await api.post(path, { spec: api.spec })).toMatchObject({
+      status: 202,
+      body: { job, repeated: false },
+    });
+    expect((await api.post(path, { spec: api.spec })).body).toEqual({ job, repeated: true });
+    expect((await api.get(`/v1/jobs/${job}`)).body).toMatchObject({
+      state: 'queued',
+      trigger: 'take over',
+      coordinator: stack,
+      spec: api.spec,
+    });
+    const closed = {
+      ...api.spec,
+      updates: { recipients: [{ member: runner.address.toLowerCase(), publicKey: `0x${'5e'.repeat(32)}` }] },
+    };
+    const refused = await api.post(`/v1/jobs/${hashOf('unreadable')}/take-over`, { spec: closed });
+    expect([refused.status, refused.body.code]).toEqual([422, 'JOB_INVALID']);
+    const own = (await api.post('/v1/jobs', submission('its-own-job'))).body.job;
+    const conflict = await api.post(`/v1/jobs/${own}/take-over`, { spec: api.spec });
+    expect(conflict.body.code).toBe('CONFLICT');
+  });
+});
+
 describe('a job', () => {
   test('that is unknown is NOT_FOUND', async () => {
     for (const path of [`/v1/jobs/${hashOf('none')}`, `/v1/jobs/${hashOf('none')}/rounds`, '/v1/nothing'])
@@ -81,6 +108,24 @@ describe('a job', () => {
     const { body } = await api.get(`/v1/jobs/${job}/rounds?after=1`);
     expect(body.items.map(({ round }) => round)).toEqual([2, 3]);
     expect((await api.get(`/v1/jobs/${job}/rounds?after=-1`)).body.code).toBe('INVALID_INPUT');
+  });
+
+  test('are asked for in pages from the newest, and in samples of the whole job', async () => {
+    const job = hashOf('a long job');
+    await api.parts.table.createJob(exampleJob({ job, state: 'running', round: 250 }));
+    for (let round = 1; round <= 250; round++)
+      await api.parts.table.projectRound(exampleRound({ job, round }));
+    const numbers = async (query: string) =>
+      (await api.get(`/v1/jobs/${job}/rounds?${query}`)).body.items.map(({ round }) => round);
+    expect(await numbers('newest=3')).toEqual([248, 249, 250]);
+    expect(await numbers('newest=2&before=10')).toEqual([8, 9]);
+    expect(await numbers('newest=5&before=3')).toEqual([1, 2]);
+    expect(await numbers('after=248')).toEqual([249, 250]);
+    expect(await numbers('before=1')).toEqual([]);
+    expect(await numbers('every=100')).toEqual([100, 200]);
+    expect(await numbers('every=1')).toHaveLength(250);
+    await api.parts.table.projectJob(exampleJob({ job, seq: 9, state: 'running', round: 501 }));
+    expect((await api.get(`/v1/jobs/${job}/rounds?every=1`)).body.code).toBe('INVALID_INPUT');
   });
 
   test('is answered without a body as long as it is what the asker has', async () => {

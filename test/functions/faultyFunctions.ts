@@ -9,11 +9,12 @@ export const faults = ['killed before', 'hangs', 'throws', 'killed after'] as co
 /**
  * The deployed bundles, each behind a few lines that make it fail at random: killed before it does anything, silent
  * until its time is up, failed, or killed when all was done but nothing said. What happens follows from the seed and
- * from what the function is given. Whoever is given the deadly word dies each time, until the file `mended` is there.
+ * from what the function is given. Whoever is given the deadly word dies each time, until the file `mended` is there;
+ * whoever is given a calm word is left alone.
  */
 export function writeFaultyFunctions(
   folder: string,
-  options: { seed: number; rates: Record<string, number>; deadly: string },
+  options: { seed: number; rates: Record<string, number>; deadly: string; calm: readonly string[] },
 ): { mended: string; happened: string } {
   const [mended, happened] = [join(folder, 'mended'), join(folder, 'happened')];
   mkdirSync(folder, { recursive: true });
@@ -30,7 +31,8 @@ const end = () => process.kill(process.pid, 'SIGKILL');
 export async function handler(event, context) {
   const given = JSON.stringify(event.Records?.map(({ body, attributes }) => [body, attributes.ApproximateReceiveCount]) ?? event);
   if (given.includes(${JSON.stringify(options.deadly)}) && !existsSync(${JSON.stringify(mended)})) end();
-  const draw = createHash('sha256').update('${options.seed} ' + given).digest().readUInt32LE() / 2 ** 32;
+  const calm = ${JSON.stringify(options.calm)}.some((word) => given.includes(word));
+  const draw = calm ? 1 : createHash('sha256').update('${options.seed} ' + given).digest().readUInt32LE() / 2 ** 32;
   const fault = ${JSON.stringify(faults)}[Math.floor(draw / ${rate})];
   if (fault) appendFileSync(${JSON.stringify(happened)}, '${name}: ' + fault + '\\n');
   if (fault === 'killed before') end();

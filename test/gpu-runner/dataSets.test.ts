@@ -13,6 +13,17 @@ async function folderOf(): Promise<{ folder: string; sets: DataSets; mistakes: s
   return { folder, sets: new DataSets(folder, (mistake) => mistakes.push(mistake)), mistakes };
 }
 
+const contractOf = async (
+  tensors: { name: string; dtype: 'F32' | 'I32' | 'I64' | 'U8'; shape: number[]; data: ArrayBufferView }[],
+  metadata: Record<string, string> = {},
+) => {
+  const { folder, sets, mistakes } = await folderOf();
+  const bytes = tensors.map((tensor) => ({ ...tensor, data: bytesOf(tensor.data) }));
+  await writeFile(join(folder, 'set.safetensors'), encodeSafetensors(bytes, metadata));
+  return (await sets.find('set'))?.contract ?? mistakes;
+};
+const x = { name: 'x', dtype: 'F32', shape: [2, 3], data: new Float32Array(6) } as const;
+
 describe('data contracts are derived from the files', () => {
   test.each(['I64', 'I32', 'U8'] as const)(
     'samples, shape and classes of a file with %s labels',
@@ -34,20 +45,14 @@ describe('data contracts are derived from the files', () => {
     expect((await sets.find('digits'))?.contract.classes).toBe(10);
   });
 
-  const contractOf = async (
-    tensors: { name: string; dtype: 'F32' | 'I32' | 'I64' | 'U8'; shape: number[]; data: ArrayBufferView }[],
-    metadata: Record<string, string> = {},
-  ) => {
-    const { folder, sets, mistakes } = await folderOf();
-    const bytes = tensors.map((tensor) => ({ ...tensor, data: bytesOf(tensor.data) }));
-    await writeFile(join(folder, 'set.safetensors'), encodeSafetensors(bytes, metadata));
-    return (await sets.find('set'))?.contract ?? mistakes;
-  };
-  const x = { name: 'x', dtype: 'F32', shape: [2, 3], data: new Float32Array(6) } as const;
-
   test('labels that are numbers have a shape and no classes', async () => {
     const y = { name: 'y', dtype: 'F32', shape: [2, 4], data: new Float32Array(8) } as const;
-    expect(await contractOf([{ ...x, shape: [2, 3] }, { ...y, shape: [2, 4] }])).toEqual({
+    expect(
+      await contractOf([
+        { ...x, shape: [2, 3] },
+        { ...y, shape: [2, 4] },
+      ]),
+    ).toEqual({
       name: 'set',
       samples: 2,
       input: [3],
@@ -65,8 +70,19 @@ describe('data contracts are derived from the files', () => {
   });
 
   test('tokens without labels: as many classes as there are tokens', async () => {
-    const ids = { name: 'x', dtype: 'I64' as const, shape: [2, 3], data: BigInt64Array.of(1n, 4n, 0n, 2n, 3n, 4n) };
-    expect(await contractOf([ids])).toEqual({ name: 'set', samples: 2, input: [3], labels: null, classes: 5 });
+    const ids = {
+      name: 'x',
+      dtype: 'I64' as const,
+      shape: [2, 3],
+      data: BigInt64Array.of(1n, 4n, 0n, 2n, 3n, 4n),
+    };
+    expect(await contractOf([ids])).toEqual({
+      name: 'set',
+      samples: 2,
+      input: [3],
+      labels: null,
+      classes: 5,
+    });
     expect(await contractOf([{ ...x, shape: [2, 3] }])).toEqual([expect.stringMatching(/no labels y/)]);
   });
 
@@ -74,7 +90,10 @@ describe('data contracts are derived from the files', () => {
     const y = { name: 'y', dtype: 'I32' as const, shape: [2], data: Int32Array.of(0, 1) };
     const left = { ...x, name: 'x/left', shape: [2, 3] };
     const right = { ...x, name: 'x/right', shape: [2, 6], data: new Float32Array(12) };
-    expect(await contractOf([left, right, y])).toMatchObject({ input: { left: [3], right: [6] }, classes: 2 });
+    expect(await contractOf([left, right, y])).toMatchObject({
+      input: { left: [3], right: [6] },
+      classes: 2,
+    });
     const short = { ...right, shape: [1, 12] };
     expect(await contractOf([left, short, y])).toEqual([expect.stringMatching(/2 and 1 samples/)]);
   });

@@ -5,7 +5,7 @@ import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { ModelRef, TrainTask } from '#core/messages.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
 import { generateX25519Key } from '#services/x25519.js';
-import { chain, coordinator, startApi, type TestApi } from './api.js';
+import { chain, startApi, type TestApi } from './api.js';
 import { writeData } from './data.js';
 import { allowed, makeHome } from './home.js';
 import { makeTask, smallModel, smallSpec, storeModel } from './task.js';

@@ -71,8 +71,7 @@ export const storedUpdate = (
   api: TestApi,
   { opening: { job, round } }: TrainTask,
   { runner, file, bytes }: TrainUpdate,
-) =>
-  api.updates.get({ job, round, runner, file }, bytes);
+) => api.updates.get({ job, round, runner, file }, bytes);
 
 export const roundFolder = (work: string, { opening }: TrainTask): string =>
   join(work, opening.job.slice(2), String(opening.round));

@@ -157,4 +157,3 @@ describe('failures have codes', () => {
 function died(): never {
   throw new RoundtableError('TRAINING_CHILD_DIED', 'killed');
 }
-

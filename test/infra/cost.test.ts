@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { growingCost, monthlyCost, type Load } from '#infra/cost.js';
+import { functions } from '#infra/functions.js';
+import { sumCost } from '#infra/sumCost.js';
 import { type } from '#test/cli/person.js';
 
 const total = (load: Load) => monthlyCost(load).reduce((sum, { dollars }) => sum + dollars, 0);
@@ -32,6 +35,44 @@ describe('the month of a stack', () => {
         expect(total({ ...load, kind: 'personal' })).toBeLessThan(total(production));
       }),
     );
+  });
+});
+
+describe('a sum in functions', () => {
+  test('is, by hand: a billion parameters of 16 runners in 60 functions', () => {
+    const { functions, secondsOfOne, gigabyteSeconds, dollars } = sumCost({ parameters: 1e9, runners: 16 });
+    expect(functions).toBe(60);
+    const values = 1e9 / 60;
+    expect(secondsOfOne).toBeCloseTo(1 + (72 * values) / 75e6 + (16 * values) / 40e6, 6);
+    expect(gigabyteSeconds).toBeCloseTo((60 * secondsOfOne * 1769) / 1024, 6);
+    expect(dollars.compute).toBeCloseTo(gigabyteSeconds * 0.0000133334, 10);
+    // 17 GETs at least a function, 8 MiB each; a plan and a part are written for each.
+    expect(dollars.store).toBeCloseTo((60 * (1 + 16 * 8) + 60) * 0.4e-6 + 120 * 5e-6, 10);
+  });
+
+  test('ends before its function is stopped, for up to a hundred runners', () => {
+    for (const parameters of [1e7, 1e8, 1e9, 1e10])
+      expect(sumCost({ parameters, runners: 100 }).secondsOfOne).toBeLessThan(functions.sum.timeout);
+  });
+
+  test('costs what docs/costs.md says', () => {
+    const page = readFileSync('docs/costs.md', 'utf8');
+    for (const parameters of [1e7, 1e8, 1e9, 1e10]) {
+      const { functions: shards, secondsOfOne, dollars } = sumCost({ parameters, runners: 16 });
+      const cells = [shards.toLocaleString('en-US'), secondsOfOne.toFixed(0), dollars.total.toFixed(4)];
+      expect(page.replace(/ +/g, ' ')).toContain(`| ${cells.join(' | ')} |`);
+    }
+  });
+
+  test('is in the month where the worker does not add by itself', async () => {
+    const large = { ...some, parameters: 100_000_000 };
+    expect(line(large, 'Lambda and S3')).toBeCloseTo(
+      300 * sumCost({ parameters: 100_000_000, runners: 10 }).dollars.total,
+      10,
+    );
+    expect(line(some, 'Lambda and S3')).toBe(0);
+    const seen = await type(['cost', '--runners', '10', '--rounds', '300', '--params', '1e8']);
+    expect(seen.out).toContain('6 functions add a range each');
   });
 });
 

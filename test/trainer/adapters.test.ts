@@ -5,7 +5,6 @@ import { matcher } from '#trainer/patterns.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { twoLayers } from '../../examples/mnist/models.js';
 import { digits, readTensors, temporaryFolder, writeJob } from './job.js';
-import { weight } from './models.js';
 
 const folder = temporaryFolder();
 const training = new TrainingProcess();

@@ -5,7 +5,7 @@ import { encodeSafetensors } from '#core/safetensors.js';
 import { TrainingProcess, type TrainProgress } from '#trainer/run/trainingProcess.js';
 import { cnn, twoLayers } from '../../examples/mnist/models.js';
 import { digits, temporaryFolder, writeJob } from './job.js';
-import { linear, weight } from './models.js';
+import { linear } from './models.js';
 
 const folder = temporaryFolder();
 const training = new TrainingProcess();

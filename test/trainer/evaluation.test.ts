@@ -20,7 +20,12 @@ afterAll(async () => {
 type Tensor = { dtype: 'F32' | 'I32' | 'I64'; shape: number[]; data: ArrayBufferView };
 
 /** Writes graph, weights and data, and asks for the judgement. */
-function judge(name: string, model: Uint8Array, data: Record<string, Tensor>, change: Partial<EvaluateRequest>) {
+function judge(
+  name: string,
+  model: Uint8Array,
+  data: Record<string, Tensor>,
+  change: Partial<EvaluateRequest>,
+) {
   const { graph, weights } = readModel(model);
   const paths = {
     graph: join(folder, `${name}.onnx`),
@@ -98,11 +103,7 @@ describe('a version is judged by the loss of its job', () => {
     const builder = new GraphBuilder();
     builder.constants.push(floatTensor('table', [5, 5], table));
     builder.node('Gather', ['table', 'x'], {}, 'logits');
-    const graph = builder.graph(
-      'bigrams',
-      [valueInfo('x', ['n', 4], 7)],
-      [valueInfo('logits', ['n', 4, 5])],
-    );
+    const graph = builder.graph('bigrams', [valueInfo('x', ['n', 4], 7)], [valueInfo('logits', ['n', 4, 5])]);
     const tokens = Array.from({ length: 12 }, (_, i) => (i * 3) % 5);
     const ids: Tensor = { dtype: 'I64', shape: [3, 4], data: BigInt64Array.from(tokens, BigInt) };
     const result = await judge('tokens', encodeModel(graph, 18), { x: ids }, { loss: 'next_token' });

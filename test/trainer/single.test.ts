@@ -15,6 +15,7 @@ const y = Int32Array.from({ length: 12 }, (_, i) => i % 3);
 const order = Int32Array.of(7, 0, 3, 11, 1, 2, 10, 4, 9, 5, 6, 8);
 const { graph, weights } = readModel(linear(Math.cos));
 
+const start = () => new Map(weights.map(({ name, data }) => [name, data]));
 type State = Map<string, Float32Array>;
 const passed = (plan: TrainingPlan) => [...plan.weights, ...plan.slots];
 
@@ -67,7 +68,6 @@ test.each([
   { name: 'adam', lr: 0.01 },
 ] as const)('steps one by one, as on WebGPU, give the bits of a Scan over them: $name', async (optimizer) => {
   const options = { loss: 'softmax_cross_entropy', optimizer, batch: 4, inputs: ['float32'] } as const;
-  const start = () => new Map(weights.map(({ name, data }) => [name, data]));
   const [together, apart] = [start(), start()];
   const losses = await run(compileTraining(graph, options), options, together, 0, 3);
   const single = compileTraining(graph, { ...options, single: true });

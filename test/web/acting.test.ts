@@ -108,6 +108,7 @@ withBrowser('somebody with a wallet', () => {
     const { page, wallet } = await open(`jobs/${job.job}`);
     await page.click('button:has-text("Resume")');
     await choose(page);
+    await page.waitForSelector(`dialog code[title="${member.address.toLowerCase()}"]`);
     const stranger = new Wallet(Wallet.createRandom().privateKey);
     await wallet.changeAccount(stranger);
     await page.waitForSelector(`dialog code[title="${stranger.address.toLowerCase()}"]`);
@@ -154,7 +155,7 @@ withBrowser('somebody with a wallet', () => {
     await page.keyboard.press('Enter');
     await page.waitForSelector('.verdict.true');
     await page.keyboard.press('Escape');
-    expect(await page.locator('dialog').count()).toBe(0);
+    await page.waitForSelector('dialog', { state: 'detached' });
     await page.waitForSelector('.badge.cancelled', { timeout: 20_000 });
     job = await api.job(job.job);
     expect(job.state).toBe('cancelled');
@@ -190,10 +191,12 @@ withBrowser('somebody with a wallet', () => {
     await page.waitForSelector('.verdict:has-text("Nothing is left to claim")');
     expect(await page.locator('button:has-text("Claim with the wallet")').isDisabled()).toBe(true);
     await page.keyboard.press('Escape');
-    await page.selectOption('select', runner);
     const leaf = page.locator('section', { has: page.locator('h2:has-text("My leaf")') });
-    const { root } = (await api.epochs()).findLast(({ state }) => state === 'effective') ?? {};
-    expect(await leaf.locator(`code[title="${root}"]`).count()).toBe(1);
+    await leaf.locator('select').selectOption(runner);
+    const shown = await Promise.all(
+      (await api.epochs()).map(({ root }) => leaf.locator(`code[title="${root}"]`).count()),
+    );
+    expect(shown.filter((times) => times > 0)).toHaveLength(1);
     await page.close();
   }, 120_000);
 
@@ -201,7 +204,7 @@ withBrowser('somebody with a wallet', () => {
     const { page } = await open('stack');
     await page.click('text=Check the log here');
     await page.waitForSelector('.verdict.true:has-text("signed by whom it names")');
-    const text = await page.locator('section', { has: page.locator('h2:has-text("Acts")') }).innerText();
+    const text = await page.locator('section', { has: page.locator('h2:text-is("Acts")') }).innerText();
     for (const verb of ['Pause', 'Resume', 'Drain', 'Cancel']) expect(text).toContain(verb);
     await page.route(/\/v1\/acts\?/, async (route) => {
       const answer = (await (await route.fetch({ headers: {} })).json()) as { items: { at: string }[] };
@@ -232,7 +235,7 @@ withBrowser('somebody with a wallet', () => {
     );
     expect(beyond).toBe(0);
     await page.close();
-  });
+  }, 60_000);
 
   describe('who owns a runner', () => {
     let own: OwnerPage;
@@ -256,7 +259,7 @@ withBrowser('somebody with a wallet', () => {
         await page.waitForSelector('.checked.true:has-text("records follow from each other")');
         expect(page.url()).not.toContain(own.url.split('/').at(-1));
         const text = await page.locator('main').innerText();
-        expect(text).toContain('an update from 200 samples');
+        expect(text).toMatch(/an update from \d+ samples, [\d,]+ bytes, sealed/);
         expect(text).toContain('registered');
         await page.waitForSelector('text=Paid on chain, by all payers');
         expect(await axeViolations(page)).toEqual([]);
@@ -264,7 +267,7 @@ withBrowser('somebody with a wallet', () => {
         await page.waitForSelector('text=acted-upon');
         await context.close();
       },
-      30_000,
+      60_000,
     );
 
     test('shows it to nobody else: not without the token, not under another name', async () => {

@@ -7,13 +7,14 @@ import { rewardsAbi } from '#contracts/generated/Rewards.js';
 import type { RoundView, VersionView } from '#core/views.js';
 import { archiveIdToBytes32 } from '#services/archiveId.js';
 import { sha256 as nodeSha256 } from '#services/sha256.js';
-import { lineageRows } from '#web/lineage.js';
+import { lineageRows, listedVersions, type LineageVersion } from '#web/lineage.js';
 import { href, parseRoute } from '#web/state/route.js';
 import { mergeRounds, settledRounds } from '#web/state/stack.js';
 import { csv } from '#web/text/csv.js';
 import { tokens } from '#web/text/format.js';
 import { archiveIdOf, claimCall, claimedCall, signatures } from '#web/verify/contracts.js';
 import { id } from '#web/verify/keccak.js';
+import type { ChainVersion } from '#web/verify/lineage.js';
 import { sha256 } from '#web/verify/sha256.js';
 
 describe('the fragment that names a view', () => {
@@ -33,7 +34,7 @@ describe('the fragment that names a view', () => {
 describe('lineage in lanes', () => {
   test('a line without forks has one lane', () => {
     const rows = lineageRows([version(0, 'a', null), version(1, 'b', 'a'), version(2, 'c', 'b')]);
-    expect(rows.map(({ version, lane, tip, down }) => [version.model.versionId, lane, tip, down])).toEqual([
+    expect(rows.map(({ version, lane, tip, down }) => [version.id, lane, tip, down])).toEqual([
       ['c', 0, true, true],
       ['b', 0, false, true],
       ['a', 0, false, false],
@@ -48,7 +49,7 @@ describe('lineage in lanes', () => {
       version(1, 'x', 'a'),
     ];
     expect(lanes(versions)).toEqual({ c: 0, b: 0, a: 0, x: 1 });
-    const fork = lineageRows(versions).find(({ version }) => String(version.model.versionId) === 'x');
+    const fork = lineageRows(versions).find(({ version }) => version.id === 'x');
     expect(fork).toMatchObject({ tip: true, forkTo: 0 });
   });
 
@@ -67,6 +68,7 @@ describe('rounds that come in pieces', () => {
     expect(settledRounds([])).toBe(0);
     expect(settledRounds([round(1, 'done'), round(2, 'done'), round(3, 'collecting')])).toBe(2);
     expect(settledRounds([round(1, 'done'), round(3, 'done')])).toBe(1);
+    expect(settledRounds([round(901, 'done'), round(902, 'done'), round(903, 'collecting')])).toBe(902);
   });
 
   test('a newer state replaces an older one and never the other way round', () => {
@@ -77,6 +79,31 @@ describe('rounds that come in pieces', () => {
       [2, 'archiving'],
       [3, 'selecting'],
     ]);
+  });
+
+  test('of a long job only the newest are kept', () => {
+    const items = Array.from({ length: 150 }, (_, i) => round(i + 1, 'done'));
+    const merged = mergeRounds({ items: items.slice(0, 100) }, { items: items.slice(100) });
+    expect(merged.items.map(({ round }) => round)).toEqual(items.slice(50).map(({ round }) => round));
+  });
+});
+
+describe('a version that its coordinator was convicted of', () => {
+  test('is marked where the API lists it, and added where it does not', () => {
+    const rows = listedVersions(
+      [view('a'), view('b')],
+      [chain('b', true, 3), chain('c', true, 4), chain('d', false, 5)],
+    );
+    expect(rows.map(({ version, isVoid, lineage }) => [version, isVoid, lineage])).toEqual([
+      ['a', false, 'l'],
+      ['b', true, 'l'],
+      ['c', true, 'l'],
+    ]);
+  });
+
+  test('that was made again by an honest one stands', () => {
+    const rows = listedVersions([view('b')], [chain('b', true, 3), chain('b', false, 9)]);
+    expect(rows.map(({ isVoid }) => isVoid)).toEqual([false]);
   });
 });
 
@@ -134,10 +161,32 @@ describe('what the page knows of the contracts', () => {
   });
 });
 
+const chain = (version: string, isVoid: boolean, block: number) =>
+  ({
+    version,
+    parent: 'a',
+    job: 'j',
+    round: 1,
+    number: 1,
+    lineage: null,
+    isVoid,
+    block,
+  }) as unknown as ChainVersion;
+const view = (id: string) =>
+  ({
+    model: { versionId: id },
+    parent: null,
+    lineage: 'l',
+    number: 0,
+    job: 'j',
+    round: 0,
+    updatedAt: '',
+  }) as unknown as VersionView;
+
 const version = (number: number, name: string, parent: string | null) =>
-  ({ number, parent, round: number, updatedAt: '', model: { versionId: name } }) as unknown as VersionView;
-const lanes = (versions: VersionView[]) =>
-  Object.fromEntries(lineageRows(versions).map(({ version, lane }) => [version.model.versionId, lane]));
+  ({ id: name, number, parent, round: number, order: '' }) as unknown as LineageVersion;
+const lanes = (versions: LineageVersion[]) =>
+  Object.fromEntries(lineageRows(versions).map(({ version, lane }) => [version.id, lane]));
 
 const round = (number: number, phase: string, seq = 1) =>
   ({ round: number, phase, seq }) as unknown as RoundView;

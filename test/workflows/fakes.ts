@@ -80,6 +80,17 @@ export function fakePrepared(job: `0x${string}`, spec: JobSpec): PreparedJob {
   };
 }
 
+export const fakePlan: Omit<EpochPlan, 'payer' | 'epoch'> = {
+  root: hash('1'),
+  leaves: 1,
+  total: '1',
+  manifestHash: hash('2'),
+  archive: 'e'.repeat(43),
+  file: hash('3'),
+  jobs: [],
+  windowSeconds: 0,
+};
+
 /** What the fakes saw, for the tests to look at. */
 export interface Seen {
   jobs: JobView[];
@@ -172,18 +183,8 @@ export async function fakeStack(
     projectRound: async (view) => void seen.rounds.push(structuredClone(view)),
     failQueuedJob: async ({ code }) => void seen.calls.push(`failed before it began: ${code}`),
     forgetUpdates: async () => ({ over: true, waitSeconds: 0 }),
-    planEpoch: async ({ payer, epoch }) => ({
-      payer,
-      epoch,
-      root: hash('1'),
-      leaves: 1,
-      total: '1',
-      manifestHash: hash('2'),
-      archive: 'e'.repeat(43),
-      file: hash('3'),
-      jobs: [],
-      windowSeconds: 0,
-    }),
+    planEpoch: async ({ payer, epoch }) => ({ ...fakePlan, payer, epoch }),
+    findAnswer: async () => null,
     finishEpoch: async ({ plan, effective }) => {
       seen.calls.push(effective ? 'epoch effective' : 'epoch published');
       seen.settled.push(plan);
@@ -195,6 +196,8 @@ export async function fakeStack(
     openRound: ({ round }) => record(`open ${round}`),
     closeRound: ({ round }) => record(`close ${round}`),
     finishJob: () => record('finish'),
+    releaseBudgets: async () => void seen.calls.push('release'),
+    sendAnswer: () => record('answer'),
     publishEpoch: ({ plan }) => record(`publish ${plan.epoch}`),
   };
   const workers = await Promise.all([

@@ -8,6 +8,7 @@ import { WorkflowFailedError } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import {
+  answerWorkflowId,
   coordinatorQueue,
   jobWorkflowId,
   roundWorkflowId,
@@ -15,13 +16,17 @@ import {
   signalNames,
 } from '#core/names.js';
 import type { JobView, RoundView } from '#core/views.js';
+import type { RoundQuestion } from '#audit/questions.js';
 import { sealedEncoding } from '#services/runnerPayloads.js';
 import { findTemporal } from '#local/temporal/find.js';
+import type { EpochPlan } from '#workflows/types.js';
 import { startTemporal } from '../support/temporal.js';
 import {
   answering,
   coordinatorAddress,
   fakeCodec,
+  fakeModel,
+  fakePlan,
   fakePrepared,
   fakeSpec,
   fakeStack,
@@ -300,6 +305,20 @@ describe('a training job', () => {
   });
 });
 
+test('a job that is taken over goes on behind the last round that stands', async () => {
+  const spec = fakeSpec({ quorum: 2, rounds: 3 });
+  const archive = { model: 'm'.repeat(43), manifest: 'p'.repeat(43), manifestHash: hash('3') };
+  const takenOver = { round: 2, version: fakeModel('2'), accuracy: 0.5, loss: 1, archive };
+  const stack = await fakeStack(environment, {
+    spec,
+    runners: { [first]: answering(1), [second]: answering(1) },
+    override: { prepareJob: async ({ job }) => ({ ...fakePrepared(job, spec), takenOver }) },
+  });
+  await stack.run(() => finish(hash('23')));
+  expect(stack.seen.calls).toEqual(['create', 'open 3', 'close 3', 'finish']);
+  expect(last(stack.seen.jobs)).toMatchObject({ state: 'done', round: 3 });
+});
+
 describe('a settlement', () => {
   test('publishes one root and is effective after its window', async () => {
     const stack = await fakeStack(environment, { spec: fakeSpec(), runners: {} });
@@ -311,6 +330,58 @@ describe('a settlement', () => {
       }),
     );
     expect(stack.seen.calls).toEqual(['publish 1', 'epoch published', 'epoch effective']);
+  });
+
+  test('has budgets released before it plans what to pay from them', async () => {
+    const plans: (EpochPlan | 'unreleased')[] = ['unreleased'];
+    const stack = await fakeStack(environment, {
+      spec: fakeSpec(),
+      runners: {},
+      override: {
+        planEpoch: async ({ payer, epoch }) => plans.pop() ?? { ...fakePlan, payer, epoch },
+      },
+    });
+    await stack.run(() =>
+      environment.client.workflow.execute('settlement', {
+        workflowId: settlementWorkflowId(coordinatorAddress, 2),
+        taskQueue: coordinatorQueue,
+        args: [{ payer: coordinatorAddress, epoch: 2 }],
+      }),
+    );
+    expect(stack.seen.calls).toEqual(['release', 'publish 2', 'epoch published', 'epoch effective']);
+  });
+});
+
+describe('a question on chain', () => {
+  const question: RoundQuestion = {
+    id: hash('a'),
+    subject: hash('b'),
+    round: { job: hash('c'), round: 1, closing: hash('d') },
+    challenger: runnerAddress(1),
+    until: 0,
+    asked: { transaction: hash('e'), block: 1 },
+    answer: null,
+    answered: false,
+  };
+  const ask = (transaction: string) =>
+    environment.client.workflow.execute('answering', {
+      workflowId: answerWorkflowId(question.id, transaction),
+      taskQueue: coordinatorQueue,
+      args: [{ coordinator: coordinatorAddress, question }],
+    });
+
+  test('is answered by the key whose bond is at stake', async () => {
+    const call = { to: runnerAddress(9), data: hash('f') };
+    const override = { findAnswer: async () => call };
+    const stack = await fakeStack(environment, { spec: fakeSpec(), runners: {}, override });
+    await stack.run(() => ask('1'));
+    expect(stack.seen.calls).toEqual(['answer']);
+  });
+
+  test('is left alone when nobody waits for the answer any more', async () => {
+    const stack = await fakeStack(environment, { spec: fakeSpec(), runners: {} });
+    await stack.run(() => ask('2'));
+    expect(stack.seen.calls).toEqual([]);
   });
 });
 

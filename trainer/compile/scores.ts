@@ -37,10 +37,7 @@ function scoreClasses(
     // What stands at a position is told from all before it.
     const [length = 1] = shape;
     const part = (value: string, from: number, to: number) =>
-      builder.node('Slice', [
-        value,
-        ...[from, to, 1].map((bound) => builder.ints([1], [bound])),
-      ]);
+      builder.node('Slice', [value, ...[from, to, 1].map((bound) => builder.ints([1], [bound]))]);
     logits = part(reshaped(builder, logits, [-1, length, classes]), 0, length - 1);
     ids = part(ids, 1, length);
     positions = length - 1;
@@ -86,9 +83,7 @@ function scoreNumbers(
     return { losses: perSample(builder.node('Mul', [excess, excess])) };
   }
   const softplus = builder.node('Softplus', [output]);
-  const losses = perSample(
-    builder.node('Sub', [softplus, builder.node('Mul', [output, labels])]),
-  );
+  const losses = perSample(builder.node('Sub', [softplus, builder.node('Mul', [output, labels])]));
   const says = builder.node('Greater', [output, builder.floats([], [0])]);
   const is = builder.node('Greater', [labels, builder.floats([], [0.5])]);
   return { losses, right: perSample(float(builder, builder.node('Equal', [says, is]))) };

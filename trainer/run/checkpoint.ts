@@ -21,7 +21,9 @@ export interface Progress {
 export function identityOf(request: TrainRequest, files: readonly Uint8Array[], runtime: Runtime): string {
   const { graph: _g, weights: _w, data: _d, out: _o, checkpoint: _c, throttle: _t, ...rest } = request;
   const { limits: _l, control: _f, statistics, seed, ...options } = rest;
-  const hash = createHash('sha256').update(JSON.stringify([options, statistics !== undefined, [...seed], runtime]));
+  const hash = createHash('sha256').update(
+    JSON.stringify([options, statistics !== undefined, [...seed], runtime]),
+  );
   for (const file of files) hash.update(createHash('sha256').update(file).digest());
   return hash.digest('hex');
 }

@@ -65,12 +65,13 @@ function counterOf(path: string): number | undefined {
 }
 
 const everyMs = 500;
+const tool = 'nvidia-smi';
 
 function gpuMeter(): Meter | undefined {
   let joules = 0;
   let rest = '';
   const child: ChildProcess = spawn(
-    'nvidia-smi',
+    tool,
     ['--id=0', '--query-gpu=power.draw', '--format=csv,noheader,nounits', `--loop-ms=${everyMs}`],
     { stdio: ['ignore', 'pipe', 'ignore'], env: { PATH: process.env['PATH'] } },
   );
@@ -82,5 +83,5 @@ function gpuMeter(): Meter | undefined {
     for (const watts of lines.map(Number)) if (Number.isFinite(watts)) joules += (watts * everyMs) / 1000;
   });
   child.unref();
-  return { read: () => ({ joules, source: 'nvidia-smi' }), close: () => void child.kill() };
+  return { read: () => ({ joules, source: tool }), close: () => void child.kill() };
 }

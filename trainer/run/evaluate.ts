@@ -57,8 +57,8 @@ export async function evaluate(sessions: Sessions, request: EvaluateRequest): Pr
       ...(Object.fromEntries(x) as Record<string, ort.Tensor>),
       [plan.names.labels]: part(data.y, data.labels, from, to),
     });
-    const sum = (name: string) => (results[name]?.data as Float32Array).reduce((all, each) => all + each, 0);
-    loss = (results[plan.names.losses]?.data as Float32Array).reduce((all, each) => all + each, loss);
+    const sum = (name: string, start = 0) => floatsOf(results[name]).reduce((all, each) => all + each, start);
+    loss = sum(plan.names.losses, loss);
     if (plan.names.right !== undefined) right += sum(plan.names.right);
     counted += plan.names.counts === undefined ? (to - from) * plan.perSample : sum(plan.names.counts);
   }
@@ -75,4 +75,9 @@ export async function evaluate(sessions: Sessions, request: EvaluateRequest): Pr
     accuracy: correct === null ? null : correct / all,
     loss: loss / all,
   };
+}
+
+function floatsOf(result: ort.OnnxValue | undefined): Float32Array {
+  if (result?.data instanceof Float32Array) return result.data;
+  throw new RoundtableError('INTERNAL', 'A session did not return what its plan says.');
 }

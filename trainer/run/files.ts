@@ -125,7 +125,8 @@ export function parseDataset(
     );
   if (labelType(loss) === 'float32') return { samples, columns, y: readNumbers(path, y), labels, classes: 0 };
   const ids = readLabels(path, y, ignoredLabel);
-  const classes = ids.reduce((most, label) => (label === ignoredLabel ? most : Math.max(most, label)), -1) + 1;
+  const classes =
+    ids.reduce((most, label) => (label === ignoredLabel ? most : Math.max(most, label)), -1) + 1;
   return { samples, columns, y: ids, labels, classes };
 }
 

@@ -3,7 +3,12 @@ import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { toBinary } from '@bufbuild/protobuf';
 import { RoundtableError } from '#core/errors.js';
 import { decodeModel } from '../onnx/decode.js';
-import { ModelProtoSchema, TensorProto_DataLocation, type ModelProto, type TensorProto } from '../onnx/onnx.gen.js';
+import {
+  ModelProtoSchema,
+  TensorProto_DataLocation,
+  type ModelProto,
+  type TensorProto,
+} from '../onnx/onnx.gen.js';
 
 /**
  * Reads a model and the tensors that it keeps in files beside it (torch.onnx.export with external_data writes

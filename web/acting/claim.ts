@@ -28,9 +28,10 @@ export async function simulateClaim(
 ): Promise<Estimate> {
   const { provider } = wallet;
   const call = { from: account, to: rewards, data };
-  await ask(provider, 'eth_call', [call, 'latest']);
+  // As in the next block: the newest one of an idle chain is from before the epoch took effect.
+  await ask(provider, 'eth_call', [call, 'pending']);
   const [gas, price, balance] = await Promise.all([
-    ask<Hex>(provider, 'eth_estimateGas', [call]),
+    ask<Hex>(provider, 'eth_estimateGas', [call, 'pending']),
     ask<Hex>(provider, 'eth_gasPrice'),
     ask<Hex>(provider, 'eth_getBalance', [account, 'latest']),
   ]);

@@ -50,9 +50,12 @@ const heard = new WeakSet<Provider>();
 
 /** Asks for an account. What the wallet changes later, account or chain, the connection follows. @throws Declined */
 export async function connect(wallet: Wallet): Promise<void> {
+  listen(wallet);
+  await follow(wallet, await ask<string[]>(wallet.provider, 'eth_requestAccounts'));
+}
+
+function listen(wallet: Wallet): void {
   const { provider } = wallet;
-  const accounts = await ask<string[]>(provider, 'eth_requestAccounts');
-  await follow(wallet, accounts);
   if (heard.has(provider)) return;
   heard.add(provider);
   const isOurs = () => connection.peek()?.wallet === wallet;

@@ -1,5 +1,6 @@
-import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
+import type { ComponentChildren, VNode } from 'preact';
+import { useRef } from 'preact/hooks';
+import { hrefWith, route } from '../state/route.js';
 import { csv } from '../text/csv.js';
 import { count } from '../text/format.js';
 import { strings } from '../text/strings.js';
@@ -14,9 +15,10 @@ export interface Column<Row> {
   wide?: boolean;
 }
 
-const step = 100;
+/** Rows that are drawn at a time: a page with thousands of them would be slow for everybody. */
+const atOnce = 100;
 
-/** A table that is also a file. Rows beyond the first hundred are drawn when asked for. */
+/** A table that is also a file, and a page of it that is also a URL. */
 export function Table<Row>(props: {
   name: string;
   caption: string;
@@ -25,10 +27,33 @@ export function Table<Row>(props: {
   keyOf: (row: Row) => string;
   rowClass?: (row: Row) => string;
   files?: boolean;
+  /** All rows for the file, where those at hand are not all. */
+  everything?: () => Promise<readonly Row[]>;
+  /** Where the pages are made by somebody else. */
+  pager?: ComponentChildren;
 }) {
-  const { name, caption, columns, rows, keyOf, rowClass, files = true } = props;
-  const [shown, setShown] = useState(step);
-  const cellClass = ({ right, wide }: Column<Row>) => `${right ? 'right' : ''} ${wide ? 'wide' : ''}`.trim();
+  const { name, caption, columns, rows, keyOf, rowClass, files = true, everything } = props;
+  const pages = Math.max(1, Math.ceil(rows.length / atOnce));
+  const page = Math.min(pages, Math.max(1, Math.floor(Number(route.value.query.get(name) ?? 1)) || 1));
+  // A row that is what it was is not drawn again: of a hundred, mostly one is new.
+  const kept = useRef<Kept<Row>>({ columns, rows: new Map() });
+  const before = kept.current.columns === columns ? kept.current.rows : new Map<Row, KeptRow>();
+  const now = new Map<Row, KeptRow>();
+  kept.current = { columns, rows: now };
+  const drawn = (row: Row, name: string): VNode => {
+    const known = before.get(row);
+    const { node } =
+      known?.name === name
+        ? known
+        : { node: <Cells key={keyOf(row)} row={row} columns={columns} name={name} /> };
+    now.set(row, { name, node });
+    return node;
+  };
+  const file = async (type: 'csv' | 'json') => {
+    const all = everything ? await everything() : rows;
+    const text = type === 'csv' ? asCsv(columns, all) : JSON.stringify(all, null, 2);
+    saveFile(`${name}.${type}`, type === 'csv' ? 'text/csv' : 'application/json', text);
+  };
   return (
     <div class="table">
       <div class="scroll" role="region" aria-label={caption} tabIndex={0}>
@@ -44,34 +69,31 @@ export function Table<Row>(props: {
             </tr>
           </thead>
           <tbody>
-            {rows.slice(0, shown).map((row) => (
-              <tr key={keyOf(row)} class={rowClass?.(row) ?? ''}>
-                {columns.map((column) => (
-                  <td key={column.title} class={cellClass(column)}>
-                    {column.show(row)}
-                  </td>
-                ))}
-              </tr>
-            ))}
+            {rows.slice((page - 1) * atOnce, page * atOnce).map((row) => drawn(row, rowClass?.(row) ?? ''))}
           </tbody>
         </table>
       </div>
       <footer>
-        {rows.length > shown && (
-          <button type="button" onClick={() => setShown(shown + 5 * step)}>
-            {strings.more(count(Math.min(rows.length - shown, 5 * step)))}
-          </button>
-        )}
+        {props.pager ??
+          (pages > 1 && (
+            <Pager
+              caption={caption}
+              text={strings.rowsShown(
+                count((page - 1) * atOnce + 1),
+                count(Math.min(rows.length, page * atOnce)),
+                count(rows.length),
+              )}
+              before={page > 1 ? hrefWith(name, page === 2 ? null : page - 1) : null}
+              after={page < pages ? hrefWith(name, page + 1) : null}
+            />
+          ))}
         {files && (
           <span class="files">
             {strings.download}{' '}
-            <button type="button" onClick={() => save(`${name}.csv`, 'text/csv', asCsv(columns, rows))}>
+            <button type="button" onClick={() => file('csv')}>
               CSV
             </button>{' '}
-            <button
-              type="button"
-              onClick={() => save(`${name}.json`, 'application/json', JSON.stringify(rows, null, 2))}
-            >
+            <button type="button" onClick={() => file('json')}>
               JSON
             </button>
           </span>
@@ -81,16 +103,62 @@ export function Table<Row>(props: {
   );
 }
 
-function asCsv<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const kept = columns.flatMap(({ title, value }) => (value ? [{ title, value }] : []));
-  return csv([kept.map(({ title }) => title), ...rows.map((row) => kept.map(({ value }) => value(row)))]);
+interface KeptRow {
+  name: string;
+  node: VNode;
 }
 
-function save(name: string, type: string, content: string): void {
+interface Kept<Row> {
+  columns: readonly Column<Row>[];
+  rows: Map<Row, KeptRow>;
+}
+
+const cellClass = ({ right, wide }: { right?: boolean; wide?: boolean }): string =>
+  `${right ? 'right' : ''} ${wide ? 'wide' : ''}`.trim();
+
+function Cells<Row>({ row, columns, name }: { row: Row; columns: readonly Column<Row>[]; name: string }) {
+  return (
+    <tr class={name}>
+      {columns.map((column) => (
+        <td key={column.title} class={cellClass(column)}>
+          {column.show(row)}
+        </td>
+      ))}
+    </tr>
+  );
+}
+
+/** The way to the rows before and behind those that are shown. */
+export function Pager({
+  caption,
+  text,
+  before,
+  after,
+}: {
+  caption: string;
+  text: string;
+  before: string | null;
+  after: string | null;
+}) {
+  return (
+    <nav class="pager" aria-label={`${strings.pagesOf} ${caption}`}>
+      {before === null ? <span>← {strings.rowsBefore}</span> : <a href={before}>← {strings.rowsBefore}</a>}
+      <span>{text}</span>
+      {after === null ? <span>{strings.rowsAfter} →</span> : <a href={after}>{strings.rowsAfter} →</a>}
+    </nav>
+  );
+}
+
+export function saveFile(name: string, type: string, content: string | Uint8Array<ArrayBuffer>): void {
   const url = URL.createObjectURL(new Blob([content], { type }));
   const link = document.createElement('a');
   link.href = url;
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 1_000);
+}
+
+function asCsv<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const kept = columns.flatMap(({ title, value }) => (value ? [{ title, value }] : []));
+  return csv([kept.map(({ title }) => title), ...rows.map((row) => kept.map(({ value }) => value(row)))]);
 }

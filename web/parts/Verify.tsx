@@ -1,15 +1,15 @@
 import { signal, type Signal } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
 import type { Hex } from '#core/hex.js';
-import type { VersionView } from '#core/views.js';
 import { config, keepSources, ownSources, sourcesOf } from '../state/config.js';
 import { isFalse, isTrue, verify, type Verification } from '../state/verification.js';
 import type { Check } from '../verify/checks.js';
+import type { Said } from '../verify/messages.js';
 import { seconds, short } from '../text/format.js';
 import { strings } from '../text/strings.js';
 
 /** The buttons, the settings and the outcome for one version. */
-export function VerifyVersion({ version, said }: { version: Hex; said: VersionView | null }) {
+export function VerifyVersion({ version, said }: { version: Hex; said: Said }) {
   const outcome = useMemo(() => signal<Verification | null>(null), [version]);
   const settings = config.value;
   if (!settings) return null;

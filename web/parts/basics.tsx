@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { now } from '../state/resource.js';
+import { now, type Resource } from '../state/resource.js';
+import { href } from '../state/route.js';
 import { age, moment, short } from '../text/format.js';
 import { strings } from '../text/strings.js';
 
@@ -88,6 +89,23 @@ export function Section({
       </header>
       {children}
     </section>
+  );
+}
+
+/** A screen whose data is not there yet, or will not come while the API is silent. */
+export function Waiting<T>({ title, of }: { title: string; of: Resource<T> }) {
+  return (
+    <>
+      <h1>{title}</h1>
+      {of.silent.value ? (
+        <Note kind="warn">
+          {strings.without} <a href={href('models')}>{strings.nav.models}</a>,{' '}
+          <a href={href('rewards')}>{strings.nav.rewards}</a>, <a href={href('stack')}>{strings.nav.stack}</a>
+        </Note>
+      ) : (
+        <Note>{of.error.value ?? strings.loading}</Note>
+      )}
+    </>
   );
 }
 

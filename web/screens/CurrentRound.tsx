@@ -2,9 +2,12 @@ import type { JobView, ParticipantView, RoundView, RunnerView } from '#core/view
 import { Section } from '../parts/basics.js';
 import { Seats } from '../parts/Seats.js';
 import { now } from '../state/resource.js';
-import { seconds } from '../text/format.js';
+import { count, seconds } from '../text/format.js';
 import { missingWords, phaseWords, strings } from '../text/strings.js';
 import { seatsOf } from './RoundTable.js';
+
+/** Bars that one can take in; of more runners the numbers tell. */
+const most = 24;
 
 /** The round under way: how far each runner is, what is still waited for, and until when. */
 export function CurrentRound({
@@ -34,12 +37,15 @@ export function CurrentRound({
           `, ${strings.job.deadline(seconds(Math.ceil(left)).replace(/[.,]0(?= s)/, ''))}`}
       </p>
       <ul class="progress">
-        {round.participants.map((participant) => (
+        {round.participants.slice(0, most).map((participant) => (
           <li key={participant.runner}>
             <Runner participant={participant} runner={byAddress.get(participant.runner)} round={round} />
           </li>
         ))}
-        {absent.map(({ runner, code, reason }) => (
+        {round.participants.length > most && (
+          <li class="what">{strings.job.moreAsked(count(round.participants.length - most))}</li>
+        )}
+        {absent.slice(0, most).map(({ runner, code, reason }) => (
           <li key={runner} class="absent">
             <span class="who">{byAddress.get(runner)?.name ?? runner.slice(0, 10)}</span>
             <span class="what">

@@ -1,24 +1,29 @@
-import { useEffect } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import type { JobView, RoundView, RunnerView } from '#core/views.js';
 import { Chart, type Point } from '../parts/Chart.js';
-import { Age, Command, Facts, Hash, Note, Section } from '../parts/basics.js';
+import { Pager } from '../parts/Table.js';
+import { Age, Command, Facts, Hash, Note, Section, Waiting } from '../parts/basics.js';
 import { CurrentRound } from './CurrentRound.js';
 import { JobActs, JobButtons } from './JobActs.js';
 import { JobBadge } from './Jobs.js';
 import { Receipt } from './Receipt.js';
 import { RoundTable } from './RoundTable.js';
-import { href } from '../state/route.js';
-import { useResource } from '../state/resource.js';
+import { href, hrefWith, route } from '../state/route.js';
+import { useMaybe, useResource } from '../state/resource.js';
 import { checkRounds, roundChecks } from '../state/roundChecks.js';
 import {
+  everyRound,
   isFinal,
   job as jobOf,
   jobs,
   rounds as roundsOf,
+  roundsAtOnce,
+  roundsBefore,
   runners as allRunners,
+  sampledRounds,
   versions,
 } from '../state/stack.js';
-import { loss, percent, points as change, seconds } from '../text/format.js';
+import { count, loss, percent, points as change, seconds } from '../text/format.js';
 import { strings } from '../text/strings.js';
 
 export function Job({ id, round }: { id: string; round: number | null }) {
@@ -27,27 +32,44 @@ export function Job({ id, round }: { id: string; round: number | null }) {
   const rounds = useResource(roundsOf(id));
   const runners = useResource(allRunners());
   const made = useResource(versions());
-  const all = rounds.data.value?.items ?? [];
+  const names = useNames(runners.data.value?.items ?? []);
+  const all = rounds.data.value?.items ?? none;
   const known = made.data.value?.items;
-  useEffect(() => {
-    if (known) void checkRounds(id, all, known);
-  }, [id, all, known]);
   const view = job.data.value;
-  if (!view && job.error.value !== null) return <h1>{strings.job.gone}</h1>;
-  if (!view) return <Note>{strings.loading}</Note>;
-  const names = namesOf(runners.data.value?.items ?? []);
+  const total = Math.max(view?.round ?? 0, all.at(-1)?.round ?? 0);
+  const before = Number(route.value.query.get('before')) || null;
+  const older = useMaybe(before === null ? null : roundsBefore(id, before));
+  const shown = (before === null ? all : older?.data.value?.items) ?? none;
+  const isHeld = round === null || all.some((entry) => entry.round === round);
+  const sought = useMaybe(isHeld || !rounds.data.value ? null : roundsBefore(id, round + 1, 1));
+  const samples = useMaybe(sampledRounds(id, total));
+  useEffect(() => {
+    if (known) void checkRounds(id, shown, known);
+  }, [id, shown, known]);
+  if (!view && job.error.value !== null && !job.silent.value) return <h1>{strings.job.gone}</h1>;
+  if (!view) return <Waiting title={strings.nav.jobs} of={job} />;
   const current = isFinal(view.state)
     ? undefined
     : all.findLast(({ phase }) => phase !== 'done' && phase !== 'failed');
-  const opened = round === null ? null : all.find((entry) => entry.round === round);
+  const opened = [...all, ...shown, ...(sought?.data.value?.items ?? [])].find(
+    (entry) => entry.round === round,
+  );
   return (
     <>
       <Head job={view} rounds={all} names={names} />
       {round !== null && <Receipt job={view} round={opened ?? null} names={names} />}
       {current && <CurrentRound job={view} round={current} runners={runners.data.value?.items ?? []} />}
-      <Charts rounds={all} />
+      <Charts rounds={withSamples(samples?.data.value?.items ?? [], all)} />
       <Section title="Rounds">
-        <RoundTable job={view} rounds={all} names={names} opened={round} />
+        <RoundTable
+          job={view}
+          rounds={shown}
+          names={names}
+          opened={round}
+          {...(total > all.length
+            ? { pager: <RoundPages shown={shown} total={total} />, everything: () => everyRound(id) }
+            : {})}
+        />
       </Section>
       <JobActs job={view} />
       <Announcer rounds={all} />
@@ -56,10 +78,39 @@ export function Job({ id, round }: { id: string; round: number | null }) {
   );
 }
 
+const none: readonly RoundView[] = [];
+
+/** Rounds have numbers without gaps, so a page of them is named by the round behind it and stays what it is. */
+function RoundPages({ shown, total }: { shown: readonly RoundView[]; total: number }) {
+  const first = shown[0]?.round ?? 1;
+  const last = shown.at(-1)?.round ?? 0;
+  const newer = last + roundsAtOnce >= total ? null : last + roundsAtOnce + 1;
+  return (
+    <Pager
+      caption="Rounds"
+      text={strings.job.roundsShown(count(first), count(last), count(total))}
+      before={last < total ? hrefWith('before', newer) : null}
+      after={first > 1 ? hrefWith('before', first) : null}
+    />
+  );
+}
+
+/** The newest rounds, each, behind samples of those in front of them. */
+function withSamples(samples: readonly RoundView[], newest: readonly RoundView[]): readonly RoundView[] {
+  const first = newest[0]?.round ?? 0;
+  return [...samples.filter(({ round }) => round < first), ...newest];
+}
+
 export type Names = (runner: string) => string;
 export function namesOf(runners: readonly RunnerView[]): Names {
   const known = new Map<string, string>(runners.map(({ runner, name }) => [runner, name]));
   return (runner) => known.get(runner) ?? `${runner.slice(0, 8)}…`;
+}
+
+/** The same function as long as the names are the same: signs of life come every second. */
+export function useNames(runners: readonly RunnerView[]): Names {
+  const all = runners.map(({ runner, name }) => `${runner} ${name}`).join('\n');
+  return useMemo(() => namesOf(runners), [all]);
 }
 
 function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView[]; names: Names }) {
@@ -74,6 +125,7 @@ function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView
     (sum, { gas }) => sum + gas,
     0,
   );
+  const ofNewest = job.round > rounds.length && <small>{strings.job.ofNewest(count(rounds.length))}</small>;
   return (
     <>
       <p class="crumbs">
@@ -82,7 +134,7 @@ function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView
       <header class="title">
         <h1>{job.spec.name}</h1>
         <JobBadge state={job.state} />
-        <Checked job={job.job} all={done.length} />
+        <Checked job={job.job} all={Math.max(done.length, job.round)} />
       </header>
       <JobButtons job={job} />
       {job.problem && (
@@ -103,11 +155,22 @@ function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView
           ['Rounds', `${job.round} of ${job.spec.rounds}`],
           [
             'Round time',
-            totals.length === 0 ? '–' : `${seconds(totals[Math.floor(totals.length / 2)] ?? null)} median`,
+            totals.length === 0 ? (
+              '–'
+            ) : (
+              <>
+                {seconds(totals[Math.floor(totals.length / 2)] ?? null)} median {ofNewest}
+              </>
+            ),
           ],
           ['Trigger', job.trigger],
           ['Created', <Age of={job.createdAt} />],
-          ['Gas', gas.toLocaleString()],
+          [
+            'Gas',
+            <>
+              {count(gas)} {ofNewest}
+            </>,
+          ],
           job.version && [
             'Version',
             <Hash value={job.version.versionId} link={href('versions', job.version.versionId)} />,

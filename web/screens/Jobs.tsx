@@ -1,5 +1,5 @@
 import type { JobView } from '#core/views.js';
-import { Age, Badge, Command, Note, Section } from '../parts/basics.js';
+import { Age, Badge, Command, Note, Section, Waiting } from '../parts/basics.js';
 import { Table, type Column } from '../parts/Table.js';
 import { href } from '../state/route.js';
 import { useResource } from '../state/resource.js';
@@ -9,7 +9,7 @@ import { stateWords, strings } from '../text/strings.js';
 
 export function Jobs() {
   const { data } = useResource(jobs());
-  if (!data.value) return <Note>{strings.loading}</Note>;
+  if (!data.value) return <Waiting title={strings.nav.jobs} of={jobs()} />;
   return (
     <Section title={strings.nav.jobs} top>
       <JobTable jobs={data.value.items} />

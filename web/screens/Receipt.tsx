@@ -1,3 +1,4 @@
+import type { CreditMessage } from '#core/messages.js';
 import type { JobView, RoundView } from '#core/views.js';
 import { Command, Facts, Hash, Note } from '../parts/basics.js';
 import { Table } from '../parts/Table.js';
@@ -5,8 +6,8 @@ import { TimeTable } from '../parts/TimeBar.js';
 import { VerifyVersion } from '../parts/Verify.js';
 import { config } from '../state/config.js';
 import { href } from '../state/route.js';
-import { useResource } from '../state/resource.js';
-import { credits, versions } from '../state/stack.js';
+import { useMaybe, useResource } from '../state/resource.js';
+import { creditsOf, versions } from '../state/stack.js';
 import { bytes, count, loss, seconds, tokens } from '../text/format.js';
 import { missingWords, strings } from '../text/strings.js';
 import type { Names } from './Job.js';
@@ -14,6 +15,7 @@ import type { Names } from './Job.js';
 /** Everything that one round leaves behind, and the way to each of it. */
 export function Receipt({ job, round, names }: { job: JobView; round: RoundView | null; names: Names }) {
   const made = useResource(versions());
+  const credits = useMaybe(round ? creditsOf(job.job, round.round) : null)?.data.value?.items ?? [];
   if (!round) return <Note>{strings.receipt.gone}</Note>;
   const version = round.version;
   const said = made.data.value?.items.find(({ model }) => model.versionId === version?.versionId) ?? null;
@@ -36,7 +38,7 @@ export function Receipt({ job, round, names }: { job: JobView; round: RoundView 
           <h3>{strings.receipt.missing}</h3>
           <Missing round={round} names={names} />
           <h3>{strings.receipt.there}</h3>
-          <There job={job} round={round} names={names} />
+          <There round={round} names={names} credits={credits} />
         </div>
         <div>
           <h3>{strings.receipt.time}</h3>
@@ -44,14 +46,14 @@ export function Receipt({ job, round, names }: { job: JobView; round: RoundView 
         </div>
       </div>
       {version ? (
-        <Anchored round={round} versionId={version.versionId} />
+        <Anchored round={round} versionId={version.versionId} credits={credits} />
       ) : (
         <Note>{strings.receipt.running}</Note>
       )}
       {version && (
         <>
           <h3>{strings.model.verify}</h3>
-          <VerifyVersion version={version.versionId} said={said} />
+          <VerifyVersion version={version.versionId} said={{ version: said, round, job, credits }} />
           <Command line={`npx roundtable model verify ${version.versionId.slice(0, 12)}`} />
         </>
       )}
@@ -72,13 +74,16 @@ function Missing({ round, names }: { round: RoundView; names: Names }) {
   );
 }
 
-function There({ job, round, names }: { job: JobView; round: RoundView; names: Names }) {
-  const credited = useResource(credits()).data.value?.items ?? [];
-  const amounts = new Map(
-    credited.flatMap((credit) =>
-      credit.job === job.job && credit.round === round.round ? [[credit.runner, credit.amount]] : [],
-    ),
-  );
+function There({
+  round,
+  names,
+  credits,
+}: {
+  round: RoundView;
+  names: Names;
+  credits: readonly CreditMessage[];
+}) {
+  const amounts = new Map(credits.map(({ runner, amount }) => [runner, amount]));
   const here = round.participants.filter(({ state }) => state === 'done');
   if (here.length === 0) return <p class="quiet">–</p>;
   return (
@@ -115,7 +120,16 @@ function There({ job, round, names }: { job: JobView; round: RoundView; names: N
   );
 }
 
-function Anchored({ round, versionId }: { round: RoundView; versionId: string }) {
+function Anchored({
+  round,
+  versionId,
+  credits,
+}: {
+  round: RoundView;
+  versionId: string;
+  credits: readonly CreditMessage[];
+}) {
+  const paid = credits.reduce((sum, { amount }) => sum + BigInt(amount), 0n);
   const gateway = config.value?.gateways[0];
   const link = (id: string) => (gateway === undefined ? {} : { link: `${gateway}/${id}` });
   return (
@@ -159,7 +173,7 @@ function Anchored({ round, versionId }: { round: RoundView; versionId: string })
         />
         <p class="cost">
           The round cost <strong>{count(round.transactions.reduce((sum, { gas }) => sum + gas, 0))}</strong>{' '}
-          gas.
+          gas{paid > 0n && `, and pays ${tokens(String(paid))} tokens to ${credits.length} runners`}.
         </p>
       </div>
     </div>

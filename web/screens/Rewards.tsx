@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import { ActingButton } from '../parts/ActButton.js';
-import { Badge, Command, Hash, Note, Section } from '../parts/basics.js';
+import { Badge, Command, Hash, Note, Section, Waiting } from '../parts/basics.js';
 import { Outcome, SourceFields } from '../parts/Verify.js';
 import { Table } from '../parts/Table.js';
 import { config, sourcesOf } from '../state/config.js';
@@ -17,23 +17,28 @@ import { Leaf } from './Leaf.js';
 const outcome = signal<Verification | null>(null);
 
 export function Rewards() {
-  const paid = useResource(epochs()).data.value?.items;
-  const credited = useResource(credits()).data.value?.items ?? [];
+  const published = useResource(epochs());
+  const paid = published.data.value?.items;
+  const told = useResource(credits()).data.value?.items;
+  const credited = told ?? [];
   const names = namesOf(useResource(runners()).data.value?.items ?? []);
   const settings = config.value;
-  if (!paid || !settings) return <Note>{strings.loading}</Note>;
+  if (!settings || (!paid && !published.silent.value))
+    return <Waiting title={strings.nav.rewards} of={published} />;
   const result = outcome.value;
   const earned = new Map<string, bigint>();
   for (const { runner, amount } of credited) earned.set(runner, (earned.get(runner) ?? 0n) + BigInt(amount));
   const standings = new Map<string, Standing>(
     result?.found.standings.map((standing) => [standing.account, standing]),
   );
+  // While the API is silent, the chain says who earned what.
+  if (!told) for (const { account, earned: sum } of standings.values()) earned.set(account, BigInt(sum));
   return (
     <>
       <h1>{strings.nav.rewards}</h1>
       <Section title="Earned and paid">
         {earned.size === 0 ? (
-          <Note>{strings.rewards.none}</Note>
+          <Note>{told ? strings.rewards.none : strings.rewards.fromChain}</Note>
         ) : (
           <Table
             name="rewards"
@@ -55,8 +60,8 @@ export function Rewards() {
               {
                 title: 'Credited',
                 right: true,
-                show: ({ amount }) => tokens(amount),
-                value: ({ amount }) => amount,
+                show: ({ amount }) => (told ? tokens(amount) : '–'),
+                value: ({ amount }) => (told ? amount : null),
               },
               {
                 title: 'On chain, checked here',
@@ -92,7 +97,13 @@ export function Rewards() {
           <button
             type="button"
             class="primary"
-            onClick={() => verify(sourcesOf(settings), { kind: 'rewards', payer: settings.stack }, outcome)}
+            onClick={() =>
+              verify(
+                sourcesOf(settings),
+                { kind: 'rewards', payer: settings.stack, said: { epochs: paid ?? [] } },
+                outcome,
+              )
+            }
           >
             {strings.rewards.recompute}
           </button>
@@ -101,8 +112,8 @@ export function Rewards() {
       </Section>
       <Leaf standings={standings} names={names} />
       <Section title="Epochs">
-        {paid.length === 0 ? (
-          <Note>{strings.rewards.none}</Note>
+        {!paid?.length ? (
+          <Note>{paid ? strings.rewards.none : strings.rewards.fromChain}</Note>
         ) : (
           <Table
             name="epochs"

@@ -1,3 +1,5 @@
+import type { ComponentChildren } from 'preact';
+import { useMemo } from 'preact/hooks';
 import type { JobView, RoundView } from '#core/views.js';
 import { Table, type Column } from '../parts/Table.js';
 import { Seats, type Seat } from '../parts/Seats.js';
@@ -15,18 +17,24 @@ export function RoundTable(props: {
   rounds: readonly RoundView[];
   names: Names;
   opened: number | null;
+  /** Where not all of the job's rounds are here: the way to the others. */
+  pager?: ComponentChildren;
+  everything?: () => Promise<readonly RoundView[]>;
 }) {
-  const { job, rounds, names, opened } = props;
-  if (rounds.length === 0) return <Note>{strings.job.waiting}</Note>;
+  const { job, rounds, names, opened, pager, everything } = props;
   const scale = rounds.reduce((most, { seconds: { total } }) => Math.max(most, total ?? 0), 1);
+  const columns = useMemo(() => columnsOf(job.job, names, scale), [job.job, names, scale]);
+  if (rounds.length === 0) return <Note>{strings.job.waiting}</Note>;
   return (
     <>
       <TimeLegend />
       <Table
         name={`rounds-${job.job.slice(0, 10)}`}
         caption={`Rounds of ${job.spec.name}`}
-        columns={columnsOf(job, names, scale)}
+        columns={columns}
         rows={rounds.toReversed()}
+        {...(pager === undefined ? {} : { pager })}
+        {...(everything === undefined ? {} : { everything })}
         keyOf={({ round }) => String(round)}
         rowClass={({ round, updatedAt, phase }) =>
           [
@@ -54,12 +62,12 @@ export function seatsOf({ participants, missing }: RoundView): Seat[] {
 
 const gasOf = ({ transactions }: RoundView): number => transactions.reduce((sum, { gas }) => sum + gas, 0);
 
-function columnsOf(job: JobView, names: Names, scale: number): readonly Column<RoundView>[] {
+function columnsOf(job: string, names: Names, scale: number): readonly Column<RoundView>[] {
   return [
     {
       title: 'Round',
       show: ({ round }) => (
-        <a class="strong" href={href('jobs', job.job, 'rounds', round)}>
+        <a class="strong" href={href('jobs', job, 'rounds', round)}>
           {round}
         </a>
       ),
@@ -107,7 +115,7 @@ function columnsOf(job: JobView, names: Names, scale: number): readonly Column<R
       show: (round) => <TimeBar seconds={round.seconds} scale={scale} />,
     },
     { title: 'Gas', right: true, wide: true, show: (round) => count(gasOf(round)), value: gasOf },
-    { title: 'Checked', show: ({ round }) => <CheckedMark job={job.job} round={round} /> },
+    { title: 'Checked', show: ({ round }) => <CheckedMark job={job} round={round} /> },
   ];
 }
 

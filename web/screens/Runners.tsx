@@ -3,12 +3,12 @@ import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
 import type { JobView, RunnerView } from '#core/views.js';
 import { ActButton } from '../parts/ActButton.js';
-import { Badge, Command, Hash, Note, Section } from '../parts/basics.js';
+import { Badge, Command, Hash, Note, Section, Waiting } from '../parts/basics.js';
 import { Table, type Column } from '../parts/Table.js';
 import { href } from '../state/route.js';
 import { useResource } from '../state/resource.js';
 import { config, sourcesOf } from '../state/config.js';
-import { jobs, rounds as roundsOf, runners } from '../state/stack.js';
+import { jobs, rounds as roundsOf, roundsAtOnce, runners } from '../state/stack.js';
 import { verify, type Verification } from '../state/verification.js';
 import { age, count, short, tokens } from '../text/format.js';
 import { strings } from '../text/strings.js';
@@ -20,7 +20,7 @@ const offlineAfterSeconds = 40;
 export function Runners() {
   const { data, saidAt } = useResource(runners());
   const newest = useResource(jobs()).data.value?.items[0];
-  if (!data.value) return <Note>{strings.loading}</Note>;
+  if (!data.value) return <Waiting title={strings.nav.runners} of={runners()} />;
   const all = data.value.items;
   return (
     <Section title={strings.nav.runners} top>
@@ -81,7 +81,7 @@ function columnsOf(saidAt: number): Column<RunnerView>[] {
       title: 'Doing',
       show: ({ progress }) =>
         progress ? (
-          <a href={href('jobs', progress.job)}>
+          <a class="oneline" href={href('jobs', progress.job)}>
             round {progress.round}, step {progress.step} of {progress.steps}
           </a>
         ) : (
@@ -90,7 +90,12 @@ function columnsOf(saidAt: number): Column<RunnerView>[] {
     },
     {
       title: 'Data',
-      show: ({ data }) => data.map(({ name, samples }) => `${name} (${count(samples)})`).join(', '),
+      show: ({ data }) =>
+        data.map(({ name, samples }) => (
+          <div key={name} class="oneline">
+            {name} ({count(samples)})
+          </div>
+        )),
       value: ({ data }) => data.map(({ name }) => name).join(' '),
     },
     {
@@ -130,7 +135,12 @@ function factColumns({ stakes, missed, job }: RunnerFacts): Column<RunnerView>[]
         </>
       ),
     },
-    { title: 'Machine', wide: true, show: ({ machine }) => machine, value: ({ machine }) => machine },
+    {
+      title: 'Machine',
+      wide: true,
+      show: ({ machine }) => <span class="oneline">{machine}</span>,
+      value: ({ machine }) => machine,
+    },
     { title: 'Software', wide: true, show: ({ software }) => software, value: ({ software }) => software },
     {
       title: 'Address',
@@ -168,10 +178,14 @@ function WithFacts({
   if (!newest) return <>{children({ stakes, missed: new Map(), job: null })}</>;
   return (
     <WithMissed job={newest.job}>
-      {(missed) => children({ stakes, missed, job: newest.spec.name })}
+      {(missed) => children({ stakes, missed, job: missedIn(newest) })}
     </WithMissed>
   );
 }
+
+/** Of a long job only the newest rounds are held. */
+const missedIn = ({ spec, round }: JobView): string =>
+  round > roundsAtOnce ? `${spec.name}, newest ${roundsAtOnce} rounds` : spec.name;
 
 /** In how many rounds of a job each runner was missing. */
 function WithMissed({

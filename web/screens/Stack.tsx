@@ -1,4 +1,3 @@
-import { useEffect, useState } from 'preact/hooks';
 import { ActButton } from '../parts/ActButton.js';
 import { Age, Command, Facts, Hash, Note, Section } from '../parts/basics.js';
 import { Table } from '../parts/Table.js';
@@ -8,6 +7,8 @@ import { jobs, queues, triggers } from '../state/stack.js';
 import { age, count } from '../text/format.js';
 import { strings } from '../text/strings.js';
 import { Acts } from './Acts.js';
+import { Costs } from './Costs.js';
+import { Parts } from './Parts.js';
 
 /** Where everything of this stack is, and whether it answers this browser. */
 export function Stack() {
@@ -15,34 +16,23 @@ export function Stack() {
   const table = useResource(jobs());
   const waiting = useResource(queues()).data.value?.items ?? [];
   const set = useResource(triggers()).data.value?.items ?? [];
-  const head = useProbe(settings?.rpcUrls[0], chainHead);
-  const archive = useProbe(settings?.gateways[0], archiveHead);
   if (!settings) return <Note>{strings.loading}</Note>;
-  const { deployment, rpcUrls, gateways, temporalUi, stack } = settings;
+  const { deployment, stack } = settings;
   return (
     <>
       <Section title={strings.nav.stack} top>
         <Facts
           facts={[
             ['Member', <Hash value={stack} />],
-            [strings.stack.chain, `${rpcUrls[0] ?? '–'}: ${head}`],
-            [strings.stack.archive, `${gateways[0] ?? '–'}: ${archive}`],
             [
               strings.stack.table,
               table.error.value ??
                 (table.readAt.value === 0 ? '–' : `read ${age(now.value - table.readAt.value)}`),
             ],
-            temporalUi === null
-              ? null
-              : [
-                  strings.stack.workflows,
-                  <a href={temporalUi} rel="noreferrer">
-                    Temporal
-                  </a>,
-                ],
           ]}
         />
       </Section>
+      <Parts />
       <Section title={strings.stack.contracts}>
         <Facts
           facts={[
@@ -96,6 +86,7 @@ export function Stack() {
           </>
         )}
       </Section>
+      <Costs />
       <Acts />
       <Section title="Triggers">
         {set.length === 0 ? (
@@ -128,33 +119,4 @@ export function Stack() {
       <Command line="npx roundtable status" />
     </>
   );
-}
-
-function useProbe(url: string | undefined, probe: (url: string) => Promise<string>): string {
-  const [said, setSaid] = useState('asking …');
-  useEffect(() => {
-    if (url === undefined) return setSaid('not configured');
-    let current = true;
-    probe(url)
-      .catch(() => 'does not answer this browser')
-      .then((text) => current && setSaid(text));
-    return () => void (current = false);
-  }, [url, probe]);
-  return said;
-}
-
-async function chainHead(url: string): Promise<string> {
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_blockNumber', params: [] });
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body,
-  });
-  const { result } = (await response.json()) as { result: string };
-  return `block ${count(Number(result))}`;
-}
-
-async function archiveHead(url: string): Promise<string> {
-  const { height } = (await (await fetch(`${url}/info`)).json()) as { height: number };
-  return `height ${count(height)}`;
 }

@@ -26,15 +26,28 @@ export const ownSources = signal<OwnSources>(stored());
 
 export function keepSources(own: OwnSources): void {
   ownSources.value = own;
-  localStorage.setItem(key, JSON.stringify(own));
+  keep(key, own);
 }
 
-/** @throws when config.json is missing or is something else */
+/** True: config.json could not be had, and what it said at an earlier visit stands in for it. */
+export const configIsOld = signal(false);
+
+/** @throws when config.json is missing or is something else, and none was read here before */
 export async function loadConfig(): Promise<void> {
-  const response = await fetch('config.json');
-  if (!response.ok) throw new Error(`config.json: ${response.status}`);
-  config.value = (await response.json()) as Config;
+  try {
+    const response = await fetch('config.json', { signal: AbortSignal.timeout(10_000) });
+    if (!response.ok) throw new Error(`config.json: ${response.status}`);
+    config.value = (await response.json()) as Config;
+    keep(keptConfig(), config.value);
+  } catch (error) {
+    const kept = read<Config>(keptConfig());
+    if (kept === null) throw error;
+    config.value = kept;
+    configIsOld.value = true;
+  }
 }
+/** Two stacks may be served by one origin, from different folders. */
+const keptConfig = () => `roundtable.config ${location.pathname}`;
 
 export function sourcesOf({ deployment, rpcUrls, gateways }: Config): Sources {
   const own = ownSources.value;
@@ -48,10 +61,23 @@ export function sourcesOf({ deployment, rpcUrls, gateways }: Config): Sources {
 }
 
 function stored(): OwnSources {
+  const { rpcUrl, jobs } = read<Partial<OwnSources>>(key) ?? {};
+  return { rpcUrl: String(rpcUrl ?? ''), jobs: String(jobs ?? '') };
+}
+
+/** Where a browser keeps nothing for pages, the next visit begins anew. */
+function keep(name: string, value: unknown): void {
   try {
-    const { rpcUrl, jobs } = JSON.parse(localStorage.getItem(key) ?? '') as Partial<OwnSources>;
-    return { rpcUrl: String(rpcUrl ?? ''), jobs: String(jobs ?? '') };
+    localStorage.setItem(name, JSON.stringify(value));
   } catch {
-    return { rpcUrl: '', jobs: '' };
+    return;
+  }
+}
+
+function read<T>(name: string): T | null {
+  try {
+    return JSON.parse(localStorage.getItem(name) ?? 'null') as T | null;
+  } catch {
+    return null;
   }
 }

@@ -10,8 +10,6 @@ export interface RoundChecks {
   stopped: string | null;
 }
 
-/** Rounds that a page checks unasked; a longer job is checked round by round where somebody looks. */
-const most = 200;
 const jobs = new Map<string, Signal<RoundChecks>>();
 const running = new Set<string>();
 
@@ -21,7 +19,7 @@ export function roundChecks(job: string): Signal<RoundChecks> {
   return found;
 }
 
-/** Checks, one after the other, what has not been checked yet. */
+/** Checks, one after the other, what is shown and has not been checked yet: of a long job, where somebody looks. */
 export async function checkRounds(
   job: string,
   rounds: readonly RoundView[],
@@ -31,17 +29,24 @@ export async function checkRounds(
   if (!settings || running.has(job)) return;
   running.add(job);
   const checks = roundChecks(job);
-  const said = new Map(versions.map((version) => [version.model.versionId, version]));
+  const views = new Map(versions.map((version) => [version.model.versionId, version]));
   try {
-    for (const { round, phase, version } of rounds.slice(-most)) {
+    for (const said of rounds) {
+      const { round, phase, version } = said;
       const { verdicts, stopped } = checks.peek();
       if (stopped !== null) return;
       if (phase !== 'done' || !version || verdicts.has(round)) continue;
-      const view = said.get(version.versionId);
+      const view = views.get(version.versionId);
       // The row of the version follows that of its round within moments; then it is checked with it.
       if (!view) continue;
-      const question = { kind: 'version' as const, version: version.versionId, said: view, flip: false };
-      const result = await finished(verify(sourcesOf(settings), question));
+      const result = await finished(
+        verify(sourcesOf(settings), {
+          kind: 'version',
+          version: version.versionId,
+          said: { version: view, round: said, job: null, credits: [] },
+          flip: false,
+        }),
+      );
       if (isTrue(result) || isFalse(result))
         checks.value = {
           stopped: null,

@@ -45,17 +45,44 @@ const lastSeq = (held: Items<ActRecord> | null): number => held?.items.at(-1)?.s
 
 export const credits = (): Resource<Items<CreditMessage>> => resource('/v1/credits');
 
-/** Rounds that are done never change again, so only what follows them is asked for. */
+export const creditsOf = (job: string, round: number): Resource<Items<CreditMessage>> =>
+  resource(`/v1/credits?job=${encodeURIComponent(job)}&round=${round}`);
+
+/** So many rounds are held and shown at a time; a job may have thousands. */
+export const roundsAtOnce = 100;
+
+/** The newest rounds. Those that are done never change again, so only what follows them is asked for. */
 export const rounds = (id: string): Resource<Items<RoundView>> =>
   resource(
-    `/v1/jobs/${encodeURIComponent(id)}/rounds`,
+    roundsPath(id),
     (held: Items<RoundView> | null, answer: Items<RoundView>) => mergeRounds(held, answer),
-    (held) => `?after=${settledRounds(held?.items ?? [])}`,
+    (held) => (held?.items.length ? `?after=${settledRounds(held.items)}` : `?newest=${roundsAtOnce}`),
   );
 
-/** The last round up to which all are done. */
+/** Rounds in front of a number, which are done. */
+export const roundsBefore = (id: string, before: number, newest = roundsAtOnce): Resource<Items<RoundView>> =>
+  resource(`${roundsPath(id)}?newest=${newest}&before=${before}`, undefined, undefined, false);
+
+/** Rounds of a long job, far enough from each other for a chart of all of it; null for a job that is held whole. */
+export function sampledRounds(id: string, rounds: number): Resource<Items<RoundView>> | null {
+  if (rounds <= roundsAtOnce) return null;
+  // A power of two: the question is the same for a long time.
+  const every = 2 ** Math.ceil(Math.log2(rounds / 300));
+  return resource(`${roundsPath(id)}?every=${Math.max(1, every)}`, undefined, undefined, false);
+}
+
+/** All of them at once, for a file. @throws when the API does not answer */
+export async function everyRound(id: string): Promise<RoundView[]> {
+  const response = await fetch(`${config.peek()?.api ?? '.'}${roundsPath(id)}`);
+  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  return ((await response.json()) as Items<RoundView>).items;
+}
+
+const roundsPath = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}/rounds`;
+
+/** The last round up to which all that are held are done. */
 export function settledRounds(rounds: readonly RoundView[]): number {
-  let settled = 0;
+  let settled = (rounds[0]?.round ?? 1) - 1;
   for (const { round, phase } of rounds) {
     if (round !== settled + 1 || phase !== 'done') break;
     settled = round;
@@ -63,14 +90,15 @@ export function settledRounds(rounds: readonly RoundView[]): number {
   return settled;
 }
 
-/** Rounds by their number; of two states of one round the one with the higher seq. */
+/** The newest rounds by their number; of two states of one round the one with the higher seq. */
 export function mergeRounds(held: Items<RoundView> | null, answer: Items<RoundView>): Items<RoundView> {
   const byNumber = new Map((held?.items ?? []).map((round) => [round.round, round]));
   for (const round of answer.items) {
     const before = byNumber.get(round.round);
     if (!before || round.seq >= before.seq) byNumber.set(round.round, round);
   }
-  return { items: [...byNumber.values()].sort((a, b) => a.round - b.round) };
+  const all = [...byNumber.values()].sort((a, b) => a.round - b.round);
+  return { items: all.slice(-roundsAtOnce) };
 }
 
 const final: readonly JobState[] = ['done', 'cancelled', 'failed'];
@@ -80,10 +108,30 @@ function resource<T>(
   path: string,
   merge?: (held: T | null, answer: T) => T,
   query: (held: T | null) => string = () => '',
+  changes = true,
 ): Resource<T> {
   const found = known.get(path);
-  if (found) return found as unknown as Resource<T>;
-  const made = new Resource<T>((held) => `${config.peek()?.api ?? '.'}${path}${query(held)}`, merge);
+  if (found) {
+    known.delete(path);
+    known.set(path, found);
+    return found as unknown as Resource<T>;
+  }
+  const made = new Resource<T>(
+    (held) => `${config.peek()?.api ?? '.'}${path}${query(held)}`,
+    merge,
+    undefined,
+    changes,
+  );
+  forgetUnused();
   known.set(path, made as unknown as Resource<never>);
   return made;
 }
+
+/** A page that stays open for days shows many jobs, and need not remember all of them; the last asked for stay. */
+function forgetUnused(): void {
+  for (const [path, resource] of known) {
+    if (known.size < mostKept) return;
+    if (!resource.isUsed) known.delete(path);
+  }
+}
+const mostKept = 30;

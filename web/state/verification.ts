@@ -18,7 +18,10 @@ export const isTrue = ({ state, checks }: Verification): boolean =>
   state === 'done' && checks.length > 0 && checks.every(({ ok }) => ok !== false);
 export const isFalse = ({ checks }: Verification): boolean => checks.some(({ ok }) => ok === false);
 
-type Asked = Question extends infer Q ? (Q extends Question ? Omit<Q, keyof Sources> : never) : never;
+export type Asked = Question extends infer Q ? (Q extends Question ? Omit<Q, keyof Sources> : never) : never;
+
+export const startWorker = (): Worker =>
+  new Worker(new URL(WORKER_FILE, document.baseURI), { type: 'module' });
 
 /** Puts a question to a worker of its own; the signal follows its answers, a screenful at a time. */
 export function verify(
@@ -37,7 +40,7 @@ export function verify(
     flipped,
   };
   into.value = running;
-  const worker = new Worker(new URL(WORKER_FILE, document.baseURI), { type: 'module' });
+  const worker = startWorker();
   const end = (result: Partial<Verification>) => {
     into.value = { ...running, checks, ...result };
     worker.terminate();
@@ -45,7 +48,7 @@ export function verify(
   worker.addEventListener('message', ({ data }: MessageEvent<Answer>) => {
     if (data.kind === 'check') checks.push(data.check);
     else if (data.kind === 'done') end({ state: 'done', ms: data.ms, found: data.found });
-    else end({ state: 'stopped', reason: data.reason });
+    else if (data.kind === 'stopped') end({ state: 'stopped', reason: data.reason });
   });
   worker.addEventListener('error', (event) =>
     end({ state: 'stopped', reason: event.message || 'the worker did not start' }),

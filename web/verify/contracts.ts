@@ -1,4 +1,4 @@
-import { id, keccak256 } from './keccak.js';
+import { id } from './keccak.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { ProvenRewardLeaf } from '#core/rewards.js';
 import { addressOf, addressWord, join, word, words, type Log, type Rpc } from './rpc.js';
@@ -6,12 +6,13 @@ import { addressOf, addressWord, join, word, words, type Log, type Rpc } from '.
 /** The events, views and calls that the page knows; test/web compares them with the ABIs that were compiled. */
 export const signatures = {
   JobCreated:
-    'JobCreated(bytes32,address,bytes32,(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256,(uint64,uint8,uint32,uint32,uint32,uint32)))',
+    'JobCreated(bytes32,address,bytes32,(bytes32,address,bytes32,bytes32,bytes32,bytes32,bytes32,uint32,uint256,(uint64,uint8,uint32,uint32,uint32,uint32,uint8,uint48)))',
   RoundOpened: 'RoundOpened(bytes32,uint32,bytes32)',
   RoundClosed: 'RoundClosed(bytes32,uint32,bytes32,bytes32,bytes32,bytes32,bytes32)',
   EpochPublished: 'EpochPublished(address,uint32,bytes32,uint32,uint128,bytes32,uint256)',
   openings: 'openings(bytes32,uint32)',
   closings: 'closings(bytes32,uint32)',
+  jobs: 'jobs(bytes32)',
   epochInEffect: 'epochInEffect(address)',
   claimed: 'claimed(address,address)',
   claim: 'claim(address,uint32,(uint32,address,uint128,uint128,uint128,bytes32),bytes32[])',
@@ -40,6 +41,7 @@ export interface CreatedJob {
   archive: string;
   rounds: number;
   budget: bigint;
+  block: number;
   /** All of them as the contract hashes them. */
   fields: Hex;
 }
@@ -63,6 +65,7 @@ export interface PublishedEpoch {
   total: bigint;
   manifestHash: Hex;
   effectiveAt: number;
+  transaction: Hex;
 }
 
 export interface Payment {
@@ -90,7 +93,7 @@ export class ChainView {
   ) {}
 
   async closedVersion(version: Hex): Promise<ClosedRound | null> {
-    const [log] = await this.#logs(this.contracts.jobs, 'RoundClosed', [null, null, version]);
+    const log = (await this.#logs(this.contracts.jobs, 'RoundClosed', [null, null, version])).at(-1);
     return log ? closedRound(log) : null;
   }
 
@@ -100,14 +103,40 @@ export class ChainView {
     return log ? createdJob(log) : null;
   }
 
-  async openHash(job: Hex, round: number): Promise<Hex | null> {
-    const [log] = await this.#logs(this.contracts.jobs, 'RoundOpened', [job, word(round)]);
-    return log?.data ?? null;
+  /** The newest opening of a round; a conviction or a take-over gives its number anew. */
+  async opened(job: Hex, round: number): Promise<{ openHash: Hex; block: number; transaction: Hex } | null> {
+    const log = (await this.#logs(this.contracts.jobs, 'RoundOpened', [job, word(round)])).at(-1);
+    return log
+      ? { openHash: log.data, block: Number(log.blockNumber), transaction: log.transactionHash }
+      : null;
   }
 
-  /** Every closed round of a job, by its number. */
-  async closedRounds(job: Hex): Promise<ClosedRound[]> {
+  /** Every closing, of one job if named, void ones too, in the order of the chain. */
+  async closedRounds(job: Hex | null = null): Promise<ClosedRound[]> {
     return (await this.#logs(this.contracts.jobs, 'RoundClosed', [job])).map(closedRound);
+  }
+
+  /** Rounds from the first version of the lineage to the version that a job starts from. */
+  async baseNumber(job: CreatedJob): Promise<number> {
+    let number = 0;
+    for (let at: CreatedJob | null = job; at && at.parentVersion !== ZERO_HASH;) {
+      const parent: Hex = at.parentVersion;
+      const closed = await this.closedVersion(parent);
+      number += closed?.round ?? 0;
+      at = await this.createdJob(closed ? { job: closed.job } : { genesisVersion: parent });
+    }
+    return number;
+  }
+
+  /** Every job, in the order of the chain. */
+  async createdJobs(): Promise<CreatedJob[]> {
+    return (await this.#logs(this.contracts.jobs, 'JobCreated', [])).map(createdJob);
+  }
+
+  /** Number of a job's newest opened round. What has a higher one was closed by somebody convicted, and is void. */
+  async latestRound(job: Hex): Promise<number> {
+    const [, , latest] = await this.rpc.call(this.contracts.jobs, join(selector('jobs'), job));
+    return Number(latest ?? 0);
   }
 
   /** What storage holds of a round; a node that invents events would have to invent this as well. */
@@ -121,7 +150,7 @@ export class ChainView {
 
   async epochs(payer: Hex): Promise<PublishedEpoch[]> {
     const logs = await this.#logs(this.contracts.rewards, 'EpochPublished', [addressWord(payer)]);
-    return logs.map(({ topics, data }) => {
+    return logs.map(({ topics, data, transactionHash }) => {
       const [root = ZERO_HASH, leaves = '0x0', total = '0x0', manifestHash = ZERO_HASH, effectiveAt = '0x0'] =
         words(data);
       return {
@@ -131,6 +160,7 @@ export class ChainView {
         total: BigInt(total),
         manifestHash,
         effectiveAt: Number(effectiveAt),
+        transaction: transactionHash,
       };
     });
   }
@@ -213,32 +243,6 @@ export const claimedCall = (payer: Hex, account: Hex): Hex =>
 
 const selector = (name: keyof typeof signatures): Hex => `0x${id(signatures[name]).slice(2, 10)}`;
 
-/**
- * contracts/lib/Records.sol hashes what it is told, so that one word of storage stands for an event: the time, and
- * the last 224 bits of the hash, which are what these functions give.
- */
-export function genesisCommitment(job: CreatedJob): Hex {
-  return committed(job.fields);
-}
-
-export function openingCommitment(previousClosing: Hex, job: Hex, round: number, openHash: Hex): Hex {
-  return committed(join(previousClosing, job, word(round), openHash));
-}
-
-export function closingCommitment(opening: Hex, closed: ClosedRound): Hex {
-  const { rootHeader, paramsRoot, versionId, manifestHash, archive } = closed;
-  return committed(join(opening, rootHeader, paramsRoot, versionId, manifestHash, archiveWord(archive)));
-}
-
-/** What a word in storage says about the fields, without the time in front. */
-export function commitmentOf(storageWord: Hex): Hex {
-  return `0x${storageWord.slice(-56)}`;
-}
-
-function committed(fields: Hex): Hex {
-  return commitmentOf(keccak256(fields));
-}
-
 /** An Arweave id is 32 bytes in base64url. */
 export function archiveIdOf(bytes32: Hex): string {
   const binary = String.fromCharCode(
@@ -247,12 +251,7 @@ export function archiveIdOf(bytes32: Hex): string {
   return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 }
 
-function archiveWord(id: string): Hex {
-  const binary = atob(id.replaceAll('-', '+').replaceAll('_', '/'));
-  return `0x${[...binary].map((char) => char.charCodeAt(0).toString(16).padStart(2, '0')).join('')}`;
-}
-
-function createdJob({ topics, data }: Log): CreatedJob {
+function createdJob({ topics, data, blockNumber }: Log): CreatedJob {
   const [, , specHash, parentVersion, , manifestHash, archive, rounds, budget] = words(data);
   return {
     job: topics[1] ?? ZERO_HASH,
@@ -264,6 +263,7 @@ function createdJob({ topics, data }: Log): CreatedJob {
     archive: archiveIdOf(archive ?? ZERO_HASH),
     rounds: Number(rounds ?? 0),
     budget: BigInt(budget ?? 0),
+    block: Number(blockNumber),
     fields: data,
   };
 }

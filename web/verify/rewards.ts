@@ -3,6 +3,7 @@ import { hashJson } from '#core/canonicalJson.js';
 import { fromHex, toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { EpochManifest, RoundManifest } from '#core/manifest.js';
 import { verifyProof } from '#core/merkle.js';
+import type { EpochView } from '#core/views.js';
 import { epochTree, rewardLeafHash, type AccountRewards, type ProvenRewardLeaf } from '#core/rewards.js';
 import type { Gateways } from './archive.js';
 import type { Checks } from './checks.js';
@@ -47,6 +48,7 @@ export async function verifyRewards(
   checks: Checks,
   { chain, archive }: { chain: ChainView; archive: Gateways },
   payer: Hex,
+  said: { epochs: readonly EpochView[] },
 ): Promise<Standing[]> {
   const onChain = await chain.rpc.chainId();
   if (!checks.same('Chain', 'chain id', 'settings | node', chain.contracts.chainId, onChain)) return [];
@@ -54,7 +56,12 @@ export async function verifyRewards(
   const paid = new Set<string>();
   let before: Epoch | null = null;
   let inEffect: { published: PublishedEpoch; leaves: ProvenRewardLeaf[] } | null = null;
-  for (const published of (await chain.epochs(payer)).sort((a, b) => a.epoch - b.epoch)) {
+  const all = (await chain.epochs(payer)).sort((a, b) => a.epoch - b.epoch);
+  const onRecord = new Set(all.map(({ epoch }) => epoch));
+  for (const { epoch, state } of said.epochs)
+    if (state !== 'planned' && !onRecord.has(epoch))
+      checks.wrong(`The API's word on epoch ${epoch}`, 'published', 'chain | API', 'not published', state);
+  for (const published of all) {
     const epoch = await readEpoch(checks, archive, published);
     if (!epoch) return [];
     const leaves = await checkEpoch(
@@ -66,6 +73,8 @@ export async function verifyRewards(
     );
     // By the clock: a chain on which nobody sends anything answers views with an old time.
     if (published.effectiveAt <= Date.now() / 1_000) inEffect = { published, leaves };
+    const told = said.epochs.find((entry) => entry.epoch === published.epoch);
+    if (told) await compareEpoch(checks, chain, told, published);
     before = epoch;
   }
   const claims = inEffect ? claimsOf(checks, payer, inEffect.published, inEffect.leaves) : null;
@@ -197,6 +206,26 @@ async function checkEpoch(
     checks.wrong(group, 'root', 'chain | recomputed', published.root, (error as Error).message);
     return [];
   }
+}
+
+/** What the API said of an epoch that the chain knows; of one that it does not know, the page shows no root as checked. */
+async function compareEpoch(
+  checks: Checks,
+  chain: ChainView,
+  said: EpochView,
+  published: PublishedEpoch,
+): Promise<void> {
+  const is = (name: string, how: string, expected: unknown, got: unknown) =>
+    checks.same(`The API's word on epoch ${published.epoch}`, name, `${how} | API`, expected, got);
+  is('root', 'chain', published.root, said.root);
+  is('total', 'chain', String(published.total), said.total);
+  is('accounts', 'chain', published.leaves, said.leaves);
+  is('manifest hash', 'chain', published.manifestHash, said.manifestHash);
+  if (!said.transaction) return;
+  is('transaction', 'chain', published.transaction, said.transaction.hash);
+  const receipt = await chain.rpc.receipt(said.transaction.hash);
+  is('gas', 'receipt', receipt?.gas ?? null, said.transaction.gas);
+  is('block', 'receipt', receipt?.block ?? null, said.transaction.block);
 }
 
 /** The cumulative sums of the epoch before, and what this one's rounds add. */

@@ -29,6 +29,14 @@ export class Rpc {
     return words(await this.#ask<Hex>('eth_call', [{ to, data }, 'latest']));
   }
 
+  /** Gas that a transaction used, and its block; null while the node does not know it. */
+  async receipt(transaction: Hex): Promise<{ gas: number; block: number } | null> {
+    const found = await this.#ask<{ gasUsed: Hex; blockNumber: Hex } | null>('eth_getTransactionReceipt', [
+      transaction,
+    ]);
+    return found && { gas: Number(found.gasUsed), block: Number(found.blockNumber) };
+  }
+
   async #ask<T>(method: string, params: unknown[]): Promise<T> {
     const id = ++this.#id;
     let response: Response;

@@ -9,39 +9,26 @@ import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
 import { apportion, roundBudget } from '#core/rewards.js';
 import { decodeVersion } from '#core/versionFile.js';
-import type { VersionView } from '#core/views.js';
 import type { Gateways } from './archive.js';
 import type { Checks } from './checks.js';
-import {
-  closingCommitment,
-  commitmentOf,
-  genesisCommitment,
-  openingCommitment,
-  type ChainView,
-  type ClosedRound,
-  type CreatedJob,
-} from './contracts.js';
+import { closingCommitment, commitmentOf, genesisCommitment, openingCommitment } from './commitments.js';
+import type { ChainView, ClosedRound } from './contracts.js';
+import type { Said } from './messages.js';
 import { Unreachable } from './rpc.js';
+import { compareSaid, type Anchor } from './said.js';
 import { fileSha256, sha256 } from './sha256.js';
 import { updateSigner } from './signature.js';
 
 export interface VersionSources {
   chain: ChainView;
   archive: Gateways;
-  /** What the API said; null when it could not be asked. */
-  said: VersionView | null;
+  said: Said;
   /** Turn over one bit of the model file before it is looked at, to see that it is noticed. */
   flip: boolean;
 }
 
 type Round = RoundManifest['hashed'];
 type Genesis = GenesisManifest['hashed'];
-
-/** What the chain says of the version: the closing of a round, or the creation of a job. */
-interface Anchor {
-  job: CreatedJob;
-  closed: ClosedRound | null;
-}
 
 /** @throws Unreachable when node or archive cannot be asked */
 export async function verifyVersion(checks: Checks, sources: VersionSources, version: Hex): Promise<void> {
@@ -59,7 +46,7 @@ export async function verifyVersion(checks: Checks, sources: VersionSources, ver
     named.manifestHash,
     hash,
   );
-  if (said) compareSaid(checks, said, version, anchor, manifest);
+  await compareSaid(checks, chain, said, { ...anchor, version, manifest });
   // Behind a manifest with another hash nothing has a meaning: whoever changed it could have changed all of it.
   if (!trusted) return;
   const { hashed } = manifest;
@@ -104,12 +91,13 @@ async function checkAnchor(checks: Checks, chain: ChainView, version: Hex): Prom
     );
     return { job, closed };
   }
-  const [opened, before, stored] = await Promise.all([
-    chain.openHash(closed.job, closed.round),
+  const [latest, opened, before, stored] = await Promise.all([
+    chain.latestRound(closed.job),
+    chain.opened(closed.job, closed.round),
     chain.commitments(closed.job, closed.round - 1),
     chain.commitments(closed.job, closed.round),
   ]);
-  const opening = openingCommitment(before.closing, closed.job, closed.round, opened ?? ZERO_HASH);
+  const opening = openingCommitment(before.closing, closed.job, closed.round, opened?.openHash ?? ZERO_HASH);
   checks.same(
     'Chain',
     'commitment of the opening',
@@ -124,6 +112,14 @@ async function checkAnchor(checks: Checks, chain: ChainView, version: Hex): Prom
     commitmentOf(stored.closing),
     closingCommitment(stored.opening, closed),
   );
+  const stands = closed.round <= latest;
+  checks.same(
+    'Chain',
+    'stands',
+    'nobody convicted | rounds that count',
+    'stands',
+    stands ? 'stands' : 'void',
+  );
   return { job, closed };
 }
 
@@ -134,7 +130,7 @@ async function checkRound(
   round: Round,
 ): Promise<void> {
   const { opening, headers, rewards, spec, domain } = round;
-  const opened = (await chain.openHash(closed.job, closed.round)) ?? ZERO_HASH;
+  const opened = (await chain.opened(closed.job, closed.round))?.openHash ?? ZERO_HASH;
   checks.same('Round', 'job', 'chain | manifest', closed.job, opening.job);
   checks.same('Round', 'round', 'chain | manifest', closed.round, opening.round);
   checks.same(
@@ -217,34 +213,6 @@ async function checkModel(
   checks.same('Model', 'steps', 'manifest | SHA-256 of the layout', steps, got.stepsHash);
   const id = attempt(() => versionId(sha256, { graphHash: graph, ...got, stateRoot }));
   checks.same('Model', 'version id', 'chain | SHA-256 over graph, parameters, steps and state', version, id);
-}
-
-/** What the server said, field by field: it may lie in any of them. */
-function compareSaid(
-  checks: Checks,
-  said: VersionView,
-  version: Hex,
-  { job, closed }: Anchor,
-  { hashed, measured }: RoundManifest | GenesisManifest,
-): void {
-  const is = (name: string, how: string, expected: unknown, got: unknown) =>
-    checks.same("The API's word", name, `${how} | API`, expected, got);
-  const truth = hashed.version;
-  is('version id', 'asked for', version, said.model.versionId);
-  is('job', 'chain', job.job, said.job);
-  is('round', 'chain', closed?.round ?? 0, said.round);
-  is('parent', 'manifest', hashed.kind === 'round' ? hashed.base.versionId : hashed.parent, said.parent);
-  is('lineage', 'manifest', hashed.spec.name, said.lineage);
-  is('graph', 'manifest', truth.graph, said.model.graph);
-  is('file hash', 'manifest', hashed.model.sha256, said.model.params);
-  is('parameter root', 'chain', closed?.paramsRoot ?? truth.paramsRoot, said.model.paramsRoot);
-  is('steps', 'manifest', truth.stepsHash, said.model.stepsHash);
-  is('state root', 'manifest', truth.stateRoot, said.model.stateRoot);
-  is('manifest id', 'chain', (closed ?? job).archive, said.archive.manifest);
-  is('manifest hash', 'chain', (closed ?? job).manifestHash, said.archive.manifestHash);
-  is('model id', 'manifest', hashed.model.archive, said.archive.model);
-  // Measured, not hashed: that both say the same is all that can be seen.
-  is('accuracy', 'manifest, as the coordinator measured it', measured.accuracy, said.accuracy);
 }
 
 /** The lowest bit of the last byte, which is a parameter. */

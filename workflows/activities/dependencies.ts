@@ -20,7 +20,7 @@ export interface Dependencies {
   windowSeconds: number;
   table: Table;
   artifacts: Artifacts;
-  updates: Pick<Updates, 'rounds' | 'forget'>;
+  updates: Pick<Updates, 'rounds' | 'forget' | 'list'>;
   readUpdate: ReadUpdate;
   /** For updates that are larger than what the worker holds: read in pieces, added by functions. */
   outliner: UpdateOutliner;
@@ -29,6 +29,8 @@ export interface Dependencies {
   sumFunction: FunctionCall;
   /** X25519 public key for which updates must be sealed, as this member announced it. */
   sealingKey: Hex;
+  /** Opens what is sealed for this member; `context` is the hash of the plain bytes. @throws SEAL_NOT_FOR_YOU */
+  unseal: (envelope: Uint8Array, context: Hex) => Uint8Array;
   archive: Archive;
   /** Arweave address of the key that archives. */
   archiveOwner: string;

@@ -1,6 +1,6 @@
 import type { JobSpec } from '#core/jobSpec.js';
 import type { ModelRef } from '#core/messages.js';
-import type { Evaluation } from '../types.js';
+import type { Evaluation, PreparedJob } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 import { artifactFile, weightsFile } from './versions.js';
 
@@ -8,6 +8,17 @@ import { artifactFile, weightsFile } from './versions.js';
 const batch = 500;
 /** Less than the activity around it has (proxies.workflow.ts), so that the next one does not wait for this one's child. */
 const longestSeconds = 540;
+
+/** Of a round. The held-out data of a job that was taken over may be nowhere but at its first coordinator's. */
+export async function evaluateRound(
+  deps: Dependencies,
+  { spec, takenOver }: PreparedJob,
+  version: ModelRef,
+): Promise<Evaluation> {
+  if (takenOver && spec.evaluation && !(await deps.artifacts.has(spec.evaluation.sha256)))
+    return { accuracy: null, loss: null };
+  return evaluateVersion(deps, spec, version);
+}
 
 /** Accuracy and loss of a version on the job's held-out data; nulls when it names none. */
 export async function evaluateVersion(

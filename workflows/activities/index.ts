@@ -1,8 +1,9 @@
 import type { CoordinatorActivities } from '../types.js';
 import { admitUpdate, aggregate } from './aggregate.js';
 import { archiveModel, archiveRound } from './archive.js';
+import { findAnswer } from './answer.js';
 import type { Dependencies } from './dependencies.js';
-import { evaluateVersion } from './evaluate.js';
+import { evaluateRound } from './evaluate.js';
 import { finishRound } from './finish.js';
 import { prepareJob } from './prepare.js';
 import { failQueuedJob, projectJob, projectRound } from './project.js';
@@ -24,7 +25,7 @@ export function createActivities(deps: Dependencies): CoordinatorActivities {
     planSum: (input) => planSum(deps, input),
     sumShard: (input) => sumShard(deps, input),
     joinSum: (input) => joinSum(deps, input),
-    evaluate: ({ prepared, version }) => evaluateVersion(deps, prepared.spec, version),
+    evaluate: ({ prepared, version }) => evaluateRound(deps, prepared, version),
     archiveModel: (input) => archiveModel(deps, input),
     archiveRound: (input) => archiveRound(deps, input),
     finishRound: (input) => finishRound(deps, input),
@@ -34,5 +35,6 @@ export function createActivities(deps: Dependencies): CoordinatorActivities {
     forgetUpdates: ({ job }) => forgetUpdates(deps, job),
     planEpoch: ({ payer, epoch }) => planEpoch(deps, payer, epoch),
     finishEpoch: (input) => finishEpoch(deps, input),
+    findAnswer: (input) => findAnswer(deps, input),
   };
 }

@@ -5,6 +5,7 @@ import { floatTensors } from '#core/layout.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import { manifestHash, type GenesisManifest } from '#core/manifest.js';
 import type { ModelRef } from '#core/messages.js';
+import { takeOverTrigger } from '#core/names.js';
 import { shardsFor } from '#core/shards.js';
 import type { VersionView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
@@ -15,6 +16,7 @@ import type { PreparedJob } from '../types.js';
 import { archiveTags, archiveVersionFile } from './archive.js';
 import type { Dependencies } from './dependencies.js';
 import { evaluateVersion } from './evaluate.js';
+import { prepareTakeOver } from './takeOver.js';
 import { loadVersion, genesisVersion } from './versions.js';
 
 /** Bytes of a model file: no protobuf may have more. */
@@ -30,6 +32,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
   if (!row) throw new RoundtableError('NOT_FOUND', `There is no row for job ${job}; submit it again.`);
   const { spec, trigger, delivery, createdAt } = row;
   checkReaders(deps, spec);
+  if (row.trigger === takeOverTrigger) return prepareTakeOver(deps, row);
   const bytes = await deps.artifacts.get(spec.model.sha256, largestModel);
   const model = readModel(bytes, whatIsTrained(spec.training));
   checkTrainable(model, spec.training, spec.data);

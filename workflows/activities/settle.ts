@@ -15,6 +15,7 @@ import type { EpochView, JobView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
 import type { EpochPlan } from '../types.js';
 import type { Dependencies } from './dependencies.js';
+import { owedRounds, type OwedRound } from './owedRounds.js';
 
 type PaidRound = EpochManifest['hashed']['rounds'][number];
 
@@ -24,17 +25,23 @@ type PaidRound = EpochManifest['hashed']['rounds'][number];
  * The credits in the table are an index: a missing one is rung again, a differing one stops the settlement.
  * @throws SETTLEMENT_MISMATCH, UNAVAILABLE while rounds are open to dispute or credits on their way
  */
-export async function planEpoch(deps: Dependencies, payer: Hex, epoch: number): Promise<EpochPlan | null> {
+export async function planEpoch(
+  deps: Dependencies,
+  payer: Hex,
+  epoch: number,
+): Promise<EpochPlan | 'unreleased' | null> {
   const waiting = (await deps.table.listWaiting('settlement', new Date().toISOString(), 1_000)).filter(
     ({ coordinator }) => coordinator === payer,
   );
   const views = await deps.table.listEpochs(payer);
   const history = await earlierEpochs(deps, views, payer, epoch);
   const planned = views.find((view) => view.epoch === epoch);
+  const owed = await owedRounds(deps, payer);
+  if (!planned && owed.some(({ state }) => state === 'unreleased')) return 'unreleased';
   const manifest = planned
     ? parseMessage(epochManifest, await archivedJson(deps, planned.archive), `epoch ${epoch}`)
-    : await newManifest(deps, payer, epoch, history, waiting);
-  const jobs = settledBy(waiting, manifest ? [...history, manifest] : history);
+    : await newManifest(deps, { payer, epoch, owed }, history, waiting);
+  const jobs = settledBy(waiting, owed, manifest ? [...history, manifest] : history);
   if (!manifest) {
     for (const job of jobs) await deps.table.settleJob(job, epoch - 1);
     return null;
@@ -90,13 +97,12 @@ function epochView(
 
 async function newManifest(
   deps: Dependencies,
-  payer: Hex,
-  epoch: number,
+  { payer, epoch, owed }: { payer: Hex; epoch: number; owed: readonly OwedRound[] },
   history: readonly EpochManifest[],
   waiting: readonly JobView[],
 ): Promise<EpochManifest | null> {
   const previous = history.at(-1);
-  const due = await finalRounds(deps, payer, paidRounds(history), waiting);
+  const due = await finalRounds(deps, owed, paidRounds(history), waiting);
   if (due.length === 0) return null;
   await matchCredits(deps, payer, due);
   const tree = epochTree(sha256, { accounts: accountsOf(previous, due) });
@@ -126,16 +132,15 @@ function paidRounds(history: readonly EpochManifest[]): Set<string> {
   return new Set(history.flatMap(({ hashed }) => hashed.rounds.map(roundKey)));
 }
 
-/** Ended jobs of which every finished round has been paid. */
-function settledBy(waiting: readonly JobView[], history: readonly EpochManifest[]): Hex[] {
+/** Ended jobs of which every round that this payer owes has been paid. */
+function settledBy(
+  waiting: readonly JobView[],
+  owed: readonly OwedRound[],
+  history: readonly EpochManifest[],
+): Hex[] {
   const paid = paidRounds(history);
-  return waiting
-    .filter(({ job, round }) =>
-      Array.from({ length: round }, (_, index) => roundKey({ job, round: index + 1 })).every((key) =>
-        paid.has(key),
-      ),
-    )
-    .map(({ job }) => job);
+  const open = new Set(owed.flatMap((round) => (paid.has(roundKey(round)) ? [] : [round.job])));
+  return waiting.flatMap(({ job }) => (open.has(job) ? [] : [job]));
 }
 
 const shareKey = (of: { job: Hex; round: number; runner: Hex }) => `${roundKey(of)}/${of.runner}`;
@@ -170,56 +175,44 @@ async function earlierEpochs(
 }
 
 /**
- * Closed rounds whose dispute window has passed and that no epoch has paid.
- * @throws UNAVAILABLE while a round of a job that ended can still be disputed
+ * Owed rounds that no epoch has paid and whose budgets are in the payer's purse.
+ * @throws UNAVAILABLE while a round of a job that ended can still be disputed, or its release undone
  */
 async function finalRounds(
   deps: Dependencies,
-  payer: Hex,
+  owed: readonly OwedRound[],
   paid: ReadonlySet<string>,
   ended: readonly JobView[],
 ): Promise<PaidRound[]> {
   const due: PaidRound[] = [];
-  const now = Math.floor(Date.now() / 1000);
-  // Money is reckoned only from what no reorganisation takes back.
-  const settled = { confirmations: deps.chain.network.reorgDepth };
-  for (const job of await deps.chain.jobsOf(payer, settled))
-    for (const { round, closing } of await deps.chain.rounds(job, settled)) {
-      if (!closing || paid.has(roundKey({ job, round }))) continue;
-      const final = (await closedAt(deps, closing.block)) + deps.windowSeconds;
-      if (final > now) {
-        if (!ended.some((view) => view.job === job)) continue;
-        throw new RoundtableError(
-          'UNAVAILABLE',
-          `Round ${round} of job ${job} can be disputed for another ${final - now} s; its epoch waits.`,
-        );
-      }
-      const manifest = parseMessage(
-        roundManifest,
-        await archivedJson(deps, closing.archiveId),
-        `manifest of round ${round} of job ${job}`,
+  for (const { job, round, state, closing } of owed) {
+    if (paid.has(roundKey({ job, round }))) continue;
+    if (state !== 'released') {
+      if (!ended.some((view) => view.job === job)) continue;
+      throw new RoundtableError(
+        'UNAVAILABLE',
+        state === 'disputable'
+          ? `Round ${round} of job ${job} can still be disputed; its epoch waits.`
+          : `The release of round ${round} of job ${job} is not deep enough in the chain; its epoch waits.`,
       );
-      const hash = manifestHash(sha256, manifest);
-      if (hash !== closing.manifestHash)
-        mismatch(
-          `manifest ${closing.archiveId} hashes to ${hash}, and the chain has ${closing.manifestHash}`,
-        );
-      due.push({
-        job,
-        round,
-        manifestHash: hash,
-        manifest: closing.archiveId,
-        shares: manifest.hashed.rewards.shares,
-      });
     }
+    const manifest = parseMessage(
+      roundManifest,
+      await archivedJson(deps, closing.archiveId),
+      `manifest of round ${round} of job ${job}`,
+    );
+    const hash = manifestHash(sha256, manifest);
+    if (hash !== closing.manifestHash)
+      mismatch(`manifest ${closing.archiveId} hashes to ${hash}, and the chain has ${closing.manifestHash}`);
+    due.push({
+      job,
+      round,
+      manifestHash: hash,
+      manifest: closing.archiveId,
+      shares: manifest.hashed.rewards.shares,
+    });
+  }
   return due.sort((a, b) => (a.job === b.job ? a.round - b.round : a.job < b.job ? -1 : 1));
-}
-
-/** Seconds since 1970. */
-async function closedAt(deps: Dependencies, block: number): Promise<number> {
-  const found = await deps.chain.provider.getBlock(block);
-  if (!found) throw new RoundtableError('UNAVAILABLE', `The chain does not show block ${block} at present.`);
-  return found.timestamp;
 }
 
 /** Rings again for credits that are missing. @throws UNAVAILABLE while any is, SETTLEMENT_MISMATCH for one that differs */

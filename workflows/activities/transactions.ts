@@ -1,6 +1,7 @@
 import { MaxUint256 } from 'ethers';
 import type { Address } from '#contracts/deployment.js';
 import type { ChainCall } from '#contracts/typed.js';
+import { isRoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import type { TransactionRecord } from '#core/messages.js';
 import type { Chain } from '#services/chain.js';
@@ -8,7 +9,7 @@ import { termsOf } from '#services/chain/terms.js';
 import { wordTime } from '#services/chain/words.js';
 import { chainCalls } from '#services/chainCalls.js';
 import type { Sender } from '#services/chainSender.js';
-import type { ChainActivities } from '../types.js';
+import type { ChainActivities, PreparedJob } from '../types.js';
 
 /**
  * Everything that this stack's key says on chain. Each transaction has an intent whose id follows from what it
@@ -29,8 +30,8 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
   async function settleAccounts(payer: Hex): Promise<void> {
     const window = await chain.disputeWindow();
     for (const job of await chain.jobsOf(payer)) {
-      const { coordinator, phase, closed, released, refundableAt } = await chain.escrow(job);
-      if (phase === 'refunded' || coordinator !== payer) continue;
+      const { coordinator, phase, closed, released, refundableAt, waits } = await chain.escrow(job);
+      if (phase === 'refunded' || coordinator !== payer || waits) continue;
       const final = await finalRound(job, { released, closed, before: Date.now() / 1000 - window });
       // Refunding releases too. Where a round died with the job, runners that hold its receipts come first.
       if (phase === 'finished' && final === closed && refundableAt <= Date.now() / 1000)
@@ -52,10 +53,26 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
     return released;
   }
 
+  /**
+   * The bond covers all rounds to come; what is left of the budget is there already. Rounds that stand are final: as
+   * long as they are not paid out, the bond would have to cover them too.
+   */
+  async function takeOver({ job, spec }: PreparedJob, round: number): Promise<TransactionRecord[]> {
+    const budget = BigInt(spec.rewards.budget);
+    const bond = budget - (budget * BigInt(round)) / BigInt(spec.rounds);
+    const approved = bond > 0n ? [await approve(jobs)] : [];
+    const intent = `${job}/take-over/${round}`;
+    const taken = await send('take over', intent, calls.jobs.takeOver(job, bond));
+    const released =
+      round > 0 ? [await send('release', `${job}/release/${round}`, calls.jobs.release(job, round))] : [];
+    return [...approved, taken, ...released];
+  }
+
   return {
     async createJob({ prepared }) {
       const { job, spec, specHash, parent, base, archive, coordinator, dimension } = prepared;
       const budget = BigInt(spec.rewards.budget);
+      if (prepared.takenOver) return takeOver(prepared, prepared.takenOver.round);
       const creation = calls.jobs.create({
         job,
         coordinator,
@@ -84,10 +101,24 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
       return send('close', `${job}/close/${round}`, calls.jobs.close(closing));
     },
 
-    finishJob: ({ job }) => send('finish', `${job}/finish`, calls.jobs.finish(job)),
+    async finishJob({ job }) {
+      const { coordinator, phase } = await chain.escrow(job);
+      if (coordinator !== sender.address || phase === 'convicted') return null;
+      return send('finish', `${job}/finish`, calls.jobs.finish(job));
+    },
+
+    releaseBudgets: ({ payer }) => settleAccounts(payer),
+
+    async sendAnswer({ question: { id, asked }, call }) {
+      try {
+        return await send('answer', `answer/${id}/${asked.transaction}`, call);
+      } catch (error) {
+        if (isRoundtableError(error) && error.details['error'] === 'NotAsked') return null;
+        throw error;
+      }
+    },
 
     async publishEpoch({ plan: { payer, epoch, root, leaves, total, manifestHash } }) {
-      await settleAccounts(payer);
       const [{ bond }, needed] = await Promise.all([chain.purse(payer), chain.payerBond()]);
       if (bond < needed) {
         await approve(rewards);

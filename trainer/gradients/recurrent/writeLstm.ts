@@ -1,4 +1,4 @@
-import { GraphBuilder } from '../../onnx/builder.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
 import type { NodeProto } from '../../onnx/onnx.gen.js';
 import type { KnownValues } from '../../shapes/values.js';
 import { NodeGradient } from '../nodeGradient.js';

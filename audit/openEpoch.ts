@@ -1,0 +1,99 @@
+/** A published epoch with its lines, from its manifest. A liar's need not be in order, so nothing is refused here. */
+import { fromHex, toHex, type Hash, type Hex } from '#core/hex.js';
+import type { EpochManifest } from '#core/manifest.js';
+import { MerkleTree } from '#core/merkle.js';
+import { deltaRootInOrder, rewardLeafHash, type RewardLeaf } from '#core/rewards.js';
+import type { ChainEpoch } from '#services/chain.js';
+import { Wrong } from './checklist.js';
+import { findEpochManifest } from './settlement.js';
+import type { AuditSources } from './sources.js';
+
+/** What an account earned in one round, as contracts take it. */
+export interface Delta {
+  job: Hex;
+  round: bigint;
+  amount: bigint;
+}
+
+/** Says what is missing where it cannot be opened: no contract takes that for a lie. */
+export async function openEpoch(sources: AuditSources, onChain: ChainEpoch): Promise<OpenEpoch | string> {
+  try {
+    const { hashed } = await findEpochManifest(sources, onChain);
+    const epoch = new OpenEpoch(sources.hash, hashed);
+    if (epoch.leaves.length === onChain.leaves && toHex(epoch.tree.root) === onChain.root) return epoch;
+    return `epoch ${onChain.epoch}: its manifest does not lead to its root`;
+  } catch (error) {
+    if (error instanceof Wrong) return `epoch ${onChain.epoch}: ${error.message}`;
+    throw error;
+  }
+}
+
+export class OpenEpoch {
+  readonly leaves: RewardLeaf[] = [];
+  readonly tree: MerkleTree;
+  readonly #places = new Map<Hex, number>();
+  readonly #deltas = new Map<Hex, Delta[] | null>();
+
+  constructor(
+    private readonly hash: Hash,
+    readonly manifest: EpochManifest['hashed'],
+  ) {
+    let totalPrefix = 0n;
+    for (const [index, written] of manifest.accounts.entries()) {
+      const { account } = written;
+      const [cumulative, previous] = [BigInt(written.cumulative), BigInt(written.previous)];
+      const deltaRoot = fromHex(written.deltaRoot, 32);
+      this.leaves.push({ index, account, cumulative, previous, totalPrefix, deltaRoot });
+      this.#places.set(account, index);
+      totalPrefix += cumulative;
+    }
+    this.tree = new MerkleTree(
+      hash,
+      this.leaves.map((leaf) => rewardLeafHash(hash, leaf)),
+    );
+  }
+
+  /** -1 for an account that it has no line for. */
+  indexOf(account: Hex): number {
+    return this.#places.get(account) ?? -1;
+  }
+
+  /** A line with its proof, as contracts take it. */
+  line(index: number) {
+    const leaf = this.leaves[index];
+    if (!leaf) throw new RangeError(`The epoch has no line ${index}.`);
+    return {
+      leaf: { ...leaf, index: BigInt(index), deltaRoot: toHex(leaf.deltaRoot) },
+      proof: this.tree.proof(index).map(toHex),
+    };
+  }
+
+  /** Lines between which an account would stand. */
+  beside(account: Hex): ReturnType<OpenEpoch['line']>[] {
+    const above = this.leaves.findIndex((leaf) => leaf.account > account);
+    if (above < 0) return [this.line(this.leaves.length - 1)];
+    return above === 0 ? [this.line(0)] : [this.line(above - 1), this.line(above)];
+  }
+
+  /** What an account's line commits to; null where the manifest's rounds do not lead to it. */
+  deltas({ account, deltaRoot }: RewardLeaf): Delta[] | null {
+    const known = this.#deltas.get(account);
+    if (known !== undefined) return known;
+    const written = this.manifest.rounds.flatMap(({ job, round, shares }) =>
+      shares.flatMap(({ runner, amount }) =>
+        runner === account ? [{ job, round: BigInt(round), amount: BigInt(amount) }] : [],
+      ),
+    );
+    const sorted = [...written].sort((a, b) =>
+      a.job === b.job ? Number(a.round - b.round) : a.job < b.job ? -1 : 1,
+    );
+    const found = [sorted, written].find((deltas) => this.#rootOf(deltas) === toHex(deltaRoot)) ?? null;
+    this.#deltas.set(account, found);
+    return found;
+  }
+
+  #rootOf(deltas: readonly Delta[]): Hex {
+    const plain = deltas.map(({ round, ...delta }) => ({ ...delta, round: Number(round) }));
+    return toHex(deltaRootInOrder(this.hash, plain));
+  }
+}

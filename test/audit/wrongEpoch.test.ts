@@ -1,0 +1,195 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { OpenEpoch } from '#audit/openEpoch.js';
+import { Watcher, type Observation } from '#audit/watcher.js';
+import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import type { EpochManifest } from '#core/manifest.js';
+import { deltaRootInOrder } from '#core/rewards.js';
+import { sha256 } from '#services/sha256.js';
+import { addressOf, type ChainStack } from '#test/services/chainStack.js';
+import { passWindow, sourcesOf, startCourt, stranger } from './court.js';
+import { writeHistory } from './history.js';
+import { runnerWallets } from './signing.js';
+
+type Epoch = EpochManifest['hashed'];
+
+/** Each history publishes epoch 1 of the same payer; what is revoked makes room for the next. */
+let stack: ChainStack;
+beforeAll(async () => {
+  stack = await startCourt();
+});
+afterAll(() => stack.stop());
+
+const [first, second, third] = runnerWallets.map(addressOf);
+
+describe('a payer is convicted by the watcher for', () => {
+  const lies: [name: string, falsify: (epoch: Epoch) => void, call: string, what: RegExp][] = [
+    [
+      'a unit that one runner got and another should have',
+      (epoch) => {
+        give(epoch, 0, first, -1n);
+        give(epoch, 0, second, 1n);
+      },
+      'wrongAmount',
+      /runner .* is paid \d+ for round 1 of job .* and its share is \d+/,
+    ],
+    [
+      'a runner that is not paid for a round that others are paid for',
+      (epoch) => {
+        const [paid] = epoch.rounds;
+        if (paid) paid.shares = paid.shares.filter(({ runner }) => runner !== third);
+      },
+      'unpaid',
+      /is not paid for round 1 of job .*, and others are/,
+    ],
+    [
+      'an account that had no part in the round it is paid for',
+      (epoch) => {
+        const [paid] = epoch.rounds;
+        const [share] = paid?.shares ?? [];
+        const [line] = epoch.accounts;
+        if (!paid || !share || !line) return;
+        const account = `0x${'00'.repeat(19)}01` as Hex;
+        paid.shares = [{ ...share, runner: account, amount: '0' }, ...paid.shares];
+        epoch.accounts = [{ ...line, account, previous: '0' }, ...epoch.accounts];
+      },
+      'unearned',
+      /is paid for round 1 of job .* and had no part in it/,
+    ],
+    [
+      'a round that never was',
+      (epoch) => {
+        const [paid] = epoch.rounds;
+        if (paid) epoch.rounds = [...epoch.rounds, { ...paid, round: 3 }];
+      },
+      'unreleased',
+      /round 3 of job .* is paid, and its budget was never released/,
+    ],
+  ];
+  test.each(lies)('%s', async (name, falsify, call, what) => {
+    const history = await writeHistory(stack, name, {
+      epoch: (epoch) => {
+        falsify(epoch);
+        settle(epoch);
+      },
+    });
+    expect(await revoked(history)).toMatchObject([
+      {
+        subject: 'epoch',
+        number: 1,
+        accountable: history.payer,
+        outcome: 'convicted',
+        calls: [call],
+        what: expect.stringMatching(what),
+      },
+    ]);
+  });
+
+  const lines: [name: string, falsify: (epoch: Epoch) => void, call: string, what: RegExp][] = [
+    [
+      'a line that its rounds do not lead to',
+      ({ accounts: [line] }) => {
+        if (line) line.cumulative = String(BigInt(line.cumulative) + 1n);
+      },
+      'wrongDeltas',
+      /what account .* earned comes to \d+, and its line says \d+/,
+    ],
+    [
+      'a past that no epoch gave an account',
+      ({ accounts: [line] }) => {
+        if (line) [line.previous, line.cumulative] = ['5', String(BigInt(line.cumulative) + 5n)];
+      },
+      'wrongPrevious',
+      /had 0 before, and its line says 5/,
+    ],
+    [
+      'lines out of order',
+      (epoch) => void (epoch.accounts = epoch.accounts.toReversed()),
+      'wrongOrder',
+      /is out of order or there twice/,
+    ],
+  ];
+  test.each(lines)('%s', async (name, falsify, call, what) => {
+    const history = await writeHistory(stack, name, {
+      epoch: (epoch) => {
+        falsify(epoch);
+        root(epoch);
+      },
+    });
+    expect(await revoked(history)).toMatchObject([
+      { outcome: 'convicted', calls: [call], what: expect.stringMatching(what) },
+    ]);
+  });
+
+  test('a total that its lines do not come to', async () => {
+    const history = await writeHistory(stack, 'a total', {
+      epoch: (epoch) => void (epoch.total = String(BigInt(epoch.total) - 1n)),
+    });
+    expect(await revoked(history)).toMatchObject([{ outcome: 'convicted', calls: ['wrongTotal'] }]);
+  });
+});
+
+describe('of what no contract can be shown', () => {
+  test('an epoch that nobody can open is said not to be judged', async () => {
+    const history = await writeHistory(stack, 'unopened', {
+      epoch: (epoch) => void (epoch.root = ZERO_HASH),
+    });
+    const seen = await look(history);
+    expect(seen.filter(({ subject }) => subject === 'epoch')).toMatchObject([
+      { outcome: 'holds', unknown: ['epoch 1: its manifest does not lead to its root'], transactions: [] },
+    ]);
+    expect((await stack.chain.purse(history.payer)).latest).toBe(1);
+    await passWindow(stack);
+  });
+});
+
+test('an honest epoch is revoked by nobody', async () => {
+  const fresh = await startCourt();
+  try {
+    const history = await writeHistory(fresh, 'honest');
+    const seen: Observation[] = [];
+    await new Watcher(sourcesOf(fresh, history), fresh.sender(stranger)).look((said) => seen.push(said));
+    expect(seen).toMatchObject([{ subject: 'epoch', outcome: 'holds', unknown: [], transactions: [] }]);
+    expect((await fresh.chain.purse(history.payer)).latest).toBe(1);
+  } finally {
+    await fresh.stop();
+  }
+});
+
+type Told = Awaited<ReturnType<typeof writeHistory>>;
+
+async function revoked(history: Told): Promise<Observation[]> {
+  expect((await stack.chain.purse(history.payer)).latest).toBe(1);
+  const seen = (await look(history)).filter(({ subject }) => subject === 'epoch');
+  expect((await stack.chain.purse(history.payer)).latest).toBe(0);
+  return seen;
+}
+
+async function look(history: Told): Promise<Observation[]> {
+  const seen: Observation[] = [];
+  await new Watcher(sourcesOf(stack, history), stack.sender(stranger)).look((said) => seen.push(said));
+  return seen;
+}
+
+function give({ rounds }: Epoch, round: number, to: Hex | undefined, units: bigint): void {
+  const share = rounds[round]?.shares.find(({ runner }) => runner === to);
+  if (share) share.amount = String(BigInt(share.amount) + units);
+}
+
+/** Lines, root and total that follow from the rounds. */
+function settle(epoch: Epoch): void {
+  for (const line of epoch.accounts) {
+    const deltas = epoch.rounds.flatMap(({ job, round, shares }) =>
+      shares.flatMap(({ runner, amount }) =>
+        runner === line.account ? [{ job, round, amount: BigInt(amount) }] : [],
+      ),
+    );
+    line.cumulative = String(deltas.reduce((sum, { amount }) => sum + amount, 0n));
+    line.deltaRoot = toHex(deltaRootInOrder(sha256, deltas));
+  }
+  root(epoch);
+}
+
+function root(epoch: Epoch): void {
+  epoch.root = toHex(new OpenEpoch(sha256, epoch).tree.root);
+  epoch.total = String(epoch.accounts.reduce((sum, { cumulative }) => sum + BigInt(cumulative), 0n));
+}

@@ -1,0 +1,274 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { id } from 'ethers';
+import type { Observation } from '#audit/watcher.js';
+import { generateArchiveKey, openArchive } from '#services/archive.js';
+import { passWindow, startCourt, stranger } from '#test/audit/court.js';
+import type { Falsification } from '#test/audit/falsification.js';
+import { writeHistoryTo, type History } from '#test/audit/history.js';
+import { asked, shown } from '#test/audit/lies.js';
+import type { HistoryArchive } from '#test/audit/memoryArchive.js';
+import {
+  endGateways,
+  startGateway,
+  temporaryFolder,
+  type GatewayProcess,
+} from '#test/local/gatewayProcess.js';
+import { addressOf, type ChainStack } from '#test/services/chainStack.js';
+import { endGatewaysBetween, startGatewayBetween } from '#test/services/gatewayBetween.js';
+import { type } from './person.js';
+
+/** A stranger with a node, a gateway, the addresses of the contracts, a key, and the updates; nothing else. */
+let folder: string;
+let stack: ChainStack;
+let gateway: GatewayProcess;
+let archive: HistoryArchive;
+const bond = 1001n;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'roundtable-watcher-'));
+  const [started, key] = await Promise.all([
+    startGateway(await temporaryFolder()),
+    generateArchiveKey(),
+    startCourt().then((court) => (stack = court)),
+  ]);
+  gateway = started;
+  const opened = openArchive({ gateways: [gateway.url], key });
+  archive = {
+    put: async (data, tags = {}) => (await opened.put(data, { 'App-Name': 'Roundtable', ...tags })).id,
+    get: (id) => opened.get(id),
+  };
+  writeFileSync(join(folder, 'consortium.json'), JSON.stringify(stack.deployment));
+  writeFileSync(join(folder, 'stranger.key'), stranger.privateKey);
+  mkdirSync(join(folder, 'updates'));
+  // A chain's first history is paid, which takes it beyond its window.
+  await closed('paid');
+}, 120_000);
+afterEach(async () => {
+  await endGatewaysBetween();
+  // What one test closed is nothing that the next one should look at.
+  await passWindow(stack);
+});
+afterAll(async () => {
+  await stack.stop();
+  await endGateways();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+type Told = History<HistoryArchive>;
+
+/** A coordinator's work, with its updates where the stranger has them. */
+async function closed(name: string, falsify: Falsification = {}): Promise<Told> {
+  const history = await writeHistoryTo(stack, name, { archive }, falsify);
+  for (const [root, file] of history.updates) writeFileSync(join(folder, 'updates', `${root}.bin`), file);
+  return history;
+}
+
+const place = (...gateways: string[]) => [
+  '--rpc',
+  stack.anvil.url,
+  '--deployment',
+  'consortium.json',
+  ...(gateways.length === 0 ? [gateway.url] : gateways).flatMap((url) => ['--gateway', url]),
+];
+
+interface Watched {
+  code: number;
+  err: string;
+  seen: Observation[];
+}
+
+async function watch(argv: string[], signal?: AbortSignal): Promise<Watched> {
+  const { code, out, err } = await type(
+    ['watch', '--json', ...argv, ...(argv.includes('--gateway') ? [] : place())],
+    { folder, ...(signal ? { signal } : {}) },
+  );
+  return { code, err, seen: observed(out) };
+}
+
+function observed(out: string): Observation[] {
+  const lines = out.split('\n').filter((line) => line !== '');
+  return lines.map((line) => JSON.parse(line) as Observation).filter(({ outcome }) => outcome !== undefined);
+}
+
+const once = ['--once', '--key', 'stranger.key', '--updates', 'updates'];
+const ofRound = ({ seen }: Watched, { job }: Told, round: number) =>
+  seen.filter((observation) => observation.job === job && observation.number === round);
+
+describe('by `roundtable watch` alone a stranger convicts a coordinator', () => {
+  test.each(Object.entries(shown))('for %s', async (name, { falsify, calls, what }) => {
+    const lying = await closed(name, falsify);
+    const before = await stack.chain.balance(addressOf(stranger));
+    const watched = await watch(once);
+    expect(watched).toMatchObject({ code: 1, err: '' });
+    expect(ofRound(watched, lying, 1)).toMatchObject([{ outcome: 'holds', unknown: [] }]);
+    expect(ofRound(watched, lying, 2)).toMatchObject([
+      { outcome: 'convicted', calls, what: expect.stringMatching(what), accountable: lying.payer },
+    ]);
+    expect(await stack.chain.escrow(lying.job)).toMatchObject({ phase: 'convicted', bond: 0n, closed: 1 });
+    expect((await stack.chain.balance(addressOf(stranger))) - before).toBe((bond * 30n) / 100n);
+    // What is void is nothing to dispute any more.
+    const again = await watch(once);
+    expect([again.code, ofRound(again, lying, 2)]).toEqual([0, []]);
+  });
+
+  test.each(Object.entries(asked))('that does not answer, for %s', async (name, { falsify, calls, what }) => {
+    const lying = await closed(name, falsify);
+    const before = await stack.chain.balance(addressOf(stranger));
+    const watched = await watch(once);
+    expect(ofRound(watched, lying, 2)).toMatchObject([
+      { outcome: 'asked', calls, what: expect.stringMatching(what) },
+    ]);
+    expect(ofRound(watched, lying, 2)[0]?.transactions).toHaveLength(calls.length);
+    const sent = await transactionsOfStranger();
+    expect(ofRound(await watch(once), lying, 2)).toMatchObject([{ outcome: 'asked', transactions: [] }]);
+    expect(await transactionsOfStranger()).toBe(sent);
+
+    await passWindow(stack);
+    const late = await watch(once);
+    expect(ofRound(late, lying, 2)).toMatchObject([{ outcome: 'convicted', calls: ['expire'] }]);
+    expect(await stack.chain.escrow(lying.job)).toMatchObject({ phase: 'convicted', closed: 1 });
+    expect((await stack.chain.balance(addressOf(stranger))) - before).toBe((bond * 30n) / 100n);
+  });
+});
+
+describe('an honest coordinator', () => {
+  test('is asked and accused of nothing', async () => {
+    const honest = await closed('honest');
+    const sent = await transactionsOfStranger();
+    const watched = await watch(once);
+    expect(watched).toMatchObject({ code: 0, err: '' });
+    for (const round of [1, 2])
+      expect(ofRound(watched, honest, round)).toMatchObject([{ outcome: 'holds', unknown: [], gas: 0 }]);
+    expect(await transactionsOfStranger()).toBe(sent);
+  });
+
+  test('is trusted, and it is said so, where no updates are at hand', async () => {
+    const honest = await closed('honest without updates');
+    const { code, seen, err } = await watch(['--once', '--key', 'stranger.key']);
+    expect([code, err]).toEqual([0, '']);
+    expect(ofRound({ code, seen, err }, honest, 2)).toMatchObject([
+      { outcome: 'holds', unknown: [expect.stringMatching(/^the sum: .*not at hand/)] },
+    ]);
+  });
+
+  test('is asked nothing while a gateway does not answer, and what it archived is asked for when none has it', async () => {
+    const honest = await closed('not shown');
+    const manifest = honest.archived['manifest 2'] ?? '';
+    const between = await startGatewayBetween(gateway.url);
+    between.interfere = async (path, forward) =>
+      path.includes(manifest) ? { status: 503, body: Buffer.from('busy') } : forward();
+    const down = await watch([...once, ...place(between.url)]);
+    expect(ofRound(down, honest, 2)).toMatchObject([
+      { outcome: 'undecided', what: expect.stringContaining('ARCHIVE_UNREACHABLE'), transactions: [] },
+    ]);
+    between.interfere = async (path, forward) =>
+      path.includes(manifest) ? { status: 404, body: Buffer.from('Not Found.') } : forward();
+    const withheld = await watch([...once, ...place(between.url)]);
+    expect(ofRound(withheld, honest, 2)).toMatchObject([
+      { outcome: 'asked', calls: ['askRoot', 'askOpening'] },
+    ]);
+  }, 90_000);
+});
+
+describe('a watcher that goes on', () => {
+  test('convicts as soon as the round is closed, again after a reorganisation, and through nodes that are down', async () => {
+    const end = new AbortController();
+    const watching = watch([...once.slice(1), '--rpc', 'http://127.0.0.1:9', ...place()], end.signal);
+    const lying = await closed('while it watches', {
+      params: (params) => void (params[5] = (params[5] ?? 0) + 1),
+    });
+    await until(async () => (await stack.chain.escrow(lying.job)).phase === 'convicted');
+    await stack.anvil.provider.send('anvil_reorg', [1, []]);
+    expect(await stack.chain.escrow(lying.job)).toMatchObject({ phase: 'running', closed: 2 });
+    await until(async () => (await stack.chain.escrow(lying.job)).phase === 'convicted');
+    end.abort();
+    const watched = await watching;
+    expect([watched.code, watched.err]).toEqual([0, '']);
+    const [conviction] = ofRound(watched, lying, 2);
+    expect(conviction).toMatchObject({ outcome: 'convicted', calls: ['wrongStep'] });
+    const seconds = conviction?.seconds ?? Infinity;
+    expect(seconds).toBeLessThan(60);
+    expect(conviction?.gas).toBeLessThan(400_000);
+  }, 90_000);
+
+  test('waits for a chain that does not answer, says so once, and goes on', async () => {
+    const end = new AbortController();
+    const watching = watch([...once.slice(1), ...place()], end.signal);
+    await pause(200);
+    stack.anvil.freeze();
+    await pause(1_000);
+    stack.anvil.thaw();
+    const lying = await closed('after an outage', {
+      params: (params) => void (params[6] = (params[6] ?? 0) + 1),
+    });
+    await until(async () => (await stack.chain.escrow(lying.job)).phase === 'convicted');
+    end.abort();
+    expect((await watching).code).toBe(0);
+  }, 90_000);
+});
+
+describe('it says', () => {
+  test('with --dry-run what it would send, and sends nothing', async () => {
+    const lying = await closed('not sent', { params: (params) => void (params[7] = (params[7] ?? 0) + 1) });
+    const sent = await transactionsOfStranger();
+    const watched = await watch(['--once', '--dry-run', '--updates', 'updates']);
+    expect(watched.code).toBe(1);
+    expect(ofRound(watched, lying, 2)).toMatchObject([
+      { outcome: 'wrong', calls: ['wrongStep'], transactions: [] },
+    ]);
+    expect(await transactionsOfStranger()).toBe(sent);
+    const shownToPeople = await type(['watch', '--once', '--dry-run', '--updates', 'updates', ...place()], {
+      folder,
+    });
+    expect(shownToPeople.out.replaceAll('\n', ' ')).toMatch(
+      /✗ round 2 of job 0x\w+: parameter 7 of round 2 is -?\d+, and the updates give -?\d+\. wrongStep would be sent\./,
+    );
+  });
+
+  test('what is missing, and whose key is none', async () => {
+    const nobody = await type(['watch', ...place()], { folder });
+    expect([nobody.code, nobody.err]).toEqual([
+      2,
+      expect.stringContaining('--key FILE or $ROUNDTABLE_WATCH_KEY'),
+    ]);
+    const environment = { ROUNDTABLE_WATCH_KEY: 'swordfish' };
+    const wrong = await type(['watch', ...place()], { folder, environment });
+    expect([wrong.code, wrong.err]).toEqual([
+      1,
+      expect.stringMatching(/INVALID_INPUT.*holds no private key/s),
+    ]);
+    expect(wrong.err).not.toContain('swordfish');
+    const nowhere = await type(['watch', '--dry-run'], { folder });
+    expect([nowhere.code, nowhere.err]).toEqual([
+      2,
+      expect.stringMatching(/--rpc and --gateway and --deployment/),
+    ]);
+  });
+
+  test('that its account cannot pay, and that the round is still wrong', async () => {
+    const lying = await closed('not paid for', {
+      params: (params) => void (params[8] = (params[8] ?? 0) + 1),
+    });
+    const environment = { ROUNDTABLE_WATCH_KEY: id('a poor stranger') };
+    const { out, code } = await type(['watch', '--json', '--once', '--updates', 'updates', ...place()], {
+      folder,
+      environment,
+    });
+    expect(code).toBe(1);
+    expect(observed(out).filter(({ job, number }) => job === lying.job && number === 2)).toMatchObject([
+      { outcome: 'undecided', what: expect.stringMatching(/CHAIN_INSUFFICIENT_FUNDS/) },
+    ]);
+  });
+});
+
+async function transactionsOfStranger(): Promise<number> {
+  return stack.anvil.provider.getTransactionCount(stranger.address);
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await pause(100);
+}
