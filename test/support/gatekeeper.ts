@@ -147,7 +147,10 @@ const nowhere = {
   jobs: `0x${'03'.repeat(20)}`,
   rewards: `0x${'04'.repeat(20)}`,
   judges: Object.fromEntries(
-    ['sums', 'leaves', 'data', 'rewards'].map((name, i) => [name, `0x${String(i + 10).repeat(20)}`]),
+    ['sums', 'leaves', 'data', 'rewards', 'receipts', 'seals'].map((name, i) => [
+      name,
+      `0x${String(i + 10).repeat(20)}`,
+    ]),
   ),
   block: 1,
 };
