@@ -71,6 +71,7 @@ beforeAll(async () => {
     BUCKET_NAME: bucketName,
     CREDITS_QUEUE_URL: stores.jobsQueue,
     TEMPORAL_ADDRESS: temporal.address,
+    TEMPORAL_NAMESPACE: 'default',
     CHAIN_RPC_URLS: stack.anvil.url,
     CHAIN_DEPLOYMENT: JSON.stringify(stack.deployment),
     ARWEAVE_GATEWAYS: gateway.url,
