@@ -3,7 +3,7 @@ import type { ActStatement } from '#core/eip712.js';
 import type { Suspension } from '#core/entryMessages.js';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
-import { signalNames } from '#core/names.js';
+import type { signalNames } from '#core/names.js';
 import { address, jobId, parseMessage } from '#core/schema.js';
 import { finalJobStates, queueView } from '#core/views.js';
 import type { ApiParts } from './app.js';

@@ -136,6 +136,7 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
       answer: z.object({ job: jobId, repeated: z.boolean() }),
     },
     async ({ params: { job }, body: { spec }, signer }) => {
+      const receivedAt = Date.now();
       checkReader(parts, spec);
       const known = await table.getJob(job);
       if (known && known.trigger !== takeOverTrigger)
@@ -147,6 +148,7 @@ export function addJobs(app: OpenAPIHono, parts: ApiParts): void {
         trigger: takeOverTrigger,
         delivery: null,
         coordinator,
+        receivedAt,
       });
       return { job, repeated };
     },

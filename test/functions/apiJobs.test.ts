@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { exampleJob, exampleRound, hashOf } from '../services/views.js';
-import { coordinator, runner, stack, startApi, type Signing, type TestApi } from './testApi.js';
+import { coordinator, runner, stack, startApi, type TestApi } from './testApi.js';
 
 let api: TestApi;
 beforeAll(async () => {
