@@ -223,19 +223,23 @@ withBrowser('somebody with a wallet', () => {
     ['in dark', { colorScheme: 'dark', viewport: { width: 1280, height: 900 } }],
     ['on a phone', { colorScheme: 'light', viewport: { width: 320, height: 640 } }],
   ];
-  test.each(looks)('axe finds nothing in the dialog %s', async (_, options) => {
-    const { page } = await open('runners', {}, options);
-    await page.locator('button[aria-label^="Suspend"]').first().click();
-    await choose(page);
-    await page.waitForSelector('.signed');
-    expect(await page.locator('button:has-text("and send")').isDisabled()).toBe(true);
-    expect(await axeViolations(page)).toEqual([]);
-    const beyond = await page.evaluate(
-      'Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)',
-    );
-    expect(beyond).toBe(0);
-    await page.close();
-  }, 60_000);
+  test.each(looks)(
+    'axe finds nothing in the dialog %s',
+    async (_, options) => {
+      const { page } = await open('runners', {}, options);
+      await page.locator('button[aria-label^="Suspend"]').first().click();
+      await choose(page);
+      await page.waitForSelector('.signed');
+      expect(await page.locator('button:has-text("and send")').isDisabled()).toBe(true);
+      expect(await axeViolations(page)).toEqual([]);
+      const beyond = await page.evaluate(
+        'Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)',
+      );
+      expect(beyond).toBe(0);
+      await page.close();
+    },
+    60_000,
+  );
 
   describe('who owns a runner', () => {
     let own: OwnerPage;
