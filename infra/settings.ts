@@ -36,6 +36,11 @@ const settingsFile = z.strictObject({
   arweaveGateways: z.array(z.url({ protocol: /^https$/ })).min(1),
   /** Seconds a round stays open to dispute before it is paid. */
   disputeWindowSeconds: z.number().int().min(0),
+  /** Where traces go by OTLP over HTTP, as an address that functions and worker reach; null for none. */
+  tracesEndpoint: z
+    .url({ protocol: /^https?$/ })
+    .nullable()
+    .default(null),
   /** Who is told when something is wrong. */
   alarmEmail: z.email(),
   /** GPU runners in the member's own cloud: one machine each, started when there are jobs. */
@@ -44,6 +49,10 @@ const settingsFile = z.strictObject({
   ),
 });
 export type Settings = z.output<typeof settingsFile>;
+
+/** What functions and worker are told about traces. */
+export const tracing = ({ tracesEndpoint }: Settings): Record<string, string> =>
+  tracesEndpoint === null ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: tracesEndpoint };
 
 /** How careful a stage is. Every stage that is neither staging nor production is somebody's own. */
 export interface StageRules {

@@ -1,4 +1,4 @@
-import type { Settings, StageRules } from '../settings.js';
+import { tracing, type Settings, type StageRules } from '../settings.js';
 import {
   functions,
   isInNetwork,
@@ -54,7 +54,10 @@ function createFunction(
     architecture: 'arm64',
     memory: `${shape.memory} MB`,
     timeout: `${shape.timeout} seconds`,
-    environment: Object.fromEntries(shape.variables.map((variable) => [variable, values[variable]])),
+    environment: {
+      ...Object.fromEntries(shape.variables.map((variable) => [variable, values[variable]])),
+      ...tracing(parts.settings),
+    },
     logging: { logGroup: log.name, format: 'json' },
     permissions: permissionsOf(shape, log.arn, parts),
     ...(isInNetwork(shape)

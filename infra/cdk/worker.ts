@@ -1,5 +1,6 @@
 import { CfnOutput, Duration, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import { tracing } from '../settings.js';
 import { sumRules } from '../sumCost.js';
 import { taskSizes } from '../tasks.js';
 import { acknowledgeWildcards } from './acknowledge.js';
@@ -86,6 +87,7 @@ export class WorkerStack extends Stack {
         DISPUTE_WINDOW_SECONDS: String(settings.disputeWindowSeconds),
         WORKER_SCRATCH: paths.scratch,
         WORKFLOW_BUNDLE: 'dist/workflow-bundle.js',
+        ...tracing(settings),
         TMPDIR: paths.scratch,
       },
       secrets: Object.fromEntries(

@@ -5,14 +5,15 @@ import { computeGives, parameterName } from '#infra/contract.js';
 import { synthesiseCompute, type Template } from '#infra/synthesis.js';
 import { withExample } from './appPlane.js';
 
-/** Production on Temporal Cloud, in the middle of an upgrade. */
+/** Production on Temporal Cloud, in the middle of an upgrade, with a collector of traces. */
 let plane: Record<string, Template>;
 beforeAll(async () => {
   plane = await withExample('production', (folder) => {
     const file = join(folder, 'production.json');
     const example = JSON.parse(readFileSync(file, 'utf8')) as object;
     const temporal = { address: 'consortium.a1b2c.tmprl.cloud:7233', namespace: 'consortium.a1b2c' };
-    writeFileSync(file, JSON.stringify({ ...example, temporal }));
+    const tracesEndpoint = 'http://collector.internal:4318';
+    writeFileSync(file, JSON.stringify({ ...example, temporal, tracesEndpoint }));
     return synthesiseCompute('production', { root: process.cwd(), folder, context: { draining: 'before' } });
   });
 }, 240_000);
@@ -34,6 +35,12 @@ test('on Temporal Cloud there are no database and no servers, but three settings
     expect(text).toContain('"TEMPORAL_ADDRESS","Value":"consortium.a1b2c.tmprl.cloud:7233"');
     expect(text).toContain('TEMPORAL_CREDENTIALS_FILE');
   }
+});
+
+test('the worker exports traces where the settings say', () => {
+  expect(JSON.stringify(plane['Worker'])).toContain(
+    '"OTEL_EXPORTER_OTLP_ENDPOINT","Value":"http://collector.internal:4318"',
+  );
 });
 
 test('the worker says which build it is; an upgrade keeps the build before beside it, which sends nothing', () => {
