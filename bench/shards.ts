@@ -136,7 +136,8 @@ async function measure(folder: string, updates: readonly StoredUpdate[], shards:
 /** The deployed bundle in a few lines that say how much memory its process has taken at most, in kB. */
 const measured = `
 import * as deployed from ${JSON.stringify(pathToFileURL(distFile('functions/sum.mjs')).href)};
-const peak = () => process.resourceUsage().maxRSS;
+import { readFileSync } from 'node:fs';
+const peak = () => Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
 export async function handler(event, context) {
   if (!event.plan) return { idle: peak() };
   return { answer: await deployed.handler(event, context), peak: peak() };

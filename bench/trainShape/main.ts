@@ -7,6 +7,7 @@ import ort from 'onnxruntime-node';
 import { compileTraining } from '#trainer/compile/training.js';
 import { readGraph } from '#trainer/graph.js';
 import { readModel } from '#trainer/model.js';
+import { peakMemory } from '#trainer/run/peakMemory.js';
 
 export interface Task {
   readonly file: string;
@@ -72,7 +73,7 @@ console.log(
     loadSeconds,
     parameters: weights.reduce((sum, weight) => sum + weight.data.length, 0),
     plannedBytes: plan.peakBytes,
-    peakBytes: process.resourceUsage().maxRSS * 1024,
+    peakBytes: peakMemory(),
   }),
 );
 process.exit(0);

@@ -74,10 +74,10 @@ beforeAll(async () => {
   writeFileSync(
     join(folder, 'sum.mjs'),
     `import * as deployed from ${JSON.stringify(pathToFileURL(distFile('functions/sum.mjs')).href)};
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 export async function handler(event, context) {
   const answer = await deployed.handler(event, context);
-  appendFileSync(${JSON.stringify(join(folder, 'peaks'))}, process.resourceUsage().maxRSS + '\\n');
+  appendFileSync(${JSON.stringify(join(folder, 'peaks'))}, /VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
   return answer;
 }`,
   );

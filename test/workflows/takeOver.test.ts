@@ -172,6 +172,7 @@ function dependencies(coordinator: Hex): Dependencies {
     },
     chain: stack.chain,
     credits: { send: async (message: CreditMessage) => void rung.push(message) },
+    shardRules: { most: Infinity, each: Infinity },
     scratch,
   } as unknown as Dependencies;
 }

@@ -9,6 +9,7 @@ import { columnsOf, readBytes, readDataset, readWeights, shapeOf, writeWeights }
 import { openMeter, type Meter } from './energy.js';
 import { Limits } from './limits.js';
 import type { TrainProgress, TrainRequest, TrainResult } from './messages.js';
+import { peakMemory } from './peakMemory.js';
 import { permutation } from './permutation.js';
 import type { Loaded, Sessions } from './sessions.js';
 import { checkRequest } from './request.js';
@@ -138,7 +139,7 @@ async function trainMeasured(
     steps,
     loss: run.epochLoss / data.samples,
     seconds: (performance.now() - started) / 1000,
-    memory: { planned, peak: process.resourceUsage().maxRSS * 1024 },
+    memory: { planned, peak: peakMemory() },
     ...(meter ? { energy: meter.read() } : {}),
     runtime: sessions.runtime,
   };
