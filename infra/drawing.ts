@@ -7,11 +7,13 @@ import type { AppPlane, Template } from './synthesis.js';
  * has no place stops the drawing, so that none is forgotten.
  */
 export function drawStack(compute: Readonly<Record<string, Template>>, app: AppPlane): string {
-  const boxes = [...appBoxes(app), ...computeBoxes(compute)];
+  // Resources are registered in any order.
+  const boxes = [...appBoxes(app), ...computeBoxes(compute)].sort((a, b) => (a.id < b.id ? -1 : 1));
   const unplaced = boxes.filter(({ id }) => !(id in places)).map(({ id }) => id);
   if (unplaced.length > 0) throw new Error(`No place in the drawing for ${unplaced.join(', ')}.`);
   const drawn = boxes.map((box) => drawBox(box));
-  const lines = edges(app, compute)
+  const lines = [...edges(app, compute)]
+    .sort()
     .filter(([from, to]) =>
       [from, to].every((end) => end in outsidePlaces || boxes.some(({ id }) => id === end)),
     )

@@ -21,13 +21,14 @@ beforeAll(async () => {
   });
 }, 10 * 60_000);
 
-/** Without what changes from build to build: folders of this machine, hashes of files and of bundles. */
+/** Without what changes from build to build: folders of this machine, hashes of files and bundles, ends of SST's names. */
 function normal(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(normal);
   if (typeof value === 'string')
     return value
       .replaceAll(process.cwd(), '.')
       .replace(/-[A-Z0-9]{8}\.(js|css)/g, '-HASH.$1')
+      .replace(/\b(roundtable-production-\w+)-[a-z]{8}\b/g, '$1-HASH')
       .replace(/\b[0-9a-f]{64}\b/g, 'HASH');
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(

@@ -91,9 +91,12 @@ withBrowser('a stack of 10,000 rounds, 1,000 runners and 2,000 versions', () => 
       await page.waitForTimeout(20);
     }
     const pager = page.locator('.pager').first();
-    const newest = /^rounds 9,9\d\d to 10,0\d\d of 10,0\d\d$/m;
-    for (let i = 0; i < 100 && !newest.test(await pager.innerText()); i++) await page.waitForTimeout(100);
-    expect(await pager.innerText()).toMatch(newest);
+    const last = site.says.jobs[0]?.round ?? 0;
+    const [from, to] = [last - 99, last].map((round) => round.toLocaleString('en-US'));
+    const newest = `rounds ${from} to ${to} of ${to}`;
+    for (let i = 0; i < 100 && !(await pager.innerText()).includes(newest); i++)
+      await page.waitForTimeout(100);
+    expect(await pager.innerText()).toContain(newest);
     await session.send('HeapProfiler.collectGarbage');
     const { usedSize } = await session.send('Runtime.getHeapUsage');
     expect(usedSize).toBeLessThan(60_000_000);
