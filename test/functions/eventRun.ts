@@ -100,21 +100,15 @@ export class EventRun {
     let next = 0;
     const sender = async () => {
       for (let index = next++; index < plan.length; index = next++) {
-        if (index === middle) await this.#forget();
+        if (index === middle) {
+          await this.#forget();
+          await this.#poison();
+        }
         await this.#send(plan[index] ?? { kind: 'good', body: '' });
         if (index % 10 === 9) await this.#contribute(Math.floor(index / 10));
       }
     };
     await Promise.all(Array.from({ length: sendersAtOnce }, sender));
-    const queue = (url: string, body: string) => () => this.#put(url, body);
-    const { jobs, credits } = this.parts.urls;
-    for (const put of [
-      queue(jobs, this.poison.noJson),
-      queue(jobs, this.poison.unknownJob),
-      queue(credits, this.poison.contradiction),
-      queue(credits, this.poison.deadly),
-    ])
-      await put();
     this.#seconds = (performance.now() - began) / 1000;
   }
 
@@ -174,21 +168,14 @@ export class EventRun {
     };
   }
 
+  /** What kills its function comes last: whatever shares its last delivery lies aside without a reason. */
   async untilDead(): Promise<Record<keyof EventRun['poison'], DeadLetterView>> {
-    return eventually(
-      async () => {
-        const all = [...(await this.#letters('jobs')), ...(await this.#letters('credits'))];
-        const entries = Object.entries(this.poison).map(
-          ([name, body]) => [name, all.find(({ message }) => message === body)] as const,
-        );
-        return (
-          entries.every(([, letter]) => letter) &&
-          (Object.fromEntries(entries) as Record<keyof EventRun['poison'], DeadLetterView>)
-        );
-      },
-      'all four lie aside',
-      240_000,
-    );
+    const { noJson, unknownJob, contradiction, deadly } = this.poison;
+    await this.#untilAside([noJson, unknownJob, contradiction]);
+    await this.#put(this.parts.urls.credits, deadly);
+    const letters = await this.#untilAside(Object.values(this.poison));
+    const entries = Object.entries(this.poison).map(([name, body]) => [name, letters.get(body)]);
+    return Object.fromEntries(entries) as Record<keyof EventRun['poison'], DeadLetterView>;
   }
 
   async mendAndRedrive() {
@@ -211,11 +198,11 @@ export class EventRun {
           .describe()
           .then(Boolean, () => false),
       'the job has started',
-      60_000,
+      120_000,
     );
     const credited = async () =>
       (await table.listCredits(stack.file.coordinator)).some(({ runner }) => runner === deadlyRunner);
-    const deadlyCredited = await eventually(credited, 'the contribution is credited', 60_000);
+    const deadlyCredited = await eventually(credited, 'the contribution is credited', 120_000);
     const left = await eventually(
       async () => {
         const [jobs, credits] = await Promise.all([this.#letters('jobs'), this.#letters('credits')]);
@@ -302,6 +289,27 @@ export class EventRun {
     this.#rounds.push({ job, round: 1, shares, manifestHash: archive.manifestHash });
   }
 
+  /** What no function can process. */
+  async #poison(): Promise<void> {
+    const { jobs, credits } = this.parts.urls;
+    await this.#put(jobs, this.poison.noJson);
+    await this.#put(jobs, this.poison.unknownJob);
+    await this.#put(credits, this.poison.contradiction);
+  }
+
+  /** Dead letters by their message, once all of these are among them. */
+  async #untilAside(messages: readonly string[]): Promise<Map<string, DeadLetterView>> {
+    return eventually(
+      async () => {
+        const all = [...(await this.#letters('jobs')), ...(await this.#letters('credits'))];
+        const letters = new Map(all.map((letter) => [letter.message, letter]));
+        return messages.every((message) => letters.has(message)) && letters;
+      },
+      `${messages.length} messages lie aside`,
+      240_000,
+    );
+  }
+
   /** SQS keeps everything in memory: killed and started again, it knows nothing. */
   async #forget(): Promise<void> {
     const sqs = () => this.parts.stack.supervisor.status().find(({ name }) => name === 'sqs');
@@ -349,8 +357,8 @@ export async function startEventRun(options: { deliveries: number; seed: number 
       sources: {
         sources: [
           // It connects to Temporal, each time that its process was killed.
-          queue(queueNames.jobs, 'dispatch', 2),
-          queue(queueNames.credits, 'reward', 1),
+          queue(queueNames.jobs, 'dispatch', 3),
+          queue(queueNames.credits, 'reward', 2),
         ],
         schedules: [{ function: 'sweep', everySeconds: 2, timeoutSeconds: 5 }],
       },
@@ -383,8 +391,8 @@ const deadlyRunner = addressOf('deadly');
 const contradicted = addressOf('contradicted');
 const unknownJob = hashOf('nobody made this job');
 const webhookSeconds = 5;
-/** A little more than six times the functions' second. */
-const hiddenMilliseconds = 7_000;
+/** A little more than six times the two seconds of `reward`. */
+const hiddenMilliseconds = 13_000;
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const bodiesOf = (letters: readonly DeadLetterView[]) => letters.map(({ message }) => message);
 
