@@ -20,6 +20,21 @@ export function addPlaceOptions(command: Command): Command {
     .option('--deployment <file>', "JSON with the addresses of the contracts (default: this stack's)");
 }
 
+/** What whoever audits may hold besides: updates, and the keys that open them. */
+export function addAuditorOptions(command: Command): Command {
+  return command
+    .option(
+      '--updates <dir or url>',
+      'where updates are, from which sums are recomputed (besides the runners of this stack)',
+      several,
+    )
+    .option(
+      '--sealing-key <file>',
+      'opens models and updates that are sealed for its owner (default: keys of this stack)',
+      several,
+    );
+}
+
 /** For an option that may be given more than once. */
 export function several(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];

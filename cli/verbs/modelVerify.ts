@@ -12,7 +12,7 @@ import type { Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
 import { addVerb, CheckFailed, UsageError, type Context } from '../command.js';
 import { openRecord, type PublicRecord, type RecordOptions } from '../model/record.js';
-import { addRecordOptions, several } from '../model/recordOptions.js';
+import { addAuditorOptions, addRecordOptions } from '../model/recordOptions.js';
 import { sealingKeys, unsealWith } from '../model/sources.js';
 import { updateSourceOf } from '../model/updateSource.js';
 import { auditLines } from '../model/verification.js';
@@ -42,18 +42,8 @@ export function addVerifyVerb(model: Command, does: Does): void {
       '--job <id>',
       'the job whose version is meant, where several made the same; it must be of its line',
     )
-    .option(
-      '--updates <dir or url>',
-      'where updates are, from which sums are recomputed (besides the runners of this stack)',
-      several,
-    )
-    .option(
-      '--sealing-key <file>',
-      'opens models and updates that are sealed for its owner (default: keys of this stack)',
-      several,
-    )
     .option('--save <dir>', 'keep what was read there, to verify it again offline');
-  addRecordOptions(verify).action(
+  addAuditorOptions(addRecordOptions(verify)).action(
     does<VerifyOptions>(async (context, options, typed = '') => {
       if ((typed === '') === (options.all !== true)) throw new UsageError('Name a version, or give --all.');
       if (options.all === true && options.job !== undefined)

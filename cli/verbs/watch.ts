@@ -11,7 +11,7 @@ import { sha256 } from '#services/sha256.js';
 import { readWallet } from '../api.js';
 import { addVerb, CheckFailed, UsageError, type Context } from '../command.js';
 import { openPlace, type RecordOptions } from '../model/record.js';
-import { addPlaceOptions, several } from '../model/recordOptions.js';
+import { addAuditorOptions, addPlaceOptions } from '../model/recordOptions.js';
 import { sealingKeys, unsealWith } from '../model/sources.js';
 import { updateSourceOf } from '../model/updateSource.js';
 import { intentsHere } from '../rewards/accounts.js';
@@ -40,19 +40,9 @@ export const watchVerb: Verb = (program, does) => {
       '--key <file>',
       `EVM key whose account pays gas and questions' bonds, and is rewarded (or $${keyVariable})`,
     )
-    .option(
-      '--updates <dir or url>',
-      'where updates are, from which sums are recomputed (besides the runners of this stack)',
-      several,
-    )
-    .option(
-      '--sealing-key <file>',
-      'opens models and updates that are sealed for its owner (default: keys of this stack)',
-      several,
-    )
     .option('--dry-run', 'send nothing: say what would be sent')
     .option('--once', 'look once instead of for ever; exit 1 unless nothing is wrong');
-  addPlaceOptions(watch).action(
+  addAuditorOptions(addPlaceOptions(watch)).action(
     does<WatchOptions>(async (context, options) => {
       const wallet = walletOf(context, options);
       const { chain, archive, stack, hosts } = openPlace(context, options);

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { encodeSafetensors } from '#core/safetensors.js';
 import { TrainingProcess, type TrainProgress } from '#trainer/run/trainingProcess.js';
 import { cnn, twoLayers } from '../../examples/mnist/models.js';
-import { digits, temporaryFolder, writeJob } from './job.js';
+import { digits, fewSamples, temporaryFolder, writeJob } from './job.js';
 import { linear } from './models.js';
 
 const folder = temporaryFolder();
@@ -15,11 +15,7 @@ afterAll(async () => {
 });
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
-const tiny = {
-  shape: [4],
-  x: Float32Array.from({ length: 4 * 23 }, (_, i) => Math.sin(i)),
-  y: Uint8Array.from({ length: 23 }, (_, i) => i % 3),
-};
+const tiny = fewSamples(23);
 /** Digits as rows of pixels, as the 2NN reads them. */
 const flat = (from: number, count: number) => ({ ...digits(from, count), shape: [784] });
 

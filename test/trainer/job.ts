@@ -101,6 +101,13 @@ export function digits(from: number, count: number): Samples {
   return { shape: [1, 28, 28], x, y };
 }
 
+/** Samples of four values and three classes, for what is not about learning. */
+export const fewSamples = (count: number) => ({
+  shape: [4],
+  x: Float32Array.from({ length: 4 * count }, (_, i) => Math.sin(i)),
+  y: Uint8Array.from({ length: count }, (_, i) => i % 3),
+});
+
 const read = new Map<number, number[]>();
 
 function pixels(digit: number): number[] {

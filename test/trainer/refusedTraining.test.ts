@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { cnn } from '../../examples/mnist/models.js';
-import { digits, temporaryFolder, writeJob, writeWeightsFile } from './job.js';
+import { digits, fewSamples, temporaryFolder, writeJob, writeWeightsFile } from './job.js';
 import { linear, modelOf, weight } from './models.js';
 
 const folder = temporaryFolder();
@@ -14,11 +14,7 @@ afterAll(async () => {
 });
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
-const tiny = {
-  shape: [4],
-  x: Float32Array.from({ length: 40 }, (_, i) => Math.sin(i)),
-  y: Uint8Array.from({ length: 10 }, (_, i) => i % 3),
-};
+const tiny = fewSamples(10);
 
 describe('what cannot be trained is refused with its reason', () => {
   test('a loss that explodes, with step, epoch and batch', async () => {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { isRetryable } from '#core/errors.js';
 import { TrainingProcess, type TrainProgress } from '#trainer/run/trainingProcess.js';
 import { cnn } from '../../examples/mnist/models.js';
-import { digits, readTensors, temporaryFolder, writeJob, writeSamples } from './job.js';
+import { digits, fewSamples, readTensors, temporaryFolder, writeJob, writeSamples } from './job.js';
 import { linear } from './models.js';
 
 const folder = temporaryFolder();
@@ -17,11 +17,7 @@ afterAll(async () => {
 });
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
-const tiny = {
-  shape: [4],
-  x: Float32Array.from({ length: 40 }, (_, i) => Math.sin(i)),
-  y: Uint8Array.from({ length: 10 }, (_, i) => i % 3),
-};
+const tiny = fewSamples(10);
 
 describe('training the example network on real digits', () => {
   const train = digits(0, 600);
