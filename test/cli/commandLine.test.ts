@@ -25,7 +25,7 @@ describe('every verb', () => {
     for (const path of found) {
       const { code, out } = await type([...path, '--help']);
       expect([path.join(' '), code]).toEqual([path.join(' '), 0]);
-      expect(out).toContain(`$ roundtable ${path.join(' ')}`);
+      expect(out.replace('$ sudo ', '$ ')).toContain(`$ roundtable ${path.join(' ')}`);
       expect(out).toContain('--json');
     }
   });
@@ -130,6 +130,7 @@ describe('without a stack', () => {
     });
     const findings = json<{ subject: string; state: string; detail: string }[]>();
     expect(findings.map(({ subject }) => subject)).toEqual([
+      'machine',
       'node',
       'memory',
       'disk',

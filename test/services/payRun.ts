@@ -38,12 +38,14 @@ export async function startPayRuns(): Promise<PayRun> {
   const proxies = await Promise.all([startLyingRpc(anvil.url), startLyingRpc(anvil.url)]);
   const chains = [[0], [1, 0]].map((of) => stack.open(of.map((index) => proxies[index]?.url ?? '')));
   const faults = new Map<string, number>();
-  const base = await stack.chain.blockNumber();
   let clean = await rpc('evm_snapshot');
 
   return {
     faults,
     async run(seed) {
+      // What a reorganisation may go back to is made anew: anvil forgets the states of old blocks.
+      await rpc('evm_mine');
+      const base = await stack.chain.blockNumber();
       const world = new Run(stack, { seed, base, claimants, payer, proxies, chains, faults, rpc });
       try {
         await world.go();
