@@ -247,8 +247,13 @@ async function look(page: Page, view: string, { api }: State): Promise<void> {
 
 async function isSound(page: Page, screen: string, withAxe: boolean): Promise<void> {
   if (withAxe) expect([screen, await axeViolations(page)]).toEqual([screen, []]);
-  const beyond = await page.evaluate(
-    'Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)',
-  );
-  expect([screen, 'wider than the window', beyond]).toEqual([screen, 'wider than the window', 0]);
+  const beyond = await page.evaluate(`(() => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    if (scrollWidth <= clientWidth) return [];
+    const reaches = (element) => element.getBoundingClientRect().right > clientWidth + 0.5;
+    return [...document.body.querySelectorAll('*')]
+      .filter((element) => reaches(element) && ![...element.children].some(reaches) && !element.closest('.scroll'))
+      .map((element) => element.tagName + '.' + element.className + ': ' + element.textContent.slice(0, 60));
+  })()`);
+  expect([screen, 'wider than the window', beyond]).toEqual([screen, 'wider than the window', []]);
 }

@@ -7,12 +7,6 @@ import { strings } from '../text/strings.js';
 
 /** A hash, address or id: its ends to read, the whole to copy. */
 export function Hash({ value, head, link }: { value: string; head?: number; link?: string }) {
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
-    await navigator.clipboard.writeText(value);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1_200);
-  };
   const text = short(value, head);
   return (
     <span class="hash">
@@ -23,10 +17,23 @@ export function Hash({ value, head, link }: { value: string; head?: number; link
           <code>{text}</code>
         </a>
       )}
-      <button type="button" class="copy" onClick={copy} aria-label={`${strings.copy} ${text}`}>
-        {copied ? '✓' : <CopyIcon />}
-      </button>
+      <Copy value={value} what={text} />
     </span>
+  );
+}
+
+/** @param what it is, for those who do not see where the button stands */
+export function Copy({ value, what }: { value: string; what: string }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(value);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1_200);
+  };
+  return (
+    <button type="button" class="copy" onClick={copy} aria-label={`${strings.copy} ${what}`}>
+      {copied ? '✓' : <CopyIcon />}
+    </button>
   );
 }
 

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
 import type { JobView, RunnerView } from '#core/views.js';
 import { ActButton } from '../parts/ActButton.js';
-import { Badge, Command, Hash, Note, Section, Waiting } from '../parts/basics.js';
+import { Badge, Command, Copy, Hash, Note, Section, Waiting } from '../parts/basics.js';
 import { Table, type Column } from '../parts/Table.js';
 import { href } from '../state/route.js';
 import { useResource } from '../state/resource.js';
@@ -212,7 +212,7 @@ function Enrol() {
     <Section title={strings.runners.enrol}>
       <p class="explain">{strings.runners.enrolExplain}</p>
       <pre tabIndex={0}>{lines}</pre>
-      <Hash value={lines} head={24} />
+      <Copy value={lines} what={strings.runners.enrol} />
     </Section>
   );
 }
