@@ -1,5 +1,5 @@
-import type { ComponentChildren, VNode } from 'preact';
-import { useRef } from 'preact/hooks';
+import { signal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { hrefWith, route } from '../state/route.js';
 import { csv } from '../text/csv.js';
 import { count } from '../text/format.js';
@@ -35,20 +35,6 @@ export function Table<Row>(props: {
   const { name, caption, columns, rows, keyOf, rowClass, files = true, everything } = props;
   const pages = Math.max(1, Math.ceil(rows.length / atOnce));
   const page = Math.min(pages, Math.max(1, Math.floor(Number(route.value.query.get(name) ?? 1)) || 1));
-  // A row that is what it was is not drawn again: of a hundred, mostly one is new.
-  const kept = useRef<Kept<Row>>({ columns, rows: new Map() });
-  const before = kept.current.columns === columns ? kept.current.rows : new Map<Row, KeptRow>();
-  const now = new Map<Row, KeptRow>();
-  kept.current = { columns, rows: now };
-  const drawn = (row: Row, name: string): VNode => {
-    const known = before.get(row);
-    const { node } =
-      known?.name === name
-        ? known
-        : { node: <Cells key={keyOf(row)} row={row} columns={columns} name={name} /> };
-    now.set(row, { name, node });
-    return node;
-  };
   const file = async (type: 'csv' | 'json') => {
     const all = everything ? await everything() : rows;
     const text = type === 'csv' ? asCsv(columns, all) : JSON.stringify(all, null, 2);
@@ -69,7 +55,9 @@ export function Table<Row>(props: {
             </tr>
           </thead>
           <tbody>
-            {rows.slice((page - 1) * atOnce, page * atOnce).map((row) => drawn(row, rowClass?.(row) ?? ''))}
+            {rows.slice((page - 1) * atOnce, page * atOnce).map((row) => (
+              <Cells key={keyOf(row)} row={row} columns={columns} name={rowClass?.(row) ?? ''} />
+            ))}
           </tbody>
         </table>
       </div>
@@ -103,20 +91,17 @@ export function Table<Row>(props: {
   );
 }
 
-interface KeptRow {
-  name: string;
-  node: VNode;
-}
-
-interface Kept<Row> {
-  columns: readonly Column<Row>[];
-  rows: Map<Row, KeptRow>;
-}
-
 const cellClass = ({ right, wide }: { right?: boolean; wide?: boolean }): string =>
   `${right ? 'right' : ''} ${wide ? 'wide' : ''}`.trim();
 
+const steady = signal(0);
+
+/**
+ * A row that is what it was is not drawn again: of a hundred, mostly one is new. What reads a signal is drawn anew only
+ * when its own properties or signals change (shouldComponentUpdate of @preact/signals).
+ */
 function Cells<Row>({ row, columns, name }: { row: Row; columns: readonly Column<Row>[]; name: string }) {
+  void steady.value;
   return (
     <tr class={name}>
       {columns.map((column) => (
