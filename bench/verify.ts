@@ -3,6 +3,7 @@ import { Checklist } from '#audit/checklist.js';
 import { checkRound } from '#audit/round.js';
 import { openSavedChain } from '#audit/savedChain.js';
 import type { AuditChain, AuditSources } from '#audit/sources.js';
+import { deploymentAt } from '#contracts/deployment.js';
 import { aggregationHeaders, aggregationTree } from '#core/commitment.js';
 import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
 import { updateDomain, updateTypes } from '#core/eip712.js';
@@ -204,22 +205,7 @@ async function makeRound() {
       return [runner, encodeUpdateFile({ job, round: 1, runner, ring: 'i32', sections })];
     }),
   );
-  const contracts = {
-    chainId: domain.chainId,
-    token: coordinator,
-    consortium: coordinator,
-    jobs: domain.jobs,
-    rewards: coordinator,
-    judges: {
-      sums: coordinator,
-      leaves: coordinator,
-      data: coordinator,
-      rewards: coordinator,
-      receipts: coordinator,
-      seals: coordinator,
-    },
-    block: 0,
-  };
+  const contracts = { ...deploymentAt(coordinator, domain.chainId, 0), jobs: domain.jobs };
   const taken = { at: new Date(0).toISOString(), block: 0, from: [] };
   const sources: AuditSources<AuditChain> = {
     chain: openSavedChain({ format: 1, deployment: contracts, taken, jobs: [], payers: [] }),

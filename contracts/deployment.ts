@@ -27,3 +27,24 @@ export const deployment = z.strictObject({
   block: z.number().int().min(0),
 });
 export type Deployment = z.output<typeof deployment>;
+
+/** All contracts at one address: for whoever must be told of contracts and calls none. */
+export function deploymentAt(contract: Address, chainId: number, block = 1): Deployment {
+  const judges = {
+    sums: contract,
+    leaves: contract,
+    data: contract,
+    rewards: contract,
+    receipts: contract,
+    seals: contract,
+  };
+  return {
+    chainId,
+    token: contract,
+    consortium: contract,
+    jobs: contract,
+    rewards: contract,
+    judges,
+    block,
+  };
+}

@@ -1,3 +1,4 @@
+import { deploymentAt } from '#contracts/deployment.js';
 import type { Variable } from './functions.js';
 
 const address = '0x00000000000000000000000000000000000000aa';
@@ -15,21 +16,6 @@ export const exampleVariables: Record<Variable, string> = {
   COORDINATOR_ADDRESS: address,
   CHAIN_RPC_URLS: 'https://chain.example.org',
   STACK_ENTRANCE: 'null',
-  CHAIN_DEPLOYMENT: JSON.stringify({
-    chainId: 8453,
-    token: address,
-    consortium: address,
-    jobs: address,
-    rewards: address,
-    judges: {
-      sums: address,
-      leaves: address,
-      data: address,
-      rewards: address,
-      receipts: address,
-      seals: address,
-    },
-    block: 1,
-  }),
+  CHAIN_DEPLOYMENT: JSON.stringify(deploymentAt(address, 8453)),
   CHAIN_NETWORK: '{}',
 };

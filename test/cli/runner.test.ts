@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Wallet } from 'ethers';
 import { stringify } from 'yaml';
+import { deploymentAt } from '#contracts/deployment.js';
 import type { Hex } from '#core/hex.js';
 import { stackEntrance } from '#core/entryMessages.js';
 import { generateTlsKey, issueCertificate } from '#services/certificate.js';
@@ -166,22 +167,7 @@ test('a member signs where its stack is entered, as runners check it', async () 
     return name;
   };
   const address = `0x${'aa'.repeat(20)}` as const;
-  const deployment = {
-    chainId: 31337,
-    token: address,
-    consortium: address,
-    jobs: address,
-    rewards: address,
-    block: 1,
-    judges: {
-      sums: address,
-      leaves: address,
-      data: address,
-      rewards: address,
-      receipts: address,
-      seals: address,
-    },
-  };
+  const deployment = deploymentAt(address, 31337);
   const seen = await type(
     [
       'entrance',

@@ -9,6 +9,7 @@ import { checkIdentity, checkRegion, quotaChecks } from '#cli/stage/account.js';
 import { compareClocks } from '#cli/stage/running.js';
 import { judge, type Finding } from '#cli/stack/findings.js';
 import { openStage } from '#cli/verbs/deploy.js';
+import { deploymentAt } from '#contracts/deployment.js';
 import { appGives, computeGives, parameterName } from '#infra/contract.js';
 import { generateTlsKey, issueCertificate } from '#services/certificate.js';
 import { createAuthority, issueFrom } from '#services/certificateAuthority.js';
@@ -17,22 +18,7 @@ import { type } from './person.js';
 
 const wallet = new Wallet(`0x${'11'.repeat(32)}`);
 const contract = '0x00000000000000000000000000000000000000aa';
-const deployment = {
-  chainId: 84532,
-  token: contract,
-  consortium: contract,
-  jobs: contract,
-  rewards: contract,
-  judges: {
-    sums: contract,
-    leaves: contract,
-    data: contract,
-    rewards: contract,
-    receipts: contract,
-    seals: contract,
-  },
-  block: 1,
-};
+const deployment = deploymentAt(contract, 84532);
 let folder: string;
 let goodSecrets: Record<string, string>;
 beforeAll(async () => {

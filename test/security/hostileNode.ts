@@ -1,4 +1,4 @@
-import type { Deployment } from '#contracts/deployment.js';
+import { deploymentAt, type Deployment } from '#contracts/deployment.js';
 import { isRoundtableError } from '#core/errors.js';
 import { openChain } from '#services/chain.js';
 import { addressOf } from '../services/views.js';
@@ -6,26 +6,9 @@ import { text } from './bytes.js';
 
 export const word = (value: number): string => value.toString(16).padStart(64, '0');
 
-/** Contracts at one address: whoever answers for them is what matters. */
-export function exampleDeployment(chainId: number): Deployment {
-  const contract = addressOf('contract');
-  return {
-    chainId,
-    token: contract,
-    consortium: contract,
-    jobs: contract,
-    rewards: contract,
-    judges: {
-      sums: contract,
-      leaves: contract,
-      data: contract,
-      rewards: contract,
-      receipts: contract,
-      seals: contract,
-    },
-    block: 0,
-  };
-}
+/** Whoever answers for the contracts is what matters. */
+export const exampleDeployment = (chainId: number): Deployment =>
+  deploymentAt(addressOf('contract'), chainId, 0);
 
 /** How many questions to nodes are under way at once: each waits for a timer of ethers. */
 export const nodesAtOnce = 100;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { serve, type ServerType } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
+import { deploymentAt } from '#contracts/deployment.js';
 import type { CreditMessage } from '#core/messages.js';
 import type {
   EpochView,
@@ -96,23 +97,7 @@ export async function startSite(says: Answers, chainId = 31_337): Promise<Site> 
   app.route('/', routes);
   const server = await listen(app, (url) => {
     const settings = { rpcUrls: [`${url}/rpc`], gateways: [`${url}/gateway`], temporalUi: `${url}/temporal` };
-    const judges = {
-      sums: zero,
-      leaves: zero,
-      data: zero,
-      rewards: zero,
-      receipts: zero,
-      seals: zero,
-    };
-    const deployment = {
-      chainId,
-      judges,
-      token: zero,
-      consortium: zero,
-      jobs: zero,
-      rewards: zero,
-      block: 1,
-    };
+    const deployment = deploymentAt(zero, chainId);
     app.route('/', pageApp(distFile('web'), { api: '.', stack: zero, deployment, ...settings }));
   });
   site.url = urlOf(server);
