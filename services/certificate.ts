@@ -56,15 +56,9 @@ export async function issueCertificate(options: {
 }): Promise<Certificate> {
   const { privateKey, name, seconds, purpose } = options;
   const keys = await importKeys(privateKey);
-  const now = Math.floor(Date.now() / 1_000);
-  const expiresAt = now + seconds;
+  const fields = certificateFields(name, seconds);
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    // Positive, as RFC 5280 wants it.
-    serialNumber: `01${randomBytes(15).toString('hex')}`,
-    name: [{ CN: [name] }],
-    notBefore: new Date((now - 60) * 1_000),
-    notAfter: new Date(expiresAt * 1_000),
-    signingAlgorithm,
+    ...fields,
     keys,
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
@@ -78,7 +72,24 @@ export async function issueCertificate(options: {
     ],
   });
   const pem = `${certificate.toString('pem')}\n`;
+  const expiresAt = fields.notAfter.getTime() / 1_000;
   return { certificate: pem, privateKey, fingerprint: certificateFingerprint(pem), expiresAt };
+}
+
+/**
+ * What every certificate here says: good from a minute ago, because clocks differ.
+ * @param seconds from now until it ends; negative for one that has ended
+ */
+export function certificateFields(name: string, seconds: number) {
+  const now = Math.floor(Date.now() / 1_000);
+  return {
+    // Positive, as RFC 5280 wants it.
+    serialNumber: `01${randomBytes(15).toString('hex')}`,
+    name: [{ CN: [name] }],
+    notBefore: new Date(1_000 * (Math.min(now, now + seconds) - 60)),
+    notAfter: new Date(1_000 * (now + seconds)),
+    signingAlgorithm,
+  };
 }
 
 /**
@@ -111,7 +122,7 @@ export function certificateExpiry(certificate: string | Uint8Array): number {
 }
 
 /** Of every certificate here. */
-export const signingAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const signingAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
 /** A P-256 key in PEM as the certificate library wants it. @throws KEY_INVALID */
 export async function importKeys(pem: string): Promise<webcrypto.CryptoKeyPair> {

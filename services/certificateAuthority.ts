@@ -3,7 +3,6 @@
  * programs. Nobody else trusts it.
  */
 import 'reflect-metadata';
-import { randomBytes, type webcrypto } from 'node:crypto';
 import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
@@ -14,7 +13,7 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
-import { generateTlsKey, importKeys, signingAlgorithm } from './certificate.js';
+import { certificateFields, generateTlsKey, importKeys } from './certificate.js';
 
 /** A certificate and its key, both in PEM. */
 export interface KeyPair {
@@ -26,7 +25,7 @@ export interface KeyPair {
 export async function createAuthority(name: string, seconds: number): Promise<KeyPair> {
   const key = generateTlsKey();
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    ...common(name, seconds),
+    ...certificateFields(name, seconds),
     keys: await importKeys(key),
     extensions: [
       new BasicConstraintsExtension(true, 0, true),
@@ -48,7 +47,7 @@ export async function issueFrom(
   const key = generateTlsKey();
   const issuer = new X509Certificate(authority.certificate);
   const certificate = await X509CertificateGenerator.create({
-    ...common(options.name, options.seconds),
+    ...certificateFields(options.name, options.seconds),
     subject: [{ CN: [options.name] }],
     issuer: issuer.subjectName,
     publicKey: (await importKeys(key)).publicKey,
@@ -63,16 +62,4 @@ export async function issueFrom(
     ],
   });
   return { certificate: `${certificate.toString('pem')}\n`, key };
-}
-
-/** From a minute ago, because clocks differ. @param seconds may be negative, for a certificate that has expired */
-function common(name: string, seconds: number) {
-  const now = Date.now();
-  return {
-    serialNumber: `01${randomBytes(15).toString('hex')}`,
-    name: [{ CN: [name] }],
-    notBefore: new Date(Math.min(now, now + seconds * 1_000) - 60_000),
-    notAfter: new Date(now + seconds * 1_000),
-    signingAlgorithm: signingAlgorithm as webcrypto.EcdsaParams & webcrypto.EcKeyAlgorithm,
-  };
 }
