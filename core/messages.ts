@@ -32,6 +32,23 @@ export const creditMessage = z.strictObject({
 });
 export type CreditMessage = z.output<typeof creditMessage>;
 
+/** What the runners of a round are credited with. */
+export function creditsOf(
+  { payer, job, round, manifestHash }: Pick<CreditMessage, 'payer' | 'job' | 'round' | 'manifestHash'>,
+  shares: readonly Pick<CreditMessage, 'runner' | 'units' | 'amount'>[],
+): CreditMessage[] {
+  return shares.map(({ runner, units, amount }) => ({
+    type: 'credit',
+    payer,
+    job,
+    round,
+    runner,
+    units,
+    amount,
+    manifestHash,
+  }));
+}
+
 /** A model version by its content: the graph (once per job) and the int32 parameter file. */
 export const modelRef = z.strictObject({
   versionId: versionIdSchema,

@@ -1,4 +1,4 @@
-import type { CreditMessage, ModelRef, TransactionRecord } from '#core/messages.js';
+import { creditsOf, type CreditMessage, type ModelRef, type TransactionRecord } from '#core/messages.js';
 import { genesisManifest, roundManifest, type GenesisManifest, type RoundManifest } from '#core/manifest.js';
 import type { JobView, RoundView, VersionView } from '#core/views.js';
 import type { ChainClosing, ChainJob, ChainRound } from '#services/chain.js';
@@ -217,19 +217,8 @@ async function versionRows(
   return rows;
 }
 
-function creditRows({ member }: Record, { closing, manifest }: ClosedRound): CreditMessage[] {
-  const { job, round, manifestHash } = closing;
-  return manifest.hashed.rewards.shares.map(({ runner, units, amount }) => ({
-    type: 'credit',
-    payer: member,
-    job,
-    round,
-    runner,
-    units,
-    amount,
-    manifestHash,
-  }));
-}
+const creditRows = ({ member }: Record, { closing, manifest }: ClosedRound): CreditMessage[] =>
+  creditsOf({ payer: member, ...closing }, manifest.hashed.rewards.shares);
 
 const genesisModel = ({ version, model }: GenesisManifest['hashed']): ModelRef => ({
   ...version,

@@ -1,3 +1,4 @@
+import { creditsOf } from '#core/messages.js';
 import type { FinishRoundInput } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 
@@ -18,18 +19,6 @@ export async function finishRound(deps: Dependencies, input: FinishRoundInput): 
   });
   const { job } = prepared;
   const { manifestHash } = archive;
-  await Promise.all(
-    shares.map(({ runner, units, amount }) =>
-      deps.credits.send({
-        type: 'credit',
-        payer: deps.coordinator,
-        job,
-        round,
-        runner,
-        units,
-        amount,
-        manifestHash,
-      }),
-    ),
-  );
+  const credits = creditsOf({ payer: deps.coordinator, job, round, manifestHash }, shares);
+  await Promise.all(credits.map((credit) => deps.credits.send(credit)));
 }

@@ -8,7 +8,7 @@ import {
   type EpochManifest,
   largestManifest,
 } from '#core/manifest.js';
-import type { TransactionRecord } from '#core/messages.js';
+import { creditsOf, type TransactionRecord } from '#core/messages.js';
 import { epochTree, type AccountRewards } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
 import type { EpochView, JobView } from '#core/views.js';
@@ -223,12 +223,13 @@ export async function matchCredits(
 ): Promise<void> {
   const credited = new Map((await deps.table.listCredits(payer)).map((credit) => [shareKey(credit), credit]));
   let rung = 0;
-  for (const { job, round, shares, manifestHash } of due)
-    for (const { runner, units, amount } of shares) {
-      const credit = credited.get(shareKey({ job, round, runner }));
+  for (const { shares, ...of } of due)
+    for (const expected of creditsOf({ payer, ...of }, shares)) {
+      const { job, round, runner, amount, manifestHash } = expected;
+      const credit = credited.get(shareKey(expected));
       if (!credit) {
         rung++;
-        await deps.credits.send({ type: 'credit', payer, job, round, runner, units, amount, manifestHash });
+        await deps.credits.send(expected);
       } else if (credit.amount !== amount || credit.manifestHash !== manifestHash)
         mismatch(
           `runner ${runner} was credited ${credit.amount} for round ${round} of job ${job}, and its manifest says ${amount}`,
