@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { bytesOf } from '#core/bytes.js';
 import { RoundtableError } from '#core/errors.js';
@@ -6,6 +5,7 @@ import { decodeSafetensors, encodeSafetensors, type Tensor } from '#core/safeten
 import { readIdx } from '#trainer/data/idx.js';
 import { elementCount } from '#trainer/onnx/tensor.js';
 import { readNpz } from '#trainer/data/npz.js';
+import { readBytesSync } from '#trainer/run/files.js';
 import { readCsv } from '../data/csv.js';
 
 /**
@@ -27,7 +27,7 @@ function tensorsOf(
   path: string,
   label: string | undefined,
 ): { x: Tensor | undefined; y: Tensor | undefined; named?: ({ name: string } & Tensor)[] } {
-  const file = read(path);
+  const file = readBytesSync(path);
   if (/\.csv$/i.test(path)) {
     const text = new TextDecoder().decode(file);
     const last =
@@ -52,7 +52,7 @@ function tensorsOf(
     const labels = join(dirname(path), basename(path).replace('images', 'labels').replace(/idx\d/, 'idx1'));
     if (labels === path)
       throw invalid(path, 'name the file of the images; that of the labels is expected beside it');
-    return { x: readIdx(file, path), y: readIdx(read(labels), labels) };
+    return { x: readIdx(file, path), y: readIdx(readBytesSync(labels), labels) };
   }
   const { tensors } = decodeSafetensors(file);
   // Of a model with several inputs: x/NAME.
@@ -60,14 +60,6 @@ function tensorsOf(
     name.startsWith('x/') ? [{ name, ...tensor }] : [],
   );
   return { x: tensors.get('x'), y: tensors.get('y'), named };
-}
-
-function read(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new RoundtableError('NOT_FOUND', `The file ${path} cannot be read.`, { cause, details: { path } });
-  }
 }
 
 function invalid(path: string, why: string): RoundtableError {

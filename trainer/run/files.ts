@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { bytesOf } from '#core/bytes.js';
 import { RoundtableError } from '#core/errors.js';
@@ -34,8 +35,21 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (cause) {
-    throw new RoundtableError('NOT_FOUND', `The file ${path} cannot be read.`, { cause, details: { path } });
+    throw unreadable(path, cause);
   }
+}
+
+/** The same at once. @throws NOT_FOUND when the file cannot be read. */
+export function readBytesSync(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+function unreadable(path: string, cause: unknown): RoundtableError {
+  return new RoundtableError('NOT_FOUND', `The file ${path} cannot be read.`, { cause, details: { path } });
 }
 
 /** @throws NOT_FOUND, FORMAT_INVALID */

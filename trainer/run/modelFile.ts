@@ -1,8 +1,9 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { toBinary } from '@bufbuild/protobuf';
 import { RoundtableError } from '#core/errors.js';
 import { decodeModel } from '../onnx/decode.js';
+import { readBytesSync } from './files.js';
 import {
   ModelProtoSchema,
   TensorProto_DataLocation,
@@ -17,7 +18,7 @@ import {
  * @throws NOT_FOUND, MODEL_NOT_ONNX, MODEL_EXTERNAL_DATA
  */
 export function readModelFile(path: string): ModelProto {
-  const model = decodeModel(readBytes(path));
+  const model = decodeModel(readBytesSync(path));
   const external = externalTensors(model);
   if (external.length === 0) return model;
   const files = new Map<string, { descriptor: number; size: number }>();
@@ -51,7 +52,7 @@ export function readModelFile(path: string): ModelProto {
  * @throws as readModelFile, and MODEL_UNSUPPORTED where one message cannot hold it
  */
 export function wholeModelFile(path: string): Uint8Array<ArrayBuffer> {
-  const bytes = readBytes(path);
+  const bytes = readBytesSync(path);
   if (externalTensors(decodeModel(bytes)).length === 0) return new Uint8Array(bytes);
   const model = readModelFile(path);
   const held = (model.graph?.initializer ?? []).reduce((sum, { rawData }) => sum + rawData.length, 0);
@@ -125,14 +126,6 @@ function readPart(descriptor: number, offset: number, length: number): Uint8Arra
     done += count;
   }
   return bytes;
-}
-
-function readBytes(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new RoundtableError('NOT_FOUND', `The file ${path} cannot be read.`, { cause, details: { path } });
-  }
 }
 
 function refused(tensor: TensorProto, what: string): RoundtableError {
