@@ -11,7 +11,7 @@ import type { AuditSources } from './sources.js';
 import { gather } from './withheld.js';
 import { malformed, openingKnown, wrongOpening, wrongVersion } from './wrongOpening.js';
 import { wrongNumber } from './wrongNumber.js';
-import { forgedLeaf, unfitRunner } from './wrongRunner.js';
+import { forgedLeaves, unfitRunner } from './wrongRunner.js';
 
 export type { Accusation } from './accusation.js';
 
@@ -40,9 +40,10 @@ export async function accuse(sources: AuditSources, job: Hex, round: number): Pr
     wrongOpening(known, opening) ??
     wrongVersion(known) ??
     (await unfitRunner(known, opening)) ??
-    malformed(known) ??
-    forgedLeaf(known);
+    malformed(known);
   if (wrong) return { accusations: [wrong], unknown: [] };
+  const forged = forgedLeaves(known);
+  if (forged.length > 0) return { accusations: forged, unknown: [] };
   const unknown = known.selection ? [] : ['the selection: nobody has its lines'];
   const numbers = await wrongNumber(known);
   return {

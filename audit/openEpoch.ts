@@ -15,7 +15,13 @@ export interface Delta {
   amount: bigint;
 }
 
-/** Says what is missing where it cannot be opened: no contract takes that for a lie. */
+/** What an epoch's lines and the rounds that they are earned in say, in a manifest or in answers on chain. */
+export interface EpochLines {
+  accounts: EpochManifest['hashed']['accounts'];
+  rounds: { job: Hex; round: number; shares: { runner: Hex; amount: string }[] }[];
+}
+
+/** Says what is missing where it cannot be opened. */
 export async function openEpoch(sources: AuditSources, onChain: ChainEpoch): Promise<OpenEpoch | string> {
   try {
     const { hashed } = await findEpochManifest(sources, onChain);
@@ -32,12 +38,15 @@ export class OpenEpoch {
   readonly leaves: RewardLeaf[] = [];
   readonly tree: MerkleTree;
   readonly #places = new Map<Hex, number>();
-  readonly #deltas = new Map<Hex, Delta[] | null>();
+  readonly #deltas: Map<Hex, Delta[] | null>;
 
+  /** @param shown what lines commit to, by account, where it is known without the rounds */
   constructor(
     private readonly hash: Hash,
-    readonly manifest: EpochManifest['hashed'],
+    readonly manifest: EpochLines,
+    shown: ReadonlyMap<Hex, Delta[]> = new Map(),
   ) {
+    this.#deltas = new Map(shown);
     let totalPrefix = 0n;
     for (const [index, written] of manifest.accounts.entries()) {
       const { account } = written;

@@ -34,7 +34,7 @@ export interface RoundQuestion {
   /** Seconds since 1970 at which the answer is due. */
   until: number;
   asked: { transaction: Hex; block: number };
-  /** The call that answered it; null as long as there is none, or where another contract made it in a hidden form. */
+  /** The call that answered it; null as long as there is none, and after chunks, which leave nothing to ask. */
   answer: { name: string; args: Result } | null;
   answered: boolean;
 }
@@ -120,7 +120,7 @@ async function readQuestions(
         challenger: waits ? (challenger.toLowerCase() as Hex) : null,
         until: Number(args.until),
         asked: { transaction, block },
-        answer: answered ? await readCall(chain, answered.transaction) : null,
+        answer: answered ? parsed(answered.args.answer) : null,
         answered: answered !== undefined,
       };
     }),

@@ -1,6 +1,7 @@
 /** Files accusations: a commitment first, so that nobody can copy a report and take its reward. */
 import { AbiCoder, keccak256 } from 'ethers';
 import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
+import { rewardJudgeAbi } from '#contracts/generated/RewardJudge.js';
 import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import { typedContract } from '#contracts/typed.js';
 import type { Hex } from '#core/hex.js';
@@ -41,8 +42,16 @@ export async function fileAccusation(
   return { ...(await reporter.send(`report/${accusation}`, call)), before };
 }
 
-/** Ends a question that was not answered in time: whoever coordinates the round is convicted, the asker is paid. */
-export async function endQuestion(chain: Chain, sender: Sender, question: Hex): Promise<Sent> {
-  const judge = typedContract(dataJudgeAbi, chain.deployment.judges.data);
-  return sender.send(`expire/${question}`, judge.call.expire(question));
+/** Ends a question that was not answered in time: whoever answers for it is convicted, the asker is paid. */
+export async function endQuestion(
+  { deployment: { judges } }: Pick<Chain, 'deployment'>,
+  sender: Sender,
+  about: 'round' | 'epoch',
+  question: Hex,
+): Promise<Sent> {
+  const call =
+    about === 'round'
+      ? typedContract(dataJudgeAbi, judges.data).call.expire(question)
+      : typedContract(rewardJudgeAbi, judges.rewards).call.expireEpoch(question);
+  return sender.send(`expire/${question}`, call);
 }

@@ -7,8 +7,9 @@ import type { Hex } from '#core/hex.js';
 import { wordTime } from '#services/chain/words.js';
 import type { Sender, Sent } from '#services/chainSender.js';
 import { callName, type Accusation } from './accusation.js';
-import { disputable, readMoment, type Disputable, type Moment } from './disputable.js';
+import { disputable, epochThing, readMoment, type Disputable, type Moment } from './disputable.js';
 import { accuse, type Verdict } from './dispute.js';
+import { epochQuestions, type EpochQuestion } from './epochQuestions.js';
 import { openQuestions, type RoundQuestion } from './questions.js';
 import { endQuestion, fileAccusation } from './report.js';
 import type { AuditSources } from './sources.js';
@@ -75,19 +76,26 @@ export class Watcher {
       const about = due.filter(({ round }) => round.closing === closing);
       await this.#end(about, moment, say);
     }
-    for (const thing of await disputable(chain, moment)) await this.#look(thing, moment, waiting, say);
+    const aboutEpochs = (await epochQuestions(chain, { from: this.#askedFrom })).filter(
+      ({ challenger }) => challenger !== null,
+    );
+    for (const question of aboutEpochs)
+      if (question.challenger === this.reporter?.address && moment.now >= question.until)
+        await this.#endEpoch(question, moment, say);
+    const ids = new Set([...waiting, ...aboutEpochs].map(({ id }) => id));
+    for (const thing of await disputable(chain, moment)) await this.#look(thing, moment, ids, say);
   }
 
   async #look(
     thing: Disputable,
     moment: Moment,
-    waiting: readonly RoundQuestion[],
+    waiting: ReadonlySet<Hex>,
     say: (observation: Observation) => void,
   ): Promise<void> {
     const standing = this.#standings.get(thing.key);
     if (standing?.state === 'holds') return;
     if (standing?.state === 'again' && moment.now < standing.at) return;
-    const stillWaits = (question: Hex) => waiting.some(({ id }) => id === question);
+    const stillWaits = (question: Hex) => waiting.has(question);
     if (standing?.state === 'asked' && standing.questions.every(stillWaits)) return;
     try {
       const verdict = await this.#judge(thing);
@@ -167,11 +175,35 @@ export class Watcher {
     };
     try {
       const sent: Sent[] = [];
-      for (const { id } of questions) sent.push(await endQuestion(chain, this.reporter, id));
+      for (const { id } of questions) sent.push(await endQuestion(chain, this.reporter, 'round', id));
       const what = `what was asked in block ${first.asked.block} was not answered`;
       this.#say(say, thing, moment, { outcome: 'convicted', what, calls: ['expire'], sent });
     } catch (error) {
       this.#say(say, thing, moment, { outcome: 'undecided', what: messageOf(error) });
+    }
+  }
+
+  /** The same for an epoch: it is revoked, with all that follow it. */
+  async #endEpoch(
+    { id, payer, epoch, asked }: EpochQuestion,
+    moment: Moment,
+    say: (observation: Observation) => void,
+  ): Promise<void> {
+    const { chain } = this.sources;
+    const onChain = (await chain.epochs(payer)).find((entry) => entry.epoch === epoch);
+    if (!this.reporter) return;
+    try {
+      const sent = [await endQuestion(chain, this.reporter, 'epoch', id)];
+      if (!onChain) return;
+      const thing = epochThing(onChain, moment.window);
+      const what = `what was asked in block ${asked.block} was not answered`;
+      this.#say(say, thing, moment, { outcome: 'convicted', what, calls: ['expireEpoch'], sent });
+    } catch (error) {
+      if (!onChain) return;
+      this.#say(say, epochThing(onChain, moment.window), moment, {
+        outcome: 'undecided',
+        what: messageOf(error),
+      });
     }
   }
 

@@ -34,17 +34,13 @@ export function gather(known: Asked): Gathered {
   const { judges, name } = known;
   const id = [name.job, BigInt(name.round)] as const;
   const why = 'its manifest is not to be had, or does not lead to its root header';
-  const root = answerTo(known, { of: 'root' });
-  const opening = answerTo(known, { of: 'opening' });
-  const missing = [
+  const root = answerTo(known, { of: 'root' })?.answer?.args;
+  const opening = answerTo(known, { of: 'opening' })?.answer?.args;
+  if (root && opening) return new Tree(known, nodeInput(root['root'])).gathered(openingAnswered(opening), why);
+  return stopped([
     ...(root ? [] : [question(known, why, { of: 'root' }, judges.data.askRoot(...id))]),
     ...(opening ? [] : [question(known, why, { of: 'opening' }, judges.data.askOpening(...id))]),
-  ];
-  if (missing.length > 0) return stopped(missing);
-  const args = root?.answer?.args;
-  const opened = opening?.answer?.args;
-  if (!args || !opened) return unreadable();
-  return new Tree(known, nodeInput(args['root'])).gathered(openingAnswered(opened), why);
+  ]);
 }
 
 class Tree {
@@ -54,7 +50,6 @@ class Tree {
   readonly #headers: SignedHeader[] = [];
   readonly #missing: Accusation[] = [];
   #wrong: Accusation | null = null;
-  #unreadable = false;
 
   constructor(known: Asked, root: NodeInput) {
     this.#known = known;
@@ -64,13 +59,17 @@ class Tree {
   gathered(opening: Committed['opening'], why: string): Gathered {
     const { sources, closing, openingWord } = this.#known;
     const runners = Number(this.#root.count);
+    const { judges } = this.#known;
+    if (this.#root.count > this.#root.weight) {
+      const place = this.#place([this.#root], []);
+      return stopped([report('it has more runners than weight', judges.leaves.malformed(place))]);
+    }
     if (runners > mostRunners) return stopped([], [`its root claims ${runners} runners`]);
     // The contract takes a root over nobody for one over somebody that is missing.
     const { levels } = aggregationTree(Math.max(1, runners));
     this.#walk(levels, levels.length - 1, 0, [this.#root], [], why);
     if (this.#wrong) return stopped([this.#wrong]);
     if (this.#missing.length > 0) return stopped(this.#missing.slice(0, mostAtOnce));
-    if (this.#unreadable) return unreadable();
     const evidence = new Evidence(sources.hash, {
       closing,
       opening: openingWord,
@@ -105,15 +104,10 @@ class Tree {
     for (let child = 0; child < to - from; child++) {
       const of = level === 0 ? 'leaf' : 'node';
       const subject: Subject = { of, turns, child };
-      const answered = answerTo(this.#known, subject);
-      if (!answered) {
+      const args = answerTo(this.#known, subject)?.answer?.args;
+      if (!args) {
         const ask = of === 'leaf' ? judges.data.askLeaf : judges.data.askNode;
         this.#missing.push(question(this.#known, why, subject, ask(place, BigInt(child))));
-        continue;
-      }
-      const args = answered.answer?.args;
-      if (!args) {
-        this.#unreadable = true;
         continue;
       }
       if (of === 'leaf') {
@@ -126,7 +120,7 @@ class Tree {
         this.#walk(levels, level - 1, from + child, [...path, below], [...turns, child], why);
       }
     }
-    if (this.#missing.length === 0 && !this.#unreadable && weight !== node.weight)
+    if (this.#missing.length === 0 && weight !== node.weight)
       this.#wrong ??= question(
         this.#known,
         'the weight of a node is not that of what is below it',
@@ -169,5 +163,3 @@ function headerInput(args: Record<string, unknown>): SignedHeader {
 function stopped(accusations: Accusation[], unknown: string[] = []): Gathered {
   return { accusations, unknown };
 }
-
-const unreadable = (): Gathered => stopped([], ['what was answered came in a form that cannot be read']);

@@ -5,16 +5,18 @@ import { report, type Accusation, type Judges } from './accusation.js';
 import type { Verdict } from './dispute.js';
 import { openEpoch, type Delta, type OpenEpoch } from './openEpoch.js';
 import type { AuditSources } from './sources.js';
+import { gatherEpoch } from './withheldEpoch.js';
 import { wrongShare } from './wrongShare.js';
 
 /**
- * Judges an epoch from its manifest and those of its rounds.
+ * Judges an epoch from its manifest, or from answers on chain where nobody has it, and from the manifests of its rounds.
  * @throws ARCHIVE_UNREACHABLE, CHAIN_UNREACHABLE
  */
 export async function accuseEpoch(sources: AuditSources, onChain: ChainEpoch): Promise<Verdict> {
   const { judges } = chainCalls(sources.chain.deployment);
-  const epoch = await openEpoch(sources, onChain);
-  if (typeof epoch === 'string') return { accusations: [], unknown: [epoch] };
+  const opened = await openEpoch(sources, onChain);
+  const epoch = typeof opened === 'string' ? await gatherEpoch(sources, judges.rewards, onChain) : opened;
+  if (Array.isArray(epoch)) return { accusations: epoch, unknown: [] };
   const published = await sources.chain.epochs(onChain.payer);
   const first = published.find(({ epoch: number }) => number === onChain.epoch - 1);
   const before = first ? await openEpoch(sources, first) : null;

@@ -71,12 +71,15 @@ function besideOf(selection: readonly { runner: Hex }[], absent: Hex): number[] 
   return above === 0 ? [0] : [above - 1, above];
 }
 
-/** The header commits to no steps, so no contract can say that a signature is forged: the coordinator must show it. */
-export function forgedLeaf(known: Known): Accusation | null {
+/**
+ * The header commits to no steps, so no contract can say that a signature is forged: the coordinator must show it. All at
+ * once, since there is no time to ask for one after the other.
+ */
+export function forgedLeaves(known: Known): Accusation[] {
   const { headers, evidence, judges, job, name, record, sources } = known;
   const { chainId, jobs } = sources.chain.deployment;
   const domain = updateDomain(chainId, jobs);
-  for (const [index, header] of headers.entries()) {
+  return headers.flatMap((header, index) => {
     const { updateRoot, samples, steps, signature } = header;
     const statement = {
       job: job.job,
@@ -87,17 +90,18 @@ export function forgedLeaf(known: Known): Accusation | null {
       samples,
       steps,
     };
-    if (typedDataSigner(domain, updateTypes, statement, signature) === header.runner) continue;
+    if (typedDataSigner(domain, updateTypes, statement, signature) === header.runner) return [];
     const { place, child } = evidence.placeOf(index);
     const subject = { of: 'leaf', turns: place.turns.map(Number), child: Number(child) } as const;
     // Shown to hold, with other steps than the manifest says: that is no lie a contract knows of.
-    if (answerTo(known, subject)) continue;
-    return question(
-      known,
-      `the signature of runner ${header.runner} does not hold`,
-      subject,
-      judges.data.askLeaf(place, child),
-    );
-  }
-  return null;
+    if (answerTo(known, subject)) return [];
+    return [
+      question(
+        known,
+        `the signature of runner ${header.runner} does not hold`,
+        subject,
+        judges.data.askLeaf(place, child),
+      ),
+    ];
+  });
 }

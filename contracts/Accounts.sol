@@ -8,8 +8,8 @@ import {Rewards} from "./Rewards.sol";
 import {Records} from "./lib/Records.sol";
 
 /// @title The accounts of jobs: who coordinates them, what was paid in, and how far they have come.
-/// @notice A round is final when its closing is `window` seconds old and nobody waits for an answer about the job.
-///         Amounts are in the token's smallest unit, times in seconds.
+/// @notice A round is final when its closing is `window` seconds old, nobody waits for an answer about the job, and
+///         nobody who got one can still ask on. Amounts are in the token's smallest unit, times in seconds.
 abstract contract Accounts {
     using SafeERC20 for IERC20;
 
@@ -20,22 +20,26 @@ abstract contract Accounts {
         Refunded
     }
 
-    /// @param coordinator the member that moves the job on. @param rounds how many it may have at most.
+    /// @param coordinator the member that moves the job on.
     /// @param latest number of the newest opened round, which is open until it has a closing.
     /// @param holds questions about the job that wait for an answer. @param stained some of its rounds became void.
+    /// @param armed block of the newest opening, if the job asks for attesters; the draw follows from the next one.
     /// @param budget of all its rounds. @param bond what the coordinator loses when it is convicted.
-    /// @param released the newest round whose budget went to Rewards. @param funder who paid the budget.
+    /// @param released the newest round whose budget went to Rewards. @param rounds how many it may have at most.
+    /// @param funder who paid the budget. @param heldUntil block time until which whoever was answered may ask on.
     struct Job {
         address coordinator;
-        uint32 rounds;
         uint32 latest;
         State state;
         uint16 holds;
         bool stained;
-        uint112 budget;
-        uint112 bond;
+        uint32 armed;
+        uint96 budget;
+        uint96 bond;
         uint32 released;
+        uint32 rounds;
         address funder;
+        uint48 heldUntil;
     }
 
     event BudgetReleased(
@@ -76,6 +80,9 @@ abstract contract Accounts {
 
     /// @notice What a reporter gets of a slashed bond, in percent; the rest pays honest work in the void rounds.
     uint256 public constant REPORTER_PERCENT = 30;
+    /// @notice The longest way of questions that lead to one another (DataJudge): the root, six levels of nodes (2^22
+    ///         runners), a runner, the versions, four rows of inner nodes (2^25 chunks), a chunk.
+    uint256 public constant MOST_STEPS = 14;
 
     Consortium public immutable consortium;
     Rewards public immutable rewards;
@@ -130,7 +137,10 @@ abstract contract Accounts {
         Job storage entry = jobs[job];
         if (round <= entry.released) return true;
         bytes32 closing = closings[job][round];
-        return round <= entry.latest && closing != 0 && entry.holds == 0 && _windowPassed(closing);
+        if (round > entry.latest || closing == 0 || entry.holds != 0) return false;
+        uint256 passed = block.timestamp - Records.time(closing);
+        // However many are asked about later rounds: beyond the longest way nothing can be asked about this one.
+        return passed >= window && (block.timestamp >= entry.heldUntil || passed >= 2 * MOST_STEPS * window);
     }
 
     /// @notice Number of the newest round that stands closed, 0 before the first.
@@ -182,9 +192,5 @@ abstract contract Accounts {
     function _bury(bytes32 job, Job storage entry) internal returns (bool buried) {
         buried = _isOpen(job, entry);
         if (buried) died[openings[job][entry.latest]] = entry.coordinator;
-    }
-
-    function _windowPassed(bytes32 closing) internal view returns (bool) {
-        return block.timestamp >= Records.time(closing) + window;
     }
 }

@@ -14,12 +14,6 @@ import {Records} from "./lib/Records.sol";
 ///         it, and nothing that the coordinator does later changes it. Whoever makes that block can choose among the
 ///         blocks it could make; that is the most that a chain without a random beacon gives.
 abstract contract Attestations is Accounts, EIP712 {
-    /// @param opened block of the opening. @param seed 0 until it is kept; the last 192 bits of the block's hash.
-    struct Draw {
-        uint64 opened;
-        uint192 seed;
-    }
-
     event SeedKept(bytes32 indexed job, uint256 seed);
 
     error NotAttested(bytes32 job);
@@ -32,30 +26,31 @@ abstract contract Attestations is Accounts, EIP712 {
         "Attestation(bytes32 job,uint32 round,bytes32 closing)"
     );
 
-    /// @notice Of a job's newest opening, if the job asks for attesters.
-    mapping(bytes32 job => Draw) public draws;
+    /// @notice Of openings whose round takes longer than a chain knows the hashes of its blocks; 0 for all others.
+    mapping(bytes32 opening => uint256) public seeds;
 
     /// @notice Keeps the seed of the newest opening. Anyone may call it; needed only when the round takes longer than the
     ///         256 blocks for which a chain knows its hashes. If nobody did in time, it draws anew from the next
     ///         block: so whoever watches calls it, and no coordinator can wait for a draw that it likes better.
     function draw(bytes32 job) external {
-        Draw storage entry = draws[job];
-        if (entry.seed != 0 || entry.opened == 0) return;
-        uint256 seed = _seed(entry);
+        Job storage entry = jobs[job];
+        bytes32 opening = openings[job][entry.latest];
+        if (seeds[opening] != 0 || entry.armed == 0) return;
+        uint256 seed = uint256(blockhash(uint256(entry.armed) + 1));
         if (seed != 0) {
-            entry.seed = uint192(seed);
+            seeds[opening] = seed;
             emit SeedKept(job, seed);
-        } else if (block.number > entry.opened + 1) entry.opened = uint64(block.number);
+        } else if (block.number > uint256(entry.armed) + 1) entry.armed = uint32(block.number);
     }
 
     /// @notice The members that are drawn now, in the order of the draw; the coordinator may be among them, and does not
     ///         count.
     function drawn(bytes32 job) external view returns (address[] memory members) {
-        uint256 count = 2 * uint256(terms[job].attesters) + 1;
-        uint256 all = consortium.members();
-        uint8[] memory places = new uint8[](count < all ? count : all);
-        for (uint256 i = 0; i < places.length; ++i) places[i] = uint8(i);
-        (members, ) = consortium.drawMembers(_knownSeed(job), count, places);
+        (members, ) = consortium.drawMembers(
+            _knownSeed(job),
+            2 * uint256(terms[job].attesters) + 1,
+            type(uint256).max
+        );
     }
 
     /// @notice EIP-712 digest that an attester signs.
@@ -64,8 +59,7 @@ abstract contract Attestations is Accounts, EIP712 {
         uint32 round,
         Records.Closing calldata closing
     ) public view returns (bytes32) {
-        bytes32 what = keccak256(abi.encode(closing));
-        return _hashTypedDataV4(keccak256(abi.encode(ATTESTATION_TYPEHASH, job, round, what)));
+        return _attestationHash(job, round, keccak256(abi.encode(closing)));
     }
 
     /// @notice EIP-712 domain separator that runners and attesters sign under.
@@ -73,18 +67,18 @@ abstract contract Attestations is Accounts, EIP712 {
         return _domainSeparatorV4();
     }
 
-    /// @dev Remembers in which block a round was opened.
-    function _arm(bytes32 job) internal {
-        if (terms[job].attesters != 0) draws[job] = Draw(uint64(block.number), 0);
+    /// @param closing keccak256 of its fields.
+    function _attestationHash(bytes32 job, uint32 round, bytes32 closing) internal view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(ATTESTATION_TYPEHASH, job, round, closing)));
     }
 
-    /// @dev Whether enough of the drawn have signed. @param places ascending, so that nobody counts twice.
+    /// @dev Whether enough of the drawn have signed. @param places a bit for each, so that nobody counts twice.
     function _attested(
         bytes32 job,
         address coordinator,
         bytes32 digest,
-        uint8[] calldata places,
-        bytes[] calldata signatures
+        uint256 places,
+        bytes calldata signatures
     ) internal view returns (bool) {
         uint256 needed = terms[job].attesters;
         if (needed == 0) return true;
@@ -94,25 +88,25 @@ abstract contract Attestations is Accounts, EIP712 {
             places
         );
         if (needed >= all) needed = all == 0 ? 0 : all - 1;
-        if (places.length != signatures.length || places.length < needed) return false;
-        for (uint256 i = 0; i < places.length; ++i) {
-            if (i != 0 && places[i] <= places[i - 1]) return false;
-            (address signer, ECDSA.RecoverError problem, ) = ECDSA.tryRecoverCalldata(digest, signatures[i]);
+        uint256 at = 0;
+        for (uint256 place = 0; places >> place != 0; ++place) {
+            if ((places >> place) & 1 == 0) continue;
+            if (place >= members.length || at + 64 > signatures.length) return false;
+            (bytes32 r, bytes32 vs) = (bytes32(signatures[at:at + 32]), bytes32(signatures[at + 32:at + 64]));
+            (address signer, ECDSA.RecoverError problem, ) = ECDSA.tryRecover(digest, r, vs);
             bool counts =
-                problem == ECDSA.RecoverError.NoError && signer == members[i] && signer != coordinator;
+                problem == ECDSA.RecoverError.NoError && signer == members[place] && signer != coordinator;
             if (!counts) return false;
+            at += 64;
         }
-        return true;
+        return at == signatures.length && at >= 64 * needed;
     }
 
+    /// @dev A seed that was kept is the hash that the chain knew then, so it is looked for only when that is gone.
     function _knownSeed(bytes32 job) private view returns (uint256 seed) {
-        seed = _seed(draws[job]);
+        Job storage entry = jobs[job];
+        seed = uint256(blockhash(uint256(entry.armed) + 1));
+        if (seed == 0) seed = seeds[openings[job][entry.latest]];
         if (seed == 0) revert SeedUnknown(job);
-    }
-
-    /// @dev 0 while it is not known, and when it no longer is.
-    function _seed(Draw storage entry) private view returns (uint256) {
-        uint256 kept = entry.seed;
-        return kept != 0 ? kept : uint192(uint256(blockhash(entry.opened + 1)));
     }
 }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {ExactTransfer} from "./lib/ExactTransfer.sol";
 
 /// @title Who takes part: the members of a consortium and their runners with their stakes.
@@ -224,24 +225,24 @@ contract Consortium {
         return _list[position];
     }
 
-    /// @notice The members at some places of a draw without repetition, the first steps of a Fisher-Yates shuffle of the
-    ///         list; 0 for a place that the list is too short for.
-    /// @param places ascending, below `count`.
+    /// @notice The members that a draw without repetition gives, in its order: the first steps of a Fisher-Yates shuffle of
+    ///         the list. No more than there are members.
+    /// @param places bit i: the one drawn i-th is wanted; the others stay 0.
     function drawMembers(
         uint256 seed,
         uint256 count,
-        uint8[] calldata places
+        uint256 places
     ) external view returns (address[] memory drawn, uint256 all) {
         all = _list.length;
-        drawn = new address[](places.length);
         if (count > all) count = all;
+        drawn = new address[](count);
         // What the steps so far have put at `picks[j]` is `displaced[j]`; everywhere else lies what lay there.
         uint256[] memory picks = new uint256[](count);
         uint256[] memory displaced = new uint256[](count);
-        uint256 next = 0;
         unchecked {
-            for (uint256 i = 0; i < count && next < places.length; ++i) {
-                uint256 pick = i + (uint256(keccak256(abi.encode(seed, i))) % (all - i));
+            for (uint256 i = 0; i < count && places >> i != 0; ++i) {
+                bytes32 random = Hashes.efficientKeccak256(bytes32(seed), bytes32(i));
+                uint256 pick = i + (uint256(random) % (all - i));
                 (uint256 chosen, uint256 lies) = (pick, i);
                 for (uint256 j = 0; j < i; ++j) {
                     uint256 before = picks[j];
@@ -249,7 +250,7 @@ contract Consortium {
                     if (before == i) lies = displaced[j];
                 }
                 (picks[i], displaced[i]) = (pick, lies);
-                if (places[next] == i) drawn[next++] = _list[chosen];
+                if ((places >> i) & 1 == 1) drawn[i] = _list[chosen];
             }
         }
     }

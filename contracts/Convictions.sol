@@ -19,12 +19,12 @@ abstract contract Convictions is Accounts {
 
     /// @notice Makes `round` and all later ones void and slashes the whole bond. Only by a judge, which has recomputed
     ///         that something in the round is wrong.
-    /// @param held a question that was asked within the window was not answered: then the window has waited.
+    /// @param held a question that was asked in time was not answered: then the round has waited.
     function convict(bytes32 job, uint32 round, address reporter, bool held) external onlyJudge {
         Job storage entry = jobs[job];
         bytes32 closing = closings[job][round];
         if (round == 0 || round > entry.latest || closing == 0) revert NotClosed(job, round);
-        if (round <= entry.released || (!held && _windowPassed(closing))) revert RoundFinal(job, round);
+        if (round <= entry.released || (!held && isFinal(job, round))) revert RoundFinal(job, round);
         _bury(job, entry);
         uint256 bond = entry.bond;
         uint256 reward = (bond * REPORTER_PERCENT) / 100;
@@ -37,10 +37,17 @@ abstract contract Convictions is Accounts {
         if (reward != 0) token.safeTransfer(reporter, reward);
     }
 
-    /// @notice A judge waits for an answer about the job (or has it): while it waits, nothing becomes final.
-    function hold(bytes32 job, bool waits) external onlyJudge {
-        if (waits) ++jobs[job].holds;
-        else --jobs[job].holds;
+    /// @notice A judge waits for an answer about the job: while it waits, nothing becomes final.
+    function hold(bytes32 job) external onlyJudge {
+        ++jobs[job].holds;
+    }
+
+    /// @notice A judge waits no longer. @param answered then whoever asked has a window to ask on, or to report what the
+    ///         answer shows; otherwise a liar could answer in the last moment and be safe from the next question.
+    function letGo(bytes32 job, bool answered) external onlyJudge {
+        Job storage entry = jobs[job];
+        --entry.holds;
+        if (answered) entry.heldUntil = uint48(block.timestamp + window);
     }
 
     /// @notice Pays a runner for work in a void round out of the slashed bond: its share of the round's budget, less
@@ -91,7 +98,7 @@ abstract contract Convictions is Accounts {
         if (_paid[opening][runner]) revert CompensatedBefore(job, round, runner);
         _paid[opening][runner] = true;
         uint256 amount = budgetOf(job, round) / (2 * count);
-        if (ended) entry.bond -= uint112(amount);
+        if (ended) entry.bond -= uint96(amount);
         else {
             if (amount > pools[job]) amount = pools[job];
             pools[job] -= amount;

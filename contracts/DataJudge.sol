@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Jobs} from "./Jobs.sol";
 import {Questions} from "./Questions.sol";
 import {SumJudge} from "./SumJudge.sol";
@@ -44,27 +43,27 @@ contract DataJudge is Questions {
 
     /// @notice Asks for the root of a round's aggregation tree.
     function askRoot(bytes32 job, uint32 round) external payable {
-        _ask(job, round, ROOT);
+        _ask(job, round, ROOT, 1);
     }
 
     /// @notice Asks for the node at `child` of an upper node.
     function askNode(Place calldata place, uint8 child) external payable {
         Node calldata node = _checkPath(place);
         if (child >= node.children.length || _isBottom(place)) revert WrongPath(child);
-        _ask(place.job, place.round, _subject(NODE, place, child));
+        _ask(place.job, place.round, _subject(NODE, place, child), 2 + place.turns.length);
     }
 
     /// @notice Asks for a runner's header at `child` of a bottom node, with a signature that holds.
     function askLeaf(Place calldata place, uint8 child) external payable {
         if (child >= _checkPath(place).children.length || !_isBottom(place)) revert WrongPath(child);
-        _ask(place.job, place.round, _subject(LEAF, place, child));
+        _ask(place.job, place.round, _subject(LEAF, place, child), 2 + place.turns.length);
     }
 
     /// @notice Asks for one chunk of every child of a node, and of its sum.
     function askChunk(Place calldata place, uint32 chunk) external payable {
         _checkPath(place);
-        _checkChunk(place.job, chunk);
-        _ask(place.job, place.round, _subject(CHUNK, place, chunk));
+        uint256 depth = Protocol.depthOf(_checkChunk(place.job, chunk));
+        _ask(place.job, place.round, _subject(CHUNK, place, chunk), _step(place, depth));
     }
 
     /// @notice Asks for one chunk of both versions and of the round's sum, between which the step holds. Only where the
@@ -72,10 +71,10 @@ contract DataJudge is Questions {
     function askStep(Place calldata place, uint32 chunk) external payable {
         _checkPath(place);
         if (place.path.length != 1) revert WrongPath(place.path.length);
-        _checkChunk(place.job, chunk);
+        uint256 depth = Protocol.depthOf(_checkChunk(place.job, chunk));
         (, uint8 rule, , , , , , ) = jobs.terms(place.job);
         if (rule == 0) revert NothingWrong();
-        _ask(place.job, place.round, _subject(STEP, place, chunk));
+        _ask(place.job, place.round, _subject(STEP, place, chunk), _step(place, depth));
     }
 
     /// @notice Asks for up to 256 descendants of one node in the tree of a sum, or of the new parameters: with two or three
@@ -83,17 +82,14 @@ contract DataJudge is Questions {
     function askNodes(Place calldata place, Inner calldata inner) external payable {
         _checkPath(place);
         uint256 chunks = _chunks(place.job);
-        bool isThere =
-            inner.height != 0 &&
-                inner.height <= Math.log2(chunks, Math.Rounding.Ceil) &&
-                inner.index < _nodesAt(chunks, inner.height);
-        if (!isThere) revert Protocol.LeafOutOfRange(inner.index, chunks);
-        _ask(place.job, place.round, keccak256(abi.encode("nodes", place.turns, inner)));
+        Protocol.checkInner(chunks, inner.height, inner.index);
+        bytes32 subject = keccak256(abi.encode("nodes", place.turns, inner));
+        _ask(place.job, place.round, subject, _step(place, Protocol.depthOf(chunks) - inner.height));
     }
 
     /// @notice Asks what a round was opened with.
     function askOpening(bytes32 job, uint32 round) external payable {
-        _ask(job, round, OPENING);
+        _ask(job, round, OPENING, 1);
     }
 
     function answerRoot(
@@ -104,13 +100,13 @@ contract DataJudge is Questions {
     ) external {
         _checkClosing(job, round, closing);
         _same(closing.rootHeader, _header(root));
-        _answer(job, round, ROOT);
+        _answer(job, round, ROOT, msg.data);
     }
 
     function answerNode(Place calldata place, uint8 child, Node calldata answer) external {
         Node calldata node = _checkPath(place);
         _same(node.children[child], _header(answer));
-        _answer(place.job, place.round, _subject(NODE, place, child));
+        _answer(place.job, place.round, _subject(NODE, place, child), msg.data);
     }
 
     /// @notice The runner's header, its signature and the steps it signed, under the open hash of the round.
@@ -134,7 +130,7 @@ contract DataJudge is Questions {
                     signature
                 );
         if (!holds) revert AnswerWrong();
-        _answer(place.job, place.round, _subject(LEAF, place, child));
+        _answer(place.job, place.round, _subject(LEAF, place, child), msg.data);
     }
 
     /// @notice The chunks of all runners under a bottom node, which sum to the node's.
@@ -144,7 +140,7 @@ contract DataJudge is Questions {
         SumJudge.Update[] calldata updates
     ) external {
         if (!sums.sumHolds(place, sum, updates)) revert AnswerWrong();
-        _answer(place.job, place.round, _subject(CHUNK, place, sum.index));
+        _answer(place.job, place.round, _subject(CHUNK, place, sum.index), msg.data[:0]);
     }
 
     /// @notice The chunks of all nodes under an upper node, which sum to the node's.
@@ -154,7 +150,7 @@ contract DataJudge is Questions {
         SumJudge.Sum[] calldata parts
     ) external {
         if (!sums.upperSumHolds(place, sum, parts)) revert AnswerWrong();
-        _answer(place.job, place.round, _subject(CHUNK, place, sum.index));
+        _answer(place.job, place.round, _subject(CHUNK, place, sum.index), msg.data[:0]);
     }
 
     function answerStep(
@@ -163,7 +159,7 @@ contract DataJudge is Questions {
         SumJudge.Step calldata step
     ) external {
         if (!sums.stepHolds(place, sum, step)) revert AnswerWrong();
-        _answer(place.job, place.round, _subject(STEP, place, sum.index));
+        _answer(place.job, place.round, _subject(STEP, place, sum.index), msg.data);
     }
 
     /// @notice All nodes that exist eight levels below the one that was asked for (or the leaves, if they are nearer).
@@ -176,8 +172,9 @@ contract DataJudge is Questions {
     ) external {
         bytes32 root = _checkPath(place).sumRoot;
         if (inner.tree == Tree.Params) root = place.closing.paramsRoot;
-        if (_innerRoot(_chunks(place.job), inner, nodes, proof) != root) revert AnswerWrong();
-        _answer(place.job, place.round, keccak256(abi.encode("nodes", place.turns, inner)));
+        uint256 chunks = _chunks(place.job);
+        if (Protocol.rowRoot(chunks, inner.height, inner.index, nodes, proof) != root) revert AnswerWrong();
+        _answer(place.job, place.round, keccak256(abi.encode("nodes", place.turns, inner)), msg.data);
     }
 
     function answerOpening(
@@ -187,7 +184,7 @@ contract DataJudge is Questions {
         Protocol.Opening calldata opening
     ) external {
         if (!_opened(job, round, previous, Protocol.openHash(opening))) revert AnswerWrong();
-        _answer(job, round, OPENING);
+        _answer(job, round, OPENING, msg.data);
     }
 
     /// @dev Whether the last node of the path is over runners.
@@ -195,34 +192,15 @@ contract DataJudge is Questions {
         return place.turns.length == _height(place.path[0].count);
     }
 
-    function _checkChunk(bytes32 job, uint32 chunk) private view {
-        uint256 chunks = _chunks(job);
+    /// @dev Where nothing but the closing is known, all runners have to be shown before a sum can be doubted, and both
+    ///      versions before a step can; then the rows between the root and what is asked for, eight levels each.
+    function _step(Place calldata place, uint256 levels) private pure returns (uint256) {
+        return 4 + _height(place.path[0].count) + (levels + 7) / 8;
+    }
+
+    function _checkChunk(bytes32 job, uint32 chunk) private view returns (uint256 chunks) {
+        chunks = _chunks(job);
         if (chunk >= chunks) revert Protocol.LeafOutOfRange(chunk, chunks);
-    }
-
-    /// @dev Nodes of a tree at a height above its leaves.
-    function _nodesAt(uint256 leaves, uint256 height) private pure returns (uint256) {
-        return (leaves + (1 << height) - 1) >> height;
-    }
-
-    function _innerRoot(
-        uint256 chunks,
-        Inner calldata inner,
-        bytes32[] calldata nodes,
-        bytes32[] calldata proof
-    ) private view returns (bytes32) {
-        uint256 levels = inner.height > 8 ? 8 : inner.height;
-        uint256 below = inner.height - levels;
-        uint256 existing = _nodesAt(chunks, below) - (uint256(inner.index) << levels);
-        if (existing > 1 << levels) existing = 1 << levels;
-        if (nodes.length != existing) revert AnswerWrong();
-        return
-            Protocol.rootOf(
-                Protocol.subtree(nodes, levels, below),
-                inner.index,
-                _nodesAt(chunks, inner.height),
-                proof
-            );
     }
 
     /// @param what LEAF with the child, CHUNK or STEP with the chunk.

@@ -49,7 +49,7 @@ abstract contract Escrow is Accounts {
     function raiseBond(bytes32 job, uint256 amount) external {
         Job storage entry = jobs[job];
         if (entry.state != State.Running || entry.coordinator == address(0)) revert NotRunning(job);
-        entry.bond = (entry.bond + amount).toUint112();
+        entry.bond = (entry.bond + amount).toUint96();
         emit BondRaised(job, amount);
         ExactTransfer.pull(token, msg.sender, amount);
     }
@@ -78,7 +78,7 @@ abstract contract Escrow is Accounts {
         entry.coordinator = msg.sender;
         entry.latest = latest;
         entry.state = State.Running;
-        entry.bond = bond.toUint112();
+        entry.bond = bond.toUint96();
         // The new coordinator has as long as the old one had, although the last word is of its predecessor.
         _changedAt[job] = block.timestamp;
         emit JobTakenOver(job, msg.sender, latest, bond);
@@ -89,7 +89,7 @@ abstract contract Escrow is Accounts {
     function _deposit(bytes32 job, uint32 rounds, uint256 budget, uint256 bond) internal {
         Job storage entry = jobs[job];
         (entry.coordinator, entry.rounds, entry.funder) = (msg.sender, rounds, msg.sender);
-        (entry.budget, entry.bond) = (budget.toUint112(), bond.toUint112());
+        (entry.budget, entry.bond) = (budget.toUint96(), bond.toUint96());
         _requireBond(entry, 1);
     }
 }

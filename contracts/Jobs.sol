@@ -120,24 +120,26 @@ contract Jobs is Escrow, Convictions, Attestations {
 
     /// @notice Closes a round with the signatures of drawn members (Attestations), and opens the next one unless
     ///         `nextOpenHash` is 0.
-    /// @param closing whose `opening` is the word of the opening that it closes. @param places ascending, of the
-    ///        signers among the drawn. @param signatures over `attestationHash`, r ‖ s ‖ v.
+    /// @param closing whose `opening` is the word of the opening that it closes. @param places bit i: whoever was drawn
+    ///        i-th has signed. @param signatures over `attestationHash` in the order of their places, 64 bytes each
+    ///        (EIP-2098: r ‖ s, the first bit of s is the parity of v).
     function closeAttested(
         bytes32 job,
         uint32 round,
         Records.Closing calldata closing,
-        uint8[] calldata places,
-        bytes[] calldata signatures,
+        uint256 places,
+        bytes calldata signatures,
         bytes32 nextOpenHash
     ) external {
         Job storage entry = _coordinated(job);
         if (closing.opening != openings[job][round]) revert ClosingDiffers(job, round);
+        bytes32 digest = keccak256(abi.encode(closing));
         // A repeated call finds other blocks, and maybe other members: what closed before needs no signatures again.
         if (closings[job][round] == 0) {
-            bytes32 digest = attestationHash(job, round, closing);
-            if (!_attested(job, entry.coordinator, digest, places, signatures)) revert NotAttested(job);
+            bytes32 signed = _attestationHash(job, round, digest);
+            if (!_attested(job, entry.coordinator, signed, places, signatures)) revert NotAttested(job);
         }
-        _close(entry, job, round, closing);
+        _close(entry, job, round, closing, digest);
         if (nextOpenHash != 0) _open(entry, job, round + 1, nextOpenHash);
     }
 
@@ -175,7 +177,7 @@ contract Jobs is Escrow, Convictions, Attestations {
         if (entry.stained) _setAside(job, round);
         openings[job][round] = Records.wordNow(Records.openingDigest(previous, job, round, openHash));
         entry.latest = round;
-        _arm(job);
+        if (terms[job].attesters != 0) entry.armed = uint32(block.number);
         emit RoundOpened(job, round, openHash);
     }
 
@@ -183,13 +185,18 @@ contract Jobs is Escrow, Convictions, Attestations {
         Job storage entry = _coordinated(job);
         if (terms[job].attesters != 0) revert NotAttested(job);
         closing.opening = openings[job][round];
-        _close(entry, job, round, closing);
+        _close(entry, job, round, closing, keccak256(abi.encode(closing)));
     }
 
-    function _close(Job storage entry, bytes32 job, uint32 round, Records.Closing memory closing) private {
+    function _close(
+        Job storage entry,
+        bytes32 job,
+        uint32 round,
+        Records.Closing memory closing,
+        bytes32 digest
+    ) private {
         uint32 latest = entry.latest;
         if (round > latest) revert RoundOutOfOrder(job, round, latest);
-        bytes32 digest = keccak256(abi.encode(closing));
         bytes32 stands = closings[job][round];
         if (stands != 0) {
             if (Records.holds(stands, digest)) return;
@@ -211,6 +218,7 @@ contract Jobs is Escrow, Convictions, Attestations {
     function _checkTerms(Records.Terms calldata terms_) private pure {
         bool valid =
             terms_.dimension != 0 &&
+                terms_.dimension <= 1 << 31 &&
                 terms_.rule <= Records.FEDAVGM &&
                 terms_.rateNumerator <= 1 << 20 &&
                 terms_.rateDenominator <= 1 << 20 &&

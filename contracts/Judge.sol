@@ -192,7 +192,7 @@ abstract contract Judge {
 
     /// @dev Who coordinates a job now.
     function _coordinator(bytes32 job) internal view returns (address coordinator) {
-        (coordinator, , , , , , , , , ) = jobs.jobs(job);
+        (coordinator, , , , , , , , , , , ) = jobs.jobs(job);
     }
 
     /// @dev Position of the last node of the path on its level.

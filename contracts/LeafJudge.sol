@@ -102,7 +102,8 @@ contract LeafJudge is Judge {
         jobs.convict(place.job, place.round, msg.sender, false);
     }
 
-    /// @notice A node that is not shaped as the number of runners demands, or whose weight a round cannot have.
+    /// @notice A node that is not shaped as the number of runners demands, or a root whose weight a round cannot have: more
+    ///         than 2^22, or less than one for each runner.
     function malformed(Place calldata place) external committed {
         Node calldata node = _checkPath(place);
         uint256 runners = place.path[0].count;
@@ -122,7 +123,7 @@ contract LeafJudge is Judge {
             uint256 below = place.turns.length == height ? 1 : span / 8;
             fits = node.count == count && node.children.length == (count + below - 1) / below && count != 0;
         }
-        if (fits && place.path[0].weight <= 1 << 22) revert NothingWrong();
+        if (fits && runners <= place.path[0].weight && place.path[0].weight <= 1 << 22) revert NothingWrong();
         jobs.convict(place.job, place.round, msg.sender, false);
     }
 

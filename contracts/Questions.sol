@@ -7,7 +7,10 @@ import {Records} from "./lib/Records.sol";
 
 /// @title Questions that the coordinator must answer in time, or it is convicted.
 /// @notice A question about a closed round costs a bond in wei. No answer convicts; the right one wins the bond for the
-///         coordinator; the job's window waits for it.
+///         coordinator; the job's window waits for it, and for one window after it, in which whoever has read it may
+///         ask on. A question that step by step follows from n - 1 others can be asked for 2n - 1 windows, as long as
+///         the round waits: whoever begins within the round's window, and asks on within a window of each answer, can
+///         so not be outlasted; and nobody can hold a round up for longer than the longest way of questions.
 abstract contract Questions is Judge {
     /// @param challenger whose bond it is; 0 when answered or never asked. @param until when the answer is due.
     /// @param closing word of the closing that it is about.
@@ -26,7 +29,9 @@ abstract contract Questions is Judge {
         bytes32 subject,
         uint256 until
     );
-    event Answered(bytes32 indexed question);
+    /// @param answer the call that answered, from which whoever asks on can read: the transaction may hide it. Empty for
+    ///        chunks, after which nothing is left to ask.
+    event Answered(bytes32 indexed question, bytes answer);
     event Unanswered(bytes32 indexed question, address indexed challenger);
 
     error BondWrong(uint256 expected, uint256 given);
@@ -34,6 +39,7 @@ abstract contract Questions is Judge {
     error AskedBefore(bytes32 question);
     error NotAsked(bytes32 question);
     error NotDue(bytes32 question, uint256 until);
+    error AnswerLate(bytes32 question, uint256 until);
     error AnswerWrong();
 
     /// @notice Wei that a question costs whoever asked in vain; at least twice the gas of the largest answer.
@@ -52,7 +58,7 @@ abstract contract Questions is Judge {
         if (block.timestamp < asked.until) revert NotDue(question, asked.until);
         delete questions[question];
         emit Unanswered(question, asked.challenger);
-        jobs.hold(asked.job, false);
+        jobs.letGo(asked.job, false);
         // Another conviction may have made the round void, and another coordinator closed it again: then only the
         // bond goes back.
         bool stands =
@@ -66,31 +72,36 @@ abstract contract Questions is Judge {
         return keccak256(abi.encode(jobs.closings(job, round), job, round, subject));
     }
 
-    function _ask(bytes32 job, uint32 round, bytes32 subject) internal {
+    /// @param step how many questions lead to this one where nothing but the closing is known, itself included.
+    function _ask(bytes32 job, uint32 round, bytes32 subject, uint256 step) internal {
         if (msg.value != bond) revert BondWrong(bond, msg.value);
         bytes32 closing = jobs.closings(job, round);
         if (round == 0 || round > _latest(job) || closing == 0) revert ClosingUnknown(job, round);
         uint256 window = jobs.window();
-        if (block.timestamp >= Records.time(closing) + window) revert WindowPassed(job, round);
+        bool isLate = block.timestamp >= Records.time(closing) + (2 * step - 1) * window;
+        if (isLate || jobs.isFinal(job, round)) revert WindowPassed(job, round);
         bytes32 question = questionOf(job, round, subject);
         if (questions[question].challenger != address(0)) revert AskedBefore(question);
         uint256 until = block.timestamp + window;
         questions[question] = Question(msg.sender, uint48(until), round, job, closing);
         emit Asked(question, job, round, subject, until);
-        jobs.hold(job, true);
+        jobs.hold(job);
     }
 
-    function _answer(bytes32 job, uint32 round, bytes32 subject) internal {
+    /// @param answer what whoever asks on must be able to read.
+    function _answer(bytes32 job, uint32 round, bytes32 subject, bytes calldata answer) internal {
         bytes32 question = questionOf(job, round, subject);
-        if (questions[question].challenger == address(0)) revert NotAsked(question);
+        Question storage asked = questions[question];
+        if (asked.challenger == address(0)) revert NotAsked(question);
+        if (block.timestamp >= asked.until) revert AnswerLate(question, asked.until);
         delete questions[question];
-        emit Answered(question);
-        jobs.hold(job, false);
+        emit Answered(question, answer);
+        jobs.letGo(job, true);
         _pay(_coordinator(job));
     }
 
     function _latest(bytes32 job) private view returns (uint32 latest) {
-        (, , latest, , , , , , , ) = jobs.jobs(job);
+        (, latest, , , , , , , , , , ) = jobs.jobs(job);
     }
 
     /// @dev An account that refuses wei must not be able to keep a question open for ever.

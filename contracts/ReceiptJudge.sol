@@ -34,13 +34,13 @@ contract ReceiptJudge is Questions {
         // A round that can be disputed was closed by whoever coordinates the job now: take-overs wait for its end.
         if (!_isSignedBy(_coordinator(receipt.job), _typed(Protocol.receiptHash(receipt)), signature))
             revert NotReceipt(receipt.job, receipt.round);
-        _ask(receipt.job, receipt.round, _subject(receipt.runner, receipt.updateRoot));
+        _ask(receipt.job, receipt.round, _subject(receipt.runner, receipt.updateRoot), 1);
     }
 
     /// @notice The runner's header, which says the update that the receipt is for.
     function answerIncluded(Place calldata place, uint8 child, Leaf calldata leaf) external {
         _checkLeaf(_checkPath(place), child, leaf);
-        _answer(place.job, place.round, _subject(leaf.runner, leaf.updateRoot));
+        _answer(place.job, place.round, _subject(leaf.runner, leaf.updateRoot), msg.data);
     }
 
     /// @notice Two different statements of the runner for the opening of the round.
@@ -68,7 +68,7 @@ contract ReceiptJudge is Questions {
                 _isSignedBy(runner, _typed(first), one.signature) &&
                 _isSignedBy(runner, _typed(second), other.signature);
         if (!holds) revert AnswerWrong();
-        _answer(job, round, _subject(runner, updateRoot));
+        _answer(job, round, _subject(runner, updateRoot), msg.data);
     }
 
     /// @notice Pays the fee of a receipt for a round that died open: its coordinator was convicted of an earlier round,

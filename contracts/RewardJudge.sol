@@ -2,18 +2,12 @@
 pragma solidity 0.8.37;
 
 import {Jobs} from "./Jobs.sol";
-import {Judge} from "./Judge.sol";
+import {EpochQuestions} from "./EpochQuestions.sol";
 import {Rewards} from "./Rewards.sol";
 import {Protocol} from "./lib/Protocol.sol";
 
 /// @title Revokes epochs of rewards that do not follow from the rounds and from the epoch before (PROTOCOL 8).
-contract RewardJudge is Judge {
-    /// @notice An account's line in an epoch, with its proof.
-    struct Line {
-        Protocol.RewardLeaf leaf;
-        bytes32[] proof;
-    }
-
+contract RewardJudge is EpochQuestions {
     /// @notice A round's runner with everything before it in commitment order, from which its prefix sum follows.
     /// @param lefts for every node of the path, the nodes to the left of the turn. @param leftLeaves the runners to
     ///        the left of it under the bottom node.
@@ -31,15 +25,10 @@ contract RewardJudge is Judge {
         Leaf leaf;
     }
 
-    error NotInTree(uint32 index);
     error DeltasDiffer(bytes32 expected, bytes32 given);
     error WrongNeighbours();
 
-    Rewards public immutable rewards;
-
-    constructor(Jobs jobs_, Rewards rewards_) Judge(jobs_) {
-        rewards = rewards_;
-    }
+    constructor(Jobs jobs_, Rewards rewards_, uint256 bond_) EpochQuestions(jobs_, rewards_, bond_) {}
 
     /// @notice A total that the last line does not lead to.
     function wrongTotal(address payer, uint32 epoch, Line calldata last) external committed {
@@ -133,7 +122,7 @@ contract RewardJudge is Judge {
         uint256 index
     ) external committed {
         _checkDeltas(payer, epoch, line, deltas);
-        (, uint32 rounds, , , , , , , uint32 released, ) = jobs.jobs(deltas[index].job);
+        (, , , , , , , , uint32 released, uint32 rounds, , ) = jobs.jobs(deltas[index].job);
         uint32 round = deltas[index].round;
         if (rounds != 0 && round != 0 && round <= released) revert NothingWrong();
         rewards.revoke(payer, epoch, msg.sender);
@@ -233,21 +222,6 @@ contract RewardJudge is Judge {
         if (place.job != delta.job || place.round != delta.round) revert WrongNeighbours();
         _checkLeaf(_checkPath(place), header.child, header.leaf);
         return _position(place) * 16 + header.child;
-    }
-
-    function _checkLine(
-        address payer,
-        uint32 epoch,
-        Line calldata line
-    ) private view returns (Rewards.Epoch memory entry) {
-        entry = rewards.epochOf(payer, epoch);
-        bytes32 root = Protocol.rootOf(
-            Protocol.rewardLeaf(line.leaf),
-            line.leaf.index,
-            entry.leaves,
-            line.proof
-        );
-        if (root != entry.root) revert NotInTree(line.leaf.index);
     }
 
     /// @dev The account stands between two neighbours, before the first line or behind the last.

@@ -12,8 +12,9 @@ import {Protocol} from "./lib/Protocol.sol";
 ///         earned from it in all epochs so far, so an account that claims rarely loses nothing, and claiming
 ///         twice pays once. A payer's claims are paid from that payer's funds only; no key can move them.
 ///
-///         Which root counts: a root takes effect `window` seconds after it was published. Claims are made
-///         against the newest root in effect and against no other.
+///         Which root counts: a root takes effect `window` seconds after it was published, or later where something was
+///         asked about it, and never before those ahead of it. Claims are made against the newest root in effect and
+///         against no other.
 ///
 ///         Amounts are in the token's smallest unit, times in seconds.
 contract Rewards {
@@ -29,14 +30,17 @@ contract Rewards {
     }
 
     /// @param root of the tree of reward leaves. @param manifestHash of the settlement's manifest.
-    /// @param total sum of all leaves' cumulatives. @param leaves how many. @param effectiveAt block time.
+    /// @param total sum of all leaves' cumulatives. @param leaves how many. @param publishedAt block time (good until 2106).
+    /// @param effectiveAt block time; NEVER while an answer is waited for. @param holds questions that wait for one.
     struct Epoch {
         bytes32 root;
         bytes32 manifestHash;
-        uint128 total;
+        uint112 total;
         uint32 leaves;
         uint32 number;
-        uint48 effectiveAt;
+        uint32 publishedAt;
+        uint32 effectiveAt;
+        uint16 holds;
     }
 
     event Funded(address indexed payer, address indexed from, uint256 amount);
@@ -80,6 +84,7 @@ contract Rewards {
     /// @dev Epochs kept of a payer: the one in effect and up to seven that wait. Storage is used again, which
     ///      makes an epoch cost the same for ever.
     uint256 private constant KEPT = 8;
+    uint32 private constant NEVER = type(uint32).max;
 
     IERC20 public immutable token;
     /// @notice Seconds between the publication of a root and its effect.
@@ -103,6 +108,11 @@ contract Rewards {
         judge = judge_;
     }
 
+    modifier onlyJudge() {
+        if (msg.sender != judge) revert NotJudge(msg.sender);
+        _;
+    }
+
     /// @notice Adds to the caller's bond, without which it publishes nothing.
     function raiseBond(uint256 amount) external {
         bonds[msg.sender] += amount;
@@ -124,8 +134,7 @@ contract Rewards {
 
     /// @notice Makes an epoch that is not in effect yet void, with all that follow it, and slashes the payer's bond: three
     ///         tenths to the reporter, the rest into the purse, where it can only ever pay runners.
-    function revoke(address payer, uint32 epoch, address reporter) external {
-        if (msg.sender != judge) revert NotJudge(msg.sender);
+    function revoke(address payer, uint32 epoch, address reporter) external onlyJudge {
         uint256 effectiveAt = epochOf(payer, epoch).effectiveAt;
         if (block.timestamp >= effectiveAt) revert EpochInEffect(epoch, effectiveAt);
         Purse storage purse = purses[payer];
@@ -136,6 +145,18 @@ contract Rewards {
         purse.funded = (purse.funded + bond - reward).toUint112();
         bonds[payer] = 0;
         if (reward != 0) token.safeTransfer(reporter, reward);
+    }
+
+    /// @notice The judge waits for an answer about an epoch: neither it nor any later one takes effect.
+    function hold(address payer, uint32 epoch) external onlyJudge {
+        ++_epochs[payer][epoch % KEPT].holds;
+        _setTimes(payer, epoch, 0);
+    }
+
+    /// @notice The judge has its answer; whoever asked has a window to ask on, or to report what it shows.
+    function letGo(address payer, uint32 epoch) external onlyJudge {
+        --_epochs[payer][epoch % KEPT].holds;
+        _setTimes(payer, epoch, block.timestamp + window);
     }
 
     /// @notice Puts the caller's tokens into the purse of `payer`.
@@ -174,16 +195,29 @@ contract Rewards {
         if (leaves == 0) revert EpochEmpty();
         if (bonds[msg.sender] < minBond) revert BondTooSmall(minBond, bonds[msg.sender]);
         // Before the first epoch the slot may hold one that was revoked.
-        uint128 previous = latest == 0 ? 0 : kept[latest % KEPT].total;
-        if (total < previous) revert TotalFalls(previous, total);
+        uint256 effectiveAt = block.timestamp + window;
+        if (latest != 0) {
+            (uint256 previous, uint256 before) = (kept[latest % KEPT].total, kept[latest % KEPT].effectiveAt);
+            if (total < previous) revert TotalFalls(previous, total);
+            if (before > effectiveAt) effectiveAt = before;
+        }
         if (total > purse.funded) revert NotFunded(purse.funded, total);
         // The entry that is overwritten may still be the one in effect: then its successor has to take effect first.
         uint256 until = kept[(epoch + 1) % KEPT].effectiveAt;
         // An entry of this number or a later one was revoked, and nothing of it is in effect.
         if (entry.number != 0 && entry.number < epoch && block.timestamp < until) revert QueueFull(until);
 
-        uint256 effectiveAt = block.timestamp + window;
-        kept[epoch % KEPT] = Epoch(root, manifestHash, total, leaves, epoch, effectiveAt.toUint48());
+        kept[epoch % KEPT] = Epoch(
+            root,
+            manifestHash,
+            // No more than was funded.
+            uint112(total),
+            leaves,
+            epoch,
+            block.timestamp.toUint32(),
+            effectiveAt.toUint32(),
+            0
+        );
         purse.latest = epoch;
         emit EpochPublished(msg.sender, epoch, root, leaves, total, manifestHash, effectiveAt);
     }
@@ -221,11 +255,41 @@ contract Rewards {
         return entry;
     }
 
+    /// @notice Whether this very publication of an epoch was not revoked.
+    function stands(
+        address payer,
+        uint32 epoch,
+        bytes32 root,
+        uint256 publishedAt
+    ) external view returns (bool) {
+        Epoch storage entry = _epochs[payer][epoch % KEPT];
+        return
+            entry.number == epoch &&
+            epoch <= purses[payer].latest &&
+            entry.root == root &&
+            entry.publishedAt == publishedAt;
+    }
+
     /// @notice Number of the epoch that can be claimed against now; 0 while there is none.
     function epochInEffect(address payer) external view returns (uint32) {
         uint32 epoch = purses[payer].latest;
         while (epoch != 0 && block.timestamp < _epochs[payer][epoch % KEPT].effectiveAt) --epoch;
         return epoch;
+    }
+
+    /// @dev When an epoch takes effect, and all that follow it. @param soonest of the epoch itself.
+    function _setTimes(address payer, uint32 epoch, uint256 soonest) private {
+        Epoch[KEPT] storage kept = _epochs[payer];
+        Epoch storage ahead = kept[(epoch - 1) % KEPT];
+        if (epoch != 1 && ahead.number == epoch - 1 && ahead.effectiveAt > soonest) soonest = ahead.effectiveAt;
+        uint32 latest = purses[payer].latest;
+        for (; epoch <= latest; ++epoch) {
+            Epoch storage entry = kept[epoch % KEPT];
+            uint256 own = entry.publishedAt + window;
+            if (own > soonest) soonest = own;
+            if (entry.holds != 0) soonest = NEVER;
+            entry.effectiveAt = soonest.toUint32();
+        }
     }
 
     /// @return root of the newest epoch in effect. @return count of its leaves. @return total of their cumulatives.

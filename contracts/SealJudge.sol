@@ -137,7 +137,7 @@ contract SealJudge is Judge {
     }
 
     function _checkNow(bytes32 job, uint32 round, bytes32 previous, bytes32 openHash) private view {
-        (, , uint32 latest, , , , , , , ) = jobs.jobs(job);
+        (, uint32 latest, , , , , , , , , , ) = jobs.jobs(job);
         if (round != latest || !_opened(job, round, previous, openHash)) revert OpeningUnknown(job, round);
         bytes32 closing = jobs.closings(job, round);
         if (closing != 0 && block.timestamp >= Records.time(closing) + jobs.window())

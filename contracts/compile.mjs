@@ -9,6 +9,12 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 /** The EVM's rules that the bytecode needs (mcopy). Base, Arbitrum and OP have them; foundry.toml names the same. */
 const evmVersion = 'cancun';
+export const settings = {
+  evmVersion,
+  optimizer: { enabled: true, runs: 100_000 },
+  // No hash of the sources at the end: the bytecode changes only when what it does changes.
+  metadata: { appendCBOR: false, bytecodeHash: 'none' },
+};
 export const contractNames = [
   'Token',
   'Consortium',
@@ -33,13 +39,7 @@ export function compile() {
     sources: Object.fromEntries(
       contractNames.map((name) => [`contracts/${name}.sol`, { content: source(`contracts/${name}.sol`) }]),
     ),
-    settings: {
-      evmVersion,
-      optimizer: { enabled: true, runs: 100_000 },
-      // No hash of the sources at the end: the bytecode changes only when what it does changes.
-      metadata: { appendCBOR: false, bytecodeHash: 'none' },
-      outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object'] } },
-    },
+    settings: { ...settings, outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object'] } } },
   };
   const output = JSON.parse(
     solc.compile(JSON.stringify(input), { import: (path) => ({ contents: source(path) }) }),

@@ -80,6 +80,7 @@ export async function deployContracts(signer: Signer, rules: Rules): Promise<Dep
   const ofRewards = await deploy(signer, rewardJudgeAbi, rewardJudgeBytecode, [
     jobs.address,
     rewards.address,
+    rules.questionBond,
   ]);
   const receipts = await deploy(signer, receiptJudgeAbi, receiptJudgeBytecode, [
     jobs.address,

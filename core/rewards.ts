@@ -136,11 +136,15 @@ function deltaRoot(hash: Hash, deltas: readonly RewardDelta[]): Uint8Array {
 
 /** The same over deltas as they stand, in whatever order a liar has committed to them. */
 export function deltaRootInOrder(hash: Hash, deltas: readonly RewardDelta[]): Uint8Array {
-  if (deltas.length === 0) return new Uint8Array(32);
+  return deltas.length === 0 ? new Uint8Array(32) : deltaTree(hash, deltas).root;
+}
+
+/** At least one delta, as they stand. */
+export function deltaTree(hash: Hash, deltas: readonly RewardDelta[]): MerkleTree {
   const leaves = deltas.map(({ job, round, amount }) =>
     hash(new ByteWriter(53).u8(LEAF.delta).bytes(fromHex(job), 32).u32(round).u128(amount).finish()),
   );
-  return new MerkleTree(hash, leaves).root;
+  return new MerkleTree(hash, leaves);
 }
 
 function refuseNegative(...amounts: readonly bigint[]): void {

@@ -1,3 +1,4 @@
+import { Signature } from 'ethers';
 import type { Address, Deployment } from '#contracts/deployment.js';
 import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
@@ -107,8 +108,8 @@ export function chainCalls(deployment: Deployment) {
           closing.job,
           BigInt(closing.round),
           closingInput(opening, closing),
-          attestations.map(({ place }) => BigInt(place)),
-          attestations.map(({ signature }) => signature),
+          attestations.reduce((places, { place }) => places | (1n << BigInt(place)), 0n),
+          signaturesOf(attestations),
           nextOpenHash ?? ZERO_HASH,
         ),
       /** By anyone: keeps the seed of the newest opening's draw. */
@@ -197,4 +198,11 @@ function closingInputs(closing: RoundClosing) {
 
 function leafInput({ index, account, cumulative, previous, totalPrefix, deltaRoot }: RewardLeaf) {
   return { index: BigInt(index), account, cumulative, previous, totalPrefix, deltaRoot: toHex(deltaRoot) };
+}
+
+/** In the order of their places, 64 bytes each (EIP-2098). */
+function signaturesOf(attestations: readonly { place: number; signature: Hex }[]): Hex {
+  const ascending = [...attestations].sort((a, b) => a.place - b.place);
+  const compact = ascending.map(({ signature }) => Signature.from(signature).compactSerialized.slice(2));
+  return `0x${compact.join('')}`;
 }

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import type { Logger } from '#services/log.js';
 import { readMoment } from '#audit/disputable.js';
+import { epochQuestions } from '#audit/epochQuestions.js';
 import { openQuestions } from '#audit/questions.js';
 import type { Hex } from '#core/hex.js';
 import { answerWorkflowId, coordinatorQueue, workflowNames } from '#core/names.js';
@@ -16,7 +17,7 @@ interface Listening {
 }
 
 /**
- * Looks on chain for questions about this stack's jobs, and has each answered by a workflow of its own. Nothing is
+ * Looks on chain for questions about this stack's jobs and epochs, and has each answered by a workflow of its own. Nothing is
  * remembered: what waits for an answer stands on chain, and starting a workflow twice is harmless.
  * @param signal ends it
  */
@@ -40,9 +41,7 @@ export async function listenForQuestions(parts: Listening, signal: AbortSignal):
 
 /** Begins with all that was ever asked, since it may have been asked while nobody was there to answer. */
 async function startAnswers({ chain, coordinator, client, log }: Listening, from: number): Promise<void> {
-  for (const question of await openQuestions(chain, from)) {
-    const { job } = question.round;
-    if ((await chain.escrow(job)).coordinator !== coordinator) continue;
+  for (const question of await questionsFor(chain, coordinator, from)) {
     try {
       await client.workflow.start(workflowNames.answering, {
         taskQueue: coordinatorQueue,
@@ -52,9 +51,22 @@ async function startAnswers({ chain, coordinator, client, log }: Listening, from
         workflowIdConflictPolicy: 'USE_EXISTING',
         args: [{ coordinator, question } satisfies AnswerInput],
       });
-      log.info({ question: question.id, job, until: question.until }, 'a question on chain is answered');
+      log.info({ question: question.id, until: question.until }, 'a question on chain is answered');
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     }
   }
+}
+
+async function questionsFor(
+  chain: Chain,
+  coordinator: Hex,
+  from: number,
+): Promise<AnswerInput['question'][]> {
+  const found: AnswerInput['question'][] = [];
+  for (const question of await openQuestions(chain, from))
+    if ((await chain.escrow(question.round.job)).coordinator === coordinator) found.push(question);
+  for (const question of await epochQuestions(chain, { payer: coordinator, from }))
+    if (question.challenger !== null) found.push(question);
+  return found;
 }

@@ -10,6 +10,7 @@ import type {
 import type { SelectionPlace } from '#core/openHash.js';
 import type { JobView, RoundSeconds, RoundView } from '#core/views.js';
 import type { ChainCall } from '#contracts/typed.js';
+import type { EpochQuestion } from '#audit/epochQuestions.js';
 import type { RoundQuestion } from '#audit/questions.js';
 
 /** What workflows and their activities say to each other. References only: tensors never enter a history. */
@@ -183,7 +184,7 @@ export interface RunnerGroup {
 /** A question on chain that this stack has to answer, or its bond is slashed. */
 export interface AnswerInput {
   coordinator: Hex;
-  question: RoundQuestion;
+  question: RoundQuestion | EpochQuestion;
 }
 
 /** Activities of the coordinator's own queue. */

@@ -100,6 +100,9 @@ library Protocol {
     /// @param expected siblings that a proof in this tree has. @param given siblings in the proof.
     error ProofLength(uint256 expected, uint256 given);
 
+    /// @param expected nodes that the row has. @param given nodes that were shown.
+    error RowLength(uint256 expected, uint256 given);
+
     // Trees (PROTOCOL 5)
 
     /// @notice Root that a leaf and its siblings (from the leaf upwards) lead to in a positional tree.
@@ -111,7 +114,7 @@ library Protocol {
         bytes32[] calldata proof
     ) internal view returns (bytes32 hash) {
         if (index >= count) revert LeafOutOfRange(index, count);
-        uint256 depth = Math.log2(count, Math.Rounding.Ceil);
+        uint256 depth = depthOf(count);
         if (proof.length != depth) revert ProofLength(depth, proof.length);
         hash = leaf;
         // Disputes and claims are chains of these: `node` for each sibling, with the memory beyond the free pointer.
@@ -134,6 +137,39 @@ library Protocol {
                 index := shr(1, index)
             }
         }
+    }
+
+    /// @notice Levels above the leaves of a tree.
+    function depthOf(uint256 leaves) internal pure returns (uint256) {
+        return Math.log2(leaves, Math.Rounding.Ceil);
+    }
+
+    /// @notice Nodes of a tree at a height above its leaves.
+    function nodesAt(uint256 leaves, uint256 height) internal pure returns (uint256) {
+        return (leaves + (1 << height) - 1) >> height;
+    }
+
+    /// @notice Reverts unless a tree has a node at this height, at least 1, and index.
+    function checkInner(uint256 leaves, uint256 height, uint256 index) internal pure {
+        if (height == 0 || height > depthOf(leaves) || index >= nodesAt(leaves, height))
+            revert LeafOutOfRange(index, leaves);
+    }
+
+    /// @notice Root that a row of nodes leads to, eight levels below one inner node (or the leaves, if they are nearer).
+    /// @param row all nodes of it that exist. @param proof siblings from the inner node upwards.
+    function rowRoot(
+        uint256 leaves,
+        uint256 height,
+        uint256 index,
+        bytes32[] calldata row,
+        bytes32[] calldata proof
+    ) internal view returns (bytes32) {
+        uint256 levels = height > 8 ? 8 : height;
+        uint256 below = height - levels;
+        uint256 existing = nodesAt(leaves, below) - (index << levels);
+        if (existing > 1 << levels) existing = 1 << levels;
+        if (row.length != existing) revert RowLength(existing, row.length);
+        return rootOf(subtree(row, levels, below), index, nodesAt(leaves, height), proof);
     }
 
     /// @notice H(0x10 ‖ left ‖ right).
@@ -203,7 +239,7 @@ library Protocol {
         if (count == 0) return 0;
         bytes32[] memory level = new bytes32[](count);
         for (uint256 i = 0; i < count; ++i) level[i] = deltaLeaf(deltas[i]);
-        return subtree(level, Math.log2(count, Math.Rounding.Ceil), 0);
+        return subtree(level, depthOf(count), 0);
     }
 
     /// @notice The node `levels` above a row of at least one node, of which the last may be missing on the right.

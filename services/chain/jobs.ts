@@ -84,7 +84,7 @@ export interface JobReads {
   releases(job: JobId, at?: Confirmed): Promise<ChainRelease[]>;
   /** Seconds after its closing in which a round can be disputed. */
   disputeWindow(): Promise<number>;
-  /** Whether nothing can be brought against a round any more: closed, its window over, no question about the job open. */
+  /** Whether nothing can be brought against a round any more: closed, its window over, nobody waits or may ask on. */
   isFinal(job: JobId, round: number): Promise<boolean>;
   /** Words in storage (words.ts), null while there is none; round 0 closes with the job's creation. */
   commitments(job: JobId, round: number): Promise<{ opening: Hex | null; closing: Hex | null }>;
@@ -121,7 +121,7 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
     const [creation] = await logs(jobs, 'JobCreated', { job }, at);
     const takenOver = await logs(jobs, 'JobTakenOver', { job }, at);
     const closed = await closings({ job }, at);
-    const [, , latest] = await (await jobsAt(at)).read.jobs(job);
+    const [, latest] = await (await jobsAt(at)).read.jobs(job);
     return opened.map(({ args, ...anchor }, index) => {
       const round = Number(args.round);
       const again = opened.slice(index + 1).find((later) => later.args.round === args.round);
@@ -156,7 +156,7 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
       const [creation] = await logs(jobs, 'JobCreated', { job }, at);
       if (creation === undefined) return null;
       const then = await jobsAt(at);
-      const [, , latest, state] = await then.read.jobs(job);
+      const [, latest, state] = await then.read.jobs(job);
       const closed = BigInt(await then.read.closings(job, latest)) !== 0n;
       const { args: event, ...anchor } = creation;
       const args = event.creation;
@@ -210,7 +210,7 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
     },
     disputeWindow: async () => Number(await jobs.read.window()),
     escrow: async (job) => {
-      const [coordinator, , , state, holds, , budget, bond, released] = await jobs.read.jobs(job);
+      const [coordinator, , state, holds, , , budget, bond, released] = await jobs.read.jobs(job);
       const closed = await jobs.read.lastClosed(job);
       const phase = (['running', 'convicted', 'finished', 'refunded'] as const)[Number(state)] ?? 'running';
       return {

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { answerEpochQuestion } from '#audit/epochAnswer.js';
+import { epochQuestions } from '#audit/epochQuestions.js';
 import { OpenEpoch } from '#audit/openEpoch.js';
+import type { AuditSources } from '#audit/sources.js';
 import { Watcher, type Observation } from '#audit/watcher.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { EpochManifest } from '#core/manifest.js';
@@ -128,19 +131,94 @@ describe('a payer is convicted by the watcher for', () => {
   });
 });
 
-describe('of what no contract can be shown', () => {
-  test('an epoch that nobody can open is said not to be judged', async () => {
+describe('what nobody can open is asked for', () => {
+  test('and revoked when nobody answers', async () => {
     const history = await writeHistory(stack, 'unopened', {
       epoch: (epoch) => void (epoch.root = ZERO_HASH),
     });
-    const seen = await look(history);
-    expect(seen.filter(({ subject }) => subject === 'epoch')).toMatchObject([
-      { outcome: 'holds', unknown: ['epoch 1: its manifest does not lead to its root'], transactions: [] },
-    ]);
-    expect((await stack.chain.purse(history.payer)).latest).toBe(1);
+    const { watcher, seen } = watching(sourcesOf(stack, history));
+    expect(await seen()).toMatchObject([{ outcome: 'asked', calls: lineCalls }]);
+    // Nothing is asked twice, and nothing takes effect while it waits.
+    expect(await seen()).toEqual([]);
     await passWindow(stack);
+    expect((await stack.chain.purse(history.payer)).inEffect).toBe(0);
+    await watcher.look(() => undefined);
+    expect((await stack.chain.purse(history.payer)).latest).toBe(0);
+  });
+
+  test('and judged by the answers where nobody else has the manifest', async () => {
+    const history = await writeHistory(stack, 'withheld and wrong', {
+      epoch: (epoch) => {
+        give(epoch, 0, first, -1n);
+        give(epoch, 0, second, 1n);
+        settle(epoch);
+      },
+    });
+    const { seen } = watching(withoutEpochs(sourcesOf(stack, history)));
+    expect(await seen()).toMatchObject([{ outcome: 'asked', calls: lineCalls }]);
+    await answerAll(history);
+    expect(await seen()).toMatchObject([{ outcome: 'asked', calls: ['askDeltas'] }]);
+    // In the last moment, when the epoch's own window is long over.
+    await answerAll(history);
+    expect(await seen()).toMatchObject([{ outcome: 'convicted', calls: ['wrongAmount'] }]);
+    expect((await stack.chain.purse(history.payer)).latest).toBe(0);
+  });
+
+  test('and an honest payer that answers loses nothing and pays out', async () => {
+    const history = await writeHistory(stack, 'withheld and right');
+    const { chain, anvil, member } = stack;
+    const { seen } = watching(withoutEpochs(sourcesOf(stack, history)));
+    await seen();
+    const before = await anvil.provider.getBalance(member.address);
+    expect(await answerAll(history)).toBe(3);
+    await seen();
+    expect(await answerAll(history)).toBe(3);
+    expect((await anvil.provider.getBalance(member.address)) - before).toBeGreaterThan(5n * 10n ** 16n);
+    expect(await seen()).toMatchObject([{ outcome: 'holds', unknown: [] }]);
+    await passWindow(stack);
+    expect((await chain.purse(history.payer)).inEffect).toBe(1);
   });
 });
+
+const lineCalls = ['askLine', 'askLine', 'askLine'];
+
+/** As whoever finds no epoch's manifest in the archive. */
+function withoutEpochs(sources: AuditSources): AuditSources {
+  const { archive } = sources;
+  return {
+    ...sources,
+    archive: {
+      get: (id, most) => archive.get(id, most),
+      find: async (tags) => (tags['Kind'] === 'epoch' ? [] : archive.find(tags)),
+    },
+  };
+}
+
+/** What one watcher says of epochs, look by look. */
+function watching(sources: AuditSources) {
+  const watcher = new Watcher(sources, stack.sender(stranger));
+  const seen = async () => {
+    const said: Observation[] = [];
+    await watcher.look((observation) => said.push(observation));
+    return said.filter(({ subject }) => subject === 'epoch');
+  };
+  return { watcher, seen };
+}
+
+/** The payer's stack answers everything that waits, shortly before it is due. */
+async function answerAll(history: Told): Promise<number> {
+  const waiting = (await epochQuestions(stack.chain, { payer: history.payer, from: undefined })).filter(
+    ({ challenger }) => challenger !== null,
+  );
+  await stack.anvil.provider.send('evm_increaseTime', [40]);
+  await stack.anvil.provider.send('evm_mine', []);
+  for (const question of waiting) {
+    const call = await answerEpochQuestion(sourcesOf(stack, history), question);
+    if (!call) throw new Error('There was no answer.');
+    await stack.sender(stack.member).send(`answer ${question.id}`, call);
+  }
+  return waiting.length;
+}
 
 test('an honest epoch is revoked by nobody', async () => {
   const fresh = await startCourt();

@@ -32,10 +32,10 @@ contract AttestationsTest is SignedRound {
 
     function test_two_of_five_drawn_members_close_a_round_and_open_the_next() public {
         vm.assertEq(jobs.drawn(ATTESTED).length, 5);
-        uint8[] memory pair = others();
-        bytes[] memory list = signatures(pair);
+        uint256 pair = others();
+        bytes memory list = signatures(pair);
         attest(pair, list, "two", 0);
-        (, , uint32 latest, , , , , , , ) = jobs.jobs(ATTESTED);
+        (, uint32 latest, , , , , , , , , , ) = jobs.jobs(ATTESTED);
         vm.assertEq(latest, 2);
         // The identical call later does nothing, whatever has become of the draw.
         vm.roll(block.number + 400);
@@ -43,15 +43,21 @@ contract AttestationsTest is SignedRound {
     }
 
     function test_nothing_less_closes_it() public {
-        uint8[] memory one = new uint8[](1);
+        uint256 pair = others();
+        uint256 one = pair & (~pair + 1);
+        bytes memory both = signatures(pair);
+        // One is not enough; fewer signatures than places, more, one twice, in another order, one of another, none at all.
         attest(one, signatures(one), 0, Attestations.NotAttested.selector);
-        attest(places(2, 2), signatures(places(2, 2)), 0, Attestations.NotAttested.selector);
-        attest(places(3, 1), signatures(places(3, 1)), 0, Attestations.NotAttested.selector);
-        attest(places(0, 4), signatures(places(0, 1)), 0, Attestations.NotAttested.selector);
-        attest(places(0, 2), signatures(places(0, 1)), 0, Attestations.NotAttested.selector);
-        bytes[] memory forged = signatures(places(0, 1));
-        forged[1] = hex"00";
-        attest(places(0, 1), forged, 0, Attestations.NotAttested.selector);
+        attest(pair, signatures(one), 0, Attestations.NotAttested.selector);
+        attest(one, both, 0, Attestations.NotAttested.selector);
+        attest(pair, bytes.concat(both, hex"00"), 0, Attestations.NotAttested.selector);
+        attest(pair, bytes.concat(signatures(one), signatures(one)), 0, Attestations.NotAttested.selector);
+        attest(pair, bytes.concat(signatures(pair ^ one), signatures(one)), 0, Attestations.NotAttested.selector);
+        attest(pair, new bytes(128), 0, Attestations.NotAttested.selector);
+        attest(0, "", 0, Attestations.NotAttested.selector);
+        // Five are drawn: there is no sixth.
+        attest(one | 32, both, 0, Attestations.NotAttested.selector);
+        attest(one | (1 << 255), both, 0, Attestations.NotAttested.selector);
         vm.prank(coordinator);
         vm.expectRevert(abi.encodeWithSelector(Attestations.NotAttested.selector, ATTESTED));
         jobs.close(ATTESTED, 1, "header", "params", "version", "manifest", "archive");
@@ -61,8 +67,8 @@ contract AttestationsTest is SignedRound {
     }
 
     function test_a_signature_is_for_one_closing_of_one_round_of_one_job() public {
-        uint8[] memory pair = others();
-        bytes[] memory good = signatures(pair);
+        uint256 pair = others();
+        bytes memory good = signatures(pair);
         Records.Closing memory other = closing();
         other.paramsRoot = "others";
         vm.prank(coordinator);
@@ -95,12 +101,12 @@ contract AttestationsTest is SignedRound {
     function test_a_seed_that_was_kept_holds_and_one_that_nobody_kept_is_drawn_anew() public {
         address[] memory drawn = jobs.drawn(ATTESTED);
         jobs.draw(ATTESTED);
-        (uint64 opened_, uint192 seed) = jobs.draws(ATTESTED);
+        bytes32 opening = jobs.openings(ATTESTED, 1);
+        uint256 seed = jobs.seeds(opening);
+        vm.assertTrue(seed != 0);
         vm.roll(block.number + 1_000);
         jobs.draw(ATTESTED);
-        (uint64 openedLater, uint192 seedLater) = jobs.draws(ATTESTED);
-        vm.assertEq(opened_, openedLater);
-        vm.assertEq(seed, seedLater);
+        vm.assertEq(jobs.seeds(opening), seed);
         address[] memory still = jobs.drawn(ATTESTED);
         for (uint256 i = 0; i < 5; ++i) vm.assertEq(drawn[i], still[i]);
 
@@ -157,13 +163,10 @@ contract AttestationsTest is SignedRound {
                 if (drawn[place] != coordinator) continue;
                 Records.Closing memory own = closing();
                 own.opening = jobs.openings(job, 1);
-                uint8[] memory one = new uint8[](1);
-                bytes[] memory list = new bytes[](1);
-                one[0] = place;
-                list[0] = signDigest(KEY, jobs.attestationHash(job, 1, own));
+                bytes memory own_ = compact(KEY, jobs.attestationHash(job, 1, own));
                 vm.prank(coordinator);
                 vm.expectRevert(abi.encodeWithSelector(Attestations.NotAttested.selector, job));
-                jobs.closeAttested(job, 1, own, one, list, 0);
+                jobs.closeAttested(job, 1, own, 1 << place, own_, 0);
                 return;
             }
         }
@@ -188,25 +191,29 @@ contract AttestationsTest is SignedRound {
         return Records.Closing(word, "header", "params", "version", "manifest", "archive");
     }
 
-    function places(uint8 one, uint8 other) private pure returns (uint8[] memory list) {
-        list = new uint8[](2);
-        (list[0], list[1]) = (one, other);
-    }
-
     /// @dev The first two places of the draw that are not the coordinator's.
-    function others() private view returns (uint8[] memory list) {
+    function others() private view returns (uint256 places) {
         address[] memory drawn = jobs.drawn(ATTESTED);
-        list = new uint8[](2);
         uint256 found = 0;
-        for (uint8 i = 0; found < 2; ++i) if (drawn[i] != coordinator) list[found++] = i;
+        for (uint256 i = 0; found < 2; ++i) {
+            if (drawn[i] == coordinator) continue;
+            places |= 1 << i;
+            ++found;
+        }
     }
 
     /// @dev Of the members at these places of the draw.
-    function signatures(uint8[] memory places_) private view returns (bytes[] memory list) {
+    function signatures(uint256 places) private view returns (bytes memory all) {
         address[] memory drawn = jobs.drawn(ATTESTED);
         bytes32 digest = jobs.attestationHash(ATTESTED, 1, closing());
-        list = new bytes[](places_.length);
-        for (uint256 i = 0; i < places_.length; ++i) list[i] = signDigest(keyOf(drawn[places_[i]]), digest);
+        for (uint256 i = 0; i < drawn.length; ++i)
+            if ((places >> i) & 1 == 1) all = bytes.concat(all, compact(keyOf(drawn[i]), digest));
+    }
+
+    /// @dev EIP-2098.
+    function compact(uint256 key, bytes32 digest) private pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, uint256(s) | (uint256(v - 27) << 255));
     }
 
     function keyOf(address member) private pure returns (uint256) {
@@ -215,8 +222,8 @@ contract AttestationsTest is SignedRound {
         revert("no key of this member");
     }
 
-    function attest(uint8[] memory places_, bytes[] memory list, bytes32 next, bytes4 error_) private {
-        bytes memory call = abi.encodeCall(jobs.closeAttested, (ATTESTED, 1, closing(), places_, list, next));
+    function attest(uint256 places, bytes memory list, bytes32 next, bytes4 error_) private {
+        bytes memory call = abi.encodeCall(jobs.closeAttested, (ATTESTED, 1, closing(), places, list, next));
         vm.prank(coordinator);
         (bool success, bytes memory answer) = address(jobs).call(call);
         vm.assertEq(success ? bytes32(0) : bytes32(bytes4(answer)), bytes32(error_));

@@ -45,14 +45,16 @@ contract EscrowInvariantTest is Test {
         for (uint256 i = 0; i < 2; ++i) {
             (
                 ,
-                ,
                 uint32 latest,
                 Accounts.State state,
                 ,
                 ,
-                uint112 budget,
-                uint112 bond,
+                ,
+                uint96 budget,
+                uint96 bond,
                 uint32 released,
+                ,
+                ,
 
             ) = jobs.jobs(bytes32(i + 1));
             if (state != Accounts.State.Running || budget == 0) continue;
@@ -106,7 +108,7 @@ contract Members is Test {
     }
 
     function step(uint256 job, uint256 who, uint32 round, bool closes) external {
-        (, , uint32 latest, , , , , , , ) = jobs.jobs(id(job));
+        (, uint32 latest, , , , , , , , , , ) = jobs.jobs(id(job));
         if (round % 4 != 0) round = closes ? latest : latest + 1;
         vm.prank(members[who % 2]);
         if (closes) try jobs.close(id(job), round, "h", "p", "v", "m", "a") {} catch {}
@@ -159,9 +161,10 @@ contract Members is Test {
         }
     }
 
-    function hold(uint256 job, bool waits) external {
-        (, , , , uint16 holds, , , , , ) = jobs.jobs(id(job));
-        if (waits || holds != 0) jobs.hold(id(job), waits);
+    function hold(uint256 job, bool waits, bool answered) external {
+        (, , , uint16 holds, , , , , , , , ) = jobs.jobs(id(job));
+        if (waits) jobs.hold(id(job));
+        else if (holds != 0) jobs.letGo(id(job), answered);
     }
 
     function pass(uint256 time) external {
@@ -175,7 +178,7 @@ contract Members is Test {
     /// @dev What Jobs owes for a job: its bond, the budget of rounds that were not released, and its pool.
     function heldOf(uint256 i) public view returns (uint256) {
         bytes32 job = bytes32(i + 1);
-        (, , , Accounts.State state, , , uint112 budget, uint112 bond, uint32 released, ) = jobs.jobs(job);
+        (, , Accounts.State state, , , , uint96 budget, uint96 bond, uint32 released, , , ) = jobs.jobs(job);
         uint256 unreleased =
             state == Accounts.State.Refunded ? 0 : uint256(budget) - (uint256(budget) * released) / 5;
         return bond + unreleased + jobs.pools(job);

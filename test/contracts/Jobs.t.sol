@@ -21,7 +21,7 @@ contract JobsTest is Stack {
         (uint112 funded, , ) = rewards.purses(alice);
         vm.assertEq(funded, 0);
         vm.assertEq(token.balanceOf(address(jobs)), 2 * BUDGET);
-        (address coordinator, uint32 rounds, uint32 latest, Accounts.State state, , , , , , ) = jobs.jobs(
+        (address coordinator, uint32 latest, Accounts.State state, , , , , , , uint32 rounds, , ) = jobs.jobs(
             JOB
         );
         vm.assertEq(coordinator, alice);
@@ -284,12 +284,12 @@ contract JobsTest is Stack {
         open(1, "one");
         close(1, "v1");
         vm.prank(address(data_));
-        jobs.hold(JOB, true);
+        jobs.hold(JOB);
         vm.warp(block.timestamp + WINDOW);
         vm.expectRevert(abi.encodeWithSelector(Accounts.NotFinal.selector, JOB, 1));
         jobs.release(JOB, 1);
         vm.prank(address(data_));
-        jobs.hold(JOB, false);
+        jobs.letGo(JOB, false);
         jobs.release(JOB, 1);
     }
 
@@ -331,7 +331,7 @@ contract JobsTest is Stack {
     }
 
     function latestOf() private view returns (uint32 latest) {
-        (, , latest, , , , , , , ) = jobs.jobs(JOB);
+        (, latest, , , , , , , , , , ) = jobs.jobs(JOB);
     }
 
     function create(address coordinator, uint32 rounds) private {

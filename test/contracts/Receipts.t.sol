@@ -230,6 +230,6 @@ contract ReceiptsTest is SignedRound {
     }
 
     function stateOf() private view returns (Accounts.State state) {
-        (, , , state, , , , , , ) = jobs.jobs(JOB);
+        (, , state, , , , , , , , , ) = jobs.jobs(JOB);
     }
 }

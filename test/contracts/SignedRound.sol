@@ -21,6 +21,8 @@ abstract contract SignedRound is Stack {
     /// @dev What the newest round was opened with, and when.
     Judge.Opened internal opened;
     uint256 internal openedAt;
+    /// @dev What the next round is closed with.
+    bytes32 internal sumRoot = "sum";
 
     function prepare() internal {
         deploy();
@@ -86,7 +88,7 @@ abstract contract SignedRound is Stack {
                 leaf.signatureHash
             );
         }
-        Judge.Node memory node = Judge.Node("sum", uint64(10 * count), uint32(count), children);
+        Judge.Node memory node = Judge.Node(sumRoot, uint64(10 * count), uint32(count), children);
         place = Judge.Place({
             job: JOB,
             round: round,

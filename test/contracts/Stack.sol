@@ -56,7 +56,7 @@ abstract contract Stack is Test {
         sums = new SumJudge(jobs);
         leaves_ = new LeafJudge(jobs);
         data_ = new DataJudge(jobs, sums, QUESTION_BOND);
-        ofRewards = new RewardJudge(jobs, rewards);
+        ofRewards = new RewardJudge(jobs, rewards, QUESTION_BOND);
         receipts = new ReceiptJudge(jobs, QUESTION_BOND);
         seals = new SealJudge(jobs, QUESTION_BOND);
         consortium.addMember(alice, "Alice's clinic", "https://alice.example");

@@ -20,6 +20,11 @@ library Tree {
             );
     }
 
+    function deltaLeaf(Protocol.Delta memory delta) internal pure returns (bytes32) {
+        return
+            sha256(bytes.concat(hex"09", delta.job, little(delta.round, 4), little(delta.amount, 16)));
+    }
+
     function little(uint256 value, uint256 length) internal pure returns (bytes memory bytes_) {
         bytes_ = new bytes(length);
         for (uint256 i = 0; i < length; ++i) bytes_[i] = bytes1(uint8(value >> (8 * i)));

@@ -1,4 +1,5 @@
 import { answerQuestion } from '#audit/answer.js';
+import { answerEpochQuestion } from '#audit/epochAnswer.js';
 import type { UpdateSource, WantedUpdate } from '#audit/index.js';
 import type { ChainCall } from '#contracts/typed.js';
 import { isRoundtableError } from '#core/errors.js';
@@ -11,11 +12,12 @@ import type { AnswerInput } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 
 /**
- * The call that answers a question: from the manifest, the versions in the store, and the updates, which are kept until
+ * The call that answers a question. About an epoch: from its manifest. About a round: from the manifest, the versions in the store, and the updates, which are kept until
  * their round is final, and no round of a job is final while a question about the job waits.
  */
 export function findAnswer(deps: Dependencies, { question }: AnswerInput): Promise<ChainCall | null> {
   const { chain, archive } = deps;
+  if ('epoch' in question) return answerEpochQuestion({ chain, archive, hash: sha256 }, question);
   return answerQuestion(
     { chain, archive, hash: sha256, held: (hash) => held(deps, hash), updateSource: storedUpdates(deps) },
     question,
