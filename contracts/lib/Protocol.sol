@@ -166,10 +166,13 @@ library Protocol {
     ) internal view returns (bytes32) {
         uint256 levels = height > 8 ? 8 : height;
         uint256 below = height - levels;
-        uint256 existing = nodesAt(leaves, below) - (index << levels);
-        if (existing > 1 << levels) existing = 1 << levels;
-        if (row.length != existing) revert RowLength(existing, row.length);
-        return rootOf(subtree(row, levels, below), index, nodesAt(leaves, height), proof);
+        {
+            uint256 existing = nodesAt(leaves, below) - (index << levels);
+            if (existing > 1 << levels) existing = 1 << levels;
+            if (row.length != existing) revert RowLength(existing, row.length);
+        }
+        bytes32 node_ = subtree(row, levels, below);
+        return rootOf(node_, index, nodesAt(leaves, height), proof);
     }
 
     /// @notice H(0x10 ‖ left ‖ right).

@@ -35,14 +35,16 @@ contract ReceiptsTest is SignedRound {
 
     function test_an_update_that_is_in_the_round_answers_its_receipt_and_wins_the_bond() public {
         Judge.Place memory place = closeRound(3);
+        vm.warp(block.timestamp + WINDOW / 2);
         bytes32 question = ask(2);
-        vm.warp(block.timestamp + WINDOW);
+        vm.warp(block.timestamp + WINDOW / 2);
         vm.expectRevert(abi.encodeWithSelector(Accounts.NotFinal.selector, JOB, 1));
         jobs.release(JOB, 1);
         receipts.answerIncluded(place, 2, leafOf(2));
         vm.assertEq(coordinator.balance, QUESTION_BOND);
         vm.expectRevert(abi.encodeWithSelector(Questions.NotAsked.selector, question));
         receipts.expire(question);
+        vm.warp(block.timestamp + WINDOW);
         jobs.release(JOB, 1);
         vm.assertTrue(stateOf() == Accounts.State.Running);
     }
