@@ -21,6 +21,7 @@ import { tableName } from '#core/names.js';
 import { sealedFor } from '#services/sealing.js';
 import { sha256 } from '#services/sha256.js';
 import { few, heldOut } from '../support/digits.js';
+import { until } from '../support/until.js';
 import { edited, linear } from '../trainer/models.js';
 
 /** Jobs of every kind, one after the other, on one stack that they share. */
@@ -33,7 +34,7 @@ beforeAll(async () => {
   state = mkdtempSync(join(tmpdir(), 'roundtable-jobs-'));
   stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(800) }] });
   api = apiOf(stack.file.keys.coordinator);
-  await until(async () => (await api.runners()).length === 4);
+  await until(async () => (await api.runners()).length === 4, 'all runners are there', 90);
 }, 120_000);
 afterAll(async () => {
   await stack?.stop();
@@ -64,10 +65,14 @@ async function specOfJob(
 async function run(spec: JobSpec): Promise<JobView> {
   const { job } = await api.submit({ key: `${spec.name}-submission`, spec });
   let view = await api.job(job);
-  await until(async () => {
-    view = await api.job(job);
-    return finalJobStates.includes(view.state);
-  });
+  await until(
+    async () => {
+      view = await api.job(job);
+      return finalJobStates.includes(view.state);
+    },
+    `the end of ${spec.name}`,
+    90,
+  );
   return view;
 }
 
@@ -90,7 +95,7 @@ describe('jobs that run', () => {
       const unseal = unsealWith(sealingKeys(stack.file));
       const plain = unseal?.(sealed, view.version?.params ?? '0x');
       expect(decodeVersion(plain ?? new Uint8Array()).params).toHaveLength(5_994);
-      await until(async () => (await api.job(view.job)).settledEpoch !== null);
+      await until(async () => (await api.job(view.job)).settledEpoch !== null, 'the job is settled', 90);
       const audit = await auditVersion(
         { ...record, hash: sha256, ...(unseal ? { unseal } : {}) },
         view.version?.versionId ?? '0x',
@@ -106,7 +111,7 @@ describe('jobs that run', () => {
     const spec = await specOfJob('lineage', { rounds: 1 });
     const first = await run(spec);
     const { job } = await api.submit({ key: 'lineage-again', spec });
-    await until(async () => finalJobStates.includes((await api.job(job)).state));
+    await until(async () => finalJobStates.includes((await api.job(job)).state), 'the job has ended', 90);
     const versions = await api.versions('lineage');
     const numbers = versions.map(({ number }) => number);
     expect(Math.max(...numbers)).toBe(2);
@@ -125,7 +130,7 @@ describe('jobs that run', () => {
     ]);
     expect(one.job).toBe(other.job);
     expect([one.repeated, other.repeated].sort()).toEqual([false, true]);
-    await until(async () => finalJobStates.includes((await api.job(one.job)).state));
+    await until(async () => finalJobStates.includes((await api.job(one.job)).state), 'the job has ended', 90);
   }, 120_000);
 });
 
@@ -263,7 +268,11 @@ describe('a settlement', () => {
     expect(view.job).toBe(job);
     expect(view.state).toBe('done');
     const log = join(state, 'logs', 'worker.log');
-    await until(async () => readFileSync(log, 'utf8').includes('SETTLEMENT_MISMATCH'));
+    await until(
+      async () => readFileSync(log, 'utf8').includes('SETTLEMENT_MISMATCH'),
+      'the refusal in the log',
+      90,
+    );
     expect(await api.epochs()).toHaveLength(epochs);
     expect((await api.job(job)).settledEpoch).toBeNull();
   }, 120_000);
@@ -281,14 +290,6 @@ test('data sets survive being written and read', () => {
   const data = few(3);
   expect(decodeDataset(encodeDataset(data), 'digits')).toEqual({ ...data, y: Int32Array.from(data.y) });
 });
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 90_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 90 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 function dynamodb(): DynamoDBClient {
   const ports = readPorts(state) as Record<'dynamodb' | 's3' | 'sqs', number>;

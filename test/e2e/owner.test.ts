@@ -18,6 +18,7 @@ import { encodeDataset } from '#local/consortium/dataset.js';
 import { distFile } from '#local/paths.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { few, heldOut } from '../support/digits.js';
+import { until } from '../support/until.js';
 
 /** The whole way of a runner's owner, from an empty folder to the stake's return, as the owner types it. */
 let folder: string;
@@ -156,7 +157,7 @@ describe('start', () => {
     });
     let log = '';
     for (const stream of [agent.stdout, agent.stderr]) stream?.on('data', (text) => (log += String(text)));
-    await until(() => log.includes('waiting for tasks'));
+    await until(() => log.includes('waiting for tasks'), 'the runner waits for tasks', 90);
     expect(log).toContain('registered on chain');
     const spec = await specOf(
       api,
@@ -168,9 +169,9 @@ describe('start', () => {
       },
       stack.file,
     );
-    await until(async () => (await api.runners())[0]?.state === 'idle');
+    await until(async () => (await api.runners())[0]?.state === 'idle', 'the runner is there', 90);
     const { job } = await api.submit({ key: 'owner-submission', spec });
-    await until(async () => finalJobStates.includes((await api.job(job)).state));
+    await until(async () => finalJobStates.includes((await api.job(job)).state), 'the job has ended', 90);
     expect(await api.job(job)).toMatchObject({ state: 'done', round: 1 });
     expect((await api.rounds(job))[0]?.participants).toMatchObject([{ runner: address, samples: 400 }]);
   }, 120_000);
@@ -217,7 +218,11 @@ test('revoke makes its certificates worthless; it enters again with another TLS 
   expect((await owner('enrol', home, ...secret())).out).toContain('roundtable-runner register');
   expect((await owner('register', home, '--json', ...secret())).json['steps']).toHaveLength(1);
   // The stack keeps the chain's answers for some seconds.
-  await until(async () => (await owner('enrol', home, ...secret())).code === 0);
+  await until(
+    async () => (await owner('enrol', home, ...secret())).code === 0,
+    'the stack knows the new key',
+    90,
+  );
   expect(readFileSync(join(home, 'tls.key'), 'utf8')).not.toBe(before);
   expect(await owner('log', home, '--verify')).toMatchObject({ code: 0 });
 }, 180_000);
@@ -257,13 +262,5 @@ async function fund(): Promise<void> {
     await sendCall(founder, provider, call.transfer(address, localTerms.minStake));
   } finally {
     provider.destroy();
-  }
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 90_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 90 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -25,6 +25,7 @@ import { finalJobStates } from '#core/views.js';
 import { giveEther, localProvider, localTerms, sendCall } from '#local/consortium/contracts.js';
 import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
 import { startStack, type LocalStack } from '#local/stack.js';
+import { until } from '../support/until.js';
 
 /** The runner as its owner gets it: packed, installed in an empty folder far from this checkout, and put to work. */
 const run = promisify(execFile);
@@ -147,9 +148,10 @@ test('it enrols at a stack and trains a round there', async () => {
   agent = spawn(bin, ['start', home, ...secret], { env: environment() });
   let log = '';
   for (const stream of [agent.stdout, agent.stderr]) stream?.on('data', (text) => (log += String(text)));
-  await until(
-    async () => (await api.runners())[0]?.state === 'idle',
-    () => log.slice(-2_000),
+  await until(async () => (await api.runners())[0]?.state === 'idle', 'the installed runner', 240).catch(
+    (cause: unknown) => {
+      throw new Error(log.slice(-2_000), { cause });
+    },
   );
   const job = jobFile.parse({
     version: 1,
@@ -163,7 +165,11 @@ test('it enrols at a stack and trains a round there', async () => {
   const evaluation = encodeDataset(few(100, heldOut));
   const spec = await specOf(api, { job, model, evaluation, folder: '.' }, file);
   const submitted = await api.submit({ key: 'packed-submission', spec });
-  await until(async () => finalJobStates.includes((await api.job(submitted.job)).state));
+  await until(
+    async () => finalJobStates.includes((await api.job(submitted.job)).state),
+    'the job has ended',
+    240,
+  );
   expect(await api.job(submitted.job)).toMatchObject({ state: 'done', round: 1 });
   expect((await api.rounds(submitted.job))[0]?.participants).toMatchObject([{ samples: 300 }]);
 }, 540_000);
@@ -201,13 +207,5 @@ async function fund(address: `0x${string}`): Promise<void> {
     );
   } finally {
     provider.destroy();
-  }
-}
-
-async function until(holds: () => boolean | Promise<boolean>, instead = () => ''): Promise<void> {
-  const deadline = Date.now() + 240_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`it did not come to that within 240 s\n${instead()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -15,6 +15,7 @@ import { awsEnvironment } from '#local/environment.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { readPorts } from '#local/supervisor/ports.js';
 import { type } from '../cli/person.js';
+import { until } from '../support/until.js';
 
 /** A table that is lost under a running stack, and brought back from the chain and the archive alone. */
 let folder: string;
@@ -51,7 +52,7 @@ beforeAll(async () => {
     credentials: { accessKeyId: 'any', secretAccessKey: 'any' },
   });
   table = DynamoDBDocumentClient.from(client);
-  await until(async () => (await api.runners()).length === 4);
+  await until(async () => (await api.runners()).length === 4, 'all runners are there', 150);
 }, 180_000);
 afterAll(async () => {
   client?.destroy();
@@ -110,7 +111,7 @@ async function trained(name: string, key: string, written: Record<string, unknow
   const evaluation = encodeDataset(few(100, heldOut));
   const spec = await specOf(api, { job, model, evaluation, folder: '.' }, stack.file);
   const { job: id } = await api.submit({ key: `${key}-submission`, spec });
-  await until(async () => finalJobStates.includes((await api.job(id)).state));
+  await until(async () => finalJobStates.includes((await api.job(id)).state), `the end of ${key}`, 150);
   return api.job(id);
 }
 
@@ -134,8 +135,16 @@ describe('a table that was lost', () => {
     expect(first.state).toBe('done');
     const second = await trained('digits', 'second', {});
     expect(second).toMatchObject({ state: 'done', baseNumber: 2 });
-    await until(async () => (await api.job(first.job)).settledEpoch !== null);
-    await until(async () => (await api.epochs()).every(({ state: phase }) => phase === 'effective'));
+    await until(
+      async () => (await api.job(first.job)).settledEpoch !== null,
+      'the first job is settled',
+      150,
+    );
+    await until(
+      async () => (await api.epochs()).every(({ state: phase }) => phase === 'effective'),
+      'the epoch is effective',
+      150,
+    );
     before = await rows();
     for (const row of before) await remove(row);
     expect(told(await rows())).toEqual([]);
@@ -207,10 +216,19 @@ describe('a table that was lost', () => {
 
 describe('after it', () => {
   test('the runners enter again by themselves, and the lineage and its payments go on', async () => {
-    await until(async () => (await api.runners()).filter(({ connected }) => connected).length === 4);
+    const connected = () =>
+      api.runners().then(
+        (all) => all.filter((runner) => runner.connected).length === 4,
+        () => false,
+      );
+    await until(connected, 'all runners are there again', 150);
     const third = await trained('digits', 'third', { rewards: { budget: '1000' } });
     expect(third).toMatchObject({ state: 'done', baseNumber: 3 });
-    await until(async () => (await api.job(third.job)).settledEpoch !== null);
+    await until(
+      async () => (await api.job(third.job)).settledEpoch !== null,
+      'the third job is settled',
+      150,
+    );
     expect((await api.epochs()).map(({ epoch }) => epoch)).toEqual([1, 2]);
   }, 180_000);
 
@@ -240,11 +258,3 @@ test('without a stack it says what it has to be told', async () => {
   expect(seen.code).toBe(2);
   expect(seen.err).toMatch(/--rpc and --gateway and --deployment/);
 });
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 150_000;
-  while (!(await holds().catch(() => false))) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 150 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

@@ -16,6 +16,7 @@ import { startStack, type LocalStack } from '#local/stack.js';
 import { readPorts } from '#local/supervisor/ports.js';
 import { roundSpanId, rootSpanId, traceIdOf } from '#services/telemetry/traceIds.js';
 import { startCollector, type CollectedSpan, type Collector } from '../support/collector.js';
+import { until } from '../support/until.js';
 
 /** One job on a whole stack, from the webhook to the claim, seen from a collector of traces and from Prometheus. */
 const run = promisify(execFile);
@@ -39,7 +40,11 @@ beforeAll(async () => {
   stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(800) }] });
   const { file } = stack;
   api = openApi({ url: file.api, audience: file.coordinator, keyFile: file.keys.coordinator });
-  await until(async () => (await api.runners()).length === stack.runners.length);
+  await until(
+    async () => (await api.runners()).length === stack.runners.length,
+    'all runners are there',
+    120,
+  );
   const spec = await specOf(
     api,
     {
@@ -60,13 +65,15 @@ beforeAll(async () => {
   );
   ({ secret } = await api.addTrigger({ name: 'traced', kind: 'github', events: ['push'], refs: [], spec }));
   ({ job } = await deliver());
-  await until(async () => finalJobStates.includes((await api.job(job)).state));
-  await until(async () => (await api.job(job)).settledEpoch !== null);
-  await until(claim);
-  await until(() =>
-    ['claim', 'publishEpoch', 'finishEpoch', 'credit'].every((name) => named(name).length > 0),
+  await until(async () => finalJobStates.includes((await api.job(job)).state), 'the job has ended', 120);
+  await until(async () => (await api.job(job)).settledEpoch !== null, 'the job is settled', 120);
+  await until(claim, 'a claim', 120);
+  await until(
+    () => ['claim', 'publishEpoch', 'finishEpoch', 'credit'].every((name) => named(name).length > 0),
+    'a span of each kind',
+    120,
   );
-  await until(() => named('credit').length >= 2 * stack.runners.length);
+  await until(() => named('credit').length >= 2 * stack.runners.length, 'a span of each credit', 120);
 }, 240_000);
 afterAll(async () => {
   delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
@@ -160,7 +167,7 @@ describe('the trace of a job', () => {
 
   test('shows a repeated delivery as one, without a second beginning', async () => {
     expect(await deliver()).toEqual({ job, repeated: true });
-    await until(() => named('webhook').length === 2);
+    await until(() => named('webhook').length === 2, 'the second span', 120);
     expect(
       named('webhook')
         .map(({ attributes }) => attributes['roundtable.repeated'])
@@ -220,12 +227,4 @@ async function metricsAt(port: 'apiMetrics' | 'workerMetrics'): Promise<string> 
 function value(text: string, metric: string, label: string): number {
   const line = text.split('\n').find((line) => line.startsWith(`${metric}{`) && line.includes(label));
   return Number(line?.split(' ').at(-1));
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 120_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 120 s');
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }

@@ -17,6 +17,7 @@ import { openChain } from '#services/chain.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
 import { few, heldOut } from '../support/digits.js';
+import { until } from '../support/until.js';
 
 /** When something is broken: the first time that the round is seen in one of these phases. */
 export interface Point {
@@ -106,7 +107,11 @@ function apiOf(stack: LocalStack): Api {
 }
 
 async function submit(stack: LocalStack, api: Api): Promise<`0x${string}`> {
-  await until(async () => (await api.runners()).length === stack.runners.length);
+  await until(
+    async () => (await api.runners()).length === stack.runners.length,
+    'all runners are there',
+    150,
+  );
   const model = await api.putArtifact(readFileSync('examples/mnist/cnn.onnx'));
   const evaluation = await api.putArtifact(encodeDataset(few(200, heldOut)));
   const file = jobFile.parse({
@@ -134,23 +139,27 @@ async function follow(stack: LocalStack, api: Api, job: string, faults: readonly
   let broken = 0;
   let view: JobView | null = null;
   let views: RoundView[] = [];
-  await until(async () => {
-    try {
-      views = await api.rounds(job);
-      view = await api.job(job);
-    } catch {
-      return false; // the API itself may be what was killed
-    }
-    const next = waiting[0];
-    const there = views.find(({ round }) => round === next?.at.round);
-    if (next && there && next.at.phases.includes(there.phase)) {
-      waiting.shift();
-      await next.break(stack);
-      broken++;
-    }
-    if (view.state === 'failed') throw new Error(`the job failed: ${JSON.stringify(view.problem)}`);
-    return finalJobStates.includes(view.state) && view.settledEpoch !== null;
-  });
+  await until(
+    async () => {
+      try {
+        views = await api.rounds(job);
+        view = await api.job(job);
+      } catch {
+        return false; // the API itself may be what was killed
+      }
+      const next = waiting[0];
+      const there = views.find(({ round }) => round === next?.at.round);
+      if (next && there && next.at.phases.includes(there.phase)) {
+        waiting.shift();
+        await next.break(stack);
+        broken++;
+      }
+      if (view.state === 'failed') throw new Error(`the job failed: ${JSON.stringify(view.problem)}`);
+      return finalJobStates.includes(view.state) && view.settledEpoch !== null;
+    },
+    'the job has ended and is settled',
+    150,
+  );
   if (!view) throw new Error('the job was never seen');
   return { broken, view: view as JobView, views };
 }
@@ -194,13 +203,5 @@ async function claimTwice(stack: LocalStack, api: Api): Promise<Record<string, b
   } finally {
     provider.destroy();
     chain.provider.destroy();
-  }
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 150_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 150 s');
-    await new Promise((resolve) => setTimeout(resolve, 15));
   }
 }

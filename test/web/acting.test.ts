@@ -16,6 +16,7 @@ import { readRunnerHome } from '#gpu-runner/runnerHome.js';
 import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
 import { distFile } from '#local/paths.js';
 import { startStack, type LocalStack } from '#local/stack.js';
+import { until } from '../support/until.js';
 import { axeViolations, findChromium, openBrowser } from './browser.js';
 import { injectWallet, walletName, type InjectedWallet } from './wallet.js';
 
@@ -45,7 +46,7 @@ withBrowser('somebody with a wallet', () => {
     const { coordinator, keys } = stack.file;
     member = readWallet(keys.coordinator);
     api = openApi({ url: stack.file.api, audience: coordinator, keyFile: keys.coordinator });
-    await until(async () => (await api.runners()).length === 4);
+    await until(async () => (await api.runners()).length === 4, 'all runners are there', 60);
     const written = jobFile.parse({
       version: 1,
       name: 'acted-upon',
@@ -59,7 +60,7 @@ withBrowser('somebody with a wallet', () => {
     const model = readFileSync('examples/mnist/cnn.onnx');
     const spec = await specOf(api, { job: written, model, evaluation, folder: '.' }, stack.file);
     const submitted = await api.submit({ key: 'the-job-that-is-acted-upon', spec });
-    await until(async () => (await api.job(submitted.job)).round >= 2);
+    await until(async () => (await api.job(submitted.job)).round >= 2, 'two rounds', 60);
     job = await api.job(submitted.job);
   }, 150_000);
 
@@ -134,7 +135,7 @@ withBrowser('somebody with a wallet', () => {
     await page.click('text=and send');
     await page.waitForSelector('.verdict.true');
     const after = (await api.job(job.job)).round;
-    await until(async () => (await api.job(job.job)).round > after);
+    await until(async () => (await api.job(job.job)).round > after, 'another round', 60);
     const next = (await api.rounds(job.job)).find(({ round }) => round === after + 1);
     expect(next?.missing).toMatchObject([{ runner: runner.runner, code: 'drained' }]);
     expect(next?.missing[0]?.reason).toContain('its disk is full');
@@ -166,7 +167,11 @@ withBrowser('somebody with a wallet', () => {
   }, 60_000);
 
   test('claims what a runner has earned, once', async () => {
-    await until(async () => (await api.epochs()).some(({ state }) => state === 'effective'), 80_000);
+    await until(
+      async () => (await api.epochs()).some(({ state }) => state === 'effective'),
+      'an effective epoch',
+      80,
+    );
     const { page, wallet } = await open('rewards');
     await page.click('text=Recompute all rewards here');
     await page.waitForSelector('.verdict.true');
@@ -357,12 +362,4 @@ async function statusUnder(origin: string, host: string): Promise<number> {
       .on('error', reject)
       .end();
   });
-}
-
-async function until(done: () => Promise<boolean>, most = 60_000): Promise<void> {
-  const end = Date.now() + most;
-  while (!(await done())) {
-    if (Date.now() > end) throw new Error(`it did not happen: ${done}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }

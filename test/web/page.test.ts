@@ -22,6 +22,7 @@ import { Rpc } from '#web/verify/rpc.js';
 import { verifyVersion } from '#web/verify/version.js';
 import { lies } from './lies.js';
 import { few, heldOut } from '../support/digits.js';
+import { until } from '../support/until.js';
 import { axeViolations, findChromium, openBrowser } from './browser.js';
 
 const chromium = findChromium();
@@ -44,7 +45,7 @@ withBrowser('the page on a real stack', () => {
     browser = await openBrowser(chromium ?? '');
     const { coordinator, keys } = stack.file;
     api = openApi({ url: stack.file.api, audience: coordinator, keyFile: keys.coordinator });
-    await until(async () => (await api.runners()).length === 4);
+    await until(async () => (await api.runners()).length === 4, 'all runners are there', 90);
     absent = stack.runners.at(-1)?.name ?? '';
     await stack.stopRunner(absent);
     const written = jobFile.parse({
@@ -60,7 +61,7 @@ withBrowser('the page on a real stack', () => {
     const model = readFileSync('examples/mnist/cnn.onnx');
     const spec = await specOf(api, { job: written, model, evaluation, folder: '.' }, stack.file);
     const submitted = await api.submit({ key: 'the-job-that-is-looked-at', spec });
-    await until(async () => (await api.job(submitted.job)).state === 'running');
+    await until(async () => (await api.job(submitted.job)).state === 'running', 'the job runs', 90);
     job = await api.job(submitted.job);
   }, 150_000);
 
@@ -75,7 +76,7 @@ withBrowser('the page on a real stack', () => {
     await page.waitForSelector('.badge.running');
     await page.goto(`${stack.file.api}/#/jobs/${job.job}`);
     await page.waitForSelector('h2:has-text("Round")');
-    await until(async () => finalJobStates.includes((await api.job(job.job)).state));
+    await until(async () => finalJobStates.includes((await api.job(job.job)).state), 'the job has ended', 90);
     await page.waitForSelector('.badge.done', { timeout: 5_000 });
     expect(await page.locator('tbody tr', { has: page.locator('.seats') }).count()).toBe(4);
     job = await api.job(job.job);
@@ -117,7 +118,7 @@ withBrowser('the page on a real stack', () => {
   });
 
   test('rewards are recomputed and agree with the root on chain', async () => {
-    await until(async () => (await api.job(job.job)).settledEpoch !== null);
+    await until(async () => (await api.job(job.job)).settledEpoch !== null, 'the job is settled', 90);
     const page = await open('rewards');
     await page.click('text=Recompute all rewards here');
     expect(await verdict(page)).toMatch(/^True\./);
@@ -412,12 +413,4 @@ async function verdict(page: Page): Promise<string> {
 
 function flipped<T extends string>(hex: T): T {
   return `${hex.slice(0, -1)}${hex.endsWith('0') ? '1' : '0'}` as T;
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 90_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 90 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
