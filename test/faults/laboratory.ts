@@ -1,22 +1,21 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openApi, readWallet, type Api } from '#cli/api.js';
+import { readWallet, type Api } from '#cli/api.js';
 import type { Deployment } from '#contracts/deployment.js';
 import { epochManifest } from '#core/manifest.js';
 import { epochTree } from '#core/rewards.js';
-import { jobFile, toJobSpec } from '#core/jobSpec.js';
 import { parseMessage } from '#core/schema.js';
 import { finalJobStates, type JobView, type RoundPhase, type RoundView } from '#core/views.js';
 import { localProvider, sendCall } from '#local/consortium/contracts.js';
-import { encodeDataset } from '#local/consortium/dataset.js';
-import { recipientOf } from '#local/consortium/keys.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { openArchive } from '#services/archive.js';
 import { openChain } from '#services/chain.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
-import { few, heldOut } from '../support/digits.js';
+import { few } from '../support/digits.js';
+import { digitsSpec } from '../support/digitsJob.js';
+import { apiOf, untilEnrolled } from '../support/stackApi.js';
 import { until } from '../support/until.js';
 
 /** When something is broken: the first time that the round is seen in one of these phases. */
@@ -101,34 +100,15 @@ function pidOf(stack: LocalStack, name: string): number {
   return part.pid;
 }
 
-function apiOf(stack: LocalStack): Api {
-  const { api, coordinator, keys } = stack.file;
-  return openApi({ url: api, audience: coordinator, keyFile: keys.coordinator });
-}
-
 async function submit(stack: LocalStack, api: Api): Promise<`0x${string}`> {
-  await until(
-    async () => (await api.runners()).length === stack.runners.length,
-    'all runners are there',
-    150,
-  );
-  const model = await api.putArtifact(readFileSync('examples/mnist/cnn.onnx'));
-  const evaluation = await api.putArtifact(encodeDataset(few(200, heldOut)));
-  const file = jobFile.parse({
-    version: 1,
+  await untilEnrolled(api, stack, 150);
+  const spec = await digitsSpec(api, stack, {
     name: 'tiny',
-    model: 'cnn.onnx',
     data: { contract: 'tiny', input: [1, 28, 28], classes: 10 },
     rounds,
     training: { epochs: 3 },
     participants: { quorum: 'all', deadlineSeconds: 90 },
     rewards: { budget: String(budget) },
-  });
-  const spec = toJobSpec(file, {
-    model: { sha256: model },
-    evaluation: { sha256: evaluation },
-    recipients: null,
-    readers: stack.members.slice(0, 1).map(recipientOf),
   });
   return (await api.submit({ key: 'fault-laboratory', spec })).job;
 }
