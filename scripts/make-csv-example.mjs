@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { loadSource } from './loadSource.mjs';
 
 const folder = process.argv[2] ?? fileURLToPath(new URL('../examples/own-csv', import.meta.url));
 mkdirSync(folder, { recursive: true });
@@ -49,20 +49,8 @@ const csv = (some) => [[...columns, 'kind'], ...some].map((row) => row.join(',')
 writeFileSync(join(folder, 'flowers-train.csv'), csv(rows.slice(0, 600)));
 writeFileSync(join(folder, 'flowers-held-out.csv'), csv(rows.slice(600)));
 
-const { mlp } = await load('../examples/mnist/models.ts');
+const { mlp } = await loadSource(fileURLToPath(new URL('../examples/mnist/models.ts', import.meta.url)));
 writeFileSync(join(folder, 'mlp.onnx'), mlp([4, 16, 3]));
-
-async function load(path) {
-  const entry = fileURLToPath(new URL(path, import.meta.url));
-  const { outputFiles } = await build({
-    entryPoints: [entry],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    write: false,
-  });
-  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
-}
 
 /** Box and Muller. */
 function normal() {
