@@ -19,6 +19,7 @@ import {
 } from '#test/local/gatewayProcess.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { endGatewaysBetween, startGatewayBetween } from '#test/services/gatewayBetween.js';
+import { until } from '#test/support/until.js';
 import { type } from './person.js';
 
 /** A stranger with a node, a gateway, the addresses of the contracts, a key, and the updates; nothing else. */
@@ -181,10 +182,18 @@ describe('a watcher that goes on', () => {
     const lying = await closed('while it watches', {
       params: (params) => void (params[5] = (params[5] ?? 0) + 1),
     });
-    await until(async () => (await stack.chain.escrow(lying.job)).phase === 'convicted');
+    await until(
+      async () => (await stack.chain.escrow(lying.job)).phase === 'convicted',
+      'the conviction',
+      60,
+    );
     await stack.anvil.provider.send('anvil_reorg', [1, []]);
     expect(await stack.chain.escrow(lying.job)).toMatchObject({ phase: 'running', closed: 2 });
-    await until(async () => (await stack.chain.escrow(lying.job)).phase === 'convicted');
+    await until(
+      async () => (await stack.chain.escrow(lying.job)).phase === 'convicted',
+      'the conviction',
+      60,
+    );
     end.abort();
     const watched = await watching;
     expect([watched.code, watched.err]).toEqual([0, '']);
@@ -205,7 +214,11 @@ describe('a watcher that goes on', () => {
     const lying = await closed('after an outage', {
       params: (params) => void (params[6] = (params[6] ?? 0) + 1),
     });
-    await until(async () => (await stack.chain.escrow(lying.job)).phase === 'convicted');
+    await until(
+      async () => (await stack.chain.escrow(lying.job)).phase === 'convicted',
+      'the conviction',
+      60,
+    );
     end.abort();
     expect((await watching).code).toBe(0);
   }, 90_000);
@@ -267,8 +280,4 @@ describe('it says', () => {
 
 async function transactionsOfStranger(): Promise<number> {
   return stack.anvil.provider.getTransactionCount(stranger.address);
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await pause(100);
 }

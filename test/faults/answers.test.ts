@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { loadAccused } from '#audit/accused.js';
@@ -38,6 +37,7 @@ import {
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { startStores, type Stores } from '#test/services/realParts.js';
 import { startTemporal } from '#test/support/temporal.js';
+import { until } from '#test/support/until.js';
 
 let folder: string;
 let stack: ChainStack;
@@ -107,7 +107,7 @@ test('a question asked to annoy is answered, and costs whoever asked its bond', 
   const place = evidence.place(evidence.rootName);
   for (const call of [data.askLeaf(place, 1n), data.askChunk(place, 0n), data.askStep(place, 0n)])
     await ask(call);
-  await until(async () => (await openQuestions(stack.chain)).length === 0);
+  await until(async () => (await openQuestions(stack.chain)).length === 0, 'no question is open', 90);
   expect((await answersSent()) - before).toBe(3);
   expect(asker - (await stack.anvil.provider.getBalance(stranger.address))).toBeGreaterThan(3n * 10n ** 16n);
   await passWindow(stack);
@@ -138,11 +138,15 @@ test('a worker that is killed while it answers has answered each question once w
     await startWorker();
     const left = (await openQuestions(stack.chain)).length;
     // At a different moment each time: before anything is sent, and in the middle of it.
-    await until(async () => kills === 0 || (await openQuestions(stack.chain)).length < left);
+    await until(
+      async () => kills === 0 || (await openQuestions(stack.chain)).length < left,
+      'a first answer',
+      90,
+    );
     await killWorker();
   }
   await startWorker();
-  await until(async () => (await openQuestions(stack.chain)).length === 0);
+  await until(async () => (await openQuestions(stack.chain)).length === 0, 'no question is open', 90);
   expect((await answersSent()) - before).toBe(calls.length);
   expect((await stack.chain.escrow(history.job)).phase).toBe('running');
 }, 180_000);
@@ -213,8 +217,4 @@ async function killWorker(): Promise<void> {
   const ended = once(child, 'exit');
   child.kill('SIGKILL');
   await ended;
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await pause(50);
 }

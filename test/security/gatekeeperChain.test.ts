@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Wallet, id } from 'ethers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { addressOf, giveEther, startChainStack, type ChainStack } from '#test/services/chainStack.js';
-import { until } from '#test/gpu-runner/folder.js';
+import { until } from '#test/support/until.js';
 import { openHouse, type TestHouse } from './house.js';
 import { closed, enter, framed, hangUp, knock, makeRunner, send } from './runners.js';
 

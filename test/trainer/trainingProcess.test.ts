@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { isRetryable } from '#core/errors.js';
 import { TrainingProcess, type TrainProgress } from '#trainer/run/trainingProcess.js';
 import { cnn } from '../../examples/mnist/models.js';
+import { until } from '../support/until.js';
 import { digits, fewSamples, readTensors, temporaryFolder, writeJob, writeSamples } from './job.js';
 import { linear } from './models.js';
 
@@ -173,13 +174,9 @@ describe('a training that is called off', () => {
       parent.send(request);
     });
     parent.kill('SIGKILL');
-    await until(() => !isAlive(pid));
+    await until(() => !isAlive(pid), 'the end of the training process');
   });
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 function isAlive(pid: number): boolean {
   try {

@@ -21,6 +21,7 @@ import { sealedEncoding } from '#services/runnerPayloads.js';
 import { findTemporal } from '#local/temporal/find.js';
 import type { EpochPlan } from '#workflows/types.js';
 import { startTemporal } from '../support/temporal.js';
+import { until } from '../support/until.js';
 import {
   answering,
   coordinatorAddress,
@@ -281,7 +282,7 @@ describe('a training job', () => {
     await stack.run(async () => {
       const handle = await start(hash('18'));
       await handle.signal(signalNames.pause);
-      await until(() => stack.seen.jobs.some(({ state }) => state === 'paused'));
+      await until(() => stack.seen.jobs.some(({ state }) => state === 'paused'), 'the pause');
       await handle.signal(signalNames.resume);
       await handle.result();
     });
@@ -296,7 +297,7 @@ describe('a training job', () => {
     });
     await stack.run(async () => {
       const handle = await start(hash('19'));
-      await until(() => stack.seen.rounds.some(({ phase }) => phase === 'collecting'));
+      await until(() => stack.seen.rounds.some(({ phase }) => phase === 'collecting'), 'the round collects');
       await handle.signal(signalNames.cancel);
       await handle.result();
     });
@@ -416,12 +417,4 @@ async function recordHistories(): Promise<void> {
 function withoutPlaces(history: string): string {
   const roots = [process.cwd(), dirname(realpathSync('node_modules'))];
   return roots.reduce((text, root) => text.replaceAll(`${root}/`, ''), history);
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error('it never came to that');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
