@@ -13,8 +13,13 @@ import type { Site } from './site.js';
 /**
  * Gives a site a node and a gateway that know so many epochs of so many accounts, one round an epoch, and an API that
  * lists them: everything that a recomputation of rewards reads, consistent, with nothing of it on a real chain.
+ * @param effectiveAt since when they can be claimed, ms since 1970
  */
-export function anchorRewards(site: Site, size: { epochs: number; accounts: number }): void {
+export function anchorRewards(
+  site: Site,
+  size: { epochs: number; accounts: number },
+  effectiveAt = Date.now() - 60_000,
+): void {
   const accounts = Array.from({ length: size.accounts }, (_, i) => addressOf(`account ${i}`));
   const rounds = accounts.map((runner, i) => ({ runner, units: '1', amount: String(shareOf(i)) }));
   const round = { hashed: { kind: 'round', rewards: { shares: rounds } } };
@@ -62,7 +67,7 @@ export function anchorRewards(site: Site, size: { epochs: number; accounts: numb
     } as EpochManifest;
   }
 
-  serve(site, epochs, { accounts: size.accounts, roundHash, manifestOf, round });
+  serve(site, epochs, { accounts: size.accounts, roundHash, manifestOf, round, effectiveAt });
   site.says = {
     ...site.says,
     epochs: epochs.map((published) => viewOf(published, size.accounts)),
@@ -128,14 +133,16 @@ function serve(
     roundHash: Hex;
     manifestOf: (published: Published) => object;
     round: object;
+    effectiveAt: number;
   },
 ): void {
   const { accounts, roundHash, manifestOf, round } = known;
+  const effectiveAt = word(Math.floor(known.effectiveAt / 1_000));
   const logs: Record<string, object[]> = {
     [id(signatures.EpochPublished)]: epochs.map(({ epoch, root, total, manifestHash }) =>
       log(
         [id(signatures.EpochPublished) as Hex, word(0), word(epoch)],
-        words(root, word(accounts), word(total), manifestHash, word(1)),
+        words(root, word(accounts), word(total), manifestHash, effectiveAt),
         epoch,
       ),
     ),

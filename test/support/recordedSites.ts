@@ -28,7 +28,7 @@ export async function startRecordedSites(origins: Record<'running' | 'anchored' 
   const anchored = await startSite(fewViews('done', 5, [], recordedAt), at(origins.anchored));
   const version = anchoredModel(anchored, 5_994);
   const rewarded = await startSite(nobody, { ...at(origins.rewarded), mine: ownersPage(recordedAt) });
-  anchorRewards(rewarded, { epochs: 3, accounts: 6 });
+  anchorRewards(rewarded, { epochs: 3, accounts: 6 }, recordedAt - 3 * 3_600_000);
   return {
     running,
     anchored: Object.assign(anchored, { version }),

@@ -114,7 +114,6 @@ export async function startSite(says: Answers, settings: SiteSettings = {}): Pro
     app.get('/mine/status', (context) => answer(context, mine.status));
     app.get('/mine/decisions', (context) => answer(context, mine.decisions));
   }
-  app.route('/', routes);
   const server = await listen(app, (own) => {
     const url = settings.origin ?? own;
     const config = {
@@ -128,6 +127,8 @@ export async function startSite(says: Answers, settings: SiteSettings = {}): Pro
     };
     app.route('/', pageApp(distFile('web'), config));
   });
+  // They may come after the start.
+  app.notFound((context) => routes.fetch(context.req.raw));
   site.url = urlOf(server);
   site.stop = () =>
     new Promise((resolve) => {

@@ -107,6 +107,7 @@ withBrowser('somebody who operates a stack', () => {
     await page.goto(`${at.stack.file.api}/#/stack`);
     await page.click('text=Check the log here');
     await page.waitForSelector('.verdict.true:has-text("signed by whom it names")');
+    await page.click('summary:text-is("What was compared")');
     await page.waitForSelector('text=the contract there, asked (ERC-1271)');
     // Another owner now: what was signed is no longer what the contract takes.
     await placeContractAccount(at.stack.file.chain.rpcUrl, other.address, runner.runner);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pixelmatch from 'pixelmatch';
 import { PNG } from 'pngjs';
+import { indexedPng } from './indexedPng.js';
 
 const folder = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const references = folder('./reference');
@@ -24,7 +25,7 @@ export function comparePicture(name: string, png: Buffer): string | null {
   const reference = join(references, `${name}.png`);
   if (process.env['RECORD_PICTURES'] === '1') {
     mkdirSync(references, { recursive: true });
-    writeFileSync(reference, smallest(PNG.sync.read(png)));
+    writeFileSync(reference, indexedPng(PNG.sync.read(png)));
     return null;
   }
   if (!existsSync(reference))
@@ -72,6 +73,3 @@ function coarse({ width, data }: Picture, height: number): Picture {
       }
   return { ...small, data: mean };
 }
-
-const smallest = (png: PNG): Buffer =>
-  PNG.sync.write(png, { colorType: 2, inputHasAlpha: true, deflateLevel: 9, filterType: -1 });

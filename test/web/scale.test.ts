@@ -127,6 +127,7 @@ withBrowser('rewards of many epochs and accounts', () => {
     await page.waitForSelector('.verdict:has-text("True. Every epoch rebuilt")', { timeout: 60_000 });
     expect(await rowsOf(page, 'Earned and paid')).toBe(100);
     // Two groups an epoch: its own and the API's word on it; and the chain.
+    await page.click('summary:text-is("What was compared")');
     expect(await page.locator('.checks tr.group').count()).toBe(60);
     await page.waitForSelector('text=and 101 more, which are in the files');
     const checks = page.locator('.table', { has: page.locator('.checks') });

@@ -58,7 +58,7 @@ export function Chart({
           <g key={tick} class="grid">
             <line x1={left} x2={width - 6} y1={py(tick)} y2={py(tick)} />
             <text x={left - 8} y={py(tick) + 4} text-anchor="end">
-              {format(tick).replace(/[.,]00(?=\s?%)/, '')}
+              {rounded(format(tick))}
             </text>
           </g>
         ))}
@@ -107,6 +107,12 @@ export function Chart({
     </figure>
   );
 }
+
+/** '0.5000' is '0.5' on an axis, and '80.00%' is '80%'. */
+const rounded = (text: string): string =>
+  text.replace(/([.,])(\d*?)0+(?=\s?%?$)/, (_, point: string, digits: string) =>
+    digits === '' ? '' : point + digits,
+  );
 
 const fileName = (title: string): string => title.toLowerCase().replace(/\W+/g, '-');
 

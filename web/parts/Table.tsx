@@ -7,7 +7,8 @@ import { strings } from '../text/strings.js';
 
 export interface Column<Row> {
   title: string;
-  show: (row: Row) => ComponentChildren;
+  /** A column without it is only in the files. */
+  show?: (row: Row) => ComponentChildren;
   /** For CSV and JSON; a column without one is only for the eye. */
   value?: (row: Row) => string | number | null;
   right?: boolean;
@@ -42,7 +43,7 @@ export function Table<Row>(props: {
           <caption class="unseen">{caption}</caption>
           <thead>
             <tr>
-              {columns.map((column) => (
+              {columns.filter(isShown).map((column) => (
                 <th key={column.title} scope="col" class={cellClass(column)}>
                   {column.title}
                 </th>
@@ -113,6 +114,8 @@ export function Files<Row>({
   );
 }
 
+const isShown = ({ show }: { show?: unknown }): boolean => show !== undefined;
+
 const cellClass = ({ right, wide }: { right?: boolean; wide?: boolean }): string =>
   `${right ? 'right' : ''} ${wide ? 'wide' : ''}`.trim();
 
@@ -126,9 +129,9 @@ function Cells<Row>({ row, columns, name }: { row: Row; columns: readonly Column
   void steady.value;
   return (
     <tr class={name}>
-      {columns.map((column) => (
+      {columns.filter(isShown).map((column) => (
         <td key={column.title} class={cellClass(column)}>
-          {column.show(row)}
+          {column.show?.(row)}
         </td>
       ))}
     </tr>

@@ -36,9 +36,12 @@ export function VerifyVersion({ version, said }: { version: Hex; said: Said }) {
 export function Outcome({
   outcome,
   trueWords,
+  folded = false,
 }: {
   outcome: Signal<Verification | null>;
   trueWords: (count: number, ms: string) => string;
+  /** The comparisons are opened by whoever wants to see them, unless one is wrong. */
+  folded?: boolean;
 }) {
   const result = outcome.value;
   return (
@@ -51,7 +54,14 @@ export function Outcome({
           aria-label={strings.check.progress}
         />
       )}
-      {result && <CheckList checks={result.checks} />}
+      {result && folded && !isFalse(result) && result.checks.length > 0 ? (
+        <details>
+          <summary>{strings.check.caption}</summary>
+          <CheckList checks={result.checks} />
+        </details>
+      ) : (
+        result && <CheckList checks={result.checks} />
+      )}
     </>
   );
 }

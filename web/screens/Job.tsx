@@ -249,11 +249,7 @@ function Charts({ rounds }: { rounds: readonly RoundView[] }) {
   return (
     <div class="charts">
       <Chart title={strings.job.accuracy} points={accuracy} format={percent} />
-      <Chart
-        title={strings.job.loss}
-        points={of((round) => round.loss)}
-        format={(y) => loss(y).slice(0, 6)}
-      />
+      <Chart title={strings.job.loss} points={of((round) => round.loss)} format={(y) => loss(y)} />
     </div>
   );
 }

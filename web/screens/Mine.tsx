@@ -20,7 +20,13 @@ export function Mine({ token }: { token: string | undefined }) {
   const { data, error } = useResource(mineStatus);
   const log = useResource(mineDecisions).data.value;
   const status = data.value;
-  if (!status) return <Note kind={error.value === null ? '' : 'warn'}>{error.value ?? strings.loading}</Note>;
+  if (!status)
+    return (
+      <>
+        <h1>{strings.nav.mine}</h1>
+        <Note kind={error.value === null ? '' : 'warn'}>{error.value ?? strings.loading}</Note>
+      </>
+    );
   return (
     <>
       <header class="title">

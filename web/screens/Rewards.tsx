@@ -107,7 +107,7 @@ export function Rewards() {
             {strings.rewards.recompute}
           </button>
         </div>
-        <Outcome outcome={outcome} trueWords={strings.rewards.isTrue} />
+        <Outcome outcome={outcome} trueWords={strings.rewards.isTrue} folded />
       </Section>
       <Leaf standings={standings} names={names} />
       <Epochs />

@@ -107,6 +107,7 @@ function columnsOf(job: string, names: Names, scale: number): readonly Column<Ro
     {
       title: 'Time',
       right: true,
+      wide: true,
       show: (round) => seconds(round.seconds.total ?? null),
       value: (round) => round.seconds.total ?? null,
     },
