@@ -26,6 +26,7 @@ import { sealUpdate } from '#services/updateSealing.js';
 import { updateKey } from '#services/updates.js';
 import { generateX25519Key, x25519PublicKey } from '#services/x25519.js';
 import { passWindow, startCourt, stranger } from '#test/audit/court.js';
+import { historyArchive } from '#test/audit/gatewayArchive.js';
 import { updatesOf, writeHistoryTo, type History } from '#test/audit/history.js';
 import type { HistoryArchive } from '#test/audit/memoryArchive.js';
 import {
@@ -153,12 +154,7 @@ test('a worker that is killed while it answers has answered each question once w
 
 /** An honest coordinator's rounds, with the updates where its stack keeps them, sealed. */
 async function closed(name: string): Promise<History<HistoryArchive>> {
-  const history = await writeHistoryTo(stack, name, {
-    archive: {
-      put: async (bytes, tags = {}) => (await archive.put(bytes, { 'App-Name': 'Roundtable', ...tags })).id,
-      get: (id) => archive.get(id),
-    },
-  });
+  const history = await writeHistoryTo(stack, name, { archive: historyArchive(archive) });
   const reader = {
     member: addressOf(stack.member),
     publicKey: toHex(x25519PublicKey(sealing.privateKey)),

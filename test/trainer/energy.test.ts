@@ -1,12 +1,11 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { openMeter } from '#trainer/run/energy.js';
 import { until } from '../support/until.js';
-import { temporaryFolder } from './job.js';
+import { temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A package as Linux shows it. */
 function counter(powercap: string, name: string, microjoules: number, range = 1e9): void {
