@@ -54,6 +54,19 @@ describe('an honest coordinator', () => {
   });
 });
 
+test('a wrong median over more than 16 runners is said, although nobody can be convicted for it', async () => {
+  const robust = { rule: 'median' } as const;
+  const honest = await writeHistory(stack, 'seventeen', {}, { robust, runners: 17 });
+  expect(await accuse(sourcesOf(stack, honest), honest.job, 2)).toEqual({ accusations: [], unknown: [] });
+  const lie = { sum: (values: Float64Array) => void (values[3] = 0) };
+  const lying = await writeHistory(stack, 'not seventeen', lie, { robust, runners: 17 });
+  expect(await accuse(sourcesOf(stack, lying), lying.job, 2)).toEqual({
+    accusations: [],
+    unknown: [],
+    undisputable: ['the median of node 0 of level 1 is not that of the updates'],
+  });
+});
+
 test('a report can be made only by whoever committed to it', async () => {
   const { chain } = stack;
   const lying = await writeHistory(stack, 'copied', {
