@@ -8,7 +8,7 @@ import {
 } from '#core/commitment.js';
 import { fromHex, toHex, type Hash, type Hex } from '#core/hex.js';
 import { LEAF, leafBytes, valuesTree, type LeafType, type LeafValues } from '#core/merkle.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { robustSum } from '#core/robustTree.js';
 import { ExactSum } from '#core/sum.js';
 import type { ChainClosing } from '#services/chain.js';

@@ -4,7 +4,7 @@
  */
 import { toHex, type Hex } from '#core/hex.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { robustSum } from '#core/robustTree.js';
 import { ExactSum } from '#core/sum.js';
 import type { NodeSum } from '#core/sumTree.js';

@@ -1,5 +1,5 @@
 import { robustMean } from '#core/robustMean.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { median, randomInt32, timed } from './measure.js';
 
 const DIMENSION = 1_663_370;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { dataShape } from './dataShape.js';
-import { nonsense, robustRule } from './robust.js';
+import { nonsense } from './robust.js';
+import { robustRule } from './robustRule.js';
 import { address, amount, hash32, slug } from './schema.js';
 import { trainingSpec } from './trainingSpec.js';
 

@@ -1,6 +1,7 @@
 /** Median and trimmed mean of updates, value by value, in exact integer arithmetic (PROTOCOL section 3). */
 import { RoundtableError } from './errors.js';
-import { keptOf, MOST_ROBUST, type RobustRule } from './robust.js';
+import { keptOf, MOST_ROBUST } from './robust.js';
+import type { RobustRule } from './robustRule.js';
 import { sortingNetwork, takeRows } from './sortKernel.js';
 import { addQuotient } from './step.js';
 

@@ -1,6 +1,6 @@
 import { aggregationTree } from './commitment.js';
 import { robustMean, weighted } from './robustMean.js';
-import type { RobustRule } from './robust.js';
+import type { RobustRule } from './robustRule.js';
 import { sumTree, type NodeSum, type SumTree } from './sumTree.js';
 
 /** What a round's tree commits to by the rule of its job. @throws INVALID_INPUT as sumTree and robustMean */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { RoundtableError } from './errors.js';
 import type { LeafRange } from './merkleRange.js';
 import { leafCount, VALUES_PER_LEAF } from './merkle.js';
-import { robustRule } from './robust.js';
+import { robustRule } from './robustRule.js';
 import { address, count, hash32, jobId, round } from './schema.js';
 import { UPDATES_PER_PASS } from './sumKernel.js';
 

@@ -1,5 +1,5 @@
 import type { JobSpec } from '#core/jobSpec.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import type { Fraction } from '#core/step.js';
 
 /** The part of a job's spec that the judges need, as its creation declares it on chain. */

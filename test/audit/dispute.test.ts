@@ -10,11 +10,12 @@ import type { ChainStack } from '#test/services/chainStack.js';
 import { closeRandomRound } from '#test/contracts/randomRound.js';
 import { sourcesOf, startCourt, stranger } from './court.js';
 import { writeHistory } from './history.js';
+import { runnersOf } from './signing.js';
 
 /** How each lie is found and convicted is in test/cli/watch.test.ts. */
 let stack: ChainStack;
 beforeAll(async () => {
-  stack = await startCourt();
+  stack = await startCourt(runnersOf(17));
 });
 afterAll(() => stack.stop());
 

@@ -10,7 +10,7 @@ import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
 import { apportion, roundBudget } from '#core/rewards.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { robustSum } from '#core/robustTree.js';
 import { ExactSum } from '#core/sum.js';
 import { encodeUpdateFile } from '#core/updateFile.js';

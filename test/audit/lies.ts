@@ -1,7 +1,7 @@
 /** Every kind of lie that can be shown about a round of a history, and what shows it. */
 import { id, Wallet } from 'ethers';
 import type { Hex } from '#core/hex.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { lies, stranger } from './court.js';
 import type { Falsification } from './falsification.js';
 

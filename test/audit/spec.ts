@@ -1,5 +1,5 @@
 import type { Hex } from '#core/hex.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { jobSpec, type JobSpec } from '#core/jobSpec.js';
 
 export const rounds = 2;

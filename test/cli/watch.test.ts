@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { id } from 'ethers';
 import type { Observation } from '#audit/watcher.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { generateArchiveKey, openArchive } from '#services/archive.js';
 import { passWindow, startCourt, stranger } from '#test/audit/court.js';
 import type { Falsification } from '#test/audit/falsification.js';

@@ -6,7 +6,7 @@ import type { ManifestHeader } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { versionId } from '#core/model.js';
 import { openHash, selectionTree } from '#core/openHash.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { fedAvg, fedAvgM, type Fraction } from '#core/step.js';
 import { aggregationTree, nodeHeader } from '#core/commitment.js';
 import { weightOf, weightShift } from '#core/weights.js';

@@ -5,7 +5,7 @@ import { robustJudgeAbi } from '#contracts/generated/RobustJudge.js';
 import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import { typedContract, type ChainCall } from '#contracts/typed.js';
 import { LEAF, leafCount } from '#core/merkle.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, startChainStack, type ChainStack } from '#test/services/chainStack.js';

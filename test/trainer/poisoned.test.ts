@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { isRoundtableError } from '#core/errors.js';
 import { INT32_LIMIT } from '#core/fixedPoint.js';
 import { createLayout, encodeUpdate, floatTensors, quantiseModel } from '#core/layout.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { roundTree } from '#core/robustTree.js';
 import { fedAvg } from '#core/step.js';
 import { readModel } from '#trainer/model.js';

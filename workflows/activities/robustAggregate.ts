@@ -1,7 +1,7 @@
 /** A round under a robust rule, in the worker's own memory. */
 import { leafCount, LEAF } from '#core/merkle.js';
 import { subtreeRoots } from '#core/merkleRange.js';
-import type { RobustRule } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { roundTree } from '#core/robustTree.js';
 import { shardRanges, valuesOf } from '#core/shards.js';
 import type { SumPart } from '#core/sumPart.js';

@@ -1,7 +1,8 @@
 /** Medians and trimmed means over one chunk (PROTOCOL section 3). */
 import { toHex } from '#core/hex.js';
 import { leafBytes } from '#core/merkle.js';
-import { keptOf, type RobustRule } from '#core/robust.js';
+import { keptOf } from '#core/robust.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { robustMean, weighted } from '#core/robustMean.js';
 import { seeded } from '../../support/seeded.js';
 import { indices } from './inputs.js';
