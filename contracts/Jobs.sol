@@ -219,7 +219,8 @@ contract Jobs is Escrow, Convictions, Attestations {
         bool valid =
             terms_.dimension != 0 &&
                 terms_.dimension <= 1 << 31 &&
-                terms_.rule <= Records.FEDAVGM &&
+                Records.stepOf(terms_.rule) <= Records.FEDAVGM &&
+                Records.trimOf(terms_.rule) <= Records.MEDIAN &&
                 terms_.rateNumerator <= 1 << 20 &&
                 terms_.rateDenominator <= 1 << 20 &&
                 terms_.rateDenominator != 0 &&

@@ -21,6 +21,7 @@ export const contractNames = [
   'Jobs',
   'Rewards',
   'SumJudge',
+  'RobustJudge',
   'LeafJudge',
   'DataJudge',
   'ReceiptJudge',

@@ -10,6 +10,8 @@ import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
 import { apportion, roundBudget } from '#core/rewards.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
+import type { RobustRule } from '#core/robustRule.js';
+import { robustSum } from '#core/robustTree.js';
 import { ExactSum } from '#core/sum.js';
 import { encodeUpdateFile } from '#core/updateFile.js';
 import { encodeVersion } from '#core/versionFile.js';
@@ -19,7 +21,7 @@ import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
 import { exactSums } from '#audit/evidence.js';
 import type { UpdateSource } from '#audit/sources.js';
-import { addressOf, type ChainStack } from '#test/services/chainStack.js';
+import { addressOf, admitMember, type ChainStack } from '#test/services/chainStack.js';
 import { publishEpoch } from './epoch.js';
 import { rootOf, type Falsification } from './falsification.js';
 import { archiveOf, type HistoryArchive, type MemoryArchive } from './memoryArchive.js';
@@ -29,6 +31,8 @@ import { mlp } from '../../examples/mnist/models.js';
 
 export interface HistoryOptions<A extends HistoryArchive> {
   rule?: 'fedavg' | 'fedavgm';
+  /** In place of the weighted sum. */
+  robust?: RobustRule;
   archive: A;
   /** The version that the job goes on from; a new model without it. */
   parent?: { version: Hex; model: Opened };
@@ -59,10 +63,7 @@ export interface History<A extends HistoryArchive = MemoryArchive> {
 const samplesOf = (runner: number): number => [100, 60, 40][runner] ?? 30 + runner;
 /** Makes the founder's member a coordinator that can pay; once per chain. */
 export async function prepareCoordinator(stack: ChainStack): Promise<void> {
-  const { calls, deployment, founder, member } = stack;
-  await stack.sender(founder).send('member', calls.consortium.addMember(addressOf(member), 'north', ''));
-  await stack.sender(founder).send('fund', calls.token.transfer(addressOf(member), 10n ** 9n));
-  await stack.sender(member).send('approve', calls.token.approve(deployment.jobs, 10n ** 9n));
+  await admitMember(stack, stack.member, { name: 'north', tokens: 10n ** 9n });
 }
 
 /** @param name makes the job's id; a chain can hold many histories */
@@ -78,7 +79,7 @@ export function writeHistory(
 export async function writeHistoryTo<A extends HistoryArchive>(
   stack: ChainStack,
   name: string,
-  { archive, rule = 'fedavg', parent, ...options }: HistoryOptions<A>,
+  { archive, rule = 'fedavg', robust, parent, ...options }: HistoryOptions<A>,
   falsify: Falsification = {},
 ): Promise<History<A>> {
   const { calls, deployment, chain } = stack;
@@ -95,7 +96,7 @@ export async function writeHistoryTo<A extends HistoryArchive>(
   const wallets = runnersOf(options.runners ?? 3);
   const onnx = mlp([4, options.hidden ?? 5, 3]);
   const model = readModel(onnx);
-  const spec = specOf(sha256Hex(onnx), rule);
+  const spec = specOf(sha256Hex(onnx), rule, robust);
   const specHash = hashJson(sha256, spec);
   const weights = parent ? floatTensors(parent.model.layout, parent.model.params) : model.weights;
   const layout = createLayout(weights);
@@ -195,11 +196,9 @@ export async function writeHistoryTo<A extends HistoryArchive>(
         };
       }),
     );
-    const sum = new ExactSum(layout.dimension);
-    sum.addAll(
-      deltas,
-      headers.map(({ weight }) => weight),
-    );
+    const counted = headers.map(({ weight }) => weight);
+    const sum = robust ? robustSum(robust, deltas, counted) : new ExactSum(layout.dimension);
+    if (sum instanceof ExactSum) sum.addAll(deltas, counted);
     wrong.sum?.(sum.values);
     if (spec.aggregation.rule === 'fedavg')
       params = fedAvg(params, sum.values, sum.weight, spec.aggregation.rate);
@@ -213,7 +212,7 @@ export async function writeHistoryTo<A extends HistoryArchive>(
     const base = version;
     version = hashesOf(params, velocity);
     if (wrong.headers) headers = await wrong.headers(headers, sign);
-    const sumRoots = sumRootsOf(headers.length, sum.values, deltas, headers);
+    const sumRoots = sumRootsOf(headers.length, sum.values, deltas, headers, robust);
     const rootHeader = rootOf(headers, sumRoots);
     const units = headers.map(({ weight }) => BigInt(weight));
     const budget = roundBudget(BigInt(spec.rewards.budget), rounds, round);
@@ -296,9 +295,10 @@ function sumRootsOf(
   total: Float64Array,
   deltas: readonly Int32Array[],
   headers: readonly { weight: number }[],
+  robust: RobustRule | undefined,
 ): Hex[][] {
   if (runners <= 16) return [[rootOfSum(total)]];
-  const sums = exactSums(aggregationTree(runners).levels, headers, deltas);
+  const sums = exactSums(aggregationTree(runners).levels, headers, deltas, robust);
   return [...sums.slice(0, -1).map((level) => level.map(rootOfSum)), [rootOfSum(total)]];
 }
 
