@@ -23,12 +23,13 @@ export interface Filed extends Sent {
 export async function fileAccusation(
   chain: Chain,
   reporter: Sender,
-  { kind, call }: Pick<Accusation, 'what' | 'kind' | 'call'>,
+  { kind, call, question }: Pick<Accusation, 'what' | 'kind' | 'call'> & { question?: Hex },
 ): Promise<Filed> {
   const name = keccak256(call.data);
   if (kind === 'question') {
     const judge = typedContract(dataJudgeAbi, call.to, chain.provider);
-    const asked = await reporter.send(`ask/${name}`, { ...call, value: await judge.read.bond() });
+    // The same words can be asked about another closing, or publication, of the same number.
+    const asked = await reporter.send(`ask/${question ?? name}`, { ...call, value: await judge.read.bond() });
     return { ...asked, before: [] };
   }
   const accusation = keccak256(

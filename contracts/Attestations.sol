@@ -88,15 +88,15 @@ abstract contract Attestations is Accounts, EIP712 {
             places
         );
         if (needed >= all) needed = all == 0 ? 0 : all - 1;
-        uint256 at = 0;
+        uint256 offset = 0;
         for (uint256 place = 0; places >> place != 0; ++place) {
             if ((places >> place) & 1 == 0) continue;
-            if (place >= members.length || at + 64 > signatures.length) return false;
-            address signer = _signer(digest, signatures[at:at + 64]);
+            if (place >= members.length || offset + 64 > signatures.length) return false;
+            address signer = _signer(digest, signatures[offset:offset + 64]);
             if (signer != members[place] || signer == coordinator) return false;
-            at += 64;
+            offset += 64;
         }
-        return at == signatures.length && at >= 64 * needed;
+        return offset == signatures.length && offset >= 64 * needed;
     }
 
     /// @return signer 0, whom nobody draws, for what is no signature.

@@ -76,7 +76,7 @@ abstract contract EpochQuestions is Judge {
 
     /// @notice Asks for up to 256 descendants of one node of an epoch's tree. @param height above the lines, at least 1.
     function askRow(address payer, uint32 epoch, uint8 height, uint32 index) external payable {
-        Rewards.Epoch memory entry = rewards.epochOf(payer, epoch);
+        Rewards.Epoch memory entry = _epochOf(payer, epoch);
         Protocol.checkInner(entry.leaves, height, index);
         uint256 levels = Protocol.depthOf(entry.leaves) - height;
         _ask(payer, entry, _subject(ROW, height, index), 1 + (levels + 7) / 8);
@@ -84,7 +84,7 @@ abstract contract EpochQuestions is Judge {
 
     /// @notice Asks for a line of an epoch.
     function askLine(address payer, uint32 epoch, uint32 index) external payable {
-        Rewards.Epoch memory entry = rewards.epochOf(payer, epoch);
+        Rewards.Epoch memory entry = _epochOf(payer, epoch);
         if (index >= entry.leaves) revert Protocol.LeafOutOfRange(index, entry.leaves);
         _ask(payer, entry, _subject(LINE, 0, index), _lineStep(entry));
     }
@@ -112,7 +112,7 @@ abstract contract EpochQuestions is Judge {
         bytes32[] calldata nodes,
         bytes32[] calldata proof
     ) external {
-        Rewards.Epoch memory entry = rewards.epochOf(payer, epoch);
+        Rewards.Epoch memory entry = _epochOf(payer, epoch);
         if (Protocol.rowRoot(entry.leaves, height, index, nodes, proof) != entry.root) revert AnswerWrong();
         _answer(payer, entry, _subject(ROW, height, index));
     }
@@ -132,7 +132,7 @@ abstract contract EpochQuestions is Judge {
         bytes32[] memory row = new bytes32[](deltas.length);
         for (uint256 i = 0; i < deltas.length; ++i) row[i] = Protocol.deltaLeaf(deltas[i]);
         _checkRow(node, row, levels, 0);
-        _answer(payer, rewards.epochOf(payer, epoch), _deltaSubject(node));
+        _answer(payer, _epochOf(payer, epoch), _deltaSubject(node));
     }
 
     /// @notice All nodes that exist eight levels below a node of a tree of deltas. @param height of the row above the
@@ -146,7 +146,7 @@ abstract contract EpochQuestions is Judge {
     ) external {
         if (height == 0 || height > DELTA_LEVELS - 8) revert AnswerWrong();
         _checkRow(node, nodes, 8, height);
-        _answer(payer, rewards.epochOf(payer, epoch), _deltaSubject(node));
+        _answer(payer, _epochOf(payer, epoch), _deltaSubject(node));
     }
 
     /// @notice Revokes an epoch whose payer has not answered in time; whoever asked is the reporter. Anyone may call it.
@@ -158,19 +158,8 @@ abstract contract EpochQuestions is Judge {
         emit EpochUnanswered(question, asked.challenger);
         // It may have been revoked for another reason, and published anew: then only the bond goes back.
         if (rewards.stands(asked.payer, asked.epoch, asked.root, asked.publishedAt))
-            rewards.revoke(asked.payer, asked.epoch, asked.challenger);
+            _revoke(asked.payer, asked.epoch, asked.challenger);
         _pay(asked.challenger);
-    }
-
-    /// @notice Name of a question: one subject of one publication of an epoch.
-    function epochQuestionOf(
-        address payer,
-        uint32 epoch,
-        bytes32 root,
-        uint32 publishedAt,
-        bytes32 subject
-    ) public pure returns (bytes32) {
-        return keccak256(abi.encode(payer, epoch, root, publishedAt, subject));
     }
 
     function _checkLine(
@@ -178,7 +167,7 @@ abstract contract EpochQuestions is Judge {
         uint32 epoch,
         Line calldata line
     ) internal view returns (Rewards.Epoch memory entry) {
-        entry = rewards.epochOf(payer, epoch);
+        entry = _epochOf(payer, epoch);
         bytes32 root = Protocol.rootOf(
             Protocol.rewardLeaf(line.leaf),
             line.leaf.index,
@@ -186,6 +175,15 @@ abstract contract EpochQuestions is Judge {
             line.proof
         );
         if (root != entry.root) revert NotInTree(line.leaf.index);
+    }
+
+    function _revoke(address payer, uint32 epoch, address reporter) internal {
+        rewards.revoke(payer, epoch, reporter);
+    }
+
+    /// @dev One place that decodes it: the contract is near the limit of its size.
+    function _epochOf(address payer, uint32 epoch) internal view returns (Rewards.Epoch memory) {
+        return rewards.epochOf(payer, epoch);
     }
 
     /// @param step how many questions lead to this one where only the root is known, itself included.
@@ -220,12 +218,13 @@ abstract contract EpochQuestions is Judge {
         _pay(payer);
     }
 
+    /// @dev Name of a question: one subject of one publication of an epoch.
     function _question(
         address payer,
         Rewards.Epoch memory entry,
         bytes32 subject
     ) private pure returns (bytes32) {
-        return epochQuestionOf(payer, entry.number, entry.root, entry.publishedAt, subject);
+        return keccak256(abi.encode(payer, entry.number, entry.root, entry.publishedAt, subject));
     }
 
     /// @dev Where only the root is known, the rows above a line lead to it.

@@ -35,7 +35,7 @@ contract RewardJudge is EpochQuestions {
         Rewards.Epoch memory entry = _checkLine(payer, epoch, last);
         if (last.leaf.index + 1 != entry.leaves) revert WrongNeighbours();
         if (uint256(last.leaf.totalPrefix) + last.leaf.cumulative == entry.total) revert NothingWrong();
-        rewards.revoke(payer, epoch, msg.sender);
+        _revoke(payer, epoch, msg.sender);
     }
 
     /// @notice Two neighbouring lines of which the second does not continue the first, or does not ascend.
@@ -53,7 +53,7 @@ contract RewardJudge is EpochQuestions {
                 uint256(line.leaf.totalPrefix) + line.leaf.cumulative == next.leaf.totalPrefix &&
                 (line.leaf.index != 0 || line.leaf.totalPrefix == 0);
         if (follows) revert NothingWrong();
-        rewards.revoke(payer, epoch, msg.sender);
+        _revoke(payer, epoch, msg.sender);
     }
 
     /// @notice A line whose `previous` is not what the epoch before says.
@@ -74,7 +74,7 @@ contract RewardJudge is EpochQuestions {
             } else _checkAbsent(payer, epoch - 1, line.leaf.account, earlier);
         }
         if (line.leaf.previous == previous) revert NothingWrong();
-        rewards.revoke(payer, epoch, msg.sender);
+        _revoke(payer, epoch, msg.sender);
     }
 
     /// @notice An account of the epoch before that is left out.
@@ -87,7 +87,7 @@ contract RewardJudge is EpochQuestions {
     ) external committed {
         _checkLine(payer, epoch - 1, earlier);
         _checkAbsent(payer, epoch, earlier.leaf.account, beside);
-        rewards.revoke(payer, epoch, msg.sender);
+        _revoke(payer, epoch, msg.sender);
     }
 
     /// @notice A line that its own deltas do not lead to, or whose deltas do not ascend.
@@ -110,7 +110,7 @@ contract RewardJudge is EpochQuestions {
             if (!follows) ascends = false;
         }
         if (ascends && cumulative == line.leaf.cumulative) revert NothingWrong();
-        rewards.revoke(payer, epoch, msg.sender);
+        _revoke(payer, epoch, msg.sender);
     }
 
     /// @notice A delta for a round whose budget was never released: it is not final, void, or never happened.
@@ -125,7 +125,7 @@ contract RewardJudge is EpochQuestions {
         (, , , , , , , , uint32 released, uint32 rounds, , ) = jobs.jobs(deltas[index].job);
         uint32 round = deltas[index].round;
         if (rounds != 0 && round != 0 && round <= released) revert NothingWrong();
-        rewards.revoke(payer, epoch, msg.sender);
+        _revoke(payer, epoch, msg.sender);
     }
 
     /// @notice A delta that is not the runner's share of its round's budget: floor(B*U'/W) - floor(B*U/W) over the prefix
@@ -145,7 +145,7 @@ contract RewardJudge is EpochQuestions {
             delta.job == place.job && delta.round == place.round && standing.leaf.runner == line.leaf.account;
         if (!isAbout) revert WrongNeighbours();
         if (delta.amount == shareOf(place, standing)) revert NothingWrong();
-        rewards.revoke(payer, epoch, msg.sender);
+        _revoke(payer, epoch, msg.sender);
     }
 
     /// @notice Two lines of one epoch of which only the first is paid for a round that both runners took part in.
@@ -170,7 +170,7 @@ contract RewardJudge is EpochQuestions {
             if (unpaidDeltas[i].job == place.job && unpaidDeltas[i].round == place.round)
                 revert NothingWrong();
         if (shareOf(place, standing) == 0) revert NothingWrong();
-        rewards.revoke(payer, epoch, msg.sender);
+        _revoke(payer, epoch, msg.sender);
     }
 
     /// @notice A delta for a round in which the account has no header.
@@ -194,7 +194,7 @@ contract RewardJudge is EpochQuestions {
                     account > beside[0].leaf.runner &&
                     account < beside[1].leaf.runner;
         if (!isAbsent) revert WrongNeighbours();
-        rewards.revoke(payer, epoch, msg.sender);
+        _revoke(payer, epoch, msg.sender);
     }
 
     /// @notice A runner's share of its round's budget, token units.

@@ -179,7 +179,8 @@ contract Rewards {
     ) external {
         Purse storage purse = purses[msg.sender];
         Epoch[KEPT] storage kept = _epochs[msg.sender];
-        uint32 latest = purse.latest;
+        // Together, so that their word is read once.
+        (uint256 funded, uint32 latest) = (purse.funded, purse.latest);
         Epoch storage entry = kept[epoch % KEPT];
         if (epoch != 0 && epoch <= latest) {
             if (
@@ -197,15 +198,17 @@ contract Rewards {
         // Before the first epoch the slot may hold one that was revoked.
         uint256 effectiveAt = block.timestamp + window;
         if (latest != 0) {
-            (uint256 previous, uint256 before) = (kept[latest % KEPT].total, kept[latest % KEPT].effectiveAt);
+            Epoch storage ahead = kept[latest % KEPT];
+            (uint256 previous, uint256 before) = (ahead.total, ahead.effectiveAt);
             if (total < previous) revert TotalFalls(previous, total);
             if (before > effectiveAt) effectiveAt = before;
         }
-        if (total > purse.funded) revert NotFunded(purse.funded, total);
+        if (total > funded) revert NotFunded(funded, total);
         // The entry that is overwritten may still be the one in effect: then its successor has to take effect first.
         uint256 until = kept[(epoch + 1) % KEPT].effectiveAt;
         // An entry of this number or a later one was revoked, and nothing of it is in effect.
-        if (entry.number != 0 && entry.number < epoch && block.timestamp < until) revert QueueFull(until);
+        uint256 overwritten = entry.number;
+        if (overwritten != 0 && overwritten < epoch && block.timestamp < until) revert QueueFull(until);
 
         kept[epoch % KEPT] = Epoch(
             root,
@@ -288,7 +291,7 @@ contract Rewards {
             uint256 own = entry.publishedAt + window;
             if (own > soonest) soonest = own;
             if (entry.holds != 0) soonest = NEVER;
-            entry.effectiveAt = soonest.toUint32();
+            entry.effectiveAt = uint32(soonest);
         }
     }
 
