@@ -70,7 +70,13 @@ export function appendStep(
 }
 
 /** The same in parts, one after the other; gradients add up. */
-export function appendParts(body: GraphBuilder, names: Names, step: Step, parts: number, factor: number): Appended {
+export function appendParts(
+  body: GraphBuilder,
+  names: Names,
+  step: Step,
+  parts: number,
+  factor: number,
+): Appended {
   const inner = new GraphBuilder(names);
   const [row, part] = [names.fresh('part_row'), names.fresh('part')];
   const seed = inner.node('Add', [step.seed, part]);

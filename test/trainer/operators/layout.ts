@@ -15,7 +15,10 @@ export const moving: Record<string, fc.Arbitrary<Case>> = {
     inputs: { x: [a, b] },
     build(builder) {
       const most = axis === 0 ? a : b;
-      builder.add('TopK', ['x', builder.ints([1], [Math.ceil(most / 2)])], ['top', 'places'], { axis, largest });
+      builder.add('TopK', ['x', builder.ints([1], [Math.ceil(most / 2)])], ['top', 'places'], {
+        axis,
+        largest,
+      });
       builder.node('Mul', ['top', 'top'], {}, 'y');
     },
     domain: small,
