@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { StackEvent } from '#cli/progress/events.js';
 import { report as reportSchema, type Report } from '#cli/report/report.js';
 import { readModel } from '#trainer/model.js';
+import { until } from '../support/until.js';
 import { type } from './person.js';
 
 /**
@@ -250,9 +251,9 @@ describe('the stack that it leaves up', () => {
     const first = (await run(...submit)).json<{ job: string; repeated: boolean }>();
     expect((await run(...submit)).json()).toEqual({ job: first.job, repeated: true });
     expect((await run('job', 'pause', first.job)).code).toBe(0);
-    await until(async () => (await stateOf(first.job)) === 'paused');
+    await until(async () => (await stateOf(first.job)) === 'paused', 'the pause', 60);
     expect((await run('job', 'resume', first.job)).code).toBe(0);
-    await until(async () => (await stateOf(first.job)) === 'running');
+    await until(async () => (await stateOf(first.job)) === 'running', 'the job goes on', 60);
     expect((await run('job', 'cancel', first.job)).code).toBe(0);
     const watched = await run('job', 'watch', first.job);
     expect([watched.code, watched.out]).toEqual([1, expect.stringContaining('ended cancelled')]);
@@ -269,10 +270,6 @@ describe('the stack that it leaves up', () => {
 async function stateOf(job: string): Promise<string | undefined> {
   const jobs = (await run('job', 'list', '--json')).json<{ job: string; state: string }[]>();
   return jobs.find((view) => view.job === job)?.state;
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 100));
 }
 
 /** All that the demo wrote until it says that the stack stays up. */

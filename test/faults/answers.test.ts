@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { loadAccused } from '#audit/accused.js';
@@ -27,6 +26,7 @@ import { sealUpdate } from '#services/updateSealing.js';
 import { updateKey } from '#services/updates.js';
 import { generateX25519Key, x25519PublicKey } from '#services/x25519.js';
 import { passWindow, startCourt, stranger } from '#test/audit/court.js';
+import { historyArchive } from '#test/audit/gatewayArchive.js';
 import { updatesOf, writeHistoryTo, type History } from '#test/audit/history.js';
 import type { HistoryArchive } from '#test/audit/memoryArchive.js';
 import {
@@ -38,6 +38,7 @@ import {
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { startStores, type Stores } from '#test/services/realParts.js';
 import { startTemporal } from '#test/support/temporal.js';
+import { until } from '#test/support/until.js';
 
 let folder: string;
 let stack: ChainStack;
@@ -107,7 +108,7 @@ test('a question asked to annoy is answered, and costs whoever asked its bond', 
   const place = evidence.place(evidence.rootName);
   for (const call of [data.askLeaf(place, 1n), data.askChunk(place, 0n), data.askStep(place, 0n)])
     await ask(call);
-  await until(async () => (await openQuestions(stack.chain)).length === 0);
+  await until(async () => (await openQuestions(stack.chain)).length === 0, 'no question is open', 90);
   expect((await answersSent()) - before).toBe(3);
   expect(asker - (await stack.anvil.provider.getBalance(stranger.address))).toBeGreaterThan(3n * 10n ** 16n);
   await passWindow(stack);
@@ -138,23 +139,22 @@ test('a worker that is killed while it answers has answered each question once w
     await startWorker();
     const left = (await openQuestions(stack.chain)).length;
     // At a different moment each time: before anything is sent, and in the middle of it.
-    await until(async () => kills === 0 || (await openQuestions(stack.chain)).length < left);
+    await until(
+      async () => kills === 0 || (await openQuestions(stack.chain)).length < left,
+      'a first answer',
+      90,
+    );
     await killWorker();
   }
   await startWorker();
-  await until(async () => (await openQuestions(stack.chain)).length === 0);
+  await until(async () => (await openQuestions(stack.chain)).length === 0, 'no question is open', 90);
   expect((await answersSent()) - before).toBe(calls.length);
   expect((await stack.chain.escrow(history.job)).phase).toBe('running');
 }, 180_000);
 
 /** An honest coordinator's rounds, with the updates where its stack keeps them, sealed. */
 async function closed(name: string): Promise<History<HistoryArchive>> {
-  const history = await writeHistoryTo(stack, name, {
-    archive: {
-      put: async (bytes, tags = {}) => (await archive.put(bytes, { 'App-Name': 'Roundtable', ...tags })).id,
-      get: (id) => archive.get(id),
-    },
-  });
+  const history = await writeHistoryTo(stack, name, { archive: historyArchive(archive) });
   const reader = {
     member: addressOf(stack.member),
     publicKey: toHex(x25519PublicKey(sealing.privateKey)),
@@ -213,8 +213,4 @@ async function killWorker(): Promise<void> {
   const ended = once(child, 'exit');
   child.kill('SIGKILL');
   await ended;
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await pause(50);
 }

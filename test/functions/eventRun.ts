@@ -32,7 +32,7 @@ import {
   hashOf,
 } from '../services/views.js';
 import { type } from '../cli/person.js';
-import { eventually } from '../local/folder.js';
+import { until } from '../support/until.js';
 import { writeFaultyFunctions } from './faultyFunctions.js';
 import { gatewayEvent, githubHeaders, githubSecret, pushBody } from './webhooks.js';
 
@@ -117,7 +117,7 @@ export class EventRun {
     const { table, temporal } = this.parts;
     const expected = [...this.#jobs].sort();
     const query = `WorkflowType = 'trainingJob'`;
-    const workflows = await eventually(
+    const workflows = await until(
       async () => {
         await pause(500);
         if ((await temporal.workflow.count(query)).count < expected.length) return false;
@@ -126,7 +126,7 @@ export class EventRun {
         return expected.every((job) => found.has(job)) && [...found].sort();
       },
       'Temporal has every job',
-      120_000 + 30 * this.options.deliveries,
+      120 + 0.03 * this.options.deliveries,
     );
     const rows = (await table.listJobs()).map(({ job }) => job).sort();
     return { expected, rows, workflows };
@@ -139,7 +139,7 @@ export class EventRun {
     const due = this.#rounds.map((round) => ({ ...round, manifest: 'm'.repeat(43) }));
     const credits = openQueue({ url: urls.credits, client: this.parts.sqs });
     let before = -1;
-    await eventually(
+    await until(
       async () => {
         // What is on its way is not rung for: only when nothing has come for longer than a message stays hidden.
         const now = (await table.listCredits(payer)).length;
@@ -155,7 +155,7 @@ export class EventRun {
         return !left;
       },
       'everything is credited',
-      120_000 + 30 * this.options.deliveries,
+      120 + 0.03 * this.options.deliveries,
     );
     return {
       expected: due
@@ -191,26 +191,26 @@ export class EventRun {
       if (code !== 0) throw new Error(err);
     }
     this.#jobs.add(job);
-    const unknownJobStarted = await eventually(
+    const unknownJobStarted = await until(
       () =>
         temporal.workflow
           .getHandle(job)
           .describe()
           .then(Boolean, () => false),
       'the job has started',
-      120_000,
+      120,
     );
     const credited = async () =>
       (await table.listCredits(stack.file.coordinator)).some(({ runner }) => runner === deadlyRunner);
-    const deadlyCredited = await eventually(credited, 'the contribution is credited', 120_000);
-    const left = await eventually(
+    const deadlyCredited = await until(credited, 'the contribution is credited', 120);
+    const left = await until(
       async () => {
         const [jobs, credits] = await Promise.all([this.#letters('jobs'), this.#letters('credits')]);
         const bodies = { jobs: bodiesOf(jobs), credits: bodiesOf(credits) };
         return bodies.jobs.length === 1 && bodies.credits.length === 1 && bodies;
       },
       `only the two that nothing can mend lie aside, of ${urls.jobs} and ${urls.credits}`,
-      120_000,
+      120,
     );
     return { unknownJobStarted, deadlyCredited, left };
   }
@@ -299,14 +299,14 @@ export class EventRun {
 
   /** Dead letters by their message, once all of these are among them. */
   async #untilAside(messages: readonly string[]): Promise<Map<string, DeadLetterView>> {
-    return eventually(
+    return until(
       async () => {
         const all = [...(await this.#letters('jobs')), ...(await this.#letters('credits'))];
         const letters = new Map(all.map((letter) => [letter.message, letter]));
         return messages.every((message) => letters.has(message)) && letters;
       },
       `${messages.length} messages lie aside`,
-      240_000,
+      240,
     );
   }
 
@@ -315,7 +315,7 @@ export class EventRun {
     const sqs = () => this.parts.stack.supervisor.status().find(({ name }) => name === 'sqs');
     const restarts = sqs()?.restarts ?? 0;
     process.kill(sqs()?.pid ?? 0, 'SIGKILL');
-    await eventually(() => sqs()?.restarts === restarts + 1 && sqs()?.state === 'ready', 'SQS is back');
+    await until(() => sqs()?.restarts === restarts + 1 && sqs()?.state === 'ready', 'SQS is back');
   }
 
   async #put(url: string, body: string): Promise<void> {
@@ -431,13 +431,13 @@ function sharesOf(number: number) {
 
 /** As an activity is: until it succeeds. */
 async function repeated(work: () => Promise<void>): Promise<void> {
-  await eventually(
+  await until(
     () =>
       work().then(
         () => true,
         () => false,
       ),
     'the queue takes it',
-    60_000,
+    60,
   );
 }

@@ -1,22 +1,31 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { JsonRpcProvider, Wallet } from 'ethers';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { openApi, readWallet, type Api } from '#cli/api.js';
-import { specOf } from '#cli/job/submit.js';
+import { readWallet, type Api } from '#cli/api.js';
 import { serveOwnerPage, type OwnerPage } from '#cli/runner/page.js';
 import { deployment } from '#contracts/deployment.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
-import { jobFile } from '#core/jobSpec.js';
 import type { JobView } from '#core/views.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
-import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
 import { distFile } from '#local/paths.js';
 import { startStack, type LocalStack } from '#local/stack.js';
-import { axeViolations, findChromium, openBrowser } from './browser.js';
+import { few } from '../support/digits.js';
+import { digitsSpec } from '../support/digitsJob.js';
+import { apiOf, untilEnrolled } from '../support/stackApi.js';
+import { until } from '../support/until.js';
+import {
+  axeViolations,
+  findChromium,
+  friendsOf,
+  looks,
+  openBrowser,
+  watched,
+  widthBeyond,
+} from './browser.js';
 import { injectWallet, walletName, type InjectedWallet } from './wallet.js';
 
 const chromium = findChromium();
@@ -34,32 +43,20 @@ const complaints: string[] = [];
 withBrowser('somebody with a wallet', () => {
   beforeAll(async () => {
     state = mkdtempSync(join(tmpdir(), 'roundtable-acting-'));
-    const { train, heldOut } = mnistDigits();
-    const few = (samples: number, of = train) => ({
-      ...of,
-      x: of.x.slice(0, samples * 784),
-      y: of.y.slice(0, samples),
-    });
     stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(200) }] });
     browser = await openBrowser(chromium ?? '');
-    const { coordinator, keys } = stack.file;
-    member = readWallet(keys.coordinator);
-    api = openApi({ url: stack.file.api, audience: coordinator, keyFile: keys.coordinator });
-    await until(async () => (await api.runners()).length === 4);
-    const written = jobFile.parse({
-      version: 1,
+    member = readWallet(stack.file.keys.coordinator);
+    api = apiOf(stack);
+    await untilEnrolled(api, stack);
+    const written = {
       name: 'acted-upon',
-      model: 'cnn.onnx',
-      data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
       rounds: 500,
       participants: { quorum: 3 },
       rewards: { budget: '500000' },
-    });
-    const evaluation = encodeDataset(few(50, heldOut));
-    const model = readFileSync('examples/mnist/cnn.onnx');
-    const spec = await specOf(api, { job: written, model, evaluation, folder: '.' }, stack.file);
+    };
+    const spec = await digitsSpec(api, stack, written);
     const submitted = await api.submit({ key: 'the-job-that-is-acted-upon', spec });
-    await until(async () => (await api.job(submitted.job)).round >= 2);
+    await until(async () => (await api.job(submitted.job)).round >= 2, 'two rounds', 60);
     job = await api.job(submitted.job);
   }, 150_000);
 
@@ -134,7 +131,7 @@ withBrowser('somebody with a wallet', () => {
     await page.click('text=and send');
     await page.waitForSelector('.verdict.true');
     const after = (await api.job(job.job)).round;
-    await until(async () => (await api.job(job.job)).round > after);
+    await until(async () => (await api.job(job.job)).round > after, 'another round', 60);
     const next = (await api.rounds(job.job)).find(({ round }) => round === after + 1);
     expect(next?.missing).toMatchObject([{ runner: runner.runner, code: 'drained' }]);
     expect(next?.missing[0]?.reason).toContain('its disk is full');
@@ -166,7 +163,11 @@ withBrowser('somebody with a wallet', () => {
   }, 60_000);
 
   test('claims what a runner has earned, once', async () => {
-    await until(async () => (await api.epochs()).some(({ state }) => state === 'effective'), 80_000);
+    await until(
+      async () => (await api.epochs()).some(({ state }) => state === 'effective'),
+      'an effective epoch',
+      80,
+    );
     const { page, wallet } = await open('rewards');
     await page.click('text=Recompute all rewards here');
     await page.waitForSelector('.verdict.true');
@@ -218,11 +219,6 @@ withBrowser('somebody with a wallet', () => {
     await page.close();
   });
 
-  const looks: [string, BrowserContextOptions][] = [
-    ['in light', { colorScheme: 'light', viewport: { width: 1280, height: 900 } }],
-    ['in dark', { colorScheme: 'dark', viewport: { width: 1280, height: 900 } }],
-    ['on a phone', { colorScheme: 'light', viewport: { width: 320, height: 640 } }],
-  ];
   test.each(looks)(
     'axe finds nothing in the dialog %s',
     async (_, options) => {
@@ -232,9 +228,7 @@ withBrowser('somebody with a wallet', () => {
       await page.waitForSelector('.signed');
       expect(await page.locator('button:has-text("and send")').isDisabled()).toBe(true);
       expect(await axeViolations(page)).toEqual([]);
-      const beyond = await page.evaluate(
-        'Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)',
-      );
+      const beyond = await widthBeyond(page);
       expect(beyond).toBe(0);
       await page.close();
     },
@@ -257,7 +251,10 @@ withBrowser('somebody with a wallet', () => {
       'sees %s what was asked, sent and refused, and what the chain paid',
       async (_, options) => {
         const context = await browser.newContext(options);
-        const page = watched(await context.newPage(), new URL(own.url).origin);
+        const page = watched(await context.newPage(), complaints, [
+          ...friendsOf(stack),
+          new URL(own.url).origin,
+        ]);
         await page.goto(own.url);
         await page.waitForSelector('h2:has-text("What was asked, sent and refused")');
         await page.waitForSelector('.checked.true:has-text("records follow from each other")');
@@ -296,25 +293,11 @@ async function open(
   options: BrowserContextOptions = {},
 ): Promise<{ page: Page; wallet: InjectedWallet }> {
   const context = await browser.newContext(options);
-  const page = watched(await context.newPage());
+  const page = watched(await context.newPage(), complaints, friendsOf(stack));
   const { rpcUrl } = stack.file.chain;
   const injected = await injectWallet(page, { wallet: member, rpcUrl, chainId, ...wallet });
   await page.goto(`${stack.file.api}/#/${view}`);
   return { page, wallet: injected };
-}
-
-function watched(page: Page, ...others: string[]): Page {
-  const friends = [stack.file.api, stack.file.gateway, stack.file.chain.rpcUrl, ...others];
-  page.on('pageerror', (error) => void complaints.push(`threw: ${error.message}`));
-  page.on('console', (message) => {
-    if (/Content.Security.Policy/i.test(message.text())) complaints.push(message.text());
-  });
-  page.on('request', (request) => {
-    const url = request.url();
-    if (!url.startsWith('blob:') && !friends.some((friend) => url.startsWith(friend)))
-      complaints.push(`asked ${url}`);
-  });
-  return page;
 }
 
 /** Takes the wallet that is offered; its name is text. */
@@ -357,12 +340,4 @@ async function statusUnder(origin: string, host: string): Promise<number> {
       .on('error', reject)
       .end();
   });
-}
-
-async function until(done: () => Promise<boolean>, most = 60_000): Promise<void> {
-  const end = Date.now() + most;
-  while (!(await done())) {
-    if (Date.now() > end) throw new Error(`it did not happen: ${done}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }

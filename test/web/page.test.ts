@@ -1,16 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Browser, BrowserContextOptions, Download, Page } from 'playwright-core';
-import { openApi, type Api } from '#cli/api.js';
-import { specOf } from '#cli/job/submit.js';
-import { jobFile } from '#core/jobSpec.js';
-import { finalJobStates, type JobView, type VersionView } from '#core/views.js';
-import { encodeDataset } from '#local/consortium/dataset.js';
+import type { Api } from '#cli/api.js';
+import type { EpochView, JobView, VersionView } from '#core/views.js';
 import { startStack, type LocalStack } from '#local/stack.js';
-import type { EpochView } from '#core/views.js';
 import { readModel } from '#trainer/model.js';
 import { decodeSafetensors } from '#core/safetensors.js';
 import { Gateways } from '#web/verify/archive.js';
@@ -21,8 +16,19 @@ import { verifyRewards } from '#web/verify/rewards.js';
 import { Rpc } from '#web/verify/rpc.js';
 import { verifyVersion } from '#web/verify/version.js';
 import { lies } from './lies.js';
-import { few, heldOut } from '../support/digits.js';
-import { axeViolations, findChromium, openBrowser } from './browser.js';
+import { few } from '../support/digits.js';
+import { digitsSpec } from '../support/digitsJob.js';
+import { apiOf, untilEnded, untilEnrolled, untilSettled } from '../support/stackApi.js';
+import { until } from '../support/until.js';
+import {
+  axeViolations,
+  findChromium,
+  friendsOf,
+  looks,
+  openBrowser,
+  watched,
+  widthBeyond,
+} from './browser.js';
 
 const chromium = findChromium();
 const withBrowser = chromium === null ? describe.skip : describe;
@@ -34,7 +40,6 @@ let browser: Browser;
 let job: JobView;
 let version: VersionView;
 let absent: string;
-/** What any page complained of: violations of the policy, exceptions, requests to strangers. */
 const complaints: string[] = [];
 
 withBrowser('the page on a real stack', () => {
@@ -42,25 +47,19 @@ withBrowser('the page on a real stack', () => {
     state = mkdtempSync(join(tmpdir(), 'roundtable-page-'));
     stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(800) }] });
     browser = await openBrowser(chromium ?? '');
-    const { coordinator, keys } = stack.file;
-    api = openApi({ url: stack.file.api, audience: coordinator, keyFile: keys.coordinator });
-    await until(async () => (await api.runners()).length === 4);
+    api = apiOf(stack);
+    await untilEnrolled(api, stack);
     absent = stack.runners.at(-1)?.name ?? '';
     await stack.stopRunner(absent);
-    const written = jobFile.parse({
-      version: 1,
+    const written = {
       name: 'looked-at',
-      model: 'cnn.onnx',
-      data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
       rounds: 4,
       participants: { quorum: 3 },
       rewards: { budget: '4000' },
-    });
-    const evaluation = encodeDataset(few(200, heldOut));
-    const model = readFileSync('examples/mnist/cnn.onnx');
-    const spec = await specOf(api, { job: written, model, evaluation, folder: '.' }, stack.file);
+    };
+    const spec = await digitsSpec(api, stack, written);
     const submitted = await api.submit({ key: 'the-job-that-is-looked-at', spec });
-    await until(async () => (await api.job(submitted.job)).state === 'running');
+    await until(async () => (await api.job(submitted.job)).state === 'running', 'the job runs', 90);
     job = await api.job(submitted.job);
   }, 150_000);
 
@@ -75,7 +74,7 @@ withBrowser('the page on a real stack', () => {
     await page.waitForSelector('.badge.running');
     await page.goto(`${stack.file.api}/#/jobs/${job.job}`);
     await page.waitForSelector('h2:has-text("Round")');
-    await until(async () => finalJobStates.includes((await api.job(job.job)).state));
+    await untilEnded(api, job.job);
     await page.waitForSelector('.badge.done', { timeout: 5_000 });
     expect(await page.locator('tbody tr', { has: page.locator('.seats') }).count()).toBe(4);
     job = await api.job(job.job);
@@ -117,7 +116,7 @@ withBrowser('the page on a real stack', () => {
   });
 
   test('rewards are recomputed and agree with the root on chain', async () => {
-    await until(async () => (await api.job(job.job)).settledEpoch !== null);
+    await untilSettled(api, job.job);
     const page = await open('rewards');
     await page.click('text=Recompute all rewards here');
     expect(await verdict(page)).toMatch(/^True\./);
@@ -322,11 +321,6 @@ withBrowser('the page on a real stack', () => {
     await page.close();
   });
 
-  const looks: [string, BrowserContextOptions][] = [
-    ['in light', { colorScheme: 'light', viewport: { width: 1280, height: 900 } }],
-    ['in dark', { colorScheme: 'dark', viewport: { width: 1280, height: 900 } }],
-    ['on a phone', { colorScheme: 'light', viewport: { width: 320, height: 640 } }],
-  ];
   test.each(looks)(
     'axe finds nothing on any screen %s, and nothing is wider than the window',
     async (_, options) => {
@@ -348,9 +342,7 @@ withBrowser('the page on a real stack', () => {
           await page.waitForSelector('.verdict.true, .verdict.false');
         }
         expect([view, await axeViolations(page)]).toEqual([view, []]);
-        const beyond = await page.evaluate(
-          'Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)',
-        );
+        const beyond = await widthBeyond(page);
         expect([view, beyond]).toEqual([view, 0]);
       }
       await page.close();
@@ -384,21 +376,7 @@ async function bytesOf(download: Download): Promise<Uint8Array> {
 
 async function open(view: string, options: BrowserContextOptions = {}): Promise<Page> {
   const context = await browser.newContext({ locale: 'en-US', ...options });
-  const page = await context.newPage();
-  const friends = [stack.file.api, stack.file.gateway, stack.file.chain.rpcUrl];
-  page.on('pageerror', (error) => void complaints.push(`threw: ${error.message}`));
-  page.on('console', (message) => {
-    if (/Content.Security.Policy/i.test(message.text())) complaints.push(message.text());
-  });
-  page.on('request', (request) => {
-    const url = request.url();
-    if (
-      !url.startsWith('blob:') &&
-      !friends.some((friend) => url.startsWith(friend)) &&
-      url !== 'about:blank'
-    )
-      complaints.push(`asked ${url}`);
-  });
+  const page = watched(await context.newPage(), complaints, friendsOf(stack));
   await page.goto(`${stack.file.api}/#/${view}`);
   return page;
 }
@@ -412,12 +390,4 @@ async function verdict(page: Page): Promise<string> {
 
 function flipped<T extends string>(hex: T): T {
   return `${hex.slice(0, -1)}${hex.endsWith('0') ? '1' : '0'}` as T;
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 90_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 90 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }

@@ -8,8 +8,8 @@ import {
   type EpochManifest,
   largestManifest,
 } from '#core/manifest.js';
-import { creditsOf, type TransactionRecord } from '#core/messages.js';
-import { epochTree, type AccountRewards } from '#core/rewards.js';
+import { creditsOf, type CreditMessage, type TransactionRecord } from '#core/messages.js';
+import { accountsOf, epochTree } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
 import type { EpochView, JobView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
@@ -105,7 +105,7 @@ async function newManifest(
   const due = await finalRounds(deps, owed, paidRounds(history), waiting);
   if (due.length === 0) return null;
   await matchCredits(deps, payer, due);
-  const tree = epochTree(sha256, { accounts: accountsOf(previous, due) });
+  const tree = epochTree(sha256, { accounts: accountsOf(previous?.hashed.accounts ?? [], due) });
   return {
     hashed: {
       kind: 'epoch',
@@ -222,46 +222,23 @@ export async function matchCredits(
   due: readonly PaidRound[],
 ): Promise<void> {
   const credited = new Map((await deps.table.listCredits(payer)).map((credit) => [shareKey(credit), credit]));
-  let rung = 0;
+  const missing: CreditMessage[] = [];
   for (const { shares, ...of } of due)
     for (const expected of creditsOf({ payer, ...of }, shares)) {
       const { job, round, runner, amount, manifestHash } = expected;
       const credit = credited.get(shareKey(expected));
-      if (!credit) {
-        rung++;
-        await deps.credits.send(expected);
-      } else if (credit.amount !== amount || credit.manifestHash !== manifestHash)
+      if (!credit) missing.push(expected);
+      else if (credit.amount !== amount || credit.manifestHash !== manifestHash)
         mismatch(
           `runner ${runner} was credited ${credit.amount} for round ${round} of job ${job}, and its manifest says ${amount}`,
         );
     }
-  if (rung > 0)
-    throw new RoundtableError(
-      'UNAVAILABLE',
-      `${rung} contributions are not credited yet; they were rung again.`,
-    );
-}
-
-/** Every account's cumulative sum: what the epoch before says, and what this one adds. */
-function accountsOf(previous: EpochManifest | undefined, due: readonly PaidRound[]): AccountRewards[] {
-  const accounts = new Map<Hex, AccountRewards>();
-  for (const { account, cumulative } of previous?.hashed.accounts ?? [])
-    accounts.set(account, {
-      account,
-      cumulative: BigInt(cumulative),
-      previous: BigInt(cumulative),
-      deltas: [],
-    });
-  for (const { job, round, shares } of due)
-    for (const { runner, amount } of shares) {
-      const entry = accounts.get(runner) ?? { account: runner, cumulative: 0n, previous: 0n, deltas: [] };
-      accounts.set(runner, {
-        ...entry,
-        cumulative: entry.cumulative + BigInt(amount),
-        deltas: [...entry.deltas, { job, round, amount: BigInt(amount) }],
-      });
-    }
-  return [...accounts.values()];
+  if (missing.length === 0) return;
+  await deps.credits.sendAll(missing);
+  throw new RoundtableError(
+    'UNAVAILABLE',
+    `${missing.length} contributions are not credited yet; they were rung again.`,
+  );
 }
 
 async function archivedJson(deps: Dependencies, id: string): Promise<unknown> {
