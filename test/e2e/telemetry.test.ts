@@ -175,6 +175,16 @@ describe('metrics', () => {
   });
 });
 
+test('metrics of the gatekeeper: calls of runners, who is here, and when its certificate ends', async () => {
+  const text = await metricsAt('gatekeeperMetrics');
+  const answers = 'call="RespondActivityTaskCompleted",outcome="passed"';
+  expect(value(text, 'roundtable_gatekeeper_call_seconds_count', answers)).toBeGreaterThan(0);
+  expect(text).toMatch(/^roundtable_gatekeeper_runners [1-9]/m);
+  const end = Number(/^roundtable_gatekeeper_certificate_end_seconds (\S+)$/m.exec(text)?.[1]);
+  expect(end).toBeGreaterThan(Date.now() / 1_000);
+  expect(text).not.toContain(job);
+});
+
 test('nothing secret is in spans, metrics or logs', async () => {
   const keys = readdirSync(join(state, 'keys'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -191,7 +201,7 @@ test('nothing secret is in spans, metrics or logs', async () => {
     expect(all.includes(hidden)).toBe(false);
 });
 
-async function metricsAt(port: 'apiMetrics' | 'workerMetrics'): Promise<string> {
+async function metricsAt(port: 'apiMetrics' | 'workerMetrics' | 'gatekeeperMetrics'): Promise<string> {
   return (await fetch(`http://127.0.0.1:${Number(readPorts(state)[port])}/metrics`)).text();
 }
 

@@ -108,14 +108,14 @@ async function send(queue: string, body: string, attributes?: Record<string, str
   return MessageId ?? '';
 }
 
-/** True while a message was given to somebody who has not deleted it yet. */
-async function inWork(queue: string): Promise<boolean> {
+/** Messages that were given to somebody who has not deleted them yet. */
+async function inWork(queue: string): Promise<number> {
   const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: queue }));
   const AttributeNames = ['ApproximateNumberOfMessagesNotVisible'] as const;
   const answer = await sqs.send(
     new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
   );
-  return answer.Attributes?.[AttributeNames[0]] === '1';
+  return Number(answer.Attributes?.[AttributeNames[0]]);
 }
 
 async function receiveOne(queue: string): Promise<string | undefined> {
@@ -197,13 +197,37 @@ describe('a message', () => {
 
   test('waits for others within the window of its queue', async () => {
     await send('slow', 'first');
-    await until(() => inWork('slow'), 'the first was received');
+    await until(async () => (await inWork('slow')) === 1, 'the first was received');
     await send('slow', 'second');
     const [call] = await until(
       () => callsFor('second').length > 0 && callsFor('second'),
       'both were handled',
     );
     expect(call?.event.Records.map(({ body }) => body)).toEqual(['first', 'second']);
+  });
+});
+
+describe('a full batch', () => {
+  test('says that more waits: the next is worked on beside it, by an instance of its own that is kept', async () => {
+    const bodies = Array.from({ length: 10 }, (_, index) => `hang ${index} of ten`);
+    await Promise.all(bodies.map((body) => send('slow', body)));
+    await until(() => bodies.every((body) => callsFor(body).length === 1), 'the batch is in work');
+    await send('slow', 'beside it');
+    const [beside] = await until(
+      () => callsFor('beside it').length > 0 && callsFor('beside it'),
+      'the other was handled',
+    );
+    expect(await inWork('slow')).toBeGreaterThanOrEqual(10);
+    const hanging = new Set(bodies.flatMap((body) => callsFor(body).map(({ loaded }) => loaded)));
+    expect(hanging.size).toBe(1);
+    expect(hanging).not.toContain(beside?.loaded);
+    await until(async () => (await inWork('slow')) === 0, 'all is done');
+    await send('slow', 'afterwards');
+    const [after] = await until(
+      () => callsFor('afterwards').length > 0 && callsFor('afterwards'),
+      'it was handled',
+    );
+    expect([...hanging, beside?.loaded]).toContain(after?.loaded);
   });
 });
 
