@@ -132,7 +132,10 @@ async function layAside(message: object): Promise<void> {
     String((await client.send(new GetQueueUrlCommand({ QueueName }))).QueueUrl);
   try {
     const urls = { queue: await urlOf(queueNames.jobs), dead: await urlOf(deadLetterName(queueNames.jobs)) };
-    const why = { code: 'NOT_FOUND' as const, reason: 'The queue names a job which the table does not have.' };
+    const why = {
+      code: 'NOT_FOUND' as const,
+      reason: 'The queue names a job which the table does not have.',
+    };
     await openDeadLetters(urls, client).bury({ body: JSON.stringify(message), deliveries: 5 }, why);
   } finally {
     client.destroy();
