@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { dataShape } from './dataShape.js';
+import { nonsense } from './robust.js';
+import { robustRule } from './robustRule.js';
 import { address, amount, hash32, slug } from './schema.js';
 import { trainingSpec } from './trainingSpec.js';
 
@@ -26,17 +28,22 @@ const dataRequirement = z.strictObject({
     .describe('What the model is for, in a word that the members agreed on; owners allow data by purpose.'),
 });
 
+const robust = robustRule
+  .optional()
+  .describe('What the step is made from in place of the weighted mean of the updates.');
+
 const aggregation = z.discriminatedUnion('rule', [
-  z.strictObject({ rule: z.literal('fedavg'), rate: fraction }),
-  z.strictObject({ rule: z.literal('fedavgm'), rate: fraction, momentum: fraction }),
+  z.strictObject({ rule: z.literal('fedavg'), rate: fraction, robust }),
+  z.strictObject({ rule: z.literal('fedavgm'), rate: fraction, momentum: fraction, robust }),
 ]);
 
 const writtenAggregation = z.discriminatedUnion('rule', [
-  z.strictObject({ rule: z.literal('fedavg'), rate: writtenFraction.prefault('1') }),
+  z.strictObject({ rule: z.literal('fedavg'), rate: writtenFraction.prefault('1'), robust }),
   z.strictObject({
     rule: z.literal('fedavgm'),
     rate: writtenFraction.prefault('1'),
     momentum: writtenFraction.prefault('0.9'),
+    robust,
   }),
 ]);
 
@@ -85,48 +92,52 @@ export type Recipient = z.output<typeof recipient>;
  * A job as it is hashed, signed for and run: files have become content hashes.
  * Canonical JSON of it under SHA-256 is the spec hash.
  */
-export const jobSpec = z.strictObject({
-  ...common,
-  model: z.strictObject({ sha256: hash32 }),
-  evaluation: z.strictObject({ sha256: hash32 }).nullable(),
-  training: trainingSpec,
-  aggregation,
-  participants,
-  rewards,
-  /** Null: archived in the clear. Else the members that can open the models, with their X25519 public keys. */
-  archive: z.strictObject({
-    recipients: z.array(recipient).min(1).max(1_000).nullable(),
-  }),
-  /** Who can read the runners' updates: the coordinator and the job's auditors. */
-  updates: z.strictObject({ recipients: z.array(recipient).min(1).max(64) }),
-});
+export const jobSpec = z
+  .strictObject({
+    ...common,
+    model: z.strictObject({ sha256: hash32 }),
+    evaluation: z.strictObject({ sha256: hash32 }).nullable(),
+    training: trainingSpec,
+    aggregation,
+    participants,
+    rewards,
+    /** Null: archived in the clear. Else the members that can open the models, with their X25519 public keys. */
+    archive: z.strictObject({
+      recipients: z.array(recipient).min(1).max(1_000).nullable(),
+    }),
+    /** Who can read the runners' updates: the coordinator and the job's auditors. */
+    updates: z.strictObject({ recipients: z.array(recipient).min(1).max(64) }),
+  })
+  .superRefine(checkRobust);
 export type JobSpec = z.output<typeof jobSpec>;
 
 /** job.yaml as a person writes it; paths are relative to the file. */
-export const jobFile = z.strictObject({
-  ...common,
-  model: z.string().min(1).describe('Path of an ONNX file.'),
-  evaluation: z
-    .string()
-    .min(1)
-    .nullable()
-    .default(null)
-    .describe('Path of held-out data (safetensors x, y).'),
-  training: trainingSpec.prefault({}),
-  aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
-  participants: participants.prefault({ quorum: 'all' }),
-  rewards: rewards.prefault({ budget: '0' }),
-  auditors: z
-    .array(address)
-    .max(63)
-    .default([])
-    .describe("Members that can read the runners' updates besides the coordinator, to recompute rounds."),
-  archive: z
-    .strictObject({
-      encrypt: z.boolean().default(false).describe('Archive models encrypted for the members only.'),
-    })
-    .prefault({}),
-});
+export const jobFile = z
+  .strictObject({
+    ...common,
+    model: z.string().min(1).describe('Path of an ONNX file.'),
+    evaluation: z
+      .string()
+      .min(1)
+      .nullable()
+      .default(null)
+      .describe('Path of held-out data (safetensors x, y).'),
+    training: trainingSpec.prefault({}),
+    aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
+    participants: participants.prefault({ quorum: 'all' }),
+    rewards: rewards.prefault({ budget: '0' }),
+    auditors: z
+      .array(address)
+      .max(63)
+      .default([])
+      .describe("Members that can read the runners' updates besides the coordinator, to recompute rounds."),
+    archive: z
+      .strictObject({
+        encrypt: z.boolean().default(false).describe('Archive models encrypted for the members only.'),
+      })
+      .prefault({}),
+  })
+  .superRefine(checkRobust);
 export type JobFile = z.output<typeof jobFile>;
 
 /** The spec that a job file means once its files have hashes (and, if encrypted, readers). */
@@ -149,6 +160,17 @@ export function toJobSpec(
     archive: { recipients: resolved.recipients },
     updates: { recipients: resolved.readers },
   });
+}
+
+/** What is wrong between the parts of a job, each of which is right by itself. */
+function checkRobust(
+  job: { aggregation: z.output<typeof aggregation>; participants: z.output<typeof participants> },
+  context: z.RefinementCtx,
+): void {
+  const { quorum, most } = job.participants;
+  const rule = job.aggregation.robust;
+  const message = rule && nonsense(rule, quorum === 'all' ? null : quorum, most);
+  if (message) context.addIssue({ code: 'custom', path: ['aggregation', 'robust'], message });
 }
 
 function parseFraction(text: string): { numerator: number; denominator: number } | null {

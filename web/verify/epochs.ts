@@ -70,9 +70,7 @@ export async function checkEpoch(
   checks.same(group, 'epoch before', 'recomputed | manifest', previous, epoch.previousManifest);
   await checkRounds(checks, { archive, ledger }, group, epoch);
   try {
-    const tree = epochTree(sha256, {
-      accounts: accountsOf(before?.accounts ?? [], epoch.rounds),
-    });
+    const tree = epochTree(sha256, { accounts: accountsOf(before?.accounts ?? [], epoch.rounds) });
     const total = tree.leaves.reduce((sum, { cumulative }) => sum + cumulative, 0n);
     checks.same(group, 'root', 'chain | tree over recomputed accounts', published.root, toHex(tree.root));
     checks.same(group, 'total', 'chain | recomputed', published.total, total);
