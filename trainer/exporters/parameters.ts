@@ -1,9 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import {
-  TensorProtoSchema,
-  type GraphProto,
-  type TensorProto,
-} from '../onnx/onnx.gen.js';
+import { TensorProtoSchema, type GraphProto, type TensorProto } from '../onnx/onnx.gen.js';
 import { elementCount, readFloats, tensorShape } from '../onnx/tensor.js';
 import { consumersOf, isMadeUp, plain, traceOf } from './traces.js';
 
