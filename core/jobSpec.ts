@@ -77,6 +77,9 @@ const common = {
     .describe('`latest` goes on from the newest version of this name, `model` starts anew.'),
 };
 
+/** As many as contracts/Attestations.sol takes (MOST_ATTESTERS). */
+const mostAttesters = 8;
+
 /** A member that something is sealed for, and its X25519 public key. */
 const recipient = z.strictObject({ member: address, publicKey: hash32 });
 export type Recipient = z.output<typeof recipient>;
@@ -85,8 +88,11 @@ export type Recipient = z.output<typeof recipient>;
  * A job as it is hashed, signed for and run: files have become content hashes.
  * Canonical JSON of it under SHA-256 is the spec hash.
  */
-export const jobSpec = z.strictObject({
+export const jobSpec = z
+  .strictObject({
   ...common,
+  /** Drawn members that must sign a closing; not there for none. */
+  attesters: z.number().int().min(1).max(mostAttesters).exactOptional(),
   model: z.strictObject({ sha256: hash32 }),
   evaluation: z.strictObject({ sha256: hash32 }).nullable(),
   training: trainingSpec,
@@ -99,7 +105,11 @@ export const jobSpec = z.strictObject({
   }),
   /** Who can read the runners' updates: the coordinator and the job's auditors. */
   updates: z.strictObject({ recipients: z.array(recipient).min(1).max(64) }),
-});
+})
+  .refine(
+    ({ attesters = 0, updates }) => updates.recipients.length > attesters,
+    'whoever attests must read the updates: the job needs at least as many auditors as attesters',
+  );
 export type JobSpec = z.output<typeof jobSpec>;
 
 /** job.yaml as a person writes it; paths are relative to the file. */
@@ -116,6 +126,15 @@ export const jobFile = z.strictObject({
   aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
   participants: participants.prefault({ quorum: 'all' }),
   rewards: rewards.prefault({ budget: '0' }),
+  attesters: z
+    .number()
+    .int()
+    .min(0)
+    .max(mostAttesters)
+    .default(0)
+    .describe(
+      'Members, drawn anew each round, that must recompute it and sign before it closes. They must be auditors; name every member that can be drawn.',
+    ),
   auditors: z
     .array(address)
     .max(63)
@@ -141,9 +160,10 @@ export function toJobSpec(
     readers: Recipient[];
   },
 ): JobSpec {
-  const { archive: _archive, auditors: _auditors, ...rest } = file;
+  const { archive: _archive, auditors: _auditors, attesters, ...rest } = file;
   return jobSpec.parse({
     ...rest,
+    ...(attesters > 0 && { attesters }),
     model: resolved.model,
     evaluation: resolved.evaluation,
     archive: { recipients: resolved.recipients },

@@ -184,6 +184,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
           deployment,
           api,
           rpcUrl,
+          gateway: local(ports.gateway),
           data,
         });
         await publishServed({ stateDir, rpcUrl, deployment, runners, data });

@@ -1,4 +1,5 @@
-import { verifyMessage, verifyTypedData } from 'ethers/hash';
+import type { SigningKey } from 'ethers/crypto';
+import { TypedDataEncoder, verifyMessage, verifyTypedData } from 'ethers/hash';
 import type { SignatureDomain } from '#core/eip712.js';
 import type { Hex } from '#core/hex.js';
 
@@ -13,6 +14,16 @@ export function typedDataSigner(
   signature: string,
 ): Hex | null {
   return signerOf(signature, () => verifyTypedData(domain, types, value, signature));
+}
+
+/** Signs typed data (EIP-712): 65 bytes, r ‖ s ‖ v. Equal input gives equal signatures (RFC 6979). */
+export function signTypedData(
+  key: SigningKey,
+  domain: SignatureDomain,
+  types: Record<string, { name: string; type: string }[]>,
+  value: object,
+): Hex {
+  return key.sign(TypedDataEncoder.hash(domain, types, value)).serialized as Hex;
 }
 
 /** Who signed a text (EIP-191); null as for typed data. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
+import { receiptTypes, updateDomain } from '#core/eip712.js';
 import { fromHex, toHex } from '#core/hex.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
 import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
@@ -13,6 +14,7 @@ import { openFunction } from '#services/functionCalls.js';
 import { coordinatorCodec } from '#services/runnerPayloads.js';
 import { openLog } from '#services/log.js';
 import { openQueue } from '#services/queue.js';
+import { signTypedData } from '#services/signatures.js';
 import { openSums } from '#services/sums.js';
 import { openTable } from '#services/table.js';
 import { unseal } from '#services/sealing.js';
@@ -72,6 +74,13 @@ const activities = createActivities({
   sums: openSums(bucket),
   sumFunction: openFunction({ name: environment.SUM_FUNCTION }),
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
+  signReceipt: (statement) =>
+    signTypedData(
+      wallet.signingKey,
+      updateDomain(deployment.chainId, deployment.jobs),
+      receiptTypes,
+      statement,
+    ),
   unseal: (envelope, context) => unseal(envelope, sealing, context),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,

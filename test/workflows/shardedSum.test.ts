@@ -75,6 +75,7 @@ beforeAll(async () => {
     join(folder, 'sum.mjs'),
     `import * as deployed from ${JSON.stringify(pathToFileURL(distFile('functions/sum.mjs')).href)};
 import { appendFileSync, readFileSync } from 'node:fs';
+import { forgetful, receiptSigning } from '#test/support/receipts.js';
 export async function handler(event, context) {
   const answer = await deployed.handler(event, context);
   appendFileSync(${JSON.stringify(join(folder, 'peaks'))}, /VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
@@ -91,6 +92,8 @@ export async function handler(event, context) {
     updates: stored,
     readUpdate: updateReader(stored, reader, new ByteCache(0)),
     outliner: updateOutliner(stored, reader),
+    table: forgetful,
+    signReceipt: receiptSigning({ chainId: 31337, jobs: hash('d').slice(0, 42) as `0x${string}` }),
     sums: openSums({ bucket: bucketName }),
     sumFunction: openFunction({ name: 'sum' }),
   } as Partial<Dependencies> as Dependencies;

@@ -16,6 +16,7 @@ import type { Aggregate, AggregateInput, PreparedJob } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 import { outlineOf } from './shardedSum.js';
 import { step, storeAggregate } from './newVersion.js';
+import { signReceipts } from './receipts.js';
 import { updateRootOf } from './updateRoot.js';
 import { loadVersion } from './versions.js';
 
@@ -90,7 +91,10 @@ const unreadable: readonly ErrorCode[] = [
  */
 export async function aggregate(deps: Dependencies, input: AggregateInput): Promise<Aggregate> {
   const { prepared, opening, base, updates } = input;
-  const { layout, params, velocity } = await loadVersion(deps, base);
+  const [{ layout, params, velocity }] = await Promise.all([
+    loadVersion(deps, base),
+    signReceipts(deps, input),
+  ]);
   const weights = updates.map(({ samples }) => weightOf(samples, opening.shift));
   const sumRoots: Hex[][] = [];
   const { values, weight } = await sumTree({

@@ -23,6 +23,7 @@ import type { UpdateOutline } from '../updateOutline.js';
 import type { Aggregate, AggregateInput, JoinInput, PreparedJob, ShardInput } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 import { step, storeAggregate } from './newVersion.js';
+import { signReceipts } from './receipts.js';
 import { loadVersion } from './versions.js';
 
 /** As an update of this job is read in pieces; twice costs little, since what was read last is remembered. */
@@ -41,6 +42,7 @@ export function outlineOf(
 export async function planSum(deps: Dependencies, input: AggregateInput): Promise<Sha256Hex[]> {
   const { prepared, opening, updates } = input;
   const { dimension, shards } = prepared;
+  await signReceipts(deps, input);
   const ranges = shardRanges(dimension, shards);
   const { job, round } = opening;
   const plans = ranges.map((range): ShardPlan => ({

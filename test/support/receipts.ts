@@ -1,0 +1,18 @@
+import { Wallet, id } from 'ethers';
+import { receiptTypes, updateDomain, type ReceiptStatement } from '#core/eip712.js';
+import type { Hex } from '#core/hex.js';
+import { signTypedData } from '#services/signatures.js';
+
+const anybody = new Wallet(id('a coordinator'));
+
+/** The part of a worker that signs receipts. */
+export function receiptSigning(
+  { chainId, jobs }: { chainId: number; jobs: Hex },
+  wallet = anybody,
+): (statement: ReceiptStatement) => Hex {
+  return (statement) =>
+    signTypedData(wallet.signingKey, updateDomain(chainId, jobs), receiptTypes, statement);
+}
+
+/** A table of receipts that forgets them, for rounds that nobody asks about. */
+export const forgetful = { putReceipts: async () => undefined, listReceipts: async () => [] };
