@@ -1,6 +1,3 @@
-import { SigningKey } from 'ethers/crypto';
-import { hashMessage, TypedDataEncoder } from 'ethers/hash';
-import { computeAddress } from 'ethers/transaction';
 import {
   enrolmentTypes,
   entryDomain,
@@ -11,9 +8,11 @@ import {
 } from '#core/eip712.js';
 import type { ActPlace, SignedAct } from '#core/acts.js';
 import { RoundtableError } from '#core/errors.js';
-import type { Hex, RunnerId } from '#core/hex.js';
+import { fromHex, type Hex, type RunnerId } from '#core/hex.js';
 import { signAct, type Act } from '#services/acts.js';
 import type { EntryPlace } from '#services/entrance.js';
+import { addressOf, isPrivateKey, signDigest } from '#services/secp256k1.js';
+import { textDigest, typedDataDigest } from '#services/signatures.js';
 
 /** The runner's identity: its name on chain and on everything it signs. Equal input gives equal signatures (RFC 6979). */
 export interface RunnerKey {
@@ -30,27 +29,22 @@ export interface RunnerKey {
 
 /** @param source named when the key is not one */
 export function runnerKey(privateKey: string, source = 'The key'): RunnerKey {
-  let key: SigningKey;
-  let address: RunnerId;
-  try {
-    if (!/^0x[0-9a-fA-F]{64}$/.test(privateKey)) throw new Error('form');
-    key = new SigningKey(privateKey);
-    address = computeAddress(key).toLowerCase() as RunnerId;
-  } catch {
-    // No cause: a library's message could hold the key.
+  // No word of what it was: a message could hold the key.
+  const key = /^0x[0-9a-fA-F]{64}$/.test(privateKey) ? fromHex(privateKey, 32) : new Uint8Array(32);
+  if (!isPrivateKey(key))
     throw new RoundtableError(
       'KEY_INVALID',
       `${source} does not hold a private key: 0x and 64 hexadecimal digits, in range.`,
     );
-  }
+  const address: RunnerId = addressOf(key);
+  const sign = (digest: Hex): Hex => signDigest(key, digest);
   return {
     address,
-    signText: (value) => key.sign(hashMessage(value)).serialized as Hex,
+    signText: (value) => sign(textDigest(value)),
     signUpdate: ({ chainId, jobs }, statement) =>
-      key.sign(TypedDataEncoder.hash(updateDomain(chainId, jobs), updateTypes, statement)).serialized as Hex,
+      sign(typedDataDigest(updateDomain(chainId, jobs), updateTypes, statement)),
     signEnrolment: ({ chainId, consortium }, statement) =>
-      key.sign(TypedDataEncoder.hash(entryDomain(chainId, consortium), enrolmentTypes, statement))
-        .serialized as Hex,
-    signAct: (place, act) => signAct(place, act, address, (digest) => key.sign(digest).serialized as Hex),
+      sign(typedDataDigest(entryDomain(chainId, consortium), enrolmentTypes, statement)),
+    signAct: (place, act) => signAct(place, act, address, sign),
   };
 }

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { TypedDataEncoder } from 'ethers/hash';
 import type { ActionName, ActPlace, SignedAct } from '#core/acts.js';
 import { actDomain, actTypes } from '#core/eip712.js';
 import { toHex, type Hex } from '#core/hex.js';
-import { typedDataSigner } from './signatures.js';
+import { typedDataDigest, typedDataSigner } from './signatures.js';
 
 /** What somebody wants done. */
 export interface Act {
@@ -26,7 +25,7 @@ export function signAct(
   const { chainId, consortium, stack, url, now } = place;
   const nonce = toHex(randomBytes(32));
   const statement = { stack, url, action, target, reason, nonce, issued: now, expiry: now + goodFor };
-  const digest = TypedDataEncoder.hash(actDomain(chainId, consortium), actTypes, statement) as Hex;
+  const digest = typedDataDigest(actDomain(chainId, consortium), actTypes, statement);
   return { statement, signer, signature: sign(digest) };
 }
 

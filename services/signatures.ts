@@ -1,42 +1,52 @@
-import type { SigningKey } from 'ethers/crypto';
-import { TypedDataEncoder, verifyMessage, verifyTypedData } from 'ethers/hash';
+import { hashMessage, TypedDataEncoder } from 'ethers/hash';
 import type { SignatureDomain } from '#core/eip712.js';
 import type { Hex } from '#core/hex.js';
+import { recoverAccount, signDigest } from './secp256k1.js';
+
+/** Types of one statement, as core/eip712.ts names them. */
+export type StatementTypes = Record<string, { name: string; type: string }[]>;
+
+/** What is signed of typed data (EIP-712). @throws TypeError for a value that has not the form of its types */
+export function typedDataDigest(domain: SignatureDomain, types: StatementTypes, value: object): Hex {
+  return TypedDataEncoder.hash(domain, types, value) as Hex;
+}
+
+/** What is signed of a text (EIP-191). */
+export function textDigest(text: string): Hex {
+  return hashMessage(text) as Hex;
+}
 
 /**
- * Who signed typed data (EIP-712); null when it is no signature. Of the forms that a signature can be written in only
- * one counts, as on chain: 65 bytes, a low s (EIP-2), 27 or 28 at the end. ethers alone would take other last bytes.
+ * Who signed typed data; null when it is no signature. Of the forms that a signature can be written in only one counts,
+ * as on chain: 65 bytes, a low s (EIP-2), 27 or 28 at the end.
  */
 export function typedDataSigner(
   domain: SignatureDomain,
-  types: Record<string, { name: string; type: string }[]>,
+  types: StatementTypes,
   value: object,
   signature: string,
 ): Hex | null {
-  return signerOf(signature, () => verifyTypedData(domain, types, value, signature));
-}
-
-/** Signs typed data (EIP-712): 65 bytes, r ‖ s ‖ v. Equal input gives equal signatures (RFC 6979). */
-export function signTypedData(
-  key: SigningKey,
-  domain: SignatureDomain,
-  types: Record<string, { name: string; type: string }[]>,
-  value: object,
-): Hex {
-  return key.sign(TypedDataEncoder.hash(domain, types, value)).serialized as Hex;
-}
-
-/** Who signed a text (EIP-191); null as for typed data. */
-export function textSigner(text: string, signature: string): Hex | null {
-  return signerOf(signature, () => verifyMessage(text, signature));
-}
-
-function signerOf(signature: string, recover: () => string): Hex | null {
-  if (!/^0x[0-9a-f]{128}1[bc]$/.test(signature)) return null;
+  let digest: Hex;
   try {
-    return recover().toLowerCase() as Hex;
+    digest = typedDataDigest(domain, types, value);
   } catch {
-    // Not a point on the curve, or a high s.
+    // Nobody signed what has no digest.
     return null;
   }
+  return recoverAccount(digest, signature);
+}
+
+/** Signs typed data. @param key as isPrivateKey has it */
+export function signTypedData(
+  key: Uint8Array,
+  domain: SignatureDomain,
+  types: StatementTypes,
+  value: object,
+): Hex {
+  return signDigest(key, typedDataDigest(domain, types, value));
+}
+
+/** Who signed a text; null as for typed data. */
+export function textSigner(text: string, signature: string): Hex | null {
+  return recoverAccount(textDigest(text), signature);
 }

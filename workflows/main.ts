@@ -3,7 +3,7 @@ import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
 import { receiptTypes, updateDomain } from '#core/eip712.js';
-import { fromHex, toHex } from '#core/hex.js';
+import { fromHex, toHex, type Hex } from '#core/hex.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
 import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
 import { openArtifacts } from '#services/artifacts.js';
@@ -42,6 +42,7 @@ const log = openLog('worker', environment.LOG_LEVEL);
 const deployment = environment.CHAIN_DEPLOYMENT;
 const wallet = new Wallet(readFileSync(environment.COORDINATOR_KEY_FILE, 'utf8').trim());
 
+const signingKey = fromHex(wallet.privateKey as Hex, 32);
 const sealingKey = fromHex(readFileSync(environment.COORDINATOR_SEALING_KEY_FILE, 'utf8').trim(), 32);
 const archiveKey = JSON.parse(readFileSync(environment.ARWEAVE_KEY_FILE, 'utf8')) as JWKInterface;
 
@@ -76,7 +77,7 @@ const activities = createActivities({
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
   signReceipt: (statement) =>
     signTypedData(
-      wallet.signingKey,
+      signingKey,
       updateDomain(deployment.chainId, deployment.jobs),
       receiptTypes,
       statement,

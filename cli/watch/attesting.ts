@@ -1,7 +1,7 @@
 import type { Wallet } from 'ethers';
 import { Attester, type AttestationView } from '#audit/attester.js';
 import type { AuditSources } from '#audit/index.js';
-import type { Hex } from '#core/hex.js';
+import { fromHex, type Hex } from '#core/hex.js';
 import type { OutboundRules } from '#services/outboundUrl.js';
 import { signTypedData } from '#services/signatures.js';
 import type { Context } from '../command.js';
@@ -19,10 +19,11 @@ export function attestWhenDrawn(
   { sources, ...asking }: { sources: AuditSources; wallet: Wallet; rules: OutboundRules; open: OpenUpdate },
 ): () => Promise<void> {
   const { wallet } = asking;
+  const key = fromHex(wallet.privateKey as Hex, 32);
   const address = wallet.address.toLowerCase() as Hex;
   const attester = new Attester(sources, {
     address,
-    sign: (domain, types, statement) => signTypedData(wallet.signingKey, domain, types, statement),
+    sign: (domain, types, statement) => signTypedData(key, domain, types, statement),
   });
   const silent = new Map<Hex, string>();
   const say = (view: AttestationView): void =>

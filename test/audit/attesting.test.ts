@@ -10,6 +10,7 @@ import { closingHash } from '#services/chain/words.js';
 import { sha256 } from '#services/sha256.js';
 import { signTypedData, typedDataSigner } from '#services/signatures.js';
 import { addressOf, giveEther, type ChainStack } from '#test/services/chainStack.js';
+import { keyOf } from '#test/support/receipts.js';
 import { sourcesOf, startCourt } from './court.js';
 import { updatesOf, writeHistory, type History } from './history.js';
 import { archiveOf } from './memoryArchive.js';
@@ -66,7 +67,7 @@ function attesterOf(wallet: Wallet): Attester {
     { chain: stack.chain, archive: archiveOf(stack), hash: sha256 },
     {
       address: addressOf(wallet),
-      sign: (domain, types, statement) => signTypedData(wallet.signingKey, domain, types, statement),
+      sign: (domain, types, statement) => signTypedData(keyOf(wallet), domain, types, statement),
     },
   );
 }
@@ -133,7 +134,7 @@ test('a wrong sum is not signed, and convicted when another member signs it', as
         const closing = closingHash(opening, proposal);
         const statement = { job, round, closing };
         const signature = signTypedData(
-          colluding.signingKey,
+          keyOf(colluding),
           updateDomain(chainId, jobs),
           attestationTypes,
           statement,

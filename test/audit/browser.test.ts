@@ -1,4 +1,4 @@
-import { runInNewContext } from 'node:vm';
+import { createContext, SourceTextModule } from 'node:vm';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { build, type BuildResult } from 'esbuild';
 import { auditVersion, recordChain, type Audit } from '#audit/index.js';
@@ -47,7 +47,7 @@ beforeAll(async () => {
     stdin: { contents: page, resolveDir: process.cwd() },
     bundle: true,
     platform: 'browser',
-    format: 'iife',
+    format: 'esm',
     target: 'es2022',
     write: false,
     metafile: true,
@@ -120,9 +120,13 @@ test('it verifies a version where there is neither process nor Buffer', async ()
     clearTimeout,
     console,
   };
-  const context: Record<string, unknown> = { ...web };
+  const context = createContext({ ...web });
   context['globalThis'] = context['self'] = context;
-  runInNewContext(code(), context);
+  const module = new SourceTextModule(code(), { context });
+  await module.link((name) => {
+    throw new Error(`it imports ${name}`);
+  });
+  await module.evaluate();
   const { audit } = context as { audit: (input: unknown) => Promise<string> };
   expectWhole(JSON.parse(await audit(await handedIn())) as Audit);
 });
@@ -132,7 +136,8 @@ const chromium = findChromium();
   const browser = await openBrowser(chromium ?? '');
   try {
     const tab = await browser.newPage();
-    await tab.addScriptTag({ content: code() });
+    await tab.addScriptTag({ content: code(), type: 'module' });
+    await tab.waitForFunction(`typeof audit === 'function'`);
     const input = JSON.stringify(await handedIn());
     expectWhole(JSON.parse(await tab.evaluate<string>(`audit(${input})`)) as Audit);
   } finally {

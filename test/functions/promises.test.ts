@@ -1,6 +1,6 @@
 /** What a stack's worker promises, as the API hands it out: receipts to their runners, closings to drawn members. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { id, Wallet } from 'ethers';
+import { id } from 'ethers';
 import type { ClosingProposal } from '#core/attestations.js';
 import { attestationTypes, updateDomain } from '#core/eip712.js';
 import type { Hex } from '#core/hex.js';
@@ -8,6 +8,7 @@ import { closingHash } from '#services/chain/words.js';
 import { signTypedData } from '#services/signatures.js';
 import { apiApp } from '#functions/api/app.js';
 import { archiveId } from '../services/chainStack.js';
+import { keyOf } from '../support/receipts.js';
 import {
   coordinator,
   member,
@@ -81,11 +82,10 @@ describe('attestations', () => {
   const closing = closingHash(proposal.opening, proposal);
   const signed = (by: { privateKey: string }, of: Hex = closing) => {
     const { chainId, jobs } = api.parts.deployment;
-    const { signingKey } = new Wallet(by.privateKey);
     const statement = { job, round, closing: of };
     return {
       ...statement,
-      signature: signTypedData(signingKey, updateDomain(chainId, jobs), attestationTypes, statement),
+      signature: signTypedData(keyOf(by), updateDomain(chainId, jobs), attestationTypes, statement),
     };
   };
   /** @param drawn stands for the chain's draw: the chain of this API has no rounds */

@@ -1,9 +1,12 @@
 import { Wallet, id } from 'ethers';
 import { receiptTypes, updateDomain, type ReceiptStatement } from '#core/eip712.js';
-import type { Hex } from '#core/hex.js';
+import { fromHex, type Hex } from '#core/hex.js';
 import { signTypedData } from '#services/signatures.js';
 
 const anybody = new Wallet(id('a coordinator'));
+
+/** A wallet's private key, as signTypedData takes it. */
+export const keyOf = ({ privateKey }: { privateKey: string }): Uint8Array => fromHex(privateKey as Hex, 32);
 
 /** The part of a worker that signs receipts. */
 export function receiptSigning(
@@ -11,7 +14,7 @@ export function receiptSigning(
   wallet = anybody,
 ): (statement: ReceiptStatement) => Hex {
   return (statement) =>
-    signTypedData(wallet.signingKey, updateDomain(chainId, jobs), receiptTypes, statement);
+    signTypedData(keyOf(wallet), updateDomain(chainId, jobs), receiptTypes, statement);
 }
 
 /** A table of receipts that forgets them, for rounds that nobody asks about. */
