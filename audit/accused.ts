@@ -134,11 +134,7 @@ export async function openModels(
   };
 }
 
-function proposal(
-  { round, block, transaction }: ChainRound,
-  job: Hex,
-  proposed: ClosedFields,
-): ChainClosing {
+function proposal({ round, block, transaction }: ChainRound, job: Hex, proposed: ClosedFields): ChainClosing {
   return { job, round, ...proposed, block, transaction };
 }
 

@@ -3,7 +3,12 @@
  * every update under this root and recomputed it" (contracts/Attestations.sol). What is proposed is a stranger's word: it is
  * looked at only where the chain says that it is due and that this member is drawn.
  */
-import { attestationTypes, updateDomain, type AttestationStatement, type SignatureDomain } from '#core/eip712.js';
+import {
+  attestationTypes,
+  updateDomain,
+  type AttestationStatement,
+  type SignatureDomain,
+} from '#core/eip712.js';
 import type { Attestation, ClosingProposal } from '#core/attestations.js';
 import { isRoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
@@ -74,7 +79,11 @@ export class Attester {
     return waiting;
   }
 
-  async #isDue(stack: ProposingStack, { job, round, opening }: ClosingProposal, closing: Hex): Promise<boolean> {
+  async #isDue(
+    stack: ProposingStack,
+    { job, round, opening }: ClosingProposal,
+    closing: Hex,
+  ): Promise<boolean> {
     const { chain } = this.sources;
     const now = await chain.commitments(job, round);
     if (now.opening !== opening || now.closing) return false;

@@ -92,9 +92,7 @@ export function answerReceipt(
 
 /** What the contract calls a question about a receipt. */
 export function receiptSubject({ runner, updateRoot }: Pick<ReceiptStatement, 'runner' | 'updateRoot'>): Hex {
-  return keccak256(
-    abi.encode(['string', 'address', 'bytes32'], ['receipt', runner, updateRoot]),
-  ) as Hex;
+  return keccak256(abi.encode(['string', 'address', 'bytes32'], ['receipt', runner, updateRoot])) as Hex;
 }
 
 /**
@@ -105,7 +103,13 @@ export function receiptSubject({ runner, updateRoot }: Pick<ReceiptStatement, 'r
 export function answerInclusion(
   deployment: Deployment,
   { subject, round: { job, round } }: Pick<RoundQuestion, 'subject' | 'round'>,
-  closed: { evidence: Evidence; headers: readonly SignedHeader[]; openHash: Hex; previous: Hex; dimension: number },
+  closed: {
+    evidence: Evidence;
+    headers: readonly SignedHeader[];
+    openHash: Hex;
+    previous: Hex;
+    dimension: number;
+  },
   kept: readonly KeptReceipt[],
 ): ChainCall | null {
   const { evidence, headers, openHash, previous, dimension } = closed;

@@ -73,7 +73,8 @@ export const errorCodes = {
   },
   RECEIPT_BROKEN: {
     status: 409,
-    meaning: 'A round was begun twice, and an update that a receipt was signed for is missing the second time.',
+    meaning:
+      'A round was begun twice, and an update that a receipt was signed for is missing the second time.',
   },
   QUORUM_NOT_REACHED: { status: 409, meaning: 'Fewer updates than the quorum came before the deadline.' },
   SETTLEMENT_MISMATCH: {

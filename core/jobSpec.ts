@@ -24,7 +24,24 @@ const dataRequirement = z.strictObject({
   purpose: slug
     .optional()
     .describe('What the model is for, in a word that the members agreed on; owners allow data by purpose.'),
+  mostSamples: z
+    .number()
+    .int()
+    .min(1)
+    .max(2 ** 48 - 1)
+    .exactOptional()
+    .describe(
+      'Samples of this data set that a runner may claim at most; one that has more claims so many, and weighs as much. The chain holds the cap, and whoever claims more is unfit.',
+    ),
 });
+
+/** Samples that a runner claims of a data set: weights and rewards go by them. */
+export function claimedSamples(
+  { mostSamples }: Pick<JobSpec['data'], 'mostSamples'>,
+  samples: number,
+): number {
+  return Math.min(samples, mostSamples ?? samples);
+}
 
 const aggregation = z.discriminatedUnion('rule', [
   z.strictObject({ rule: z.literal('fedavg'), rate: fraction }),
@@ -90,22 +107,22 @@ export type Recipient = z.output<typeof recipient>;
  */
 export const jobSpec = z
   .strictObject({
-  ...common,
-  /** Drawn members that must sign a closing; not there for none. */
-  attesters: z.number().int().min(1).max(mostAttesters).exactOptional(),
-  model: z.strictObject({ sha256: hash32 }),
-  evaluation: z.strictObject({ sha256: hash32 }).nullable(),
-  training: trainingSpec,
-  aggregation,
-  participants,
-  rewards,
-  /** Null: archived in the clear. Else the members that can open the models, with their X25519 public keys. */
-  archive: z.strictObject({
-    recipients: z.array(recipient).min(1).max(1_000).nullable(),
-  }),
-  /** Who can read the runners' updates: the coordinator and the job's auditors. */
-  updates: z.strictObject({ recipients: z.array(recipient).min(1).max(64) }),
-})
+    ...common,
+    /** Drawn members that must sign a closing; not there for none. */
+    attesters: z.number().int().min(1).max(mostAttesters).exactOptional(),
+    model: z.strictObject({ sha256: hash32 }),
+    evaluation: z.strictObject({ sha256: hash32 }).nullable(),
+    training: trainingSpec,
+    aggregation,
+    participants,
+    rewards,
+    /** Null: archived in the clear. Else the members that can open the models, with their X25519 public keys. */
+    archive: z.strictObject({
+      recipients: z.array(recipient).min(1).max(1_000).nullable(),
+    }),
+    /** Who can read the runners' updates: the coordinator and the job's auditors. */
+    updates: z.strictObject({ recipients: z.array(recipient).min(1).max(64) }),
+  })
   .refine(
     ({ attesters = 0, updates }) => updates.recipients.length > attesters,
     'whoever attests must read the updates: the job needs at least as many auditors as attesters',

@@ -23,7 +23,10 @@ export const mostReceipts = 50;
 
 /** What a runner asks for: its receipts of these rounds. */
 export const receiptsRequest = z.strictObject({
-  rounds: z.array(z.strictObject({ job: jobId, round })).min(1).max(mostReceipts),
+  rounds: z
+    .array(z.strictObject({ job: jobId, round }))
+    .min(1)
+    .max(mostReceipts),
 });
 export type ReceiptsRequest = z.output<typeof receiptsRequest>;
 

@@ -73,7 +73,8 @@ async function anchored({ book, chain }: ClaimParts, held: Signed): Promise<Anch
     chain.commitments(job, round),
     chain.commitments(job, round - 1),
   ]);
-  if (!opening || !previous || !wordHolds(opening, openingFields(previous, job, round, openHash))) return null;
+  if (!opening || !previous || !wordHolds(opening, openingFields(previous, job, round, openHash)))
+    return null;
   const found = { ...held, words: { opening, previous } };
   await book.write(found);
   return found;
@@ -150,7 +151,9 @@ async function followUnasked(parts: ClaimParts, held: Anchored): Promise<void> {
     fromBlock: chain.deployment.block,
   });
   if (answered.length > 0) return end(parts, held, 'answered', null);
-  const { opening: { job, round } } = held;
+  const {
+    opening: { job, round },
+  } = held;
   const { closing } = await chain.commitments(job, round);
   const { closed, phase } = await chain.escrow(job);
   if (phase === 'convicted' || round > closed) return end(parts, held, 'convicted', null);
@@ -201,7 +204,10 @@ async function end(
   outcome: ReceiptOutcome,
   sent: Sent | null,
 ): Promise<void> {
-  const { coordinator, opening: { job, round } } = held;
+  const {
+    coordinator,
+    opening: { job, round },
+  } = held;
   const transaction = sent?.hash ?? null;
   await decisions.append({ kind: 'claim', coordinator, job, round, outcome, transaction });
   await book.end(held, outcome);

@@ -46,8 +46,7 @@ export async function collectReceipts(parts: CollectorParts, signal: AbortSignal
       complaint = null;
     } catch (error) {
       const message = messageOf(error);
-      if (message !== complaint && !signal.aborted)
-        parts.log.warn({}, `cannot fetch receipts: ${message}`);
+      if (message !== complaint && !signal.aborted) parts.log.warn({}, `cannot fetch receipts: ${message}`);
       complaint = message;
     }
   }
@@ -74,7 +73,12 @@ export async function fetchReceipts(
     if (!found) continue;
     const { signature } = found;
     const statement = { job, round, openHash, runner, updateRoot };
-    const signer = typedDataSigner(updateDomain(domain.chainId, domain.jobs), receiptTypes, statement, signature);
+    const signer = typedDataSigner(
+      updateDomain(domain.chainId, domain.jobs),
+      receiptTypes,
+      statement,
+      signature,
+    );
     if (signer !== coordinator) {
       log.warn({ job, round }, `the receipt that the stack gave is not signed by ${coordinator}`);
       continue;

@@ -27,8 +27,6 @@ export async function attestClosing(input: CloseInput): Promise<PlacedAttestatio
         );
     }
   } finally {
-    await CancellationScope.nonCancellable(() =>
-      coordinator.withdrawProposal({ job, round: input.round }),
-    );
+    await CancellationScope.nonCancellable(() => coordinator.withdrawProposal({ job, round: input.round }));
   }
 }

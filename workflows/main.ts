@@ -76,12 +76,7 @@ const activities = createActivities({
   sumFunction: openFunction({ name: environment.SUM_FUNCTION }),
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
   signReceipt: (statement) =>
-    signTypedData(
-      signingKey,
-      updateDomain(deployment.chainId, deployment.jobs),
-      receiptTypes,
-      statement,
-    ),
+    signTypedData(signingKey, updateDomain(deployment.chainId, deployment.jobs), receiptTypes, statement),
   unseal: (envelope, context) => unseal(envelope, sealing, context),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,

@@ -65,7 +65,9 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
     });
     opened.catch(() => undefined); // awaited below; a failure meanwhile must not count as unhandled
     const asksAttesters = (prepared.spec.attesters ?? 0) > 0;
-    const drawn = asksAttesters ? opened.then(() => chain(prepared.coordinator).keepDraw({ job: prepared.job, round })) : null;
+    const drawn = asksAttesters
+      ? opened.then(() => chain(prepared.coordinator).keepDraw({ job: prepared.job, round }))
+      : null;
     drawn?.catch(() => undefined);
     const collected = await timed('collect', () =>
       collectUpdates(input, selection, (participants, missing) =>

@@ -71,7 +71,9 @@ export const watchVerb: Verb = (program, does) => {
         const isMember = as !== null && (await chain.isMember(as));
         const rules = outboundRules(placeOfRecord(context, options).rpc);
         const attesting =
-          wallet && isMember ? attestWhenDrawn(context, { sources, wallet, rules, open: openWith(keys) }) : null;
+          wallet && isMember
+            ? attestWhenDrawn(context, { sources, wallet, rules, open: openWith(keys) })
+            : null;
         const told = { watching: hosts, chain: chain.deployment.chainId, window, reporter: as };
         context.print({ ...told, attests: isMember }, () => [
           `Watching chain ${chain.deployment.chainId} as ${hosts.join(', ')} has it; rounds can be disputed for ${window} s.`,

@@ -48,7 +48,10 @@ export function attestWhenDrawn(
   };
 }
 
-function attestationLines(theme: Theme, { job, round, coordinator, outcome, what }: AttestationView): string[] {
+function attestationLines(
+  theme: Theme,
+  { job, round, coordinator, outcome, what }: AttestationView,
+): string[] {
   const { ok, fail, wait } = glyphs(theme);
   const mark = { signed: ok, refused: fail, undecided: wait }[outcome];
   const style = { signed: 'green', refused: 'red', undecided: 'yellow' } as const;
@@ -57,6 +60,9 @@ function attestationLines(theme: Theme, { job, round, coordinator, outcome, what
     refused: `not attested, coordinator ${coordinator} would close it wrong`,
     undecided: 'not attested yet',
   }[outcome];
-  const [first = '', ...more] = wrap(`${mark} round ${round} of job ${job}: ${said}: ${what}.`, theme.columns);
+  const [first = '', ...more] = wrap(
+    `${mark} round ${round} of job ${job}: ${said}: ${what}.`,
+    theme.columns,
+  );
   return [paint(theme, style[outcome], first), ...more];
 }

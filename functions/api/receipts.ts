@@ -13,7 +13,8 @@ export function addReceipts(app: OpenAPIHono, parts: ApiParts): void {
     {
       method: 'post',
       path: '/v1/runners/receipts',
-      summary: "The coordinator's receipts for the signing runner's updates of these rounds, as far as there are any.",
+      summary:
+        "The coordinator's receipts for the signing runner's updates of these rounds, as far as there are any.",
       signers: 'runner',
       body: receiptsRequest,
       status: 200,
@@ -24,15 +25,13 @@ export function addReceipts(app: OpenAPIHono, parts: ApiParts): void {
         rounds.map(({ job, round }) => table.listReceipts(job, round, signer.address)),
       );
       return {
-        items: found
-          .flat()
-          .map(({ job, round, openHash, updateRoot, signature }) => ({
-            job,
-            round,
-            openHash,
-            updateRoot,
-            signature,
-          })),
+        items: found.flat().map(({ job, round, openHash, updateRoot, signature }) => ({
+          job,
+          round,
+          openHash,
+          updateRoot,
+          signature,
+        })),
       };
     },
   );

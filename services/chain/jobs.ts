@@ -221,8 +221,9 @@ export function jobReads(
       }
     },
     isDrawKept: async (job) => {
-      const [, seed] = await jobs.read.draws(job);
-      return seed !== 0n;
+      const opened = (await logs(jobs, 'RoundOpened', { job }, undefined)).at(-1);
+      if (!opened) return false;
+      return (await logs(jobs, 'SeedKept', { job }, { from: opened.block })).length > 0;
     },
     finished: async (job, at) => {
       const ends = await logs(jobs, 'JobFinished', { job }, at);

@@ -17,9 +17,9 @@ export interface JobTerms {
 }
 
 /** The terms that a spec means; whoever reads a job compares them with those on chain. */
-export function termsOf({ aggregation, attesters = 0 }: JobSpec, dimension: number): JobTerms {
+export function termsOf({ aggregation, attesters = 0, data }: JobSpec, dimension: number): JobTerms {
   const { rate } = aggregation;
-  const common = { dimension, rate, attesters, sampleCap: 0 };
+  const common = { dimension, rate, attesters, sampleCap: data.mostSamples ?? 0 };
   switch (aggregation.rule) {
     case 'fedavg':
       return { ...common, rule: 1, momentum: { numerator: 0, denominator: 1 } };

@@ -81,33 +81,38 @@ async function placed(job: Hex, by: Wallet, signature: Hex) {
 test('a round closes with the signature of a drawn member that recomputed it, and not before', async () => {
   const views: AttestationView[] = [];
   const collected = new Map<Hex, Uint8Array>();
-  const history = await writeHistory(stack, 'attested', {}, {
-    attesters: 1,
-    collected,
-    attest: async (proposal) => {
-      // Without the updates nothing is signed; what it said is said once.
-      const attester = attesterOf(honest);
-      const blind = await shown(proposal, new Map(), {}, attester);
-      expect(blind).toMatchObject({
-        sent: [],
-        views: [{ outcome: 'undecided', what: expect.stringContaining('not at hand') }],
-      });
-      expect((await shown(proposal, new Map(), {}, attester)).views).toEqual([]);
-      const heard = await shown(proposal, collected, {}, attester);
-      views.push(...heard.views);
-      const [{ signature, closing } = { signature: '0x', closing: '0x' }] = heard.sent;
-      const { chainId, jobs } = stack.deployment;
-      const { job, round } = proposal;
-      const domain = updateDomain(chainId, jobs);
-      expect(closing).toBe(closingHash(proposal.opening, proposal));
-      expect(typedDataSigner(domain, attestationTypes, { job, round, closing }, signature)).toBe(
-        addressOf(honest),
-      );
-      // Decided once: the next look signs nothing anew.
-      expect((await shown(proposal, collected, {}, attester)).sent).toEqual([]);
-      return [await placed(job, honest, signature as Hex)];
+  const history = await writeHistory(
+    stack,
+    'attested',
+    {},
+    {
+      attesters: 1,
+      collected,
+      attest: async (proposal) => {
+        // Without the updates nothing is signed; what it said is said once.
+        const attester = attesterOf(honest);
+        const blind = await shown(proposal, new Map(), {}, attester);
+        expect(blind).toMatchObject({
+          sent: [],
+          views: [{ outcome: 'undecided', what: expect.stringContaining('not at hand') }],
+        });
+        expect((await shown(proposal, new Map(), {}, attester)).views).toEqual([]);
+        const heard = await shown(proposal, collected, {}, attester);
+        views.push(...heard.views);
+        const [{ signature, closing } = { signature: '0x', closing: '0x' }] = heard.sent;
+        const { chainId, jobs } = stack.deployment;
+        const { job, round } = proposal;
+        const domain = updateDomain(chainId, jobs);
+        expect(closing).toBe(closingHash(proposal.opening, proposal));
+        expect(typedDataSigner(domain, attestationTypes, { job, round, closing }, signature)).toBe(
+          addressOf(honest),
+        );
+        // Decided once: the next look signs nothing anew.
+        expect((await shown(proposal, collected, {}, attester)).sent).toEqual([]);
+        return [await placed(job, honest, signature as Hex)];
+      },
     },
-  });
+  );
   expect(views.map(({ outcome, round }) => [round, outcome])).toEqual([
     [1, 'signed'],
     [2, 'signed'],
@@ -162,28 +167,33 @@ test('a wrong sum is not signed, and convicted when another member signs it', as
 
 test('what is not due is not recomputed: of another coordinator, opening or job, or again and again', async () => {
   const collected = new Map<Hex, Uint8Array>();
-  await writeHistory(stack, 'hostile', {}, {
-    attesters: 1,
-    collected,
-    attest: async (proposal) => {
-      const attester = attesterOf(honest);
-      const nothing = { sent: [], views: [] };
-      const other = { coordinator: addressOf(colluding) };
-      expect(await shown(proposal, collected, other, attester)).toEqual(nothing);
-      const elsewhere = { ...proposal, opening: id('another opening') as Hex };
-      expect(await shown(elsewhere, collected, {}, attester)).toEqual(nothing);
-      const unknown = { ...proposal, job: id('another job') as Hex };
-      expect(await shown(unknown, collected, {}, attester)).toEqual(nothing);
-      // Not drawn: nobody's member.
-      expect(await shown(proposal, collected, {}, attesterOf(stack.founder))).toEqual(nothing);
-      const outcomes = [];
-      for (let tries = 0; tries < 5; tries++) {
-        const wrong = { ...proposal, rootHeader: id(`root ${tries}`) as Hex };
-        outcomes.push(...(await shown(wrong, collected, {}, attester)).views);
-      }
-      expect(outcomes.map(({ outcome }) => outcome)).toEqual(['refused', 'refused', 'refused']);
-      const { sent } = await shown(proposal, collected);
-      return [await placed(proposal.job, honest, sent[0]?.signature ?? '0x')];
+  await writeHistory(
+    stack,
+    'hostile',
+    {},
+    {
+      attesters: 1,
+      collected,
+      attest: async (proposal) => {
+        const attester = attesterOf(honest);
+        const nothing = { sent: [], views: [] };
+        const other = { coordinator: addressOf(colluding) };
+        expect(await shown(proposal, collected, other, attester)).toEqual(nothing);
+        const elsewhere = { ...proposal, opening: id('another opening') as Hex };
+        expect(await shown(elsewhere, collected, {}, attester)).toEqual(nothing);
+        const unknown = { ...proposal, job: id('another job') as Hex };
+        expect(await shown(unknown, collected, {}, attester)).toEqual(nothing);
+        // Not drawn: nobody's member.
+        expect(await shown(proposal, collected, {}, attesterOf(stack.founder))).toEqual(nothing);
+        const outcomes = [];
+        for (let tries = 0; tries < 5; tries++) {
+          const wrong = { ...proposal, rootHeader: id(`root ${tries}`) as Hex };
+          outcomes.push(...(await shown(wrong, collected, {}, attester)).views);
+        }
+        expect(outcomes.map(({ outcome }) => outcome)).toEqual(['refused', 'refused', 'refused']);
+        const { sent } = await shown(proposal, collected);
+        return [await placed(proposal.job, honest, sent[0]?.signature ?? '0x')];
+      },
     },
-  });
+  );
 });

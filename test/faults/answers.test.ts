@@ -159,7 +159,10 @@ test('a worker that is killed answers each receipt once: with the update, or wit
       const [first, ...others] = headers;
       if (!first) throw new Error('The round has no runners.');
       const { runner, samples } = first;
-      return [{ ...first, updateRoot, signature: await sign(runner, { round: 2, updateRoot, samples }) }, ...others];
+      return [
+        { ...first, updateRoot, signature: await sign(runner, { round: 2, updateRoot, samples }) },
+        ...others,
+      ];
     },
   });
   const before = await answersSent();
@@ -209,7 +212,8 @@ async function askWhere({ signature, update: _update, ...receipt }: KeptReceipt)
 async function closed(name: string, falsify: Falsification = {}): Promise<History<HistoryArchive>> {
   const options = {
     archive: {
-      put: async (bytes: Uint8Array, tags: Record<string, string> = {}) => (await archive.put(bytes, { 'App-Name': 'Roundtable', ...tags })).id,
+      put: async (bytes: Uint8Array, tags: Record<string, string> = {}) =>
+        (await archive.put(bytes, { 'App-Name': 'Roundtable', ...tags })).id,
       get: (id: string) => archive.get(id),
     },
   };
@@ -245,7 +249,8 @@ async function answersSent(): Promise<number> {
     const found = await provider.getBlock(block, true);
     sent += (found?.prefetchedTransactions ?? []).filter(
       ({ from, to }) =>
-        from.toLowerCase() === addressOf(stack.member) && [deployment.judges.data, deployment.judges.receipts].includes((to ?? '').toLowerCase() as Hex),
+        from.toLowerCase() === addressOf(stack.member) &&
+        [deployment.judges.data, deployment.judges.receipts].includes((to ?? '').toLowerCase() as Hex),
     ).length;
   }
   return sent;

@@ -142,7 +142,9 @@ describe('a runner that enforces its receipts', () => {
     const held = await receiptOf(history, 2);
     await look(held);
     expect(outcomeOf(held)).toBeNull();
-    await stack.sender(stack.member).send('died/finish', chainCalls(stack.deployment).jobs.finish(history.job));
+    await stack
+      .sender(stack.member)
+      .send('died/finish', chainCalls(stack.deployment).jobs.finish(history.job));
     const tokens = await stack.chain.balance(addressOf(held.wallet));
     await look(held);
     // Half of an equal share of what the round was worth: 501 units among three.

@@ -18,6 +18,7 @@ const config = {
   member: `0x${'a1'.repeat(20)}`,
   stacks: [{ coordinator, api: 'http://127.0.0.1:1' }],
   privateHosts: [],
+  gateways: ['https://arweave.net'],
   chain: {
     rpcUrls: ['http://127.0.0.1:3'],
     block: 7,

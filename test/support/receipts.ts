@@ -2,6 +2,7 @@ import { Wallet, id } from 'ethers';
 import { receiptTypes, updateDomain, type ReceiptStatement } from '#core/eip712.js';
 import { fromHex, type Hex } from '#core/hex.js';
 import { signTypedData } from '#services/signatures.js';
+import type { Table } from '#services/table.js';
 
 const anybody = new Wallet(id('a coordinator'));
 
@@ -13,9 +14,11 @@ export function receiptSigning(
   { chainId, jobs }: { chainId: number; jobs: Hex },
   wallet = anybody,
 ): (statement: ReceiptStatement) => Hex {
-  return (statement) =>
-    signTypedData(keyOf(wallet), updateDomain(chainId, jobs), receiptTypes, statement);
+  return (statement) => signTypedData(keyOf(wallet), updateDomain(chainId, jobs), receiptTypes, statement);
 }
 
 /** A table of receipts that forgets them, for rounds that nobody asks about. */
-export const forgetful = { putReceipts: async () => undefined, listReceipts: async () => [] };
+export const forgetful = {
+  putReceipts: async () => undefined,
+  listReceipts: async () => [],
+} as unknown as Table;

@@ -33,6 +33,7 @@ import { updateOutliner } from '#workflows/updateOutline.js';
 import { updateReader } from '#workflows/updateReader.js';
 import { seeded } from '../support/seeded.js';
 import { startStores, type Stores } from '../services/realParts.js';
+import { forgetful, receiptSigning } from '#test/support/receipts.js';
 import { coordinatorAddress, fakePrepared, fakeSpec, hash, runnerAddress } from './fakes.js';
 
 /** Large sums as they are made: the deployed bundle, called as Lambda is, on sealed updates in the bucket. */
@@ -75,7 +76,6 @@ beforeAll(async () => {
     join(folder, 'sum.mjs'),
     `import * as deployed from ${JSON.stringify(pathToFileURL(distFile('functions/sum.mjs')).href)};
 import { appendFileSync, readFileSync } from 'node:fs';
-import { forgetful, receiptSigning } from '#test/support/receipts.js';
 export async function handler(event, context) {
   const answer = await deployed.handler(event, context);
   appendFileSync(${JSON.stringify(join(folder, 'peaks'))}, /VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);

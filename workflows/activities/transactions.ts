@@ -105,7 +105,10 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
         const last = await send('draw', `${job}/draw/${round}/${tries}`, calls.jobs.draw(job));
         if (await chain.isDrawKept(job)) return last;
         if (tries === mostDraws)
-          throw new RoundtableError('UNAVAILABLE', `The draw of round ${round} of job ${job} is not known yet.`);
+          throw new RoundtableError(
+            'UNAVAILABLE',
+            `The draw of round ${round} of job ${job} is not known yet.`,
+          );
       }
     },
 
@@ -116,7 +119,10 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
       if (!attestations) return send('close', `${job}/close/${round}`, calls.jobs.close(closing));
       const { opening } = await chain.commitments(job, round);
       if (!opening)
-        throw new RoundtableError('UNAVAILABLE', `The chain does not show the opening of round ${round} yet.`);
+        throw new RoundtableError(
+          'UNAVAILABLE',
+          `The chain does not show the opening of round ${round} yet.`,
+        );
       const call = calls.jobs.closeAttested(opening, closing, attestations, null);
       return send('close', `${job}/close/${round}`, call);
     },
