@@ -45,14 +45,22 @@ export interface FunctionShape {
 export const bucketFolders = ['sha256', 'incoming', 'updates'] as const;
 export type BucketFolder = (typeof bucketFolders)[number];
 
-export type TableAction = 'dynamodb:GetItem' | 'dynamodb:PutItem' | 'dynamodb:UpdateItem' | 'dynamodb:Query';
+export type TableAction =
+  | 'dynamodb:GetItem'
+  | 'dynamodb:BatchGetItem'
+  | 'dynamodb:PutItem'
+  | 'dynamodb:UpdateItem'
+  | 'dynamodb:Query';
+
+/** One row, and several that are asked for together. */
+const readRows = ['dynamodb:GetItem', 'dynamodb:BatchGetItem'] as const;
 
 export const functions = {
   webhook: {
     memory: 512,
     timeout: 10,
     variables: ['TABLE_NAME', 'JOBS_QUEUE_URL', 'COORDINATOR_ADDRESS'],
-    may: { table: ['dynamodb:GetItem', 'dynamodb:PutItem'], jobs: ['sqs:SendMessage'] },
+    may: { table: [...readRows, 'dynamodb:PutItem'], jobs: ['sqs:SendMessage'] },
   },
   api: {
     memory: 1024,
@@ -74,7 +82,7 @@ export const functions = {
       'CHAIN_NETWORK',
     ],
     may: {
-      table: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
+      table: [...readRows, 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
       indexes: true,
       // Without ListBucket S3 answers 403, not 404, for an object that is not there.
       bucket: ['s3:GetObject', 's3:PutObject', 's3:ListMultipartUploadParts', 's3:ListBucket'],
@@ -93,13 +101,13 @@ export const functions = {
       'TEMPORAL_NAMESPACE',
       'TEMPORAL_CREDENTIALS_SECRET',
     ],
-    may: { table: ['dynamodb:GetItem', 'dynamodb:UpdateItem'], takes: 'jobs' },
+    may: { table: [...readRows, 'dynamodb:UpdateItem'], takes: 'jobs' },
   },
   reward: {
     memory: 512,
     timeout: 30,
     variables: ['TABLE_NAME', 'CREDITS_QUEUE_URL', 'CREDITS_DEAD_URL'],
-    may: { table: ['dynamodb:GetItem', 'dynamodb:PutItem'], takes: 'credits' },
+    may: { table: [...readRows, 'dynamodb:PutItem'], takes: 'credits' },
   },
   settle: {
     memory: 1024,
@@ -111,14 +119,14 @@ export const functions = {
       'TEMPORAL_CREDENTIALS_SECRET',
       'COORDINATOR_ADDRESS',
     ],
-    may: { table: ['dynamodb:GetItem', 'dynamodb:Query'], indexes: true },
+    may: { table: [...readRows, 'dynamodb:Query'], indexes: true },
   },
   sweep: {
     memory: 512,
     timeout: 60,
     variables: ['TABLE_NAME', 'JOBS_QUEUE_URL'],
     may: {
-      table: ['dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      table: [...readRows, 'dynamodb:UpdateItem'],
       indexes: true,
       jobs: ['sqs:SendMessage'],
     },

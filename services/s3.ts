@@ -4,6 +4,7 @@ import {
   CreateBucketCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
+  DeleteObjectsCommand,
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadObjectCommand,
@@ -46,6 +47,8 @@ export interface Bucket {
   readRange(key: string, from: number, to: number): Promise<Uint8Array>;
   write(key: string, data: Uint8Array, sha256: Sha256Hex): Promise<void>;
   remove(key: string): Promise<void>;
+  /** A thousand in a request. @throws UNAVAILABLE when any of them is still there */
+  removeAll(keys: readonly string[]): Promise<void>;
   list(prefix: string): Promise<{ key: string; size: number }[]>;
   presignGet(key: string): Promise<string>;
   /** Bound to length and SHA-256 by signed headers, which S3 compares with what arrives. */
@@ -62,6 +65,8 @@ export interface Bucket {
 }
 
 export const presignedSeconds = 900;
+/** Keys that S3 deletes in one request. */
+const mostOfBatch = 1_000;
 
 export function openBucket({ bucket, client = createClient() }: BucketOptions): Bucket {
   const at = (key: string) => ({ Bucket: bucket, Key: key });
@@ -110,6 +115,21 @@ export function openBucket({ bucket, client = createClient() }: BucketOptions): 
 
     async remove(key) {
       await client.send(new DeleteObjectCommand(at(key)));
+    },
+
+    async removeAll(keys) {
+      for (let from = 0; from < keys.length; from += mostOfBatch) {
+        const Objects = keys.slice(from, from + mostOfBatch).map((Key) => ({ Key }));
+        const { Errors = [] } = await client.send(
+          new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } }),
+        );
+        const [first] = Errors;
+        if (first)
+          throw new RoundtableError(
+            'UNAVAILABLE',
+            `The artifact store did not delete ${Errors.length} of ${Objects.length} objects: ${first.Code}.`,
+          );
+      }
     },
 
     async list(prefix) {

@@ -87,7 +87,7 @@ export function openUpdates(options: BucketOptions): Updates {
 
     async forget(job, round) {
       const objects = await bucket.list(folderOf(job, round));
-      for (const { key } of objects) await bucket.remove(key);
+      await bucket.removeAll(objects.map(({ key }) => key));
       return objects.length;
     },
   };

@@ -13,7 +13,7 @@ export interface Collected {
 }
 
 /** Fast rounds are not held up by telling every arrival. */
-const REPORT_MS = 250;
+const REPORT_MS = 500;
 /** A report holds every runner, and a round of many takes longer: told at the same pace, reports would outgrow it. */
 const REPORT_MS_PER_RUNNER = 5;
 

@@ -1,7 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
-import type { Sha256Hex } from '#core/hex.js';
+import type { JobId, Sha256Hex } from '#core/hex.js';
 import {
   beginUpload,
   completeUpload,
@@ -12,7 +12,7 @@ import {
   type UploadRequest,
 } from '#core/transferMessages.js';
 import { hash32, jobId, round } from '#core/schema.js';
-import { finalJobStates } from '#core/views.js';
+import { finalJobStates, type JobView } from '#core/views.js';
 import type { ApiParts } from './app.js';
 import { cached } from './cached.js';
 import { addEndpoint } from './endpoint.js';
@@ -20,12 +20,18 @@ import type { Signer } from './signer.js';
 
 /** Transfers go straight to the store, by presigned URLs; the API never carries the bytes. */
 export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
-  const { artifacts, uploads, updates, limits } = parts;
+  const { artifacts, uploads, updates, limits, table } = parts;
   // The runners of a round all ask for the same version at once.
   const locate = cached(async (sha256: Sha256Hex) => {
     const url = await artifacts.presignGet(sha256);
     if (url === null) throw new RoundtableError('NOT_FOUND', `There is no artifact ${sha256}.`);
     return url;
+  });
+  // The row follows the workflow at a distance in any case; what is uploaded for nothing is deleted with its round.
+  const findJob = cached(async (job: JobId) => {
+    const row = await table.getJob(job);
+    if (!row) throw new RoundtableError('NOT_FOUND', `There is no job ${job} here.`);
+    return row;
   });
 
   addEndpoint(
@@ -42,7 +48,7 @@ export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
       answer: uploadAnswer,
     },
     async ({ body, signer }) => {
-      await checkPlace(parts, signer, body);
+      await checkPlace(findJob, signer, body);
       const answer = await uploads.begin(signer.address, body);
       // An upload that is taken up again was counted when it began.
       const begins = answer.url !== null || (answer.upload !== undefined && body.upload === undefined);
@@ -118,13 +124,15 @@ export function addArtifacts(app: OpenAPIHono, parts: ApiParts): void {
 }
 
 /** Updates are taken of the round that a job is in, under the name of the runner that sends them. */
-async function checkPlace({ table }: ApiParts, signer: Signer, { update }: UploadRequest): Promise<void> {
+async function checkPlace(
+  findJob: (job: JobId) => Promise<Pick<JobView, 'state' | 'round'>>,
+  signer: Signer,
+  { update }: UploadRequest,
+): Promise<void> {
   if (!update) return;
   if (signer.address === signer.member)
     throw new RoundtableError('FORBIDDEN', 'Updates are of runners; a member has none.');
-  const job = await table.getJob(update.job);
-  if (!job) throw new RoundtableError('NOT_FOUND', `There is no job ${update.job} here.`);
-  // The row follows the workflow at a distance; what is uploaded for nothing is deleted with its round.
+  const job = await findJob(update.job);
   if (finalJobStates.includes(job.state) || update.round <= job.round)
     throw new RoundtableError(
       'CONFLICT',

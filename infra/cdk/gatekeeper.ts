@@ -84,7 +84,7 @@ export class GatekeeperStack extends Stack {
       roles: [task.taskRole],
       statements: [
         new iam.PolicyStatement({
-          actions: ['dynamodb:GetItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
+          actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
           resources: [table],
         }),
       ],

@@ -127,7 +127,13 @@ export class WorkerStack extends Stack {
     const policy = new iam.Policy(this, 'May', {
       statements: [
         new iam.PolicyStatement({
-          actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
+          actions: [
+            'dynamodb:GetItem',
+            'dynamodb:BatchGetItem',
+            'dynamodb:PutItem',
+            'dynamodb:UpdateItem',
+            'dynamodb:Query',
+          ],
           resources: [table],
         }),
         new iam.PolicyStatement({ actions: ['dynamodb:Query'], resources: [`${table}/index/*`] }),

@@ -18,7 +18,8 @@ export type Answer = { result: unknown } | { error: { code: number; message: str
  * with the one that answered last. Before an endpoint is used, its chain and the contracts on it are checked.
  *
  * ethers' defaults would poll every 4 s, ask for the chain's id before each call, answer repeated questions
- * from a cache of 250 ms (stale right after a transaction) and wait to batch; all of that is off.
+ * from a cache of 250 ms (stale right after a transaction) and wait to batch; all of that is off. What is asked in one
+ * turn of the event loop travels together, where the endpoint takes lists.
  *
  * @throws CHAIN_UNREACHABLE, CHAIN_WRONG_NETWORK from every request
  */
@@ -26,13 +27,16 @@ export class ChainRpc extends JsonRpcProvider {
   readonly #urls: readonly string[];
   readonly #deployment: Pick<Deployment, 'chainId' | 'jobs'>;
   readonly #checked = new Set<string>();
+  /** Endpoints that did not answer a list. */
+  readonly #oneByOne = new Set<string>();
   #preferred = 0;
 
   constructor(urls: readonly string[], deployment: Pick<Deployment, 'chainId' | 'jobs'>) {
     const network = Network.from(deployment.chainId);
     super(urls[0], network, {
       staticNetwork: network,
-      batchMaxCount: 1,
+      batchMaxCount: 50,
+      batchStallTime: 0,
       cacheTimeout: -1,
       pollingInterval: 50,
     });
@@ -48,7 +52,7 @@ export class ChainRpc extends JsonRpcProvider {
       const url = this.#urls[index] ?? '';
       try {
         await this.#check(url);
-        const answer = (await post(url, payload)) as JsonRpcResult[];
+        const answer = (await this.#post(url, payload)) as JsonRpcResult[];
         const trouble = answer.find(isOwnTrouble);
         if (trouble) throw new Error(messageOf(trouble));
         this.#preferred = index;
@@ -93,6 +97,22 @@ export class ChainRpc extends JsonRpcProvider {
     throw this.#unreachable(failures);
   }
 
+  /** A list in one request; in as many as it has questions at an endpoint that answers single ones alone. */
+  async #post(url: string, payload: JsonRpcPayload | JsonRpcPayload[]): Promise<object[]> {
+    if (!Array.isArray(payload)) return post(url, payload);
+    if (!this.#oneByOne.has(url)) {
+      const together = await post(url, payload).catch((error: unknown) => {
+        if (error instanceof NotJsonRpc) return [];
+        throw error;
+      });
+      const answered = new Set(together.map((answer) => 'id' in answer && answer.id));
+      if (payload.every(({ id }) => answered.has(id))) return together;
+    }
+    const answers = await Promise.all(payload.map((question) => post(url, question)));
+    this.#oneByOne.add(url);
+    return answers.flat();
+  }
+
   #unreachable(failures: readonly string[]): RoundtableError {
     return new RoundtableError(
       'CHAIN_UNREACHABLE',
@@ -121,6 +141,9 @@ export class ChainRpc extends JsonRpcProvider {
   }
 }
 
+/** An answer that is no JSON-RPC. */
+class NotJsonRpc extends Error {}
+
 /** An error that says something about the endpoint and nothing about the request: another one may do better. */
 function isOwnTrouble(answer: object): boolean {
   const { code, data, message } = errorIn(answer);
@@ -143,7 +166,7 @@ async function ask(url: string, method: string, params: unknown[]): Promise<unkn
 }
 
 /** A node that was restarted leaves dead connections behind: the second try opens a new one. Repeats are harmless. */
-async function post(url: string, payload: unknown): Promise<unknown[]> {
+async function post(url: string, payload: unknown): Promise<object[]> {
   const request = () =>
     fetch(url, {
       method: 'POST',
@@ -157,11 +180,13 @@ async function post(url: string, payload: unknown): Promise<unknown[]> {
   // Some endpoints answer a JSON-RPC error with a status of its own: what counts is whether it is JSON-RPC.
   const text = (await readAtMost(response, largestAnswer, hostOf(url))).toString();
   const answer = parsed(text);
-  const list = Array.isArray(answer) ? answer : [answer];
-  if (!list.every((entry) => typeof entry === 'object' && entry !== null && 'id' in entry))
-    throw new Error(`HTTP ${response.status}`);
+  const list: unknown[] = Array.isArray(answer) ? answer : [answer];
+  if (!list.every(isAnswer)) throw new NotJsonRpc(`HTTP ${response.status}`);
   return list;
 }
+
+const isAnswer = (entry: unknown): entry is object =>
+  typeof entry === 'object' && entry !== null && 'id' in entry;
 
 function parsed(text: string): unknown {
   try {

@@ -84,31 +84,33 @@ export function openItems(table: string, client: DynamoDBClient): Items {
     return items;
   }
 
+  async function getOne({ pk, sk }: Key): Promise<Item | null> {
+    const answer = await documents.send(
+      new GetCommand({ TableName: table, Key: { pk, sk }, ConsistentRead: true }),
+    );
+    return (answer.Item as Item | undefined) ?? null;
+  }
+
+  async function getAll(keys: readonly Key[]): Promise<Item[]> {
+    const items: Item[] = [];
+    let left: Key[] = [...keys];
+    while (left.length > 0) {
+      const asked = left.slice(0, mostOfBatch);
+      const answer = await documents.send(
+        new BatchGetCommand({ RequestItems: { [table]: { Keys: asked, ConsistentRead: true } } }),
+      );
+      items.push(...((answer.Responses?.[table] ?? []) as Item[]));
+      // What was too much for one answer is asked again.
+      const again = (answer.UnprocessedKeys?.[table]?.Keys ?? []) as Key[];
+      left = [...again, ...left.slice(mostOfBatch)];
+    }
+    return items;
+  }
+
   return {
     table,
-
-    async get(key) {
-      const answer = await documents.send(
-        new GetCommand({ TableName: table, Key: { pk: key.pk, sk: key.sk }, ConsistentRead: true }),
-      );
-      return (answer.Item as Item | undefined) ?? null;
-    },
-
-    async getAll(keys) {
-      const items: Item[] = [];
-      let left: Key[] = [...keys];
-      while (left.length > 0) {
-        const asked = left.slice(0, mostOfBatch);
-        const answer = await documents.send(
-          new BatchGetCommand({ RequestItems: { [table]: { Keys: asked, ConsistentRead: true } } }),
-        );
-        items.push(...((answer.Responses?.[table] ?? []) as Item[]));
-        // What was too much for one answer is asked again.
-        const again = (answer.UnprocessedKeys?.[table]?.Keys ?? []) as Key[];
-        left = [...again, ...left.slice(mostOfBatch)];
-      }
-      return items;
-    },
+    get: together(getOne, getAll),
+    getAll,
 
     async put(item) {
       await documents.send(new PutCommand({ TableName: table, Item: item }));
@@ -259,6 +261,31 @@ export function openItems(table: string, client: DynamoDBClient): Items {
         throw error;
       }
     },
+  };
+}
+
+/** Rows that are asked for in one turn of the event loop are read together: a request costs more than its rows. */
+function together(
+  getOne: (key: Key) => Promise<Item | null>,
+  getAll: (keys: readonly Key[]) => Promise<Item[]>,
+): (key: Key) => Promise<Item | null> {
+  const nameOf = ({ pk, sk }: Key): string => JSON.stringify([pk, sk]);
+  let asked = new Map<string, Key>();
+  let answer: Promise<ReadonlyMap<string, Item>> | undefined;
+  const read = async (): Promise<ReadonlyMap<string, Item>> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    const keys = [...asked.values()];
+    asked = new Map();
+    answer = undefined;
+    const [only] = keys;
+    const found = keys.length === 1 && only ? [await getOne(only)] : await getAll(keys);
+    return new Map(found.flatMap((item) => (item ? [[nameOf(item), item]] : [])));
+  };
+  return async ({ pk, sk }) => {
+    const name = nameOf({ pk, sk });
+    asked.set(name, { pk, sk });
+    answer ??= read();
+    return (await answer).get(name) ?? null;
   };
 }
 

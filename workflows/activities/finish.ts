@@ -20,5 +20,5 @@ export async function finishRound(deps: Dependencies, input: FinishRoundInput): 
   const { job } = prepared;
   const { manifestHash } = archive;
   const credits = creditsOf({ payer: deps.coordinator, job, round, manifestHash }, shares);
-  await Promise.all(credits.map((credit) => deps.credits.send(credit)));
+  await deps.credits.sendAll(credits);
 }

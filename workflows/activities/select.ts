@@ -34,7 +34,7 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
     return samples === null ? [] : [{ view, samples: claimedSamples(spec.data, samples) }];
   });
   const kept = await concurrently(
-    16,
+    100,
     serving,
     async ({ view }) => (await registration(deps, view)) ?? (await entry(deps, view)) ?? drained(view),
   );

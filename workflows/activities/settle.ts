@@ -8,7 +8,7 @@ import {
   type EpochManifest,
   largestManifest,
 } from '#core/manifest.js';
-import { creditsOf, type TransactionRecord } from '#core/messages.js';
+import { creditsOf, type CreditMessage, type TransactionRecord } from '#core/messages.js';
 import { epochTree, type AccountRewards } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
 import type { EpochView, JobView } from '#core/views.js';
@@ -222,24 +222,23 @@ export async function matchCredits(
   due: readonly PaidRound[],
 ): Promise<void> {
   const credited = new Map((await deps.table.listCredits(payer)).map((credit) => [shareKey(credit), credit]));
-  let rung = 0;
+  const missing: CreditMessage[] = [];
   for (const { shares, ...of } of due)
     for (const expected of creditsOf({ payer, ...of }, shares)) {
       const { job, round, runner, amount, manifestHash } = expected;
       const credit = credited.get(shareKey(expected));
-      if (!credit) {
-        rung++;
-        await deps.credits.send(expected);
-      } else if (credit.amount !== amount || credit.manifestHash !== manifestHash)
+      if (!credit) missing.push(expected);
+      else if (credit.amount !== amount || credit.manifestHash !== manifestHash)
         mismatch(
           `runner ${runner} was credited ${credit.amount} for round ${round} of job ${job}, and its manifest says ${amount}`,
         );
     }
-  if (rung > 0)
-    throw new RoundtableError(
-      'UNAVAILABLE',
-      `${rung} contributions are not credited yet; they were rung again.`,
-    );
+  if (missing.length === 0) return;
+  await deps.credits.sendAll(missing);
+  throw new RoundtableError(
+    'UNAVAILABLE',
+    `${missing.length} contributions are not credited yet; they were rung again.`,
+  );
 }
 
 /** Every account's cumulative sum: what the epoch before says, and what this one adds. */
