@@ -18,6 +18,8 @@ const heldReceipt = z.strictObject({
   updateRoot: hash32,
   /** Milliseconds since 1970. */
   sentAt: count,
+  /** When nothing is to be expected any more: the round has settled by then which updates it has. */
+  expectedUntil: count,
   /** Of the coordinator; null until it is there. */
   signature: signature65.nullable(),
   /** The chain's words of the round's opening and of the closing before it; null until they were read. */
@@ -35,6 +37,9 @@ export type HeldReceipt = z.output<typeof heldReceipt>;
  */
 export type ReceiptOutcome =
   'none' | 'kept' | 'included' | 'answered' | 'convicted' | 'paid' | 'over' | 'void' | 'refused';
+
+/** After its deadline a round waits for its opening on chain, and for a worker that may be away. */
+const SETTLING_SECONDS = 6 * 3_600;
 
 /**
  * receipts/JOB-ROUND.json, on the disk before the update's answer leaves the machine. What has ended lies in
@@ -71,9 +76,14 @@ export class ReceiptBook {
   }
 
   /** An answer is about to leave. Sent again, what is known of its receipt stays. */
-  async expect(sent: Omit<HeldReceipt, 'sentAt' | 'signature' | 'words' | 'question'>): Promise<void> {
+  async expect(
+    sent: Pick<HeldReceipt, 'coordinator' | 'runner' | 'opening' | 'place' | 'updateRoot'>,
+    deadlineSeconds: number,
+  ): Promise<void> {
     if (this.#open.has(nameOf(sent)) || (await this.#hasEnded(sent))) return;
-    await this.write({ ...sent, sentAt: Date.now(), signature: null, words: null, question: null });
+    const sentAt = Date.now();
+    const expectedUntil = Math.ceil(sentAt + 1_000 * (deadlineSeconds + SETTLING_SECONDS));
+    await this.write({ ...sent, sentAt, expectedUntil, signature: null, words: null, question: null });
   }
 
   async write(held: HeldReceipt): Promise<void> {

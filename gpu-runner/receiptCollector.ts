@@ -13,8 +13,6 @@ const LOOK_MS = 2_000;
 /** Of an update that was sent this long ago its receipt is asked for less often. */
 const SOON_MS = 120_000;
 const SELDOM_MS = 60_000;
-/** The longest round takes a week. */
-const GIVE_UP_MS = 8 * 86_400_000;
 
 interface CollectorParts {
   book: ReceiptBook;
@@ -35,14 +33,12 @@ export async function collectReceipts(parts: CollectorParts, signal: AbortSignal
     const now = Date.now();
     const isDue = now - seldom >= SELDOM_MS;
     if (isDue) seldom = now;
-    const missing = parts.book
-      .all()
-      .filter((held) => held.coordinator === parts.coordinator && held.signature === null)
-      .filter(({ sentAt }) => isDue || now - sentAt < SOON_MS);
+    const missing = missingOf(parts).filter(({ sentAt }) => isDue || now - sentAt < SOON_MS);
     if (missing.length === 0) continue;
     try {
       await fetchReceipts(parts, missing.slice(-mostReceipts), signal);
-      for (const held of missing) if (now - held.sentAt > GIVE_UP_MS) await parts.book.end(held, 'none');
+      for (const held of missingOf(parts))
+        if (now > held.expectedUntil) await parts.book.end(held, 'none');
       complaint = null;
     } catch (error) {
       const message = messageOf(error);
@@ -50,6 +46,10 @@ export async function collectReceipts(parts: CollectorParts, signal: AbortSignal
       complaint = message;
     }
   }
+}
+
+function missingOf({ book, coordinator }: CollectorParts): HeldReceipt[] {
+  return book.all().filter((held) => held.coordinator === coordinator && held.signature === null);
 }
 
 /** @param missing at most 50 */

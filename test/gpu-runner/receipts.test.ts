@@ -187,13 +187,16 @@ async function receiptOf(history: History, round: number, signer = stack.member)
   const book = await ReceiptBook.open(folder, fail);
   const { updateRoot } = header;
   const runner = addressOf(wallet);
-  await book.expect({
-    coordinator: addressOf(stack.member),
-    runner,
-    opening: { ...opening, selection: opening.selection.slice(2, 3) },
-    place,
-    updateRoot,
-  });
+  await book.expect(
+    {
+      coordinator: addressOf(stack.member),
+      runner,
+      opening: { ...opening, selection: opening.selection.slice(2, 3) },
+      place,
+      updateRoot,
+    },
+    60,
+  );
   const { chainId, jobs } = stack.deployment;
   const { job, openHash } = opening;
   const sign = receiptSigning({ chainId, jobs }, signer);

@@ -274,7 +274,7 @@ describe('a training job', () => {
         },
       },
     });
-    await stack.run(() => finish(`0x${'23'.repeat(32)}`));
+    await stack.run(() => finish(`0x${'25'.repeat(32)}`));
     expect(waits).toHaveLength(2);
     expect(Math.max(...waits)).toBeLessThanOrEqual(20);
     expect(stack.seen.calls).toEqual([
@@ -299,7 +299,7 @@ describe('a training job', () => {
         },
       },
     });
-    await expect(stack.run(() => finish(`0x${'24'.repeat(32)}`))).rejects.toThrow(WorkflowFailedError);
+    await expect(stack.run(() => finish(`0x${'26'.repeat(32)}`))).rejects.toThrow(WorkflowFailedError);
     expect(stack.seen.calls).toEqual(['create', 'open 1', 'draw 1', 'propose 1', 'withdraw 1', 'finish']);
     expect(last(stack.seen.jobs)).toMatchObject({
       state: 'failed',
