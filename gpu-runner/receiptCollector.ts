@@ -37,8 +37,7 @@ export async function collectReceipts(parts: CollectorParts, signal: AbortSignal
     if (missing.length === 0) continue;
     try {
       await fetchReceipts(parts, missing.slice(-mostReceipts), signal);
-      for (const held of missingOf(parts))
-        if (now > held.expectedUntil) await parts.book.end(held, 'none');
+      for (const held of missingOf(parts)) if (now > held.expectedUntil) await parts.book.end(held, 'none');
       complaint = null;
     } catch (error) {
       const message = messageOf(error);
