@@ -28,7 +28,6 @@ export const receiptsRequest = z.strictObject({
     .min(1)
     .max(mostReceipts),
 });
-export type ReceiptsRequest = z.output<typeof receiptsRequest>;
 
 /** Those that are signed by now. */
 export const receiptsAnswer = z.strictObject({
@@ -38,4 +37,3 @@ export const receiptsAnswer = z.strictObject({
     )
     .max(4 * mostReceipts),
 });
-export type ReceiptsAnswer = z.output<typeof receiptsAnswer>;

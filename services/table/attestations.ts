@@ -20,7 +20,6 @@ export interface AttestationTable {
 const keptSeconds = 30 * 86_400;
 
 export function attestationTable(items: Items): AttestationTable {
-  const expires = () => ({ [expiryAttribute]: Math.floor(Date.now() / 1_000) + keptSeconds });
   return {
     proposeClosing: (proposal) =>
       items.put({
@@ -41,6 +40,7 @@ export function attestationTable(items: Items): AttestationTable {
   };
 }
 
+const expires = () => ({ [expiryAttribute]: Math.floor(Date.now() / 1_000) + keptSeconds });
 const proposals = 'proposals';
 const proposalKey = (job: JobId, round: number) => ({ pk: proposals, sk: `${job}#${ordinal(round)}` });
 const attestationsOf = (closing: Hex) => ({ pk: `attestations#${closing}` });

@@ -88,21 +88,6 @@ describe('attestations', () => {
       signature: signTypedData(keyOf(by), updateDomain(chainId, jobs), attestationTypes, statement),
     };
   };
-  /** @param drawn stands for the chain's draw: the chain of this API has no rounds */
-  const send = async (
-    by: typeof member,
-    message: object,
-    drawn: Hex[] | null = [addressOf(member)],
-  ): Promise<string | undefined> => {
-    const app = apiApp({ ...api.parts, membership: { ...api.parts.membership, drawn: async () => drawn } });
-    const path = '/v1/attestations';
-    const body = JSON.stringify(message);
-    const headers = await signedHeaders('POST', path, body, { by });
-    const answer = await app.request(path, { method: 'POST', headers, body });
-    if (answer.status === 204) return undefined;
-    return ((await answer.json()) as { code: string }).code;
-  };
-
   test('of a drawn member are taken, for the closing that waits alone', async () => {
     await api.parts.table.proposeClosing(proposal);
     expect((await api.get('/v1/attestations')).body.items).toEqual([proposal]);
@@ -124,3 +109,18 @@ describe('attestations', () => {
     expect(await send(member, given)).toBe('NOT_FOUND');
   });
 });
+
+/** @param drawn stands for the chain's draw: the chain of this API has no rounds */
+async function send(
+  by: typeof member,
+  message: object,
+  drawn: Hex[] | null = [addressOf(member)],
+): Promise<string | undefined> {
+  const app = apiApp({ ...api.parts, membership: { ...api.parts.membership, drawn: async () => drawn } });
+  const path = '/v1/attestations';
+  const body = JSON.stringify(message);
+  const headers = await signedHeaders('POST', path, body, { by });
+  const answer = await app.request(path, { method: 'POST', headers, body });
+  if (answer.status === 204) return undefined;
+  return ((await answer.json()) as { code: string }).code;
+}

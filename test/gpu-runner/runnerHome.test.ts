@@ -46,6 +46,7 @@ describe('the home folder', () => {
     expect(await readPolicy(read.paths)).toEqual({
       allow: [{ coordinators: [coordinator], jobs: ['digits-*'], data: ['digits'], fewestRunners: 1 }],
       throttle: 1,
+      receipts: 'keep',
       bandwidth: { up: null, down: null },
       limits: {},
     });

@@ -173,7 +173,7 @@ function dependencies(coordinator: Hex): Dependencies {
       }),
     },
     chain: stack.chain,
-    credits: { send: async (message: CreditMessage) => void rung.push(message) },
+    credits: { sendAll: async (messages: readonly CreditMessage[]) => void rung.push(...messages) },
     shardRules: { most: Infinity, each: Infinity },
     scratch,
   } as unknown as Dependencies;
