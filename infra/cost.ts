@@ -104,9 +104,9 @@ export function monthlyCost(load: Load): CostLine[] {
       service: 'DynamoDB',
       what: 'signs of life, rounds, credits',
       dollars:
-        (seen + told + rounds * writesOfOneRound + shares) * prices.dynamoWrite +
+        (seen + told + rounds * writesOfOneRound + shares * writesOfOneShare) * prices.dynamoWrite +
         // Each gatekeeper reads every second who is barred.
-        (requests + shares + gatekeeper.count * hoursOfMonth * 3600) * prices.dynamoRead,
+        (requests + shares * readsOfOneShare + gatekeeper.count * hoursOfMonth * 3600) * prices.dynamoRead,
     },
     {
       service: 'SQS',
@@ -165,6 +165,9 @@ const secondsOfOneCall = 0.05;
 const creditsOfOneBatch = 10;
 const roundsOfOneJob = 10;
 const writesOfOneRound = 12;
+/** A credit and its runner's sum, in a transaction, which counts each twice. */
+const writesOfOneShare = 4;
+const readsOfOneShare = 2;
 const reportsOfOneShare = 10;
 /** Start, end and report of a call and the gateway's line. */
 const bytesOfOneLog = 900;

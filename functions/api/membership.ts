@@ -3,7 +3,7 @@ import type { Chain } from '#services/chain.js';
 import { cached } from './cached.js';
 
 /** What the API asks of the chain. */
-export type Membership = Pick<Chain, 'isMember' | 'runner' | 'serving'>;
+export type Membership = Pick<Chain, 'isMember' | 'runner' | 'serving' | 'acceptsSignature'>;
 
 /** Answers of the chain, kept for some seconds: a runner shows a sign of life every two. */
 export function cacheMembership(chain: Membership): Membership {
@@ -11,5 +11,6 @@ export function cacheMembership(chain: Membership): Membership {
     isMember: cached((address: Hex) => chain.isMember(address)),
     runner: cached((address: Hex) => chain.runner(address)),
     serving: cached((address: Hex) => chain.serving(address)),
+    acceptsSignature: (account, digest, signature) => chain.acceptsSignature(account, digest, signature),
   };
 }

@@ -57,6 +57,14 @@ afterAll(async () => {
 }, 60_000);
 
 describe('npm start', () => {
+  test('names the page in its first line, and the stack serves it there', async () => {
+    const [first] = events;
+    if (first?.type !== 'note') throw new Error(`the first line is ${first?.type}`);
+    const [, url = ''] = /^the page: (http:\S+)/.exec(first.text) ?? [];
+    expect(url).toBe(`${report.stack.api}/`);
+    expect(await (await fetch(url)).text()).toContain('<title>Roundtable</title>');
+  });
+
   test('starts the job by a signed webhook and follows it to its end', () => {
     const kinds = events.map((event) => event.type);
     expect(events).toContainEqual(
@@ -119,7 +127,9 @@ describe('the stack that it leaves up', () => {
     expect(runners.map(({ name }) => name).sort()).toEqual(['harbour-1', 'north-1', 'north-2', 'river-1']);
     expect(runners.every(({ data }) => data.some(({ name }) => name === 'flowers'))).toBe(true);
     expect((await run('logs', 'worker', '-n', '3')).out.trim().split('\n')).toHaveLength(3);
-    expect((await run('doctor')).out).toContain('the API answers');
+    const { out } = await run('doctor');
+    expect(out).toContain('the API answers');
+    expect(out).toMatch(/\d+ files, SHA-256 0x[0-9a-f]{64}, as the stack serves them/);
   });
 
   test('watches a job that has ended by telling its rounds', async () => {

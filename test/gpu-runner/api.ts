@@ -121,6 +121,7 @@ export async function startApi(
       runner: (address) =>
         Promise.resolve(registered.has(address) ? ({ member, stake: 1n, leftAt: null } as never) : null),
       serving: () => Promise.resolve({ keyFingerprint: null, data: ['digits', 'letters'] }),
+      acceptsSignature: () => Promise.resolve(false),
     },
     coordinator: stack,
     deployment: chain as never,

@@ -25,9 +25,10 @@ export function findChromium(): string | null {
   return null;
 }
 
-export function openBrowser(executablePath: string): Promise<Browser> {
+export function openBrowser(executablePath: string, args: readonly string[] = []): Promise<Browser> {
   // In a container Chromium's own sandbox needs rights that nobody has there.
-  return chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
+  const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  return chromium.launch({ executablePath, args: [...asRoot, ...args] });
 }
 
 /** As people look at the page: what a test is called for it, and the window. */
