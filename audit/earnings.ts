@@ -1,11 +1,11 @@
 /** What each account earned from a payer, round by round, and how far it has come to being paid. */
 import { toHex, type Hex } from '#core/hex.js';
 import { largestManifest, roundManifest, type EpochManifest } from '#core/manifest.js';
-import { epochTree, type ProvenRewardLeaf } from '#core/rewards.js';
+import { accountsOf, epochTree, type ProvenRewardLeaf } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
 import type { ChainEpoch } from '#services/chain.js';
 import { parseJson, sameJson } from './documents.js';
-import { accountsOf, findEpochManifest } from './settlement.js';
+import { findEpochManifest } from './settlement.js';
 import type { AuditSources } from './sources.js';
 
 /**
@@ -140,7 +140,7 @@ function newestProofs(
   epochs.forEach(({ onChain, manifest }, i) => {
     const inEffect = onChain.effectiveAt <= now;
     const tree = epochTree(sources.hash, {
-      accounts: accountsOf(epochs[i - 1]?.manifest.hashed, manifest.hashed),
+      accounts: accountsOf(epochs[i - 1]?.manifest.hashed.accounts ?? [], manifest.hashed.rounds),
     });
     sameJson(sources, `the root of epoch ${onChain.epoch}`, toHex(tree.root), onChain.root);
     for (const leaf of tree.leaves)

@@ -8,7 +8,7 @@ import {
   largestManifest,
   type RoundManifest,
 } from '#core/manifest.js';
-import { epochTree, type AccountRewards } from '#core/rewards.js';
+import { accountsOf, epochTree } from '#core/rewards.js';
 import type { ChainClosing, ChainEpoch, ChainRound } from '#services/chain.js';
 import { same, Wrong, type Checklist } from './checklist.js';
 import { parseJson, readManifest, sameJson } from './documents.js';
@@ -97,7 +97,7 @@ async function checkEpoch(
     say(`${epoch.rounds.length} rounds`);
   });
   await list.check(subject, 'tree', "accounts recomputed; root and total against the chain's", (say) => {
-    const tree = epochTree(sources.hash, { accounts: accountsOf(before, epoch) });
+    const tree = epochTree(sources.hash, { accounts: accountsOf(before?.accounts ?? [], epoch.rounds) });
     const total = tree.leaves.reduce((sum, { cumulative }) => sum + cumulative, 0n);
     tree.leaves.forEach((leaf, i) => {
       const written = epoch.accounts[i];
@@ -167,28 +167,6 @@ class PaidRounds {
       throw new Wrong(`round ${round} of job ${job} is paid, but the chain has not closed it`, place);
     return found;
   }
-}
-
-/** The cumulative sums of the epoch before, and what this one's rounds add. */
-export function accountsOf(before: Epoch | undefined, epoch: Epoch): AccountRewards[] {
-  const accounts = new Map<Hex, AccountRewards>();
-  for (const { account, cumulative } of before?.accounts ?? [])
-    accounts.set(account, {
-      account,
-      cumulative: BigInt(cumulative),
-      previous: BigInt(cumulative),
-      deltas: [],
-    });
-  for (const { job, round, shares } of epoch.rounds)
-    for (const { runner, amount } of shares) {
-      const known = accounts.get(runner) ?? { account: runner, cumulative: 0n, previous: 0n, deltas: [] };
-      accounts.set(runner, {
-        ...known,
-        cumulative: known.cumulative + BigInt(amount),
-        deltas: [...known.deltas, { job, round, amount: BigInt(amount) }],
-      });
-    }
-  return [...accounts.values()];
 }
 
 async function checkClaims(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { address, count, hash32, signature65 } from './schema.js';
+import { accountSignature, address, count, hash32 } from './schema.js';
 
 /** What members do at a stack and runners about themselves, each signed (actTypes in eip712.ts), and the log of it. */
 
@@ -29,7 +29,11 @@ export const actStatement = z.strictObject({
   expiry: count,
 });
 
-export const signedAct = z.strictObject({ statement: actStatement, signer: address, signature: signature65 });
+export const signedAct = z.strictObject({
+  statement: actStatement,
+  signer: address,
+  signature: accountSignature,
+});
 export type SignedAct = z.output<typeof signedAct>;
 
 /** What an act is signed for, and the stack's clock. */

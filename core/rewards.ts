@@ -68,6 +68,32 @@ export interface ProvenRewardLeaf extends RewardLeaf {
 }
 
 /**
+ * Every account's line in an epoch: its cumulative sum in the epoch before, and what this one's rounds add.
+ * @param before accounts of the manifest before, none for the first epoch
+ */
+export function accountsOf(
+  before: readonly { account: Hex; cumulative: string }[],
+  rounds: readonly { job: JobId; round: number; shares: readonly { runner: Hex; amount: string }[] }[],
+): AccountRewards[] {
+  const accounts = new Map<Hex, AccountRewards>();
+  for (const { account, cumulative } of before) {
+    const sum = BigInt(cumulative);
+    accounts.set(account, { account, cumulative: sum, previous: sum, deltas: [] });
+  }
+  for (const { job, round, shares } of rounds)
+    for (const { runner, amount } of shares) {
+      const line = accounts.get(runner) ?? { account: runner, cumulative: 0n, previous: 0n, deltas: [] };
+      const delta = { job, round, amount: BigInt(amount) };
+      accounts.set(runner, {
+        ...line,
+        cumulative: line.cumulative + delta.amount,
+        deltas: [...line.deltas, delta],
+      });
+    }
+  return [...accounts.values()];
+}
+
+/**
  * The tree of an epoch, one leaf an account, ascending by address.
  * @throws INVALID_INPUT for no accounts, an account or a (job, round) of one twice, or
  * cumulative ≠ previous + sum of deltas

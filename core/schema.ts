@@ -20,6 +20,11 @@ export const signature65 = hex(65, 'a signature').refine(
   (text) => /1[bc]$/.test(text),
   'a signature ends with 27 or 28',
 );
+/** Of an account that may be a contract: then the contract alone knows what its bytes mean. */
+export const accountSignature = z
+  .string()
+  .regex(/^0x(?:[0-9a-f]{2}){65,4096}$/, 'a signature: 65 to 4,096 bytes in hex')
+  .transform((text) => text as `0x${string}`);
 /** A 43-character base64url Arweave transaction id. */
 export const archiveId = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'an Arweave id: 43 base64url characters');
 /** A token amount in its smallest unit, as a decimal string (JSON has no 256-bit integers). */

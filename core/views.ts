@@ -187,3 +187,13 @@ export const epochView = z.strictObject({
   transaction: transactionRecord.nullable(),
 });
 export type EpochView = z.output<typeof epochView>;
+
+/** What a runner was credited by a payer over all rounds, paid out or not. */
+export const earningView = z.strictObject({
+  payer: address,
+  runner: address,
+  amount,
+  /** Rounds that it was credited for. */
+  credits: count,
+});
+export type EarningView = z.output<typeof earningView>;

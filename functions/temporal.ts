@@ -4,7 +4,7 @@ import {
   WorkflowExecutionAlreadyStartedError,
   isGrpcServiceError,
 } from '@temporalio/client';
-import { RoundtableError } from '#core/errors.js';
+import { isRetryable, isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { JobId } from '#core/hex.js';
 import {
   coordinatorQueue,
@@ -34,7 +34,7 @@ export function openTemporal(readPlace: () => Promise<TemporalPlace>): Temporal 
   let connecting: Promise<Opened> | null = null;
 
   const connect = async (): Promise<Opened> => {
-    const place = await readPlace();
+    const place = await readPlace().catch(unreadable);
     try {
       const connection = await Connection.connect({ ...connectionOptions(place), connectTimeout: '5s' });
       return { place, client: new Client({ connection, namespace: place.namespace }) };
@@ -121,6 +121,15 @@ const jobOptions = (job: JobId) => ({
   workflowIdReusePolicy: 'REJECT_DUPLICATE' as const,
   args: [{ job }],
 });
+
+/** A setting that is wrong is no fault of the message that met it: the message waits until somebody has mended it. */
+function unreadable(cause: unknown): never {
+  if (isRoundtableError(cause) && isRetryable(cause)) throw cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  throw new RoundtableError('TEMPORAL_REFUSED', `The credentials for Temporal cannot be read: ${reason}`, {
+    cause,
+  });
+}
 
 /** A call that takes longer is given up; repeating it is harmless. */
 const callSeconds = 8;

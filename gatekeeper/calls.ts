@@ -22,6 +22,8 @@ export interface Caller {
 }
 
 export interface Call {
+  /** As Temporal calls it. */
+  name: string;
   /** A poll stays open until there is a task. */
   poll: boolean;
   /**
@@ -38,7 +40,7 @@ export interface Call {
  * SDK 1.24 makes. Its two calls about itself would let a runner write into the server's list of workers, and
  * nothing here reads that: they are answered with nothing.
  */
-const calls: Record<string, Call> = {
+const calls: Record<string, Omit<Call, 'name'>> = {
   GetSystemInfo: call({}, () => undefined),
   DescribeNamespace: call(shapes.describeNamespace, (message, caller) => {
     requireNamespace(message, 1, caller);
@@ -68,12 +70,12 @@ export function findCall(path: string): Call {
   const name = path.startsWith(service) ? path.slice(service.length) : '';
   const found = Object.hasOwn(calls, name) ? calls[name] : undefined;
   if (!found) throw new Refused(status.permissionDenied, 'a call that runners may not make');
-  return found;
+  return { name, ...found };
 }
 
 export { Malformed };
 
-function call(shape: Shape, check: (message: Message, caller: Caller) => void): Call {
+function call(shape: Shape, check: (message: Message, caller: Caller) => void): Omit<Call, 'name'> {
   return {
     poll: false,
     check(bytes, caller) {
@@ -85,7 +87,7 @@ function call(shape: Shape, check: (message: Message, caller: Caller) => void): 
   };
 }
 
-function answeredHere(): Call {
+function answeredHere(): Omit<Call, 'name'> {
   return { poll: false, check: () => null, answer: (message) => message };
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseMessage } from '#core/schema.js';
-import { chainVariables, temporalVariables } from '#services/environment.js';
+import { chainVariables, metricsAddress, temporalVariables } from '#services/environment.js';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const file = z.string().min(1);
@@ -20,6 +20,7 @@ const environment = z.object({
   TEMPORAL_CREDENTIALS_FILE: temporalVariables.TEMPORAL_CREDENTIALS_FILE,
   TABLE_NAME: z.string().min(1),
   ...chainVariables,
+  METRICS_ADDRESS: metricsAddress,
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 export type Environment = z.output<typeof environment>;

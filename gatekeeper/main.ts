@@ -3,14 +3,16 @@ import { readFileSync, statSync } from 'node:fs';
 import { openChain } from '#services/chain.js';
 import { openLog } from '#services/log.js';
 import { openTable } from '#services/table.js';
+import { openPrometheus } from '#services/telemetry/prometheus.js';
 import { temporalPlace } from '#services/temporal.js';
 import { Admissions } from './admission.js';
 import { Door } from './door.js';
 import { readEnvironment } from './environment.js';
-import { serveHealth, type Health } from './health.js';
+import { serveHealth } from './health.js';
 import { Presence } from './presence.js';
 import { Refusals } from './refusals.js';
 import { Sessions } from './sessions.js';
+import { Standing } from './standing.js';
 import { readSecrets, TaskTokens } from './taskTokens.js';
 import { Upstream } from './upstream.js';
 
@@ -29,6 +31,7 @@ const chain = openChain({
   deployment: environment.CHAIN_DEPLOYMENT,
   network: environment.CHAIN_NETWORK,
 });
+const prometheus = openPrometheus();
 const presence = new Presence(table, randomUUID(), log);
 const house = {
   namespace: environment.TEMPORAL_NAMESPACE,
@@ -40,27 +43,28 @@ const house = {
     if (!ending.signal.aborted) presence.lost(runner);
   }),
   presence,
-  refusals: new Refusals(log),
+  refusals: new Refusals(log, prometheus),
+  metrics: prometheus,
 };
-const door = new Door(house, certificate());
-
-const health = (): Health => ({
-  status: ending.signal.aborted ? 'draining' : 'ok',
-  runners: house.sessions.runners().length,
-  sessions: house.sessions.size,
-  polls: [...house.sessions].reduce((sum, visit) => sum + visit.polls, 0),
-  strangers: door.strangers,
-  refused: house.refusals.total,
-  memoryMegabytes: Math.round(process.memoryUsage.rss() / 1e6),
-});
+let shown = certificate();
+const door = new Door(house, shown);
+const standing = new Standing(house, door, () => shown.cert);
+const health = () => standing.health(ending.signal.aborted ? 'draining' : 'ok');
 
 const port = await door.open(environment.GATEKEEPER_PORT, environment.GATEKEEPER_HOST);
 const healthServer = await serveHealth(environment.GATEKEEPER_HEALTH_PORT, health);
+standing.showTo(prometheus);
+const { METRICS_ADDRESS: metricsAt } = environment;
+const metricsServer = metricsAt === undefined ? null : await prometheus.serve(metricsAt);
 renewCertificate();
-log.info({ port, health: healthServer.port }, 'the gatekeeper is ready');
+log.info(
+  { port, health: healthServer.port, metrics: metricsServer?.port ?? null },
+  'the gatekeeper is ready',
+);
 
 const work = Promise.all([
   presence.run(ending.signal),
+  standing.log(log, ending.signal),
   house.admissions.watch(
     () => house.sessions.runners(),
     () => {
@@ -89,7 +93,9 @@ function renewCertificate(): void {
     try {
       const { mtimeMs } = statSync(path);
       if (mtimeMs === changedAt) return;
-      door.renew(certificate());
+      const renewed = certificate();
+      door.renew(renewed);
+      shown = renewed;
       changedAt = mtimeMs;
       log.info({}, 'a new certificate is in use');
     } catch (error) {

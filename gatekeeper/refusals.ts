@@ -1,4 +1,5 @@
 import type { Logger } from '#services/log.js';
+import type { Metrics } from '#services/telemetry/metrics.js';
 import { TokenBucket } from './limits.js';
 
 /**
@@ -11,13 +12,18 @@ export class Refusals {
   /** All refusals since the start. */
   total = 0;
 
-  constructor(log: Logger) {
+  constructor(
+    log: Logger,
+    private readonly metrics: Metrics,
+  ) {
     this.#log = log;
   }
 
   /** @param sender the runner, or the address of a stranger */
   add(reason: string, sender: string, fields: Record<string, string | number | undefined> = {}): void {
     this.total++;
+    // Reasons are ours but for the numbers in them, which a sender could choose at will.
+    this.metrics.record('gatekeeper_refusals', { reason: reason.replaceAll(/\d+/g, 'N') });
     const key = `${reason} ${sender}`;
     let entry = this.#seen.get(key);
     if (!entry) {

@@ -8,6 +8,7 @@ import type { TLSSocket } from 'node:tls';
 import { isRoundtableError } from '#core/errors.js';
 import type { RunnerId, Sha256Hex } from '#core/hex.js';
 import { certificateExpiry, certificateFingerprint } from '#services/certificate.js';
+import type { Metrics } from '#services/telemetry/metrics.js';
 import type { Admissions } from './admission.js';
 import { findCall, Malformed } from './calls.js';
 import { endPoll, forward, tookTooLong } from './forward.js';
@@ -28,6 +29,7 @@ export interface House {
   sessions: Sessions;
   presence: Presence;
   refusals: Refusals;
+  metrics: Metrics;
 }
 
 interface Guest {
@@ -46,6 +48,7 @@ export class Visit {
   readonly #timers: NodeJS.Timeout[] = [];
   #runner: RunnerId | null = null;
   #fingerprint: Sha256Hex | null = null;
+  #endsAt: number | null = null;
 
   /** @param onAdmitted the connection is no stranger's any more */
   constructor(
@@ -73,6 +76,11 @@ export class Visit {
 
   get polls(): number {
     return this.#polls.size;
+  }
+
+  /** When its certificate ends, in seconds since 1970; null before it was let in. */
+  get endsAt(): number | null {
+    return this.#endsAt;
   }
 
   /** Why the session must end now; null while it may go on. */
@@ -108,12 +116,14 @@ export class Visit {
         { fingerprint },
       );
     const { runner } = admission;
-    const seconds = Math.min(admission.expiresAt, certificateExpiry(raw)) - Date.now() / 1_000;
+    const endsAt = Math.min(admission.expiresAt, certificateExpiry(raw));
+    const seconds = endsAt - Date.now() / 1_000;
     if (seconds <= 0)
       throw this.#refusal(new Refused(status.unauthenticated, 'a certificate that has expired'), { runner });
     if (this.session.destroyed) throw new Refused(status.unavailable, 'a session that is over');
     this.#runner = runner;
     this.#fingerprint = fingerprint;
+    this.#endsAt = endsAt;
     this.#after(seconds * 1_000, () => this.drain());
     this.#keepAlive();
     onAdmitted();
@@ -123,9 +133,20 @@ export class Visit {
   async #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
     stream.on('error', () => undefined);
     let sender: string = this.address;
+    const began = performance.now();
+    let name = 'other';
+    const answered = (outcome: 'passed' | 'refused' | 'failed') =>
+      this.house.metrics.record(
+        'gatekeeper_call_seconds',
+        { call: name, outcome },
+        (performance.now() - began) / 1_000,
+      );
     try {
       const guest = await this.#guest;
-      if (guest instanceof Refused) return endWithStatus(stream, guest.status, guest.reason);
+      if (guest instanceof Refused) {
+        answered('refused');
+        return endWithStatus(stream, guest.status, guest.reason);
+      }
       const { runner } = guest;
       sender = runner;
       if (!guest.calls.take()) throw new Refused(status.resourceExhausted, 'too many calls a second');
@@ -136,16 +157,21 @@ export class Visit {
         throw new Refused(status.invalidArgument, 'not a gRPC call');
       const path = headers[':path'] ?? '';
       const call = findCall(path);
+      ({ name } = call);
       const { namespace, tokens } = this.house;
       const caller = { runner, namespace, tokens };
       const message = call.check(await readRequest(stream, headers), caller);
-      if (message === null) return endWithMessage(stream, new Uint8Array(0));
+      if (message === null) {
+        answered('passed');
+        return endWithMessage(stream, new Uint8Array(0));
+      }
       this.house.presence.heard(runner);
       const answer = await forward(
         this.house.upstream,
         { stream, headers, path, call, message },
         this.#polls,
       );
+      answered('passed');
       if ('failure' in answer) {
         if (!stream.destroyed)
           stream.respond(
@@ -154,22 +180,23 @@ export class Visit {
           );
       } else endWithMessage(stream, call.answer(answer.message, caller));
     } catch (error) {
-      this.#fail(stream, error, sender, headers[':path']);
+      const known = error instanceof Malformed ? new Refused(status.invalidArgument, error.message) : error;
+      answered(known instanceof Refused && !isNobodysFault(known) ? 'refused' : 'failed');
+      this.#fail(stream, known, sender, headers[':path']);
     }
   }
 
   #fail(stream: ServerHttp2Stream, error: unknown, sender: string, path: string | undefined): void {
-    const known = error instanceof Malformed ? new Refused(status.invalidArgument, error.message) : error;
-    if (!(known instanceof Refused)) {
+    if (!(error instanceof Refused)) {
       this.house.refusals.add('a failure of the gatekeeper', sender, {
         path,
         error: isRoundtableError(error) ? error.code : String(error),
       });
       return endWithStatus(stream, status.unavailable, 'the gatekeeper failed');
     }
-    endWithStatus(stream, known.status, known.reason);
-    if (known.status === status.unavailable || known === tookTooLong) return;
-    this.house.refusals.add(known.reason, sender, { path });
+    endWithStatus(stream, error.status, error.reason);
+    if (isNobodysFault(error)) return;
+    this.house.refusals.add(error.reason, sender, { path });
     if (!this.#patience.take()) this.end('too many refused calls');
   }
 
@@ -202,3 +229,7 @@ export class Visit {
     if (!this.session.destroyed) this.#timers.push(setTimeout(work, milliseconds));
   }
 }
+
+/** Temporal is away or slow, or the caller has gone: nothing that was refused. */
+const isNobodysFault = (refused: Refused): boolean =>
+  refused.status === status.unavailable || refused === tookTooLong;

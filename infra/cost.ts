@@ -1,4 +1,5 @@
 import { seenEverySeconds } from '#core/entryMessages.js';
+import { gatekeeperFigures } from './figures.js';
 import { functions } from './functions.js';
 import { hoursOfMonth, prices } from './prices.js';
 import type { StageRules } from './settings.js';
@@ -64,8 +65,8 @@ export function monthlyCost(load: Load): CostLine[] {
 
   const { temporal, gatekeeper, worker } = taskSizes(kind);
   const gateways = production ? 2 : 1;
-  // Queues, functions, API and table; services with their memory, database, entrance.
-  const alarms = 4 + 2 * Object.keys(functions).length + 3 + 2 * (temporalServices(kind).length + 2) + 2;
+  // Queues, functions, API and table; services with their memory, database, entrance and its certificate.
+  const alarms = 4 + 2 * Object.keys(functions).length + 3 + 2 * (temporalServices(kind).length + 2) + 3;
 
   return [
     { service: 'ECS', what: 'Temporal', dollars: temporalServices(kind).length * fargate(temporal) },
@@ -103,9 +104,9 @@ export function monthlyCost(load: Load): CostLine[] {
       service: 'DynamoDB',
       what: 'signs of life, rounds, credits',
       dollars:
-        (seen + told + rounds * writesOfOneRound + shares) * prices.dynamoWrite +
+        (seen + told + rounds * writesOfOneRound + shares * writesOfOneShare) * prices.dynamoWrite +
         // Each gatekeeper reads every second who is barred.
-        (requests + shares + gatekeeper.count * hoursOfMonth * 3600) * prices.dynamoRead,
+        (requests + shares * readsOfOneShare + gatekeeper.count * hoursOfMonth * 3600) * prices.dynamoRead,
     },
     {
       service: 'SQS',
@@ -124,13 +125,16 @@ export function monthlyCost(load: Load): CostLine[] {
     { service: 'Transfer', what: 'models to runners', dollars: shares * gigabytes * prices.internetGigabyte },
     {
       service: 'CloudWatch',
-      what: 'alarms, logs',
-      dollars: alarms * prices.alarmMonth + ((calls * bytesOfOneLog) / 1e9) * prices.logsGigabyte,
+      what: 'alarms, figures, logs',
+      dollars:
+        alarms * prices.alarmMonth +
+        Object.keys(gatekeeperFigures).length * prices.metricMonth +
+        ((calls * bytesOfOneLog) / 1e9) * prices.logsGigabyte,
     },
     {
       service: 'Secrets',
-      what: 'ten secrets, two keys',
-      dollars: 10 * prices.secretMonth + 2 * prices.keyMonth,
+      what: 'eleven secrets, two keys',
+      dollars: 11 * prices.secretMonth + 2 * prices.keyMonth,
     },
   ];
 }
@@ -161,6 +165,9 @@ const secondsOfOneCall = 0.05;
 const creditsOfOneBatch = 10;
 const roundsOfOneJob = 10;
 const writesOfOneRound = 12;
+/** A credit and its runner's sum, in a transaction, which counts each twice. */
+const writesOfOneShare = 4;
+const readsOfOneShare = 2;
 const reportsOfOneShare = 10;
 /** Start, end and report of a call and the gateway's line. */
 const bytesOfOneLog = 900;

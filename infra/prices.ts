@@ -26,6 +26,7 @@ export const prices = {
   internetGigabyte: 0.09,
   logsGigabyte: 0.5,
   alarmMonth: 0.1,
+  metricMonth: 0.3,
   secretMonth: 0.4,
   keyMonth: 1,
 } as const;

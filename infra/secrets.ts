@@ -26,7 +26,7 @@ const good: SecretVerdict = { endsAt: null };
 const wrong = (text: string): SecretVerdict => ({ wrong: text });
 
 export function secretKinds(settings: Settings): readonly SecretKind[] {
-  return settings.temporal ? secrets : [...secrets, temporalServer];
+  return settings.temporal ? secrets : [...secrets, temporalServer, databaseAuthority];
 }
 
 const secrets: readonly SecretKind[] = [
@@ -119,6 +119,21 @@ const temporalServer: SecretKind = {
     const parsed = json.safeParse(value);
     const certificate = parsed.success && read(() => new X509Certificate(parsed.data.certificate));
     return certificate ? ends(certificate) : wrong('is not what that command made');
+  },
+};
+
+/** Of the database of such a cluster. */
+const databaseAuthority: SecretKind = {
+  name: 'database-authority',
+  what: "Amazon's authorities for databases of the region in PEM, see docs/operations.md",
+  examine(value) {
+    const pieces = value.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+    const authorities = read(() => pieces.map((piece) => new X509Certificate(piece)));
+    if (!authorities?.length || !authorities.every(({ ca }) => ca))
+      return wrong('is no list of certificates of authorities in PEM');
+    // The database shows a certificate by any of them, so the first end counts.
+    const [first] = authorities.sort((a, b) => Date.parse(a.validTo) - Date.parse(b.validTo));
+    return first ? ends(first) : wrong('is empty');
   },
 };
 

@@ -1,5 +1,6 @@
 # The workflow worker: docker build -f infra/worker.Dockerfile --platform linux/amd64 .   (after npm run build)
-FROM node:24-slim
+ARG NODE_IMAGE=node:24-slim
+FROM ${NODE_IMAGE}
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm install --omit=dev --no-audit --no-fund && npm cache clean --force

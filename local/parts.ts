@@ -23,6 +23,7 @@ export interface StackAddresses {
     | 'api'
     | 'gatekeeper'
     | 'gatekeeperHealth'
+    | 'gatekeeperMetrics'
     | 'apiMetrics'
     | 'workerMetrics',
     number
@@ -111,7 +112,7 @@ export function gatewayPart(options: { port: number; stateDir: string }): Part {
 
 /** What every runner comes in by: the only one here that Temporal is shown to from outside. */
 export function gatekeeperPart(addresses: StackAddresses): Part {
-  const { gatekeeper, gatekeeperHealth } = addresses.ports;
+  const { gatekeeper, gatekeeperHealth, gatekeeperMetrics } = addresses.ports;
   return {
     name: 'gatekeeper',
     role: 'service',
@@ -124,6 +125,7 @@ export function gatekeeperPart(addresses: StackAddresses): Part {
       GATEKEEPER_CERTIFICATE_FILE: addresses.entrance.certificate,
       GATEKEEPER_KEY_FILE: addresses.entrance.privateKey,
       GATEKEEPER_SECRETS_FILE: addresses.keyFiles.secrets,
+      METRICS_ADDRESS: `127.0.0.1:${gatekeeperMetrics}`,
     },
     ready: http(`${local(gatekeeperHealth)}/health`),
   };

@@ -78,6 +78,7 @@ const portNames = [
   'api',
   'gatekeeper',
   'gatekeeperHealth',
+  'gatekeeperMetrics',
   'apiMetrics',
   'workerMetrics',
 ] as const;

@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { loadSource } from './loadSource.mjs';
 
 const folder = process.argv[2] ?? fileURLToPath(new URL('../examples/own-csv', import.meta.url));
 mkdirSync(folder, { recursive: true });
@@ -34,6 +34,9 @@ const kinds = {
   ],
 };
 
+const models = new URL('../examples/mnist/models.ts', import.meta.url);
+const { mlp, uniform } = await loadSource(fileURLToPath(models));
+
 const random = uniform(1936);
 const rows = Object.entries(kinds).flatMap(([name, lengths]) =>
   Array.from({ length: 250 }, () => [
@@ -49,33 +52,9 @@ const csv = (some) => [[...columns, 'kind'], ...some].map((row) => row.join(',')
 writeFileSync(join(folder, 'flowers-train.csv'), csv(rows.slice(0, 600)));
 writeFileSync(join(folder, 'flowers-held-out.csv'), csv(rows.slice(600)));
 
-const { mlp } = await load('../examples/mnist/models.ts');
 writeFileSync(join(folder, 'mlp.onnx'), mlp([4, 16, 3]));
-
-async function load(path) {
-  const entry = fileURLToPath(new URL(path, import.meta.url));
-  const { outputFiles } = await build({
-    entryPoints: [entry],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    write: false,
-  });
-  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
-}
 
 /** Box and Muller. */
 function normal() {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-}
-
-/** SplitMix32: the same numbers for a seed on every machine. */
-function uniform(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
-  };
 }

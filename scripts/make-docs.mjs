@@ -5,13 +5,13 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { format, resolveConfig } from 'prettier';
+import { loadSource } from './loadSource.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
-const { errorsPage } = await load('cli/docs/errorsPage.ts');
-const { jobSchema, policyJsonSchema } = await load('cli/docs/schemas.ts');
+const { errorsPage } = await loadSource('cli/docs/errorsPage.ts');
+const { jobSchema, policyJsonSchema } = await loadSource('cli/docs/schemas.ts');
 await print('docs/errors.md', errorsPage(readFileSync('core/errorCodes.ts', 'utf8')));
 await print('docs/job.schema.json', jobSchema());
 await print('docs/policy.schema.json', policyJsonSchema());
@@ -22,15 +22,4 @@ async function print(path, text) {
   if (existsSync(path) && readFileSync(path, 'utf8') === formatted) return;
   console.error(`${path} is not current; run: node scripts/make-docs.mjs`);
   process.exitCode = 1;
-}
-
-async function load(entry) {
-  const { outputFiles } = await build({
-    entryPoints: [entry],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    write: false,
-  });
-  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
 }

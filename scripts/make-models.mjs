@@ -5,19 +5,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { loadSource } from './loadSource.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = process.argv[2] ?? join(root, 'examples/mnist');
-const bundle = await build({
-  entryPoints: [join(root, 'examples/mnist/models.ts')],
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  write: false,
-});
-const code = Buffer.from(bundle.outputFiles[0].contents).toString('base64');
-const { cnn, twoLayers } = await import(`data:text/javascript;base64,${code}`);
+const { cnn, twoLayers } = await loadSource(join(root, 'examples/mnist/models.ts'));
 
 mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, 'cnn.onnx'), cnn());

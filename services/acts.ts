@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ActionName, ActPlace, SignedAct } from '#core/acts.js';
 import { actDomain, actTypes } from '#core/eip712.js';
 import { toHex, type Hex } from '#core/hex.js';
+import type { AccountReads } from './chain/accounts.js';
 import { typedDataDigest, typedDataSigner } from './signatures.js';
 
 /** What somebody wants done. */
@@ -25,9 +26,26 @@ export function signAct(
   const { chainId, consortium, stack, url, now } = place;
   const nonce = toHex(randomBytes(32));
   const statement = { stack, url, action, target, reason, nonce, issued: now, expiry: now + goodFor };
-  const digest = typedDataDigest(actDomain(chainId, consortium), actTypes, statement);
-  return { statement, signer, signature: sign(digest) };
+  return { statement, signer, signature: sign(actDigest({ chainId, consortium }, statement)) };
 }
+
+/**
+ * Whether an act was signed by whom it names: with the key of that address, or, where a contract is there, as the
+ * contract says now (ERC-1271).
+ */
+export async function isActSigned(
+  place: Pick<ActPlace, 'chainId' | 'consortium'>,
+  act: SignedAct,
+  accounts: AccountReads,
+): Promise<boolean> {
+  if (actSigner(place, act) === act.signer) return true;
+  return accounts.acceptsSignature(act.signer, actDigest(place, act.statement), act.signature);
+}
+
+const actDigest = (
+  { chainId, consortium }: Pick<ActPlace, 'chainId' | 'consortium'>,
+  statement: SignedAct['statement'],
+): Hex => typedDataDigest(actDomain(chainId, consortium), actTypes, statement);
 
 /** Whose key signed an act; null for nobody's. */
 export function actSigner(

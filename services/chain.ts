@@ -1,4 +1,5 @@
 import type { Deployment } from '#contracts/deployment.js';
+import { accountReads, type AccountReads } from './chain/accounts.js';
 import { consortiumReads, type ConsortiumReads } from './chain/consortium.js';
 import { chainError } from './chain/errors.js';
 import { jobReads, type JobReads } from './chain/jobs.js';
@@ -15,7 +16,7 @@ export type { ChainEpoch } from './chain/rewards.js';
  *
  * Every method can throw CHAIN_UNREACHABLE, CHAIN_WRONG_NETWORK, CHAIN_REFUSED.
  */
-export interface Chain extends ConsortiumReads, JobReads, RewardReads {
+export interface Chain extends ConsortiumReads, JobReads, RewardReads, AccountReads {
   deployment: Deployment;
   network: Network;
   provider: ChainRpc;
@@ -41,6 +42,7 @@ export function openChain(options: {
     ...consortiumReads(provider, deployment),
     ...jobReads(provider, deployment),
     ...rewardReads(provider, deployment),
+    ...accountReads(provider),
     blockNumber: () => provider.getBlockNumber(),
   };
   return { deployment, network, provider, close: () => provider.destroy(), ...withOurErrors(reads) };

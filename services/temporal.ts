@@ -50,7 +50,17 @@ export function temporalPlace(environment: {
     if (file !== undefined) return { ...where, credentials: parse(await readFile(file, 'utf8'), file) };
     if (secret === undefined) return { ...where, credentials: null };
     const aws = openAwsApi({ region: process.env['AWS_REGION'] ?? '' });
-    const { SecretString: text } = await aws.call('secretsmanager', 'GetSecretValue', { SecretId: secret });
+    const { SecretString: text } = await aws
+      .call('secretsmanager', 'GetSecretValue', { SecretId: secret })
+      .catch((cause: unknown) => {
+        if (!isRoundtableError(cause) || cause.code !== 'NOT_FOUND') throw cause;
+        throw new RoundtableError(
+          'NOT_FOUND',
+          `There is no secret ${secret} in ${process.env['AWS_REGION']}, or it has no value yet. ` +
+            'Put it there, or correct TEMPORAL_CREDENTIALS_SECRET; `roundtable doctor --stage` names every secret.',
+          { cause },
+        );
+      });
     return { ...where, credentials: parse(String(text), `The secret ${secret}`) };
   };
 }

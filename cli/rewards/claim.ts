@@ -1,10 +1,10 @@
-import { accountsOf, findEpochManifest } from '#audit/settlement.js';
+import { findEpochManifest } from '#audit/settlement.js';
 import type { AuditSources } from '#audit/sources.js';
 import type { Wallet } from 'ethers';
 import { hashJson } from '#core/canonicalJson.js';
 import { RoundtableError } from '#core/errors.js';
 import { toHex, type Hex } from '#core/hex.js';
-import { epochTree, type ProvenRewardLeaf } from '#core/rewards.js';
+import { accountsOf, epochTree, type ProvenRewardLeaf } from '#core/rewards.js';
 import type { Chain } from '#services/chain.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { createSender } from '#services/chainSender.js';
@@ -130,7 +130,9 @@ export async function provenLeaves(
     findEpochManifest(sources, onChain),
     before ? findEpochManifest(sources, before) : undefined,
   ]);
-  const tree = epochTree(sources.hash, { accounts: accountsOf(previous?.hashed, manifest.hashed) });
+  const tree = epochTree(sources.hash, {
+    accounts: accountsOf(previous?.hashed.accounts ?? [], manifest.hashed.rounds),
+  });
   if (toHex(tree.root) !== onChain.root)
     throw new RoundtableError(
       'SETTLEMENT_MISMATCH',

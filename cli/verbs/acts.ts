@@ -1,9 +1,9 @@
-import { deployment } from '#contracts/deployment.js';
 import { brokenActRecord } from '#core/actLog.js';
 import type { ActRecord } from '#core/acts.js';
 import { sha256 } from '#services/sha256.js';
-import { actSigner } from '#services/acts.js';
+import { isActSigned } from '#services/acts.js';
 import { addVerb, CheckFailed, type Context } from '../command.js';
+import { openPublicRecord } from '../model/sources.js';
 import type { Verb } from '../run.js';
 import { glyphs } from '../terminal/theme.js';
 
@@ -58,13 +58,10 @@ function actLine({ at, signer, action, target, reason, outcome }: DoneAct): stri
 }
 
 /** Signatures are compared with the contracts of this stack, which the person's own configuration names. */
-function verifyActs(context: Context, records: readonly ActRecord[]): void {
+async function verifyActs(context: Context, records: readonly ActRecord[]): Promise<void> {
   const { ok, fail } = glyphs(context.terminal.theme());
   const broken = brokenActRecord(sha256, records);
-  const { chainId, consortium } = deployment.parse(context.stack().chain.deployment);
-  const forged = records.flatMap(({ seq, entry }) =>
-    entry.kind === 'admitted' && actSigner({ chainId, consortium }, entry) !== entry.signer ? [seq] : [],
-  );
+  const forged = await forgedActs(context, records);
   const head = records.at(-1)?.hash ?? null;
   context.print({ records: records.length, head, broken, forged }, () => [
     broken === null
@@ -75,4 +72,17 @@ function verifyActs(context: Context, records: readonly ActRecord[]): void {
       : `${fail} Not signed by whom they name: ${forged.join(', ')}.`,
   ]);
   if (broken !== null || forged.length > 0) throw new CheckFailed();
+}
+
+/** Numbers of the records that were not signed by whom they name. Contract accounts are asked by the stack's node. */
+async function forgedActs(context: Context, records: readonly ActRecord[]): Promise<number[]> {
+  const { chain } = openPublicRecord(context.stack());
+  try {
+    const forged: number[] = [];
+    for (const { seq, entry } of records)
+      if (entry.kind === 'admitted' && !(await isActSigned(chain.deployment, entry, chain))) forged.push(seq);
+    return forged;
+  } finally {
+    chain.close();
+  }
 }

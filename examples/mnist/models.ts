@@ -106,7 +106,7 @@ class Network {
 }
 
 /** SplitMix32: uniform in [0, 1), the same on every machine. */
-function uniform(seed: number): () => number {
+export function uniform(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x9e3779b9) >>> 0;

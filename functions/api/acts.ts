@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { actPlace, actRecord, longestActSeconds, signedAct, type SignedAct } from '#core/acts.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { count } from '#core/schema.js';
-import { actSigner } from '#services/acts.js';
+import { isActSigned } from '#services/acts.js';
 import { carryOut } from './actions.js';
 import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
@@ -105,11 +105,6 @@ async function checkAct(parts: ApiParts, act: SignedAct): Promise<void> {
   const { statement, signer } = act;
   const { stack, url, issued, expiry } = statement;
   const place = await placeOf(parts);
-  if (actSigner(place, act) !== signer)
-    throw new RoundtableError(
-      'BAD_SIGNATURE',
-      `The signature is not one of ${signer} over this act, for chain ${place.chainId} and the consortium ${place.consortium}.`,
-    );
   if (stack !== place.stack || url !== place.url)
     throw new RoundtableError(
       'FORBIDDEN',
@@ -119,6 +114,11 @@ async function checkAct(parts: ApiParts, act: SignedAct): Promise<void> {
     throw new RoundtableError(
       'TOO_OLD',
       `The act is good from ${issued} to ${expiry} (seconds since 1970), and it is ${place.now} here. It may be good for at most ${longestActSeconds} s.`,
+    );
+  if (!(await isActSigned(place, act, parts.membership)))
+    throw new RoundtableError(
+      'BAD_SIGNATURE',
+      `The signature is not one of ${signer} over this act, for chain ${place.chainId} and the consortium ${place.consortium}; nor does a contract at this address accept it (ERC-1271).`,
     );
   parts.limits.signer(signer);
 }

@@ -3,7 +3,10 @@ import type { Chain } from '#services/chain.js';
 import { cached } from './cached.js';
 
 /** What the API asks of the chain. */
-export type Membership = Pick<Chain, 'isMember' | 'runner' | 'serving' | 'drawn'>;
+export type Membership = Pick<
+  Chain,
+  'isMember' | 'runner' | 'serving' | 'drawn' | 'acceptsSignature'
+>;
 
 /** Answers of the chain, kept for some seconds: a runner shows a sign of life every two. */
 export function cacheMembership(chain: Membership): Membership {
@@ -13,5 +16,6 @@ export function cacheMembership(chain: Membership): Membership {
     // Another with each round, and asked for only when somebody attests.
     drawn: (job) => chain.drawn(job),
     serving: cached((address: Hex) => chain.serving(address)),
+    acceptsSignature: (account, digest, signature) => chain.acceptsSignature(account, digest, signature),
   };
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import { creditMessage } from '#core/messages.js';
 import { jobId, slug, versionIdSchema } from '#core/schema.js';
-import { epochView, versionView } from '#core/views.js';
+import { earningView, epochView, versionView } from '#core/views.js';
 import type { ApiParts } from './app.js';
 import { addEndpoint, itemsOf } from './endpoint.js';
 
@@ -72,5 +72,19 @@ export function addRecords(app: OpenAPIHono, parts: ApiParts): void {
       answer: itemsOf(creditMessage),
     },
     async ({ query: { job, round } }) => ({ items: await table.listCredits(coordinator, job, round) }),
+  );
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'get',
+      path: '/v1/earnings',
+      summary: 'What each runner was credited by this stack in all, paid out or not.',
+      signers: 'anybody',
+      status: 200,
+      answer: itemsOf(earningView),
+    },
+    async () => ({ items: await table.listEarnings(coordinator) }),
   );
 }

@@ -4,6 +4,7 @@ import type { Table } from '#services/table.js';
 import type { Telemetry } from '#services/telemetry/telemetry.js';
 import { traced } from '#services/telemetry/traces.js';
 import type { Logger } from '#services/log.js';
+import { restSeconds, restUntil } from '../sweep/sweep.js';
 import type { Temporal } from '../temporal.js';
 
 /** Hands a queued job to Temporal, which keeps it from then on. Ringing twice is harmless. @throws UNAVAILABLE */
@@ -23,7 +24,7 @@ export async function dispatchJob(
   if (row.state !== 'queued') return;
   await traced(telemetry.traces, { name: 'dispatch', of: { job } }, async () => {
     await temporal.startJob(job);
-    await table.markRung(job, new Date().toISOString());
+    await table.markRung(job, restUntil(Date.now(), restSeconds));
   });
   log.info({ job }, 'job dispatched');
 }

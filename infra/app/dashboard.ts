@@ -1,3 +1,4 @@
+import { figuresNamespace, gatekeeperFigures } from '../figures.js';
 import { functions as shapes, type FunctionName } from '../functions.js';
 import type { Functions } from './functions.js';
 import type { Queues } from './queues.js';
@@ -33,6 +34,9 @@ export function createDashboard(parts: {
       'Sum',
       [ofTable('ConsumedReadCapacityUnits'), ofTable('ConsumedWriteCapacityUnits')],
     ],
+    ['Runners and open polls of a gatekeeper', 'Average', [ofGatekeepers('runners'), ofGatekeepers('polls')]],
+    ['Refused by the gatekeepers', 'Sum', [ofGatekeepers('refused')]],
+    ["Days until the gatekeepers' certificate ends", 'Minimum', [ofGatekeepers('certificateDays')]],
     ['Table, throttled', 'Sum', [ofTable('ReadThrottleEvents'), ofTable('WriteThrottleEvents')]],
   ];
   new aws.cloudwatch.Dashboard('Dashboard', {
@@ -50,4 +54,11 @@ export function createDashboard(parts: {
   });
 }
 
-type Metric = [namespace: string, metric: string, dimension: string, value: $util.Input<string>];
+const ofGatekeepers = (figure: keyof typeof gatekeeperFigures): Metric => [
+  figuresNamespace($app.stage),
+  gatekeeperFigures[figure],
+];
+
+type Metric =
+  | [namespace: string, metric: string]
+  | [namespace: string, metric: string, dimension: string, value: $util.Input<string>];

@@ -96,6 +96,16 @@ export function watchTargets(
   );
 }
 
+/** Two weeks are enough to put another one: runners have to learn of it first. */
+export function watchCertificate(scope: Construct, topic: sns.Topic, daysLeft: cloudwatch.Metric): void {
+  raise(topic, daysLeft, scope, 'Certificate', {
+    description: 'The gatekeepers: the certificate that runners are shown ends within 14 days',
+    threshold: 14,
+    comparison: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+    periods: 1,
+  });
+}
+
 function raise(
   topic: sns.Topic,
   metric: cloudwatch.IMetric,

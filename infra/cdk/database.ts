@@ -28,6 +28,8 @@ export class DatabaseStack extends Stack {
   readonly log: logs.LogGroup;
   /** The servers' certificate, its key and their authority, each in base64; here, so that it has a value before they start. */
   readonly serverTls: secrets.Secret;
+  /** Amazon's authorities for databases of this region, PEM: neither image carries them. */
+  private readonly authority: secrets.Secret;
   private readonly database: rds.DatabaseCluster;
 
   constructor(scope: Construct, id: string, props: StageProps & { network: NetworkStack }) {
@@ -41,23 +43,37 @@ export class DatabaseStack extends Stack {
     this.database.connections.allowFrom(this.security, ec2.Port.tcp(databasePort), 'Temporal');
     this.log = new logs.LogGroup(this, 'Log', { retention: rules.logDays, removalPolicy });
     this.serverTls = createSecret(this, 'ServerTls', `roundtable/${props.stage}/temporal-server`, rules);
+    this.authority = createSecret(
+      this,
+      'DatabaseAuthority',
+      `roundtable/${props.stage}/database-authority`,
+      rules,
+    );
     this.createSchemaTask(this.database, this.log);
     new CfnOutput(this, 'TaskCluster', { value: network.cluster.clusterName });
   }
 
-  /** How Temporal's image is told of its database. */
+  /**
+   * How Temporal's image is told of its database. It takes the authority from a file, and compares names with its
+   * certificate only when told to: https://github.com/temporalio/temporal/blob/v1.29.1/docker/config_template.yaml
+   */
   connection() {
     return {
+      entryPoint: ['sh', '-ec'],
+      command: [`${writeAuthority}exec /etc/temporal/entrypoint.sh`],
       environment: {
         DB: 'postgres12',
         DB_PORT: String(databasePort),
         POSTGRES_SEEDS: this.database.clusterEndpoint.hostname,
         POSTGRES_USER: databaseUser,
         SQL_TLS_ENABLED: 'true',
-        // Aurora's certificate is signed by Amazon's own authority, which the image does not carry.
-        SQL_TLS_DISABLE_HOST_VERIFICATION: 'true',
+        SQL_CA: authorityFile,
+        SQL_HOST_VERIFICATION: 'true',
       },
-      secrets: { POSTGRES_PWD: passwordOf(this.database) },
+      secrets: {
+        POSTGRES_PWD: passwordOf(this.database),
+        DATABASE_AUTHORITY: ecs.Secret.fromSecretsManager(this.authority),
+      },
     };
   }
 
@@ -114,16 +130,19 @@ export class DatabaseStack extends Stack {
       image: ecs.ContainerImage.fromRegistry(`temporalio/admin-tools:${temporalVersion}`),
       logging: ecs.LogDrivers.awsLogs({ logGroup, streamPrefix: 'schema' }),
       entryPoint: ['sh', '-ec'],
-      command: [steps.join('\n')],
+      command: [writeAuthority + steps.join('\n')],
       environment: {
         SQL_PLUGIN: 'postgres12',
         SQL_HOST: database.clusterEndpoint.hostname,
         SQL_PORT: String(databasePort),
         SQL_USER: databaseUser,
         SQL_TLS: 'true',
-        SQL_TLS_DISABLE_HOST_VERIFICATION: 'true',
+        SQL_TLS_CA_FILE: authorityFile,
       },
-      secrets: { SQL_PASSWORD: passwordOf(database) },
+      secrets: {
+        SQL_PASSWORD: passwordOf(database),
+        DATABASE_AUTHORITY: ecs.Secret.fromSecretsManager(this.authority),
+      },
     });
     noSecretsIn(task);
     new CfnOutput(this, 'SchemaTaskDefinition', { value: task.taskDefinitionArn });
@@ -133,6 +152,8 @@ export class DatabaseStack extends Stack {
 
 const databasePort = 5433;
 const databaseUser = 'temporal';
+const authorityFile = '/tmp/database-authority.pem';
+const writeAuthority = `printf '%s\\n' "$DATABASE_AUTHORITY" > ${authorityFile}; `;
 
 function passwordOf(database: rds.DatabaseCluster): ecs.Secret {
   if (!database.secret) throw new Error('The database has generated credentials.');

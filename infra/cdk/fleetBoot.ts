@@ -1,7 +1,7 @@
 import { aws_ec2 as ec2, type aws_secretsmanager as secrets } from 'aws-cdk-lib';
 import type { Settings } from '../settings.js';
 
-/** What a runner's machine does at its first start. */
+/** What a runner's machine does at its first start. The unit is the one that the runner's package writes. */
 export function runnerUserData(of: {
   runner: string;
   stage: string;
@@ -18,7 +18,7 @@ export function runnerUserData(of: {
   const data = ec2.UserData.forLinux();
   data.addCommands(
     'set -euo pipefail',
-    'dnf install -y nodejs22',
+    `dnf install -y nodejs${nodeVersion} nodejs${nodeVersion}-npm`,
     'id roundtable || useradd --system --home-dir /srv/runner --shell /sbin/nologin roundtable',
 
     '# The home of this runner, on its own volume. A machine that is ending may still hold it: wait for it.',
@@ -29,6 +29,7 @@ export function runnerUserData(of: {
     'until [ -e "$disk" ]; do sleep 1; done',
     'blkid "$disk" || mkfs.xfs "$disk"',
     'mkdir -p /srv/runner && mount "$disk" /srv/runner',
+    'echo "$disk /srv/runner xfs nofail 0 2" >> /etc/fstab',
 
     '# Who it is, from its secret and its stack; what it may and its data, from its owner.',
     'umask 077',
@@ -49,16 +50,18 @@ export function runnerUserData(of: {
     `printf "  rpcUrls: ['%s']\\n" "$(printf %s "$urls" | sed "s/ *, */', '/g")" >> /srv/runner/runner.yaml`,
     'chown -R roundtable: /srv/runner',
 
-    '# The runner as it was packed by its owner.',
+    '# The runner as it was packed by its owner, with the libraries for CUDA that its native runtime fetches itself.',
     'umask 022',
     'mkdir -p /opt/roundtable && cd /opt/roundtable',
     `aws s3 cp --region ${region} s3://${bucket}/runner/roundtable-runner.tgz .`,
-    'npm install --omit=dev --no-audit --no-fund ./roundtable-runner.tgz',
-    "cat > /etc/systemd/system/roundtable-runner.service <<'END'",
-    ...runnerService,
-    'END',
+    `ONNXRUNTIME_NODE_INSTALL=cuda12 npm-${nodeVersion} install --omit=dev --no-audit --no-fund ./roundtable-runner.tgz`,
+
+    '# The unit opens the GPUs whose device files are there, and the driver makes them when it is first asked.',
+    'nvidia-smi --list-gpus && nvidia-modprobe -c 0 -u',
+    `node-${nodeVersion} /opt/roundtable/node_modules/roundtable-runner/owner.js install /srv/runner --systemd`,
+
     "cat > /usr/local/bin/roundtable-interruption <<'END'",
-    ...interruptionWatch,
+    ...interruptionWatch(unitName(runner)),
     'END',
     'chmod 755 /usr/local/bin/roundtable-interruption',
     "cat > /etc/systemd/system/roundtable-interruption.service <<'END'",
@@ -68,38 +71,26 @@ export function runnerUserData(of: {
     '[Install]',
     'WantedBy=multi-user.target',
     'END',
-    'systemctl enable --now roundtable-runner roundtable-interruption',
+    'systemctl daemon-reload',
+    `systemctl enable --now ${unitName(runner)} roundtable-interruption.service`,
   );
   return data;
 }
 
-const runnerService = [
-  '[Unit]',
-  'After=network-online.target',
-  '[Service]',
-  'User=roundtable',
-  'Environment=RUNNER_HOME=/srv/runner',
-  'ExecStart=/usr/bin/env node /opt/roundtable/node_modules/roundtable-runner/runner.js',
-  'Restart=always',
-  'RestartSec=5',
-  'TimeoutStopSec=60',
-  'NoNewPrivileges=yes',
-  'PrivateTmp=yes',
-  'ProtectSystem=strict',
-  'ProtectHome=yes',
-  'ReadWritePaths=/srv/runner',
-  '[Install]',
-  'WantedBy=multi-user.target',
-];
+/** As the package names it; test/infra/fleetBoot.test.ts compares. */
+const unitName = (runner: string): string => `roundtable-runner-${runner}.service`;
+
+/** Amazon Linux has several side by side, each under a name of its own: https://docs.aws.amazon.com/linux/al2023/ug/nodejs.html */
+const nodeVersion = 24;
 
 /** AWS says two minutes ahead that it takes a spot machine back: the runner ends in order, its volume is freed. */
-const interruptionWatch = [
+const interruptionWatch = (unit: string): string[] => [
   '#!/bin/sh',
   'base=http://169.254.169.254/latest',
   'while sleep 5; do',
   '  token=$(curl -sf -X PUT $base/api/token -H "X-aws-ec2-metadata-token-ttl-seconds: 60") || continue',
   '  if curl -sf -H "X-aws-ec2-metadata-token: $token" $base/meta-data/spot/instance-action; then',
-  '    systemctl stop roundtable-runner',
+  `    systemctl stop ${unit}`,
   '    umount /srv/runner',
   '    exec sleep infinity',
   '  fi',

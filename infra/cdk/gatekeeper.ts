@@ -3,17 +3,27 @@ import {
   Duration,
   Stack,
   Validations,
+  aws_cloudwatch as cloudwatch,
   aws_ec2 as ec2,
   aws_ecs as ecs,
   aws_elasticloadbalancingv2 as balancing,
   aws_iam as iam,
+  aws_logs as logs,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { figuresNamespace, gatekeeperFigures } from '../figures.js';
 import { taskSizes } from '../tasks.js';
-import { watchService, watchTargets } from './alarms.js';
+import { watchCertificate, watchService, watchTargets } from './alarms.js';
 import { take } from './contract.js';
 import type { NetworkStack } from './network.js';
-import { acknowledgeTask, callsTemporal, imageTag, ownImage, startWithKeyFiles } from './ownProgram.js';
+import {
+  acknowledgeTask,
+  callsTemporal,
+  imageTag,
+  ownImage,
+  ownLog,
+  startWithKeyFiles,
+} from './ownProgram.js';
 import type { StageProps } from './plane.js';
 import type { TemporalService } from './temporal.js';
 
@@ -30,6 +40,7 @@ export class GatekeeperStack extends Stack {
     super(scope, id, props);
     const { stage, settings, rules, network, temporal } = props;
 
+    const log = ownLog(this, rules);
     const size = taskSizes(rules.kind).gatekeeper;
     const task = new ecs.FargateTaskDefinition(this, 'Task', {
       cpu: 1024 * size.vcpu,
@@ -43,7 +54,7 @@ export class GatekeeperStack extends Stack {
     };
     const names = Object.keys(secrets);
     const container = task.addContainer('gatekeeper', {
-      ...ownImage(this, { network, rules, program: 'gatekeeper', tag: imageTag(this) }),
+      ...ownImage({ network, log, program: 'gatekeeper', tag: imageTag(this) }),
       ...startWithKeyFiles('gatekeeper', names),
       healthCheck: {
         command: [
@@ -130,7 +141,25 @@ export class GatekeeperStack extends Stack {
     });
     watchService(this, network.alarms, service, 'The gatekeepers');
     watchTargets(this, network.alarms, targets);
+    watchCertificate(this, network.alarms, this.createFigures(stage, log));
     new CfnOutput(this, 'Address', { value: `${balancer.loadBalancerDnsName}:${publicPort}` });
+  }
+
+  /** Figures out of the log, which needs no collector beside the task. @returns days until the certificate ends */
+  private createFigures(stage: string, logGroup: logs.LogGroup): cloudwatch.Metric {
+    for (const [field, metricName] of Object.entries(gatekeeperFigures))
+      logGroup.addMetricFilter(metricName, {
+        metricNamespace: figuresNamespace(stage),
+        metricName,
+        filterPattern: logs.FilterPattern.stringValue('$.msg', '=', 'standing'),
+        metricValue: `$.${field}`,
+      });
+    return new cloudwatch.Metric({
+      namespace: figuresNamespace(stage),
+      metricName: gatekeeperFigures.certificateDays,
+      statistic: 'Minimum',
+      period: Duration.hours(1),
+    });
   }
 }
 

@@ -19,21 +19,28 @@ export const imageTag = (scope: Construct): string =>
 
 export interface OwnProgram {
   network: NetworkStack;
-  rules: StageRules;
+  log: logs.LogGroup;
   program: string;
   tag: string;
 }
 
+/** Where one of these programs writes its log. */
+export const ownLog = (scope: Construct, rules: StageRules): logs.LogGroup =>
+  new logs.LogGroup(scope, 'Log', {
+    retention: rules.logDays,
+    removalPolicy: rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+  });
+
 /** The image of a stack's own programs, and where it writes its log. */
-export function ownImage(
-  scope: Construct,
-  { network, rules, program, tag }: OwnProgram,
-): Pick<ecs.ContainerDefinitionOptions, 'image' | 'logging'> {
-  const removalPolicy = rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
-  const logGroup = new logs.LogGroup(scope, 'Log', { retention: rules.logDays, removalPolicy });
+export function ownImage({
+  network,
+  log,
+  program,
+  tag,
+}: OwnProgram): Pick<ecs.ContainerDefinitionOptions, 'image' | 'logging'> {
   return {
     image: ecs.ContainerImage.fromEcrRepository(network.images, tag),
-    logging: ecs.LogDrivers.awsLogs({ logGroup, streamPrefix: program }),
+    logging: ecs.LogDrivers.awsLogs({ logGroup: log, streamPrefix: program }),
   };
 }
 

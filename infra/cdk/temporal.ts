@@ -62,6 +62,8 @@ export class TemporalStack extends Stack implements TemporalService {
       });
       task.addContainer('temporal', {
         image: ecs.ContainerImage.fromRegistry(`temporalio/server:${temporalVersion}`),
+        entryPoint: connection.entryPoint,
+        command: connection.command,
         logging: ecs.LogDrivers.awsLogs({ logGroup: database.log, streamPrefix: name }),
         environment: {
           ...connection.environment,

@@ -7,7 +7,14 @@ import { acknowledgeWildcards } from './acknowledge.js';
 import { watchService } from './alarms.js';
 import { take } from './contract.js';
 import type { NetworkStack } from './network.js';
-import { acknowledgeTask, callsTemporal, imageTag, ownImage, startWithKeyFiles } from './ownProgram.js';
+import {
+  acknowledgeTask,
+  callsTemporal,
+  imageTag,
+  ownImage,
+  ownLog,
+  startWithKeyFiles,
+} from './ownProgram.js';
 import type { StageProps } from './plane.js';
 import type { TemporalService } from './temporal.js';
 
@@ -55,7 +62,7 @@ export class WorkerStack extends Stack {
     });
     const paths = { scratch: '/scratch', keys: '/keys' };
     const container = task.addContainer('worker', {
-      ...ownImage(scope, { network, rules, program: 'worker', tag }),
+      ...ownImage({ network, log: ownLog(scope, rules), program: 'worker', tag }),
       ...startWithKeyFiles('workflows', [
         'COORDINATOR_KEY',
         'COORDINATOR_SEALING_KEY',

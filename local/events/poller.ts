@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '#services/log.js';
-import type { Lambda } from '../lambda/lambda.js';
+import { mostInstances, type Lambda } from '../lambda/lambda.js';
 import { visibilityOf, type QueueSource } from './config.js';
 import { ensureQueue, type Queue } from './queues.js';
 import { processed, sqsEvent } from './sqsEvent.js';
@@ -26,10 +26,21 @@ export interface PollerParts {
 }
 
 /**
- * Runs until the signal aborts; a batch in work is brought to its end first. SQS may go away at any time and come
- * back without its queues: they are made again.
+ * Runs until the signal aborts; batches in work are brought to their end first. A full batch says that more waits: the
+ * next is then worked on beside it, as many at once as the function has instances. SQS may go away at any time and
+ * come back without its queues: they are made again.
  */
 export async function poll(parts: PollerParts, signal: AbortSignal): Promise<void> {
+  const inWork = new Set<Promise<void>>();
+  await receiveAndHandle(parts, inWork, signal);
+  await Promise.all(inWork);
+}
+
+async function receiveAndHandle(
+  parts: PollerParts,
+  inWork: Set<Promise<void>>,
+  signal: AbortSignal,
+): Promise<void> {
   const { sqs, source, log } = parts;
   let queue: Queue | undefined;
   let failures = 0;
@@ -41,7 +52,11 @@ export async function poll(parts: PollerParts, signal: AbortSignal): Promise<voi
       }
       const messages = await receiveBatch(parts, queue, signal);
       failures = 0;
-      if (messages.length > 0) await handle(parts, queue, messages);
+      if (messages.length === 0) continue;
+      const work = handle(parts, queue, messages).finally(() => inWork.delete(work));
+      inWork.add(work);
+      if (messages.length < source.batchSize) await work;
+      else if (inWork.size >= mostInstances) await Promise.race(inWork);
     } catch (error) {
       if (signal.aborted) return;
       failures++;
@@ -112,7 +127,12 @@ async function handle(
     ReceiptHandle: message.ReceiptHandle ?? '',
   }));
   // What cannot be deleted comes again: handlers have to bear that anyway.
-  const { Failed } = await sqs.send(new DeleteMessageBatchCommand({ QueueUrl: queue.url, Entries: entries }));
-  if (Failed !== undefined && Failed.length > 0)
-    log.warn({ queue: source.queue, count: Failed.length }, 'handled messages could not be deleted');
+  try {
+    const command = new DeleteMessageBatchCommand({ QueueUrl: queue.url, Entries: entries });
+    const { Failed = [] } = await sqs.send(command);
+    if (Failed.length > 0)
+      log.warn({ queue: source.queue, count: Failed.length }, 'handled messages could not be deleted');
+  } catch (error) {
+    log.warn({ queue: source.queue, error: String(error) }, 'handled messages could not be deleted');
+  }
 }

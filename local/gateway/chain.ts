@@ -30,7 +30,7 @@ export class Chain {
   readonly #byTransaction = new Map<string, Block>();
 
   constructor(private readonly folder: Folder) {
-    const blocks = [...folder.records('blocks')].map(({ value, file }) => parseBlock(value, file));
+    const blocks = folder.records('blocks', blockSchema);
     blocks.sort((a, b) => a.height - b.height);
     for (const block of blocks) this.#append(block);
     if (blocks.length === 0) this.#extend([], '', 0);
@@ -127,16 +127,6 @@ const blockSchema = z.object({
   block_size: z.number().int(),
   weave_size: z.number().int(),
 });
-
-function parseBlock(value: unknown, file: string): Block {
-  const parsed = blockSchema.safeParse(value);
-  if (!parsed.success)
-    throw new RoundtableError(
-      'FORMAT_INVALID',
-      `${file} is not a block. Remove the gateway's folder to start anew.`,
-    );
-  return parsed.data;
-}
 
 /** 32 bytes, big-endian, as in the network's Merkle trees. */
 function sizeNote(size: number): Buffer {

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 
 /**
@@ -25,12 +26,12 @@ export class Folder {
     renameSync(temporary, join(this.path, kind, `${name}.json`));
   }
 
-  /** All records of a kind, in no order. @throws FORMAT_INVALID naming the file that is not JSON */
-  *records(kind: 'transactions' | 'blocks'): Generator<{ file: string; value: unknown }> {
-    for (const name of readdirSync(join(this.path, kind))) {
+  /** All records of a kind, in no order. @throws FORMAT_INVALID naming the file that is none */
+  records<Value>(kind: 'transactions' | 'blocks', schema: z.ZodType<Value>): Value[] {
+    return readdirSync(join(this.path, kind)).map((name) => {
       const file = join(this.path, kind, name);
       try {
-        yield { file, value: JSON.parse(readFileSync(file, 'utf8')) };
+        return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
       } catch (cause) {
         throw new RoundtableError(
           'FORMAT_INVALID',
@@ -38,7 +39,7 @@ export class Folder {
           { cause },
         );
       }
-    }
+    });
   }
 
   async writeBytes(path: string, parts: Uint8Array[]): Promise<void> {

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { RoundtableError } from '#core/errors.js';
 import { archiveAddress } from '#services/archiveKey.js';
 import {
   dataTree,
@@ -37,9 +36,7 @@ export class Weave {
     this.#folder = new Folder(path);
     this.chain = new Chain(this.#folder);
     this.#chunks = new ChunkStore(this.#folder);
-    const records = [...this.#folder.records('transactions')].map(({ value, file }) =>
-      parseRecord(value, file),
-    );
+    const records = this.#folder.records('transactions', recordSchema);
     records.sort((a, b) => a.received - b.received);
     for (const { received, header } of records) {
       this.#received = received + 1;
@@ -165,16 +162,6 @@ interface Entry extends Accepted {
 const MAX_TAG_BYTES = 2048;
 
 const recordSchema = z.object({ received: z.number().int(), header: transactionHeader });
-
-function parseRecord(value: unknown, file: string): z.infer<typeof recordSchema> {
-  const parsed = recordSchema.safeParse(value);
-  if (!parsed.success)
-    throw new RoundtableError(
-      'FORMAT_INVALID',
-      `${file} is not a transaction. Remove the gateway's folder to start anew.`,
-    );
-  return parsed.data;
-}
 
 function dataName(header: TransactionHeader): DataName {
   return { root: header.data_root, size: Number(header.data_size) };

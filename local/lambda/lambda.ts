@@ -21,13 +21,16 @@ export interface Lambda {
 }
 
 /** Instances of one function at a time; further invocations wait. */
-const mostInstances = 4;
+export const mostInstances = 4;
+/** An instance that was not needed for so long is ended, but for the last. */
+const idleMilliseconds = 60_000;
 
 /** The function whose bundle is FOLDER/NAME.mjs. */
 export function openLambda(folder: string, name: string, region: string): Lambda {
   const file = join(folder, `${name}.mjs`);
-  const idle: Instance[] = [];
   const all = new Set<Instance>();
+  /** Those that wait for work, the last used last, each with the timer that ends it. */
+  const idle = new Map<Instance, NodeJS.Timeout>();
   const waiting: (() => void)[] = [];
   let starting = 0;
 
@@ -38,7 +41,8 @@ export function openLambda(folder: string, name: string, region: string): Lambda
       all.add(instance);
       void instance.ended.then(() => {
         all.delete(instance);
-        if (idle.includes(instance)) idle.splice(idle.indexOf(instance), 1);
+        clearTimeout(idle.get(instance));
+        idle.delete(instance);
         waiting.shift()?.();
       });
       return instance;
@@ -48,13 +52,27 @@ export function openLambda(folder: string, name: string, region: string): Lambda
     }
   }
 
+  /** The one that was used last: those beyond what is needed get their rest, and then their end. */
   async function take(): Promise<Instance> {
     for (;;) {
-      const instance = idle.pop();
-      if (instance) return instance;
+      const last = [...idle].at(-1);
+      if (last) {
+        const [instance, timer] = last;
+        clearTimeout(timer);
+        idle.delete(instance);
+        return instance;
+      }
       if (all.size + starting < mostInstances) return start();
       await new Promise<void>((resolve) => waiting.push(resolve));
     }
+  }
+
+  function giveBack(instance: Instance): void {
+    const end = () => {
+      if (all.size > 1) instance.kill();
+    };
+    idle.set(instance, setTimeout(end, idleMilliseconds).unref());
+    waiting.shift()?.();
   }
 
   return {
@@ -63,8 +81,7 @@ export function openLambda(folder: string, name: string, region: string): Lambda
       const instance = await start().catch((cause: unknown) => {
         throw new RoundtableError('NOT_FOUND', `${file} is no function: ${String(cause)}`, { cause });
       });
-      idle.push(instance);
-      waiting.shift()?.();
+      giveBack(instance);
     },
     async invoke(event, timeoutSeconds) {
       const instance = await take();
@@ -72,10 +89,7 @@ export function openLambda(folder: string, name: string, region: string): Lambda
       try {
         return await instance.invoke({ event, context });
       } finally {
-        if (all.has(instance)) {
-          idle.push(instance);
-          waiting.shift()?.();
-        }
+        if (all.has(instance)) giveBack(instance);
       }
     },
     close: () => {

@@ -4,7 +4,7 @@ import { actRecord, type ActEntry, type ActRecord } from '#core/acts.js';
 import { RoundtableError } from '#core/errors.js';
 import { sha256 } from '../sha256.js';
 import { expiryAttribute } from './definition.js';
-import { decodeView, encodeView, ordinal, type Items } from './items.js';
+import { attempt, decodeView, encodeView, ordinal, type Items } from './items.js';
 
 /** The log of what members and runners did here: a chain of hashes that only grows. */
 export interface ActTable {
@@ -46,18 +46,12 @@ export function actTable(items: Items): ActTable {
   };
 }
 
-async function createAll(items: Items, rows: Record<string, unknown>[]): Promise<boolean> {
-  try {
-    return await items.transact(
-      rows.map((Item) => ({
-        Put: { TableName: items.table, Item, ConditionExpression: 'attribute_not_exists(pk)' },
-      })),
-    );
-  } catch (error) {
-    // Two transactions that meet at one row cancel one of them without looking at its conditions.
-    if (error instanceof Error && error.name === 'TransactionCanceledException') return false;
-    throw error;
-  }
-}
+const createAll = (items: Items, rows: Record<string, unknown>[]): Promise<boolean> =>
+  attempt(
+    items,
+    rows.map((Item) => ({
+      Put: { TableName: items.table, Item, ConditionExpression: 'attribute_not_exists(pk)' },
+    })),
+  );
 
 const onceKey = (id: string) => ({ pk: `once#${id}`, sk: 'once' });

@@ -264,6 +264,16 @@ export function openItems(table: string, client: DynamoDBClient): Items {
   };
 }
 
+/** As `transact`, and false as well when another transaction met this one at a row: look again and try again. */
+export async function attempt(items: Items, writes: Parameters<Items['transact']>[0]): Promise<boolean> {
+  try {
+    return await items.transact(writes);
+  } catch (error) {
+    if (error instanceof Error && error.name === 'TransactionCanceledException') return false;
+    throw error;
+  }
+}
+
 /** Rows that are asked for in one turn of the event loop are read together: a request costs more than its rows. */
 function together(
   getOne: (key: Key) => Promise<Item | null>,

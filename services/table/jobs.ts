@@ -26,7 +26,7 @@ export interface JobTable {
   settleJob(job: JobId, epoch: number): Promise<void>;
   /** Jobs that wait for that since before then (ISO 8601), longest first. */
   listWaiting(what: WaitingFor, before: string, limit: number): Promise<JobView[]>;
-  /** Notes that a queued job was rung for or handed to Temporal, so that the sweeper lets it be for a while. */
+  /** Lets a queued job, which was rung for or handed to Temporal, count as waiting since then; that may lie ahead. */
   markRung(job: JobId, at: string): Promise<void>;
   projectRound(view: RoundView): Promise<boolean>;
   /** Ascending by round: all, or those of a range. */

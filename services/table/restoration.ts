@@ -13,7 +13,7 @@ import {
 import { creditMessage } from '#core/messages.js';
 import { decodeView, encodeView, type Item, type Items } from './items.js';
 import { jobKey, listed, roundKey, waitingAfter } from './jobs.js';
-import { creditKey, epochKey } from './rewards.js';
+import { creditKey, epochKey, writeCredit } from './rewards.js';
 import { latestKey, placeKey, versionKey, versionTable } from './versions.js';
 
 /** A row as chain and archive tell it. */
@@ -45,6 +45,11 @@ export function restoration(items: Items): Restoration {
     await items.project({ ...item, seq, view: encodeView({ ...view, seq }) });
   }
 
+  async function replaceCredit(view: CreditMessage): Promise<void> {
+    // Another writer's turn; nobody else restores at the same time.
+    while (!(await writeCredit(items, view, await items.get(creditKey(view)))));
+  }
+
   return {
     async compare({ kind, view }) {
       switch (kind) {
@@ -73,7 +78,7 @@ export function restoration(items: Items): Restoration {
         case 'epoch':
           return replace(epochKey(view), view);
         case 'credit':
-          return items.put({ ...creditKey(view), view: encodeView(view) });
+          return replaceCredit(view);
         case 'version':
           return versions.putVersion(view);
         case 'round':

@@ -29,7 +29,31 @@ export const metrics = {
   },
   transactions: { kind: 'count', help: "Transactions of the coordinator's key.", labels: ['purpose'] },
   gas: { kind: 'count', help: "Gas used by the coordinator's key.", labels: ['purpose'] },
+  gatekeeper_call_seconds: {
+    kind: 'seconds',
+    help: 'Time to answer a call of a runner; a poll waits for its task. Outcomes: passed, refused, failed.',
+    labels: ['call', 'outcome'],
+  },
+  gatekeeper_refusals: {
+    kind: 'count',
+    help: 'Connections and calls that the gatekeeper refused, by reason; numbers in a reason read N.',
+    labels: ['reason'],
+  },
 } as const satisfies Record<string, Metric>;
+
+/** What stands at a value instead of being counted; read when Prometheus asks. */
+export const levels = {
+  gatekeeper_runners: 'Runners that are here.',
+  gatekeeper_sessions: 'Sessions of these runners.',
+  gatekeeper_polls: 'Polls that are open.',
+  gatekeeper_strangers: 'Connections that nobody stands for yet.',
+  gatekeeper_certificate_end_seconds:
+    'When the certificate that runners are shown ends, in seconds since 1970.',
+  gatekeeper_runner_certificates_ending:
+    'Sessions whose runner shows a certificate that ends within the hour.',
+} as const satisfies Record<string, string>;
+
+export type LevelName = keyof typeof levels;
 
 export interface Metric {
   kind: 'count' | 'seconds';
@@ -52,5 +76,5 @@ export const noMetrics: Metrics = { record: () => undefined };
 export const secondsBuckets = [0.005, 0.025, 0.1, 0.25, 1, 2.5, 10, 30, 120, 600, 3_600];
 
 /** The name in Prometheus, which wants counters to end in `_total`. */
-export const prometheusName = (name: MetricName): string =>
-  `roundtable_${name}${metrics[name].kind === 'count' ? '_total' : ''}`;
+export const prometheusName = (name: MetricName | LevelName): string =>
+  `roundtable_${name}${name in metrics && metrics[name as MetricName].kind === 'count' ? '_total' : ''}`;

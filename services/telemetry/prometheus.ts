@@ -1,9 +1,19 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
-import { metrics, prometheusName, secondsBuckets, type MetricName, type Metrics } from './metrics.js';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  levels,
+  metrics,
+  prometheusName,
+  secondsBuckets,
+  type LevelName,
+  type MetricName,
+  type Metrics,
+} from './metrics.js';
 
 export interface PrometheusMetrics extends Metrics {
+  /** Shows a level that this process has; it is read each time that somebody fetches. */
+  show(name: LevelName, read: () => number): void;
   /** GET /metrics at `host:port`. @returns its port */
   serve(address: string): Promise<{ port: number; close(): void }>;
 }
@@ -21,6 +31,18 @@ export function openPrometheus(): PrometheusMetrics {
   const recorders = Object.fromEntries(entries) as Record<MetricName, RecordValue>;
   return {
     record: (name, labels, value) => recorders[name](labels, value),
+    show(name, read) {
+      registry.registerMetric(
+        new Gauge({
+          name: prometheusName(name),
+          help: levels[name],
+          registers: [],
+          collect() {
+            this.set(read());
+          },
+        }),
+      );
+    },
     async serve(address) {
       const { hostname, port } = new URL(`http://${address}`);
       const server = createServer((request, response) => {

@@ -6,7 +6,7 @@ import { updateDomain, updateTypes } from '#core/eip712.js';
 import type { Hex } from '#core/hex.js';
 import { wordTime } from '#services/chain/words.js';
 import { chainCalls } from '#services/chainCalls.js';
-import { addressOf, giveEther, type ChainStack } from '#test/services/chainStack.js';
+import { addressOf, admitMember, giveEther, type ChainStack } from '#test/services/chainStack.js';
 import { closeRandomRound } from '#test/contracts/randomRound.js';
 import { startCourt, stranger } from './court.js';
 import { runnerWallets } from './signing.js';
@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => stack.stop());
 
 test('after a conviction honest work is paid from the bond, and another member goes on', async () => {
-  const { chain, calls, deployment, founder, anvil } = stack;
+  const { chain, calls, deployment, anvil } = stack;
   const shape = { runners: 3, dimension: 70, seed: 31 };
   const lie = { params: (params: Int32Array) => void (params[69] = (params[69] ?? 0) + 1) };
   const round = await closeRandomRound(stack, 'replaced', shape, lie);
@@ -51,11 +51,8 @@ test('after a conviction honest work is paid from the bond, and another member g
 
   const next = new Wallet(id('next member'));
   await giveEther(anvil, next);
-  const who = addressOf(next);
-  await stack.sender(founder).send('admit', calls.consortium.addMember(who, 'next', ''));
-  await stack.sender(founder).send('next/tokens', calls.token.transfer(who, 4_000n));
+  await admitMember(stack, next, { name: 'next', tokens: 4_000n });
   const taker = stack.sender(next);
-  await taker.send('next/approve', calls.token.approve(deployment.jobs, 4_000n));
   await expect(taker.send('too little', calls.jobs.takeOver(job, 3_999n))).rejects.toMatchObject({
     details: { error: 'BondTooSmall' },
   });
@@ -65,7 +62,11 @@ test('after a conviction honest work is paid from the bond, and another member g
     'next/close',
     calls.jobs.close({ ...evidence.facts.closing, rootHeader: id('right') as Hex }),
   );
-  expect(await chain.escrow(job)).toMatchObject({ coordinator: who, phase: 'running', closed: 1 });
+  expect(await chain.escrow(job)).toMatchObject({
+    coordinator: addressOf(next),
+    phase: 'running',
+    closed: 1,
+  });
 });
 
 test('a runner that signs twice for one opening loses its stake', async () => {

@@ -6,7 +6,7 @@ import { typedContract } from '#contracts/typed.js';
 import { isRoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import { sha256 } from '#services/sha256.js';
-import { addressOf, giveEther, startChainStack, type ChainStack } from '#test/services/chainStack.js';
+import { giveEther, registerRunner, startChainStack, type ChainStack } from '#test/services/chainStack.js';
 import { prepareCoordinator, updatesOf, type History } from './history.js';
 import { runnerWallets } from './signing.js';
 
@@ -20,15 +20,6 @@ export async function startCourt(runners: readonly Wallet[] = runnerWallets): Pr
   await giveEther(stack.anvil, stranger);
   for (const wallet of runners) await registerRunner(stack, wallet);
   return stack;
-}
-
-export async function registerRunner(stack: ChainStack, wallet: Wallet): Promise<void> {
-  const { calls, deployment, founder, member, anvil } = stack;
-  await giveEther(anvil, wallet);
-  const who = addressOf(wallet);
-  await stack.sender(founder).send(`fund ${who}`, calls.token.transfer(who, 100n));
-  await stack.sender(wallet).send(`approve ${who}`, calls.token.approve(deployment.consortium, 100n));
-  await stack.sender(wallet).send(`register ${who}`, calls.consortium.register(addressOf(member), 100n));
 }
 
 /** As whoever holds all updates has them. */

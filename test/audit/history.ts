@@ -21,7 +21,7 @@ import { sha256, sha256Hex } from '#services/sha256.js';
 import { readModel } from '#trainer/model.js';
 import { exactSums } from '#audit/evidence.js';
 import type { UpdateSource } from '#audit/sources.js';
-import { addressOf, type ChainStack } from '#test/services/chainStack.js';
+import { addressOf, admitMember, type ChainStack } from '#test/services/chainStack.js';
 import { publishEpoch } from './epoch.js';
 import { rootOf, type Falsification } from './falsification.js';
 import { archiveOf, type HistoryArchive, type MemoryArchive } from './memoryArchive.js';
@@ -70,10 +70,7 @@ export interface History<A extends HistoryArchive = MemoryArchive> {
 const samplesOf = (runner: number): number => [100, 60, 40][runner] ?? 30 + runner;
 /** Makes the founder's member a coordinator that can pay; once per chain. */
 export async function prepareCoordinator(stack: ChainStack): Promise<void> {
-  const { calls, deployment, founder, member } = stack;
-  await stack.sender(founder).send('member', calls.consortium.addMember(addressOf(member), 'north', ''));
-  await stack.sender(founder).send('fund', calls.token.transfer(addressOf(member), 10n ** 9n));
-  await stack.sender(member).send('approve', calls.token.approve(deployment.jobs, 10n ** 9n));
+  await admitMember(stack, stack.member, { name: 'north', tokens: 10n ** 9n });
 }
 
 /** @param name makes the job's id; a chain can hold many histories */

@@ -10,6 +10,7 @@ import { jobSchema, policyJsonSchema } from '#cli/docs/schemas.js';
 import { follow, lastLines } from '#cli/stack/logs.js';
 import { verbs } from '#cli/verbs/index.js';
 import { errorCodes } from '#core/errorCodes.js';
+import { until } from '../support/until.js';
 import { type } from './person.js';
 
 let folder = '';
@@ -159,14 +160,12 @@ describe('a log', () => {
     expect(lines).toEqual(['two', 'three']);
     const stop = new AbortController();
     let more = '';
-    const seen = (text: string) => async () => {
-      while (!more.includes(text)) await new Promise((resolve) => setTimeout(resolve, 10));
-    };
+    const seen = (text: string) => until(() => more.includes(text), text);
     const following = follow(path, end, (text) => void (more += text), stop.signal);
     appendFileSync(path, 'four\n');
-    await seen('four')();
+    await seen('four');
     writeFileSync(path, 'new\n');
-    await seen('new')();
+    await seen('new');
     stop.abort();
     await following;
     expect(more).toBe('four\nnew\n');

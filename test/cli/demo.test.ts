@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { StackEvent } from '#cli/progress/events.js';
 import { report as reportSchema, type Report } from '#cli/report/report.js';
 import { readModel } from '#trainer/model.js';
+import { until } from '../support/until.js';
 import { type } from './person.js';
 
 /**
@@ -56,6 +57,14 @@ afterAll(async () => {
 }, 60_000);
 
 describe('npm start', () => {
+  test('names the page in its first line, and the stack serves it there', async () => {
+    const [first] = events;
+    if (first?.type !== 'note') throw new Error(`the first line is ${first?.type}`);
+    const [, url = ''] = /^the page: (http:\S+)/.exec(first.text) ?? [];
+    expect(url).toBe(`${report.stack.api}/`);
+    expect(await (await fetch(url)).text()).toContain('<title>Roundtable</title>');
+  });
+
   test('starts the job by a signed webhook and follows it to its end', () => {
     const kinds = events.map((event) => event.type);
     expect(events).toContainEqual(
@@ -118,7 +127,9 @@ describe('the stack that it leaves up', () => {
     expect(runners.map(({ name }) => name).sort()).toEqual(['harbour-1', 'north-1', 'north-2', 'river-1']);
     expect(runners.every(({ data }) => data.some(({ name }) => name === 'flowers'))).toBe(true);
     expect((await run('logs', 'worker', '-n', '3')).out.trim().split('\n')).toHaveLength(3);
-    expect((await run('doctor')).out).toContain('the API answers');
+    const { out } = await run('doctor');
+    expect(out).toContain('the API answers');
+    expect(out).toMatch(/\d+ files, SHA-256 0x[0-9a-f]{64}, as the stack serves them/);
   });
 
   test('watches a job that has ended by telling its rounds', async () => {
@@ -250,9 +261,9 @@ describe('the stack that it leaves up', () => {
     const first = (await run(...submit)).json<{ job: string; repeated: boolean }>();
     expect((await run(...submit)).json()).toEqual({ job: first.job, repeated: true });
     expect((await run('job', 'pause', first.job)).code).toBe(0);
-    await until(async () => (await stateOf(first.job)) === 'paused');
+    await until(async () => (await stateOf(first.job)) === 'paused', 'the pause', 60);
     expect((await run('job', 'resume', first.job)).code).toBe(0);
-    await until(async () => (await stateOf(first.job)) === 'running');
+    await until(async () => (await stateOf(first.job)) === 'running', 'the job goes on', 60);
     expect((await run('job', 'cancel', first.job)).code).toBe(0);
     const watched = await run('job', 'watch', first.job);
     expect([watched.code, watched.out]).toEqual([1, expect.stringContaining('ended cancelled')]);
@@ -269,10 +280,6 @@ describe('the stack that it leaves up', () => {
 async function stateOf(job: string): Promise<string | undefined> {
   const jobs = (await run('job', 'list', '--json')).json<{ job: string; state: string }[]>();
   return jobs.find((view) => view.job === job)?.state;
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 100));
 }
 
 /** All that the demo wrote until it says that the stack stays up. */

@@ -1,5 +1,5 @@
-import type { JobSpec } from '#core/jobSpec.js';
 import type { JobView, RoundView, RunnerView, VersionView } from '#core/views.js';
+import { exampleSpec } from '../services/views.js';
 
 /** A job of three rounds with four runners, made up, as the API would show it. */
 
@@ -9,27 +9,12 @@ export const hash = (byte: number): `0x${string}` => `0x${byte.toString(16).padS
 export const account = (byte: number): `0x${string}` => `0x${byte.toString(16).padStart(2, '0').repeat(20)}`;
 const archive = (letter: string): string => letter.repeat(43);
 
-export const spec: JobSpec = {
-  version: 1,
-  name: 'digits',
-  data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
+export const spec = exampleSpec({
   rounds: 3,
-  start: 'latest',
   model: { sha256: hash(0x0a) },
   evaluation: { sha256: hash(0x0b) },
-  training: {
-    loss: 'softmax_cross_entropy',
-    optimizer: { name: 'sgd', lr: 0.1 },
-    epochs: 1,
-    batch: 10,
-    prox: 0,
-  },
-  aggregation: { rule: 'fedavg', rate: { numerator: 1, denominator: 1 } },
-  participants: { quorum: 3, most: 64, graceFactor: 2, deadlineSeconds: 120, allowSaturated: 0 },
   rewards: { budget: '3000000000000000000', rule: 'samples' },
-  archive: { recipients: null },
-  updates: { recipients: [{ member: `0x${'c'.repeat(40)}`, publicKey: `0x${'5e'.repeat(32)}` }] },
-};
+});
 
 export const runners: RunnerView[] = ['north-1', 'north-2', 'harbour-1', 'meadow-1'].map((name, i) => ({
   seq: 1,

@@ -45,6 +45,7 @@ beforeAll(async () => {
     'gatekeeper-secrets': '33'.repeat(32),
     'temporal-credentials': file('temporal-credentials'),
     'temporal-server': file('temporal-server'),
+    'database-authority': readFileSync(join(folder, 'temporal', 'authority.crt'), 'utf8'),
   };
 }, 60_000);
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -137,6 +138,8 @@ describe('doctor --stage', () => {
     expect((await secretOf('coordinator-sealing-key', 'made-at-random-by-cdk')).state).toBe('fail');
     expect((await secretOf('gatekeeper-key', generateTlsKey())).detail).toContain('does not belong to');
     expect((await secretOf('chain-rpc-urls', 'http://plain.example.org')).detail).toContain('https');
+    const noAuthority = await secretOf('database-authority', goodSecrets['gatekeeper-certificate'] ?? '');
+    expect(noAuthority.detail).toContain('no list of certificates of authorities');
   });
 
   test('names a certificate that has expired, and warns of one that will', async () => {

@@ -1,69 +1,36 @@
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Audit, Lineage } from '#audit/index.js';
 import type { RecordReport } from '#cli/model/record.js';
 import type { Hex } from '#core/hex.js';
-import { generateArchiveKey, openArchive } from '#services/archive.js';
 import { prepareCoordinator, writeHistoryTo, type History } from '#test/audit/history.js';
 import type { HistoryArchive } from '#test/audit/memoryArchive.js';
-import {
-  endGateways,
-  startGateway,
-  temporaryFolder,
-  type GatewayProcess,
-} from '#test/local/gatewayProcess.js';
-import { startChainStack, type ChainStack } from '#test/services/chainStack.js';
+import { startChainStack } from '#test/services/chainStack.js';
 import { endGatewaysBetween, startGatewayBetween } from '#test/services/gatewayBetween.js';
+import { startAuditor, type Auditor } from './auditor.js';
 import { type } from './person.js';
 
-/** An auditor who has a node, a gateway and the addresses of the contracts, and no stack of anybody's. */
+let auditor: Auditor;
 let folder: string;
-let stack: ChainStack;
-let gateway: GatewayProcess;
 let history: History<HistoryArchive>;
 let version: Hex;
 
 type Report = Audit & { asked: RecordReport };
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'roundtable-auditor-'));
-  const [started, key] = await Promise.all([
-    startGateway(await temporaryFolder()),
-    generateArchiveKey(),
-    startChainStack().then((chain) => (stack = chain)),
-  ]);
-  gateway = started;
+  auditor = await startAuditor(startChainStack);
+  const { stack, archive } = auditor;
+  ({ folder } = auditor);
   await prepareCoordinator(stack);
-  const archive = openArchive({ gateways: [gateway.url], key });
-  history = await writeHistoryTo(stack, 'audited', {
-    archive: {
-      put: async (data, tags = {}) => (await archive.put(data, { 'App-Name': 'Roundtable', ...tags })).id,
-      get: (id) => archive.get(id),
-    },
-  });
+  history = await writeHistoryTo(stack, 'audited', { archive });
   version = history.versions[2] ?? '0x';
-  writeFileSync(join(folder, 'consortium.json'), JSON.stringify(stack.deployment));
-  mkdirSync(join(folder, 'updates'));
-  for (const [root, file] of history.updates) writeFileSync(join(folder, 'updates', `${root}.bin`), file);
+  auditor.keep(history);
 }, 120_000);
 afterEach(endGatewaysBetween);
-afterAll(async () => {
-  await stack.stop();
-  await endGateways();
-  rmSync(folder, { recursive: true, force: true });
-});
 
-/** Everything that an auditor has to say where the record is. */
-const online = (...gateways: string[]) => [
-  '--rpc',
-  stack.anvil.url,
-  '--deployment',
-  'consortium.json',
-  ...(gateways.length === 0 ? [gateway.url] : gateways).flatMap((url) => ['--gateway', url]),
-];
+const online = (...gateways: string[]) => auditor.place(...gateways);
 const run = (...argv: string[]) => type(['model', ...argv], { folder });
 
 describe('without any stack', () => {
@@ -85,7 +52,7 @@ describe('without any stack', () => {
   });
 
   test('sums are recomputed from updates that a server has', async () => {
-    const server = await startGatewayBetween(gateway.url);
+    const server = await startGatewayBetween(auditor.gateway);
     server.interfere = async (path) => {
       const file = history.updates.get((/^\/held\/(0x\w+)\.bin$/.exec(path)?.[1] ?? '0x') as Hex);
       return file ? { status: 200, body: Buffer.from(file) } : { status: 404, body: Buffer.of() };
@@ -146,30 +113,30 @@ describe('without any stack', () => {
 
 describe('of several gateways', () => {
   test('one that answers 404 for confirmed files and one that gives other bytes are passed over, and named', async () => {
-    const forgetful = await startGatewayBetween(gateway.url);
+    const forgetful = await startGatewayBetween(auditor.gateway);
     forgetful.interfere = async () => ({ status: 404, body: Buffer.from('Not Found.') });
-    const liar = await startGatewayBetween(gateway.url);
+    const liar = await startGatewayBetween(auditor.gateway);
     const model = history.archived['model 2'] ?? '';
     liar.interfere = async (path, forward) => {
       const { status, body } = await forward();
       return { status, body: path === `/${model}` ? Buffer.concat([body.subarray(1), Buffer.of(7)]) : body };
     };
-    const all = online(forgetful.url, liar.url, gateway.url);
+    const all = online(forgetful.url, liar.url, auditor.gateway);
     const { code, json } = await run('verify', version, ...all, '--json');
     expect(code).toBe(0);
     const { gateways, served } = json<Report>().asked;
     expect(gateways).toEqual([
       { gateway: forgetful.url, served: 0, absent: 16, wrong: [], unreachable: 0 },
       { gateway: liar.url, served: 7, absent: 0, wrong: [model], unreachable: 0 },
-      { gateway: gateway.url, served: 1, absent: 0, wrong: [], unreachable: 0 },
+      { gateway: auditor.gateway, served: 1, absent: 0, wrong: [], unreachable: 0 },
     ]);
-    expect(served).toContainEqual({ id: model, gateway: gateway.url });
+    expect(served).toContainEqual({ id: model, gateway: auditor.gateway });
     const shown = await run('verify', version, ...all);
     expect(shown.out.replaceAll('\n', ' ')).toContain(`gave something else for ${model}`);
   });
 
   test('which all give other bytes, the file is wrong', async () => {
-    const liar = await startGatewayBetween(gateway.url);
+    const liar = await startGatewayBetween(auditor.gateway);
     const model = history.archived['model 1'] ?? '';
     liar.interfere = async (path, forward) => {
       const { status, body } = await forward();
@@ -199,7 +166,7 @@ describe('a saved record', () => {
     const { ok, checks, rounds, asked } = json<Report>();
     expect([code, ok, rounds.map(({ recomputed }) => recomputed)]).toEqual([0, true, [true, true]]);
     expect(asked).toMatchObject({ gateways: [], served: [] });
-    const host = new URL(stack.anvil.url).host;
+    const host = new URL(auditor.stack.anvil.url).host;
     expect(checks[0]).toMatchObject({
       check: 'record',
       ok: null,

@@ -1,49 +1,29 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { id } from 'ethers';
 import type { Observation } from '#audit/watcher.js';
-import { generateArchiveKey, openArchive } from '#services/archive.js';
 import { passWindow, startCourt, stranger } from '#test/audit/court.js';
 import type { Falsification } from '#test/audit/falsification.js';
 import { writeHistoryTo, type History } from '#test/audit/history.js';
 import { asked, shown } from '#test/audit/lies.js';
 import type { HistoryArchive } from '#test/audit/memoryArchive.js';
-import {
-  endGateways,
-  startGateway,
-  temporaryFolder,
-  type GatewayProcess,
-} from '#test/local/gatewayProcess.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { endGatewaysBetween, startGatewayBetween } from '#test/services/gatewayBetween.js';
+import { until } from '#test/support/until.js';
+import { startAuditor, type Auditor } from './auditor.js';
 import { type } from './person.js';
 
-/** A stranger with a node, a gateway, the addresses of the contracts, a key, and the updates; nothing else. */
-let folder: string;
+/** A stranger with a key, and nothing else than any auditor has. */
+let auditor: Auditor;
 let stack: ChainStack;
-let gateway: GatewayProcess;
-let archive: HistoryArchive;
 const bond = 1001n;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'roundtable-watcher-'));
-  const [started, key] = await Promise.all([
-    startGateway(await temporaryFolder()),
-    generateArchiveKey(),
-    startCourt().then((court) => (stack = court)),
-  ]);
-  gateway = started;
-  const opened = openArchive({ gateways: [gateway.url], key });
-  archive = {
-    put: async (data, tags = {}) => (await opened.put(data, { 'App-Name': 'Roundtable', ...tags })).id,
-    get: (id) => opened.get(id),
-  };
-  writeFileSync(join(folder, 'consortium.json'), JSON.stringify(stack.deployment));
-  writeFileSync(join(folder, 'stranger.key'), stranger.privateKey);
-  mkdirSync(join(folder, 'updates'));
+  auditor = await startAuditor(startCourt);
+  stack = auditor.stack;
+  writeFileSync(join(auditor.folder, 'stranger.key'), stranger.privateKey);
   // A chain's first history is paid, which takes it beyond its window.
   await closed('paid');
 }, 120_000);
@@ -52,28 +32,21 @@ afterEach(async () => {
   // What one test closed is nothing that the next one should look at.
   await passWindow(stack);
 });
-afterAll(async () => {
-  await stack.stop();
-  await endGateways();
-  rmSync(folder, { recursive: true, force: true });
-});
 
 type Told = History<HistoryArchive>;
 
 /** A coordinator's work, with its updates where the stranger has them. */
 async function closed(name: string, falsify: Falsification = {}): Promise<Told> {
-  const history = await writeHistoryTo(stack, name, { archive }, falsify);
-  for (const [root, file] of history.updates) writeFileSync(join(folder, 'updates', `${root}.bin`), file);
+  const history = await writeHistoryTo(stack, name, { archive: auditor.archive }, falsify);
+  auditor.keep(history);
   return history;
 }
 
-const place = (...gateways: string[]) => [
-  '--rpc',
-  stack.anvil.url,
-  '--deployment',
-  'consortium.json',
-  ...(gateways.length === 0 ? [gateway.url] : gateways).flatMap((url) => ['--gateway', url]),
-];
+const place = (...gateways: string[]) => auditor.place(...gateways);
+const typed = (
+  argv: string[],
+  options: { environment?: Record<string, string>; signal?: AbortSignal } = {},
+) => type(argv, { folder: auditor.folder, ...options });
 
 interface Watched {
   code: number;
@@ -82,9 +55,9 @@ interface Watched {
 }
 
 async function watch(argv: string[], signal?: AbortSignal): Promise<Watched> {
-  const { code, out, err } = await type(
+  const { code, out, err } = await typed(
     ['watch', '--json', ...argv, ...(argv.includes('--gateway') ? [] : place())],
-    { folder, ...(signal ? { signal } : {}) },
+    signal ? { signal } : {},
   );
   return { code, err, seen: observed(out) };
 }
@@ -158,7 +131,7 @@ describe('an honest coordinator', () => {
   test('is asked nothing while a gateway does not answer, and what it archived is asked for when none has it', async () => {
     const honest = await closed('not shown');
     const manifest = honest.archived['manifest 2'] ?? '';
-    const between = await startGatewayBetween(gateway.url);
+    const between = await startGatewayBetween(auditor.gateway);
     between.interfere = async (path, forward) =>
       path.includes(manifest) ? { status: 503, body: Buffer.from('busy') } : forward();
     const down = await watch([...once, ...place(between.url)]);
@@ -181,10 +154,18 @@ describe('a watcher that goes on', () => {
     const lying = await closed('while it watches', {
       params: (params) => void (params[5] = (params[5] ?? 0) + 1),
     });
-    await until(async () => (await stack.chain.escrow(lying.job)).phase === 'convicted');
+    await until(
+      async () => (await stack.chain.escrow(lying.job)).phase === 'convicted',
+      'the conviction',
+      60,
+    );
     await stack.anvil.provider.send('anvil_reorg', [1, []]);
     expect(await stack.chain.escrow(lying.job)).toMatchObject({ phase: 'running', closed: 2 });
-    await until(async () => (await stack.chain.escrow(lying.job)).phase === 'convicted');
+    await until(
+      async () => (await stack.chain.escrow(lying.job)).phase === 'convicted',
+      'the conviction',
+      60,
+    );
     end.abort();
     const watched = await watching;
     expect([watched.code, watched.err]).toEqual([0, '']);
@@ -205,7 +186,11 @@ describe('a watcher that goes on', () => {
     const lying = await closed('after an outage', {
       params: (params) => void (params[6] = (params[6] ?? 0) + 1),
     });
-    await until(async () => (await stack.chain.escrow(lying.job)).phase === 'convicted');
+    await until(
+      async () => (await stack.chain.escrow(lying.job)).phase === 'convicted',
+      'the conviction',
+      60,
+    );
     end.abort();
     expect((await watching).code).toBe(0);
   }, 90_000);
@@ -221,28 +206,26 @@ describe('it says', () => {
       { outcome: 'wrong', calls: ['wrongStep'], transactions: [] },
     ]);
     expect(await transactionsOfStranger()).toBe(sent);
-    const shownToPeople = await type(['watch', '--once', '--dry-run', '--updates', 'updates', ...place()], {
-      folder,
-    });
+    const shownToPeople = await typed(['watch', '--once', '--dry-run', '--updates', 'updates', ...place()]);
     expect(shownToPeople.out.replaceAll('\n', ' ')).toMatch(
       /✗ round 2 of job 0x\w+: parameter 7 of round 2 is -?\d+, and the updates give -?\d+\. wrongStep would be sent\./,
     );
   });
 
   test('what is missing, and whose key is none', async () => {
-    const nobody = await type(['watch', ...place()], { folder });
+    const nobody = await typed(['watch', ...place()]);
     expect([nobody.code, nobody.err]).toEqual([
       2,
       expect.stringContaining('--key FILE or $ROUNDTABLE_WATCH_KEY'),
     ]);
     const environment = { ROUNDTABLE_WATCH_KEY: 'swordfish' };
-    const wrong = await type(['watch', ...place()], { folder, environment });
+    const wrong = await typed(['watch', ...place()], { environment });
     expect([wrong.code, wrong.err]).toEqual([
       1,
       expect.stringMatching(/INVALID_INPUT.*holds no private key/s),
     ]);
     expect(wrong.err).not.toContain('swordfish');
-    const nowhere = await type(['watch', '--dry-run'], { folder });
+    const nowhere = await typed(['watch', '--dry-run']);
     expect([nowhere.code, nowhere.err]).toEqual([
       2,
       expect.stringMatching(/--rpc and --gateway and --deployment/),
@@ -254,8 +237,7 @@ describe('it says', () => {
       params: (params) => void (params[8] = (params[8] ?? 0) + 1),
     });
     const environment = { ROUNDTABLE_WATCH_KEY: id('a poor stranger') };
-    const { out, code } = await type(['watch', '--json', '--once', '--updates', 'updates', ...place()], {
-      folder,
+    const { out, code } = await typed(['watch', '--json', '--once', '--updates', 'updates', ...place()], {
       environment,
     });
     expect(code).toBe(1);
@@ -267,8 +249,4 @@ describe('it says', () => {
 
 async function transactionsOfStranger(): Promise<number> {
   return stack.anvil.provider.getTransactionCount(stranger.address);
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await pause(100);
 }

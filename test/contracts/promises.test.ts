@@ -29,10 +29,12 @@ import { closingFields } from '#services/chain/words.js';
 import { sha256 } from '#services/sha256.js';
 import {
   addressOf,
+  admitMember,
   archiveId,
   closing,
   giveEther,
   hash,
+  registerRunner,
   startChainStack,
   type ChainStack,
 } from '#test/services/chainStack.js';
@@ -49,19 +51,11 @@ let price: bigint;
 
 beforeAll(async () => {
   stack = await startChainStack();
-  const { calls, founder, member, deployment, anvil, chain } = stack;
+  const { member, deployment, anvil, chain } = stack;
   price = await typedContract(sealJudgeAbi, deployment.judges.seals, chain.provider).read.bond();
-  await stack.sender(founder).send('member', calls.consortium.addMember(addressOf(member), 'm', ''));
-  await stack.sender(founder).send('tokens', calls.token.transfer(addressOf(member), 10n ** 6n));
-  await stack.sender(member).send('approve', calls.token.approve(deployment.jobs, 10n ** 6n));
+  await admitMember(stack, member, { name: 'm', tokens: 10n ** 6n });
   await giveEther(anvil, stranger);
-  for (const wallet of runners) {
-    await giveEther(anvil, wallet);
-    const who = addressOf(wallet);
-    await stack.sender(founder).send(`fund ${who}`, calls.token.transfer(who, 100n));
-    await stack.sender(wallet).send(`approve ${who}`, calls.token.approve(deployment.consortium, 100n));
-    await stack.sender(wallet).send(`register ${who}`, calls.consortium.register(addressOf(member), 100n));
-  }
+  for (const wallet of runners) await registerRunner(stack, wallet);
 });
 afterAll(() => stack.stop());
 

@@ -9,7 +9,7 @@ import { fromHex, toHex } from '#core/hex.js';
 import { LEAF, leafCount, treeDepth, valuesTree, type MerkleTree } from '#core/merkle.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
-import { addressOf, giveEther, startChainStack, type ChainStack } from '#test/services/chainStack.js';
+import { admitMember, giveEther, startChainStack, type ChainStack } from '#test/services/chainStack.js';
 import { closeRandomRound, type RandomRound, type Shape } from './randomRound.js';
 
 const stranger = new Wallet(id('a stranger'));
@@ -23,11 +23,8 @@ beforeAll(async () => {
   stack = await startChainStack();
   judge = judgeOf(stack);
   price = await judge.read.bond();
-  const { calls, founder, member, deployment, anvil } = stack;
-  await giveEther(anvil, stranger);
-  await stack.sender(founder).send('member', calls.consortium.addMember(addressOf(member), 'm', ''));
-  await stack.sender(founder).send('tokens', calls.token.transfer(addressOf(member), 10n ** 6n));
-  await stack.sender(member).send('approve', calls.token.approve(deployment.jobs, 10n ** 6n));
+  await giveEther(stack.anvil, stranger);
+  await admitMember(stack, stack.member, { name: 'm', tokens: 10n ** 6n });
 });
 afterAll(() => stack.stop());
 

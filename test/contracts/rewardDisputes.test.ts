@@ -7,7 +7,14 @@ import { MerkleTree } from '#core/merkle.js';
 import { apportion, epochTree, rewardLeafHash, type RewardDelta, type RewardLeaf } from '#core/rewards.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
-import { addressOf, giveEther, hash, startChainStack, type ChainStack } from '#test/services/chainStack.js';
+import {
+  addressOf,
+  admitMember,
+  giveEther,
+  hash,
+  startChainStack,
+  type ChainStack,
+} from '#test/services/chainStack.js';
 import { closeRandomRound, type RandomRound } from './randomRound.js';
 
 const payerBond = 500n;
@@ -20,10 +27,8 @@ beforeAll(async () => {
   stack = await startChainStack({ payerBond });
   const { calls, founder, member, deployment, anvil } = stack;
   await giveEther(anvil, stranger);
-  await stack.sender(founder).send('member', calls.consortium.addMember(addressOf(member), 'm', ''));
-  await stack.sender(founder).send('tokens', calls.token.transfer(addressOf(member), 10n ** 6n));
-  for (const contract of [deployment.jobs, deployment.rewards])
-    await stack.sender(member).send(`approve ${contract}`, calls.token.approve(contract, 10n ** 6n));
+  const takers = [deployment.jobs, deployment.rewards];
+  await admitMember(stack, member, { name: 'm', tokens: 10n ** 6n, takers });
   const shape = { runners: 20, dimension: 10 };
   rounds = [
     await closeRandomRound(stack, 'first', { ...shape, seed: 1 }),

@@ -6,7 +6,7 @@ import { chunkOf, sumChunks, updateChunks } from '#audit/evidence.js';
 import { fileAccusation } from '#audit/report.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
-import { addressOf, startChainStack, type ChainStack } from '#test/services/chainStack.js';
+import { admitMember, startChainStack, type ChainStack } from '#test/services/chainStack.js';
 import { closeRandomRound, generator, type Lie, type RandomRound, type Shape } from './randomRound.js';
 
 let stack: ChainStack;
@@ -17,10 +17,7 @@ const judgeOf = ({ deployment, chain }: ChainStack) =>
 beforeAll(async () => {
   stack = await startChainStack();
   judge = judgeOf(stack);
-  const { calls, founder, member, deployment } = stack;
-  await stack.sender(founder).send('member', calls.consortium.addMember(addressOf(member), 'm', ''));
-  await stack.sender(founder).send('tokens', calls.token.transfer(addressOf(member), 10n ** 9n));
-  await stack.sender(member).send('approve', calls.token.approve(deployment.jobs, 10n ** 9n));
+  await admitMember(stack, stack.member, { name: 'm', tokens: 10n ** 9n });
 });
 afterAll(() => stack.stop());
 

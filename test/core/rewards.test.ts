@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Hex } from '#core/hex.js';
 import { verifyProof } from '#core/merkle.js';
-import { apportion, epochTree, rewardLeafHash, roundBudget, type AccountRewards } from '#core/rewards.js';
+import { accountsOf, apportion, epochTree, rewardLeafHash, roundBudget, type AccountRewards } from '#core/rewards.js';
 import { sha256 } from '#services/sha256.js';
 
 const amount = fc.bigInt({ min: 0n, max: 2n ** 96n });
@@ -59,6 +59,32 @@ describe('roundBudget', () => {
 
   test.each([0, 9, 1.5])('a job of eight rounds has no round %d', (round) => {
     expect(() => roundBudget(100n, 8, round)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
+  });
+});
+
+describe('accountsOf', () => {
+  test('goes on from the epoch before, and lists who earned, who only had, and who is new', () => {
+    const before = [
+      { account: account('aa'), cumulative: '10' },
+      { account: account('bb'), cumulative: '7' },
+    ];
+    const rounds = [
+      { job: job('01'), round: 1, shares: [{ runner: account('aa'), amount: '5' }] },
+      {
+        job: job('01'),
+        round: 2,
+        shares: [
+          { runner: account('aa'), amount: '1' },
+          { runner: account('cc'), amount: '2' },
+        ],
+      },
+    ];
+    const delta = (round: number, earned: bigint) => ({ job: job('01'), round, amount: earned });
+    expect(accountsOf(before, rounds)).toEqual([
+      { account: account('aa'), previous: 10n, cumulative: 16n, deltas: [delta(1, 5n), delta(2, 1n)] },
+      { account: account('bb'), previous: 7n, cumulative: 7n, deltas: [] },
+      { account: account('cc'), previous: 0n, cumulative: 2n, deltas: [delta(2, 2n)] },
+    ]);
   });
 });
 

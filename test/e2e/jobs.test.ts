@@ -14,11 +14,10 @@ import { Interface, Wallet, type InterfaceAbi } from 'ethers';
 import { auditVersion } from '#audit/audit.js';
 import { openApi, type Api } from '#cli/api.js';
 import { openPublicRecord, sealingKeys, unsealWith } from '#cli/model/sources.js';
-import { specOf } from '#cli/job/submit.js';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { hashJson } from '#core/canonicalJson.js';
-import { jobFile, type JobSpec } from '#core/jobSpec.js';
-import { finalJobStates, type JobView } from '#core/views.js';
+import type { JobSpec } from '#core/jobSpec.js';
+import type { JobView } from '#core/views.js';
 import { decodeVersion } from '#core/versionFile.js';
 import { decodeDataset, encodeDataset } from '#local/consortium/dataset.js';
 import { awsEnvironment } from '#local/environment.js';
@@ -30,56 +29,35 @@ import { tableName } from '#core/names.js';
 import { sealedFor } from '#services/sealing.js';
 import { sha256 } from '#services/sha256.js';
 import { type } from '../cli/person.js';
-import { few, heldOut } from '../support/digits.js';
+import { few } from '../support/digits.js';
+import { cnn, digitsSpec } from '../support/digitsJob.js';
+import { apiOf, untilEnded, untilEnrolled, untilSettled } from '../support/stackApi.js';
+import { until } from '../support/until.js';
 import { edited, linear } from '../trainer/models.js';
 
 /** Jobs of every kind, one after the other, on one stack that they share. */
 let state: string;
 let stack: LocalStack;
 let api: Api;
-const cnn = readFileSync('examples/mnist/cnn.onnx');
 const jobs = new Interface(jobsAbi as unknown as InterfaceAbi);
 
 beforeAll(async () => {
   state = mkdtempSync(join(tmpdir(), 'roundtable-jobs-'));
   stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(800) }] });
-  api = apiOf(stack.file.keys.coordinator);
-  await until(async () => (await api.runners()).length === 4);
+  api = apiOf(stack);
+  await untilEnrolled(api, stack);
 }, 120_000);
 afterAll(async () => {
   await stack?.stop();
   rmSync(state, { recursive: true, force: true });
 }, 60_000);
 
-const apiOf = (keyFile: string): Api =>
-  openApi({ url: stack.file.api, audience: stack.file.coordinator, keyFile });
-
-async function specOfJob(
-  name: string,
-  written: Record<string, unknown> = {},
-  model: Uint8Array = cnn,
-): Promise<JobSpec> {
-  const job = jobFile.parse({
-    version: 1,
-    name,
-    model: 'model.onnx',
-    data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
-    rounds: 2,
-    participants: { quorum: 'all' },
-    ...written,
-  });
-  const evaluation = encodeDataset(few(200, heldOut));
-  return specOf(api, { job, model, evaluation, folder: '.' }, stack.file);
-}
+const specOfJob = (name: string, written: Record<string, unknown> = {}, model?: Uint8Array) =>
+  digitsSpec(api, stack, { name, rounds: 2, ...written }, model);
 
 async function run(spec: JobSpec): Promise<JobView> {
   const { job } = await api.submit({ key: `${spec.name}-submission`, spec });
-  let view = await api.job(job);
-  await until(async () => {
-    view = await api.job(job);
-    return finalJobStates.includes(view.state);
-  });
-  return view;
+  return untilEnded(api, job);
 }
 
 describe('jobs that run', () => {
@@ -101,7 +79,7 @@ describe('jobs that run', () => {
       const unseal = unsealWith(sealingKeys(stack.file));
       const plain = unseal?.(sealed, view.version?.params ?? '0x');
       expect(decodeVersion(plain ?? new Uint8Array()).params).toHaveLength(5_994);
-      await until(async () => (await api.job(view.job)).settledEpoch !== null);
+      await untilSettled(api, view.job);
       const audit = await auditVersion(
         { ...record, hash: sha256, ...(unseal ? { unseal } : {}) },
         view.version?.versionId ?? '0x',
@@ -117,7 +95,7 @@ describe('jobs that run', () => {
     const spec = await specOfJob('lineage', { rounds: 1 });
     const first = await run(spec);
     const { job } = await api.submit({ key: 'lineage-again', spec });
-    await until(async () => finalJobStates.includes((await api.job(job)).state));
+    await untilEnded(api, job);
     const versions = await api.versions('lineage');
     const numbers = versions.map(({ number }) => number);
     expect(Math.max(...numbers)).toBe(2);
@@ -167,7 +145,7 @@ describe('jobs that run', () => {
     // Each runner has a receipt for each round, of the coordinator's own hand.
     const name = `${view.job.slice(2)}-2.json`;
     for (const { home } of runners) {
-      await until(async () => existsSync(join(home, 'receipts', 'ended', name)));
+      await until(() => existsSync(join(home, 'receipts', 'ended', name)), `${home} has its receipt`);
       const kept: unknown = JSON.parse(readFileSync(join(home, 'receipts', 'ended', name), 'utf8'));
       expect(kept).toMatchObject({
         outcome: 'kept',
@@ -186,7 +164,7 @@ describe('jobs that run', () => {
     ]);
     expect(one.job).toBe(other.job);
     expect([one.repeated, other.repeated].sort()).toEqual([false, true]);
-    await until(async () => finalJobStates.includes((await api.job(one.job)).state));
+    await untilEnded(api, one.job);
   }, 120_000);
 });
 
@@ -265,7 +243,9 @@ describe('whoever has no right is refused', () => {
     const { writeFileSync } = await import('node:fs');
     writeFileSync(key, Wallet.createRandom().privateKey, { mode: 0o600 });
     const spec = await specOfJob('stranger', { rounds: 1 });
-    await expect(apiOf(key).submit({ key: 'by-a-stranger', spec })).rejects.toMatchObject({
+    const { api: url, coordinator } = stack.file;
+    const strangers = openApi({ url, audience: coordinator, keyFile: key });
+    await expect(strangers.submit({ key: 'by-a-stranger', spec })).rejects.toMatchObject({
       code: 'FORBIDDEN',
     });
   });
@@ -324,7 +304,11 @@ describe('a settlement', () => {
     expect(view.job).toBe(job);
     expect(view.state).toBe('done');
     const log = join(state, 'logs', 'worker.log');
-    await until(async () => readFileSync(log, 'utf8').includes('SETTLEMENT_MISMATCH'));
+    await until(
+      async () => readFileSync(log, 'utf8').includes('SETTLEMENT_MISMATCH'),
+      'the refusal in the log',
+      90,
+    );
     expect(await api.epochs()).toHaveLength(epochs);
     expect((await api.job(job)).settledEpoch).toBeNull();
   }, 120_000);
@@ -342,14 +326,6 @@ test('data sets survive being written and read', () => {
   const data = few(3);
   expect(decodeDataset(encodeDataset(data), 'digits')).toEqual({ ...data, y: Int32Array.from(data.y) });
 });
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 90_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 90 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 function dynamodb(): DynamoDBClient {
   const ports = readPorts(state) as Record<'dynamodb' | 's3' | 'sqs', number>;

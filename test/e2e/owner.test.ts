@@ -5,19 +5,19 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Wallet } from 'ethers';
 import { stringify } from 'yaml';
-import { openApi, type Api } from '#cli/api.js';
-import { specOf } from '#cli/job/submit.js';
+import type { Api } from '#cli/api.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { deployment } from '#contracts/deployment.js';
 import { typedContract } from '#contracts/typed.js';
 import type { Hex } from '#core/hex.js';
-import { jobFile } from '#core/jobSpec.js';
-import { finalJobStates } from '#core/views.js';
 import { giveEther, localProvider, localTerms, sendCall } from '#local/consortium/contracts.js';
 import { encodeDataset } from '#local/consortium/dataset.js';
 import { distFile } from '#local/paths.js';
 import { startStack, type LocalStack } from '#local/stack.js';
-import { few, heldOut } from '../support/digits.js';
+import { few } from '../support/digits.js';
+import { digitsFile, digitsSpec } from '../support/digitsJob.js';
+import { apiOf, untilEnded } from '../support/stackApi.js';
+import { until } from '../support/until.js';
 
 /** The whole way of a runner's owner, from an empty folder to the stake's return, as the owner types it. */
 let folder: string;
@@ -32,11 +32,7 @@ beforeAll(async () => {
   home = join(folder, 'home');
   writeFileSync(join(folder, 'passphrase'), 'correct horse battery\n', { mode: 0o600 });
   stack = await startStack({ stateDir: join(folder, 'stack'), data: [], plan: [] });
-  api = openApi({
-    url: stack.file.api,
-    audience: stack.file.coordinator,
-    keyFile: stack.file.keys.coordinator,
-  });
+  api = apiOf(stack);
 }, 180_000);
 afterAll(async () => {
   agent?.kill('SIGKILL');
@@ -131,7 +127,7 @@ test('register says exactly what is missing, then stakes and publishes, and once
 
 test('policy check says what a job may, and why not', async () => {
   const job = join(folder, 'job.yaml');
-  writeFileSync(job, stringify({ ...written, model: 'model.onnx' }));
+  writeFileSync(job, stringify(digitsFile(written)));
   const asked = ['policy', 'check', home, '--job', job, '--coordinator', stack.file.coordinator];
   expect((await owner(...asked)).out).toContain('has not allowed any job yet');
   writeFileSync(
@@ -156,22 +152,12 @@ describe('start', () => {
     });
     let log = '';
     for (const stream of [agent.stdout, agent.stderr]) stream?.on('data', (text) => (log += String(text)));
-    await until(() => log.includes('waiting for tasks'));
+    await until(() => log.includes('waiting for tasks'), 'the runner waits for tasks', 90);
     expect(log).toContain('registered on chain');
-    const spec = await specOf(
-      api,
-      {
-        job: jobFile.parse({ ...written, model: 'model.onnx' }),
-        model: readFileSync('examples/mnist/cnn.onnx'),
-        evaluation: encodeDataset(few(200, heldOut)),
-        folder: '.',
-      },
-      stack.file,
-    );
-    await until(async () => (await api.runners())[0]?.state === 'idle');
+    const spec = await digitsSpec(api, stack, written);
+    await until(async () => (await api.runners())[0]?.state === 'idle', 'the runner is there', 90);
     const { job } = await api.submit({ key: 'owner-submission', spec });
-    await until(async () => finalJobStates.includes((await api.job(job)).state));
-    expect(await api.job(job)).toMatchObject({ state: 'done', round: 1 });
+    expect(await untilEnded(api, job)).toMatchObject({ state: 'done', round: 1 });
     expect((await api.rounds(job))[0]?.participants).toMatchObject([{ runner: address, samples: 400 }]);
   }, 120_000);
 
@@ -217,7 +203,11 @@ test('revoke makes its certificates worthless; it enters again with another TLS 
   expect((await owner('enrol', home, ...secret())).out).toContain('roundtable-runner register');
   expect((await owner('register', home, '--json', ...secret())).json['steps']).toHaveLength(1);
   // The stack keeps the chain's answers for some seconds.
-  await until(async () => (await owner('enrol', home, ...secret())).code === 0);
+  await until(
+    async () => (await owner('enrol', home, ...secret())).code === 0,
+    'the stack knows the new key',
+    90,
+  );
   expect(readFileSync(join(home, 'tls.key'), 'utf8')).not.toBe(before);
   expect(await owner('log', home, '--verify')).toMatchObject({ code: 0 });
 }, 180_000);
@@ -239,10 +229,8 @@ test('leave ends its part, and the stake comes back after the unbonding period',
 }, 60_000);
 
 const written = {
-  version: 1,
   name: 'owner-digits',
   data: { contract: 'digits', input: [1, 28, 28], classes: 10, purpose: 'research' },
-  rounds: 1,
   participants: { quorum: 1 },
 };
 
@@ -257,13 +245,5 @@ async function fund(): Promise<void> {
     await sendCall(founder, provider, call.transfer(address, localTerms.minStake));
   } finally {
     provider.destroy();
-  }
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 90_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 90 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -15,16 +15,17 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Wallet } from 'ethers';
 import { stringify } from 'yaml';
-import { openApi, type Api } from '#cli/api.js';
-import { specOf } from '#cli/job/submit.js';
+import type { Api } from '#cli/api.js';
 import { deployment } from '#contracts/deployment.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
-import { jobFile } from '#core/jobSpec.js';
-import { finalJobStates } from '#core/views.js';
 import { giveEther, localProvider, localTerms, sendCall } from '#local/consortium/contracts.js';
-import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
+import { encodeDataset } from '#local/consortium/dataset.js';
 import { startStack, type LocalStack } from '#local/stack.js';
+import { few } from '../support/digits.js';
+import { digitsSpec } from '../support/digitsJob.js';
+import { apiOf, untilEnded } from '../support/stackApi.js';
+import { until } from '../support/until.js';
 
 /** The runner as its owner gets it: packed, installed in an empty folder far from this checkout, and put to work. */
 const run = promisify(execFile);
@@ -40,11 +41,6 @@ interface Manifest {
   dependencies: Record<string, string>;
 }
 const manifestOf = (path: string): Manifest => JSON.parse(readFileSync(path, 'utf8')) as Manifest;
-const few = (samples: number, of: ReturnType<typeof mnistDigits>['train']) => ({
-  ...of,
-  x: of.x.slice(0, samples * 784),
-  y: of.y.slice(0, samples),
-});
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'roundtable-package-'));
@@ -121,7 +117,7 @@ test('it says its version, its verbs, and whether the machine will do', async ()
 test('it enrols at a stack and trains a round there', async () => {
   stack = await startStack({ stateDir: join(folder, 'stack'), data: [], plan: [] });
   const { file } = stack;
-  api = openApi({ url: file.api, audience: file.coordinator, keyFile: file.keys.coordinator });
+  api = apiOf(stack);
   const home = join(folder, 'home');
   const secret = ['--passphrase-file', join(folder, 'passphrase')];
   const made = await owner(
@@ -138,8 +134,7 @@ test('it enrols at a stack and trains a round there', async () => {
   );
   expect(made).toMatchObject({ code: 0, err: '' });
   await fund((JSON.parse(made.out) as { address: `0x${string}` }).address);
-  const { train, heldOut } = mnistDigits();
-  writeFileSync(join(home, 'data/digits.safetensors'), encodeDataset(few(300, train)));
+  writeFileSync(join(home, 'data/digits.safetensors'), encodeDataset(few(300)));
   writeFileSync(
     join(home, 'policy.yaml'),
     stringify({ allow: [{ coordinators: [file.coordinator], jobs: ['packed'], data: ['digits'] }] }),
@@ -147,25 +142,19 @@ test('it enrols at a stack and trains a round there', async () => {
   agent = spawn(bin, ['start', home, ...secret], { env: environment() });
   let log = '';
   for (const stream of [agent.stdout, agent.stderr]) stream?.on('data', (text) => (log += String(text)));
-  await until(
-    async () => (await api.runners())[0]?.state === 'idle',
-    () => log.slice(-2_000),
+  await until(async () => (await api.runners())[0]?.state === 'idle', 'the installed runner', 240).catch(
+    (cause: unknown) => {
+      throw new Error(log.slice(-2_000), { cause });
+    },
   );
-  const job = jobFile.parse({
-    version: 1,
+  const spec = await digitsSpec(api, stack, {
     name: 'packed',
-    model: 'model.onnx',
     data: { contract: 'digits', input: [1, 28, 28], classes: 10, purpose: 'research' },
-    rounds: 1,
     participants: { quorum: 1 },
   });
-  const model = readFileSync('examples/mnist/cnn.onnx');
-  const evaluation = encodeDataset(few(100, heldOut));
-  const spec = await specOf(api, { job, model, evaluation, folder: '.' }, file);
-  const submitted = await api.submit({ key: 'packed-submission', spec });
-  await until(async () => finalJobStates.includes((await api.job(submitted.job)).state));
-  expect(await api.job(submitted.job)).toMatchObject({ state: 'done', round: 1 });
-  expect((await api.rounds(submitted.job))[0]?.participants).toMatchObject([{ samples: 300 }]);
+  const { job } = await api.submit({ key: 'packed-submission', spec });
+  expect(await untilEnded(api, job, 240)).toMatchObject({ state: 'done', round: 1 });
+  expect((await api.rounds(job))[0]?.participants).toMatchObject([{ samples: 300 }]);
 }, 540_000);
 
 /** A command of the installed package, with nothing of this checkout in its environment. */
@@ -201,13 +190,5 @@ async function fund(address: `0x${string}`): Promise<void> {
     );
   } finally {
     provider.destroy();
-  }
-}
-
-async function until(holds: () => boolean | Promise<boolean>, instead = () => ''): Promise<void> {
-  const deadline = Date.now() + 240_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`it did not come to that within 240 s\n${instead()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

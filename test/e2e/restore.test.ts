@@ -4,17 +4,18 @@ import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DeleteCommand, DynamoDBDocumentClient, paginateScan, PutCommand } from '@aws-sdk/lib-dynamodb';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openApi, type Api } from '#cli/api.js';
+import type { Api } from '#cli/api.js';
 import { notRestored } from '#cli/restore/notRestored.js';
-import { specOf } from '#cli/job/submit.js';
-import { jobFile } from '#core/jobSpec.js';
 import { tableName } from '#core/names.js';
-import { finalJobStates, type JobView } from '#core/views.js';
-import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
+import type { JobView } from '#core/views.js';
 import { awsEnvironment } from '#local/environment.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { readPorts } from '#local/supervisor/ports.js';
 import { type } from '../cli/person.js';
+import { few } from '../support/digits.js';
+import { digitsSpec } from '../support/digitsJob.js';
+import { apiOf, untilEnded, untilEnrolled, untilSettled } from '../support/stackApi.js';
+import { until } from '../support/until.js';
 
 /** A table that is lost under a running stack, and brought back from the chain and the archive alone. */
 let folder: string;
@@ -25,12 +26,6 @@ let client: DynamoDBClient;
 let table: DynamoDBDocumentClient;
 /** All of it, before it was lost. */
 let before: Row[];
-const { train, heldOut } = mnistDigits();
-const few = (samples: number, of = train) => ({
-  ...of,
-  x: of.x.slice(0, samples * 784),
-  y: of.y.slice(0, samples),
-});
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'roundtable-restore-'));
@@ -41,8 +36,7 @@ beforeAll(async () => {
     // A model of six thousand parameters is large here: its sums are cut among three functions.
     sums: { SUM_WORKER_VALUES: '1000', SUM_FUNCTION_VALUES: '2000' },
   });
-  const { file } = stack;
-  api = openApi({ url: file.api, audience: file.coordinator, keyFile: file.keys.coordinator });
+  api = apiOf(stack);
   const ports = readPorts(state) as Parameters<typeof awsEnvironment>[0];
   const aws = awsEnvironment(ports);
   client = new DynamoDBClient({
@@ -51,7 +45,7 @@ beforeAll(async () => {
     credentials: { accessKeyId: 'any', secretAccessKey: 'any' },
   });
   table = DynamoDBDocumentClient.from(client);
-  await until(async () => (await api.runners()).length === 4);
+  await untilEnrolled(api, stack, 150);
 }, 180_000);
 afterAll(async () => {
   client?.destroy();
@@ -97,21 +91,9 @@ const told = (all: readonly Row[]) =>
     .map(substance);
 
 async function trained(name: string, key: string, written: Record<string, unknown>): Promise<JobView> {
-  const job = jobFile.parse({
-    version: 1,
-    name,
-    model: 'model.onnx',
-    data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
-    rounds: 1,
-    participants: { quorum: 'all' },
-    ...written,
-  });
-  const model = readFileSync('examples/mnist/cnn.onnx');
-  const evaluation = encodeDataset(few(100, heldOut));
-  const spec = await specOf(api, { job, model, evaluation, folder: '.' }, stack.file);
-  const { job: id } = await api.submit({ key: `${key}-submission`, spec });
-  await until(async () => finalJobStates.includes((await api.job(id)).state));
-  return api.job(id);
+  const spec = await digitsSpec(api, stack, { name, ...written });
+  const { job } = await api.submit({ key: `${key}-submission`, spec });
+  return untilEnded(api, job, 150);
 }
 
 interface Answer {
@@ -134,8 +116,12 @@ describe('a table that was lost', () => {
     expect(first.state).toBe('done');
     const second = await trained('digits', 'second', {});
     expect(second).toMatchObject({ state: 'done', baseNumber: 2 });
-    await until(async () => (await api.job(first.job)).settledEpoch !== null);
-    await until(async () => (await api.epochs()).every(({ state: phase }) => phase === 'effective'));
+    await untilSettled(api, first.job, 150);
+    await until(
+      async () => (await api.epochs()).every(({ state: phase }) => phase === 'effective'),
+      'the epoch is effective',
+      150,
+    );
     before = await rows();
     for (const row of before) await remove(row);
     expect(told(await rows())).toEqual([]);
@@ -207,10 +193,15 @@ describe('a table that was lost', () => {
 
 describe('after it', () => {
   test('the runners enter again by themselves, and the lineage and its payments go on', async () => {
-    await until(async () => (await api.runners()).filter(({ connected }) => connected).length === 4);
+    const connected = () =>
+      api.runners().then(
+        (all) => all.filter((runner) => runner.connected).length === 4,
+        () => false,
+      );
+    await until(connected, 'all runners are there again', 150);
     const third = await trained('digits', 'third', { rewards: { budget: '1000' } });
     expect(third).toMatchObject({ state: 'done', baseNumber: 3 });
-    await until(async () => (await api.job(third.job)).settledEpoch !== null);
+    await untilSettled(api, third.job, 150);
     expect((await api.epochs()).map(({ epoch }) => epoch)).toEqual([1, 2]);
   }, 180_000);
 
@@ -240,11 +231,3 @@ test('without a stack it says what it has to be told', async () => {
   expect(seen.code).toBe(2);
   expect(seen.err).toMatch(/--rpc and --gateway and --deployment/);
 });
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 150_000;
-  while (!(await holds().catch(() => false))) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 150 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

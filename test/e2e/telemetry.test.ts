@@ -5,17 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openApi, type Api } from '#cli/api.js';
-import { specOf } from '#cli/job/submit.js';
+import type { Api } from '#cli/api.js';
 import type { Hex } from '#core/hex.js';
-import { jobFile } from '#core/jobSpec.js';
-import { finalJobStates } from '#core/views.js';
-import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
 import { distFile } from '#local/paths.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { readPorts } from '#local/supervisor/ports.js';
 import { roundSpanId, rootSpanId, traceIdOf } from '#services/telemetry/traceIds.js';
 import { startCollector, type CollectedSpan, type Collector } from '../support/collector.js';
+import { few } from '../support/digits.js';
+import { digitsSpec } from '../support/digitsJob.js';
+import { apiOf, untilEnded, untilEnrolled, untilSettled } from '../support/stackApi.js';
+import { until } from '../support/until.js';
 
 /** One job on a whole stack, from the webhook to the claim, seen from a collector of traces and from Prometheus. */
 const run = promisify(execFile);
@@ -25,48 +25,27 @@ let stack: LocalStack;
 let api: Api;
 let job: Hex;
 let secret: string;
-const { train, heldOut } = mnistDigits();
-const few = (samples: number, of = train) => ({
-  ...of,
-  x: of.x.slice(0, samples * 784),
-  y: of.y.slice(0, samples),
-});
 
 beforeAll(async () => {
   collector = await startCollector();
   process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
   state = mkdtempSync(join(tmpdir(), 'roundtable-traces-'));
   stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(800) }] });
-  const { file } = stack;
-  api = openApi({ url: file.api, audience: file.coordinator, keyFile: file.keys.coordinator });
-  await until(async () => (await api.runners()).length === stack.runners.length);
-  const spec = await specOf(
-    api,
-    {
-      job: jobFile.parse({
-        version: 1,
-        name: 'traced',
-        model: 'model.onnx',
-        data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
-        rounds: 2,
-        participants: { quorum: 'all' },
-        rewards: { budget: '1000000' },
-      }),
-      model: readFileSync('examples/mnist/cnn.onnx'),
-      evaluation: encodeDataset(few(100, heldOut)),
-      folder: '.',
-    },
-    file,
-  );
+  api = apiOf(stack);
+  await untilEnrolled(api, stack);
+  const written = { name: 'traced', rounds: 2, rewards: { budget: '1000000' } };
+  const spec = await digitsSpec(api, stack, written);
   ({ secret } = await api.addTrigger({ name: 'traced', kind: 'github', events: ['push'], refs: [], spec }));
   ({ job } = await deliver());
-  await until(async () => finalJobStates.includes((await api.job(job)).state));
-  await until(async () => (await api.job(job)).settledEpoch !== null);
-  await until(claim);
-  await until(() =>
-    ['claim', 'publishEpoch', 'finishEpoch', 'credit'].every((name) => named(name).length > 0),
+  await untilEnded(api, job, 120);
+  await untilSettled(api, job, 120);
+  await until(claim, 'a claim', 120);
+  await until(
+    () => ['claim', 'publishEpoch', 'finishEpoch', 'credit'].every((name) => named(name).length > 0),
+    'a span of each kind',
+    120,
   );
-  await until(() => named('credit').length >= 2 * stack.runners.length);
+  await until(() => named('credit').length >= 2 * stack.runners.length, 'a span of each credit', 120);
 }, 240_000);
 afterAll(async () => {
   delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
@@ -160,7 +139,7 @@ describe('the trace of a job', () => {
 
   test('shows a repeated delivery as one, without a second beginning', async () => {
     expect(await deliver()).toEqual({ job, repeated: true });
-    await until(() => named('webhook').length === 2);
+    await until(() => named('webhook').length === 2, 'the second span', 120);
     expect(
       named('webhook')
         .map(({ attributes }) => attributes['roundtable.repeated'])
@@ -196,6 +175,16 @@ describe('metrics', () => {
   });
 });
 
+test('metrics of the gatekeeper: calls of runners, who is here, and when its certificate ends', async () => {
+  const text = await metricsAt('gatekeeperMetrics');
+  const answers = 'call="RespondActivityTaskCompleted",outcome="passed"';
+  expect(value(text, 'roundtable_gatekeeper_call_seconds_count', answers)).toBeGreaterThan(0);
+  expect(text).toMatch(/^roundtable_gatekeeper_runners [1-9]/m);
+  const end = Number(/^roundtable_gatekeeper_certificate_end_seconds (\S+)$/m.exec(text)?.[1]);
+  expect(end).toBeGreaterThan(Date.now() / 1_000);
+  expect(text).not.toContain(job);
+});
+
 test('nothing secret is in spans, metrics or logs', async () => {
   const keys = readdirSync(join(state, 'keys'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -212,7 +201,7 @@ test('nothing secret is in spans, metrics or logs', async () => {
     expect(all.includes(hidden)).toBe(false);
 });
 
-async function metricsAt(port: 'apiMetrics' | 'workerMetrics'): Promise<string> {
+async function metricsAt(port: 'apiMetrics' | 'workerMetrics' | 'gatekeeperMetrics'): Promise<string> {
   return (await fetch(`http://127.0.0.1:${Number(readPorts(state)[port])}/metrics`)).text();
 }
 
@@ -220,12 +209,4 @@ async function metricsAt(port: 'apiMetrics' | 'workerMetrics'): Promise<string> 
 function value(text: string, metric: string, label: string): number {
   const line = text.split('\n').find((line) => line.startsWith(`${metric}{`) && line.includes(label));
   return Number(line?.split(' ').at(-1));
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 120_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 120 s');
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }

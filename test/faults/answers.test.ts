@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { loadAccused } from '#audit/accused.js';
@@ -30,6 +29,7 @@ import { updateKey } from '#services/updates.js';
 import { generateX25519Key, x25519PublicKey } from '#services/x25519.js';
 import { passWindow, startCourt, stranger } from '#test/audit/court.js';
 import type { Falsification } from '#test/audit/falsification.js';
+import { historyArchive } from '#test/audit/gatewayArchive.js';
 import { updatesOf, writeHistoryTo, type History } from '#test/audit/history.js';
 import type { HistoryArchive } from '#test/audit/memoryArchive.js';
 import {
@@ -42,6 +42,7 @@ import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { startStores, type Stores } from '#test/services/realParts.js';
 import { receiptSigning } from '#test/support/receipts.js';
 import { startTemporal } from '#test/support/temporal.js';
+import { until } from '#test/support/until.js';
 
 let folder: string;
 let stack: ChainStack;
@@ -111,7 +112,7 @@ test('a question asked to annoy is answered, and costs whoever asked its bond', 
   const place = evidence.place(evidence.rootName);
   for (const call of [data.askLeaf(place, 1n), data.askChunk(place, 0n), data.askStep(place, 0n)])
     await ask(call);
-  await until(async () => (await openQuestions(stack.chain)).length === 0);
+  await until(async () => (await openQuestions(stack.chain)).length === 0, 'no question is open', 90);
   expect((await answersSent()) - before).toBe(3);
   expect(asker - (await stack.anvil.provider.getBalance(stranger.address))).toBeGreaterThan(3n * 10n ** 16n);
   await passWindow(stack);
@@ -142,11 +143,15 @@ test('a worker that is killed while it answers has answered each question once w
     await startWorker();
     const left = (await openQuestions(stack.chain)).length;
     // At a different moment each time: before anything is sent, and in the middle of it.
-    await until(async () => kills === 0 || (await openQuestions(stack.chain)).length < left);
+    await until(
+      async () => kills === 0 || (await openQuestions(stack.chain)).length < left,
+      'a first answer',
+      90,
+    );
     await killWorker();
   }
   await startWorker();
-  await until(async () => (await openQuestions(stack.chain)).length === 0);
+  await until(async () => (await openQuestions(stack.chain)).length === 0, 'no question is open', 90);
   expect((await answersSent()) - before).toBe(calls.length);
   expect((await stack.chain.escrow(history.job)).phase).toBe('running');
 }, 180_000);
@@ -172,11 +177,15 @@ test('a worker that is killed answers each receipt once: with the update, or wit
   for (let kills = 0; kills < 2; kills++) {
     await startWorker();
     const left = (await openQuestions(stack.chain)).length;
-    await until(async () => kills === 0 || (await openQuestions(stack.chain)).length < left);
+    await until(
+      async () => kills === 0 || (await openQuestions(stack.chain)).length < left,
+      'the worker answers',
+      90,
+    );
     await killWorker();
   }
   await startWorker();
-  await until(async () => (await openQuestions(stack.chain)).length === 0);
+  await until(async () => (await openQuestions(stack.chain)).length === 0, 'no question is open', 90);
   expect((await answersSent()) - before).toBe(6);
   for (const { job } of [included, conflicting])
     expect((await stack.chain.escrow(job)).phase).toBe('running');
@@ -210,14 +219,7 @@ async function askWhere({ signature, update: _update, ...receipt }: KeptReceipt)
 
 /** An honest coordinator's rounds, with the updates where its stack keeps them, sealed. */
 async function closed(name: string, falsify: Falsification = {}): Promise<History<HistoryArchive>> {
-  const options = {
-    archive: {
-      put: async (bytes: Uint8Array, tags: Record<string, string> = {}) =>
-        (await archive.put(bytes, { 'App-Name': 'Roundtable', ...tags })).id,
-      get: (id: string) => archive.get(id),
-    },
-  };
-  const history = await writeHistoryTo(stack, name, options, falsify);
+  const history = await writeHistoryTo(stack, name, { archive: historyArchive(archive) }, falsify);
   const reader = {
     member: addressOf(stack.member),
     publicKey: toHex(x25519PublicKey(sealing.privateKey)),
@@ -277,8 +279,4 @@ async function killWorker(): Promise<void> {
   const ended = once(child, 'exit');
   child.kill('SIGKILL');
   await ended;
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await pause(50);
 }

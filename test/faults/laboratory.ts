@@ -1,22 +1,22 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openApi, readWallet, type Api } from '#cli/api.js';
+import { readWallet, type Api } from '#cli/api.js';
 import type { Deployment } from '#contracts/deployment.js';
 import { epochManifest } from '#core/manifest.js';
 import { epochTree } from '#core/rewards.js';
-import { jobFile, toJobSpec } from '#core/jobSpec.js';
 import { parseMessage } from '#core/schema.js';
 import { finalJobStates, type JobView, type RoundPhase, type RoundView } from '#core/views.js';
 import { localProvider, sendCall } from '#local/consortium/contracts.js';
-import { encodeDataset } from '#local/consortium/dataset.js';
-import { recipientOf } from '#local/consortium/keys.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { openArchive } from '#services/archive.js';
 import { openChain } from '#services/chain.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { sha256 } from '#services/sha256.js';
-import { few, heldOut } from '../support/digits.js';
+import { few } from '../support/digits.js';
+import { digitsSpec } from '../support/digitsJob.js';
+import { apiOf, untilEnrolled } from '../support/stackApi.js';
+import { until } from '../support/until.js';
 
 /** When something is broken: the first time that the round is seen in one of these phases. */
 export interface Point {
@@ -100,30 +100,15 @@ function pidOf(stack: LocalStack, name: string): number {
   return part.pid;
 }
 
-function apiOf(stack: LocalStack): Api {
-  const { api, coordinator, keys } = stack.file;
-  return openApi({ url: api, audience: coordinator, keyFile: keys.coordinator });
-}
-
 async function submit(stack: LocalStack, api: Api): Promise<`0x${string}`> {
-  await until(async () => (await api.runners()).length === stack.runners.length);
-  const model = await api.putArtifact(readFileSync('examples/mnist/cnn.onnx'));
-  const evaluation = await api.putArtifact(encodeDataset(few(200, heldOut)));
-  const file = jobFile.parse({
-    version: 1,
+  await untilEnrolled(api, stack, 150);
+  const spec = await digitsSpec(api, stack, {
     name: 'tiny',
-    model: 'cnn.onnx',
     data: { contract: 'tiny', input: [1, 28, 28], classes: 10 },
     rounds,
     training: { epochs: 3 },
     participants: { quorum: 'all', deadlineSeconds: 90 },
     rewards: { budget: String(budget) },
-  });
-  const spec = toJobSpec(file, {
-    model: { sha256: model },
-    evaluation: { sha256: evaluation },
-    recipients: null,
-    readers: stack.members.slice(0, 1).map(recipientOf),
   });
   return (await api.submit({ key: 'fault-laboratory', spec })).job;
 }
@@ -134,23 +119,27 @@ async function follow(stack: LocalStack, api: Api, job: string, faults: readonly
   let broken = 0;
   let view: JobView | null = null;
   let views: RoundView[] = [];
-  await until(async () => {
-    try {
-      views = await api.rounds(job);
-      view = await api.job(job);
-    } catch {
-      return false; // the API itself may be what was killed
-    }
-    const next = waiting[0];
-    const there = views.find(({ round }) => round === next?.at.round);
-    if (next && there && next.at.phases.includes(there.phase)) {
-      waiting.shift();
-      await next.break(stack);
-      broken++;
-    }
-    if (view.state === 'failed') throw new Error(`the job failed: ${JSON.stringify(view.problem)}`);
-    return finalJobStates.includes(view.state) && view.settledEpoch !== null;
-  });
+  await until(
+    async () => {
+      try {
+        views = await api.rounds(job);
+        view = await api.job(job);
+      } catch {
+        return false; // the API itself may be what was killed
+      }
+      const next = waiting[0];
+      const there = views.find(({ round }) => round === next?.at.round);
+      if (next && there && next.at.phases.includes(there.phase)) {
+        waiting.shift();
+        await next.break(stack);
+        broken++;
+      }
+      if (view.state === 'failed') throw new Error(`the job failed: ${JSON.stringify(view.problem)}`);
+      return finalJobStates.includes(view.state) && view.settledEpoch !== null;
+    },
+    'the job has ended and is settled',
+    150,
+  );
   if (!view) throw new Error('the job was never seen');
   return { broken, view: view as JobView, views };
 }
@@ -194,13 +183,5 @@ async function claimTwice(stack: LocalStack, api: Api): Promise<Record<string, b
   } finally {
     provider.destroy();
     chain.provider.destroy();
-  }
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 150_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 150 s');
-    await new Promise((resolve) => setTimeout(resolve, 15));
   }
 }

@@ -1,12 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Wallet } from 'ethers';
 import { brokenActRecord } from '#core/actLog.js';
 import type { ActRecord } from '#core/acts.js';
+import { consortiumAbi } from '#contracts/generated/Consortium.js';
+import { typedContract } from '#contracts/typed.js';
 import type { Hex } from '#core/hex.js';
 import type { RunnerView } from '#core/views.js';
 import { apiApp } from '#functions/api/app.js';
+import { localProvider, sendCall } from '#local/consortium/contracts.js';
 import { RoundtableError } from '#core/errors.js';
-import { actSigner } from '#services/acts.js';
+import { actSigner, isActSigned } from '#services/acts.js';
 import { sha256 } from '#services/sha256.js';
+import { placeContractAccount } from '../support/contractAccount.js';
 import { exampleJob, hashOf } from '../services/views.js';
 import {
   actOf,
@@ -33,6 +38,8 @@ beforeAll(async () => {
   await api.post('/v1/runners/enrol', await enrolmentOf(api.parts.deployment), { by: runner });
 }, 60_000);
 afterAll(() => api.stop());
+
+const rpcUrl = () => String(process.env['CHAIN_RPC_URLS']);
 
 const log = async (after = 0) =>
   (await api.get(`/v1/acts?after=${after}`)).body.items as unknown as ActRecord[];
@@ -122,6 +129,49 @@ describe('an act is refused', () => {
   });
 });
 
+describe('a contract account that is a member', () => {
+  const account = Wallet.createRandom().address.toLowerCase() as Hex;
+  const [owner, former] = [Wallet.createRandom(), Wallet.createRandom()];
+
+  beforeAll(async () => {
+    const provider = localProvider(rpcUrl());
+    const { consortium } = api.parts.deployment;
+    const { call } = typedContract(consortiumAbi, consortium, provider);
+    await sendCall(new Wallet(coordinator.privateKey), provider, call.addMember(account, 'safe', ''));
+    provider.destroy();
+    await placeContractAccount(rpcUrl(), account, owner.address as Hex);
+  });
+
+  test('acts by its own word, however long its signature is, and is in the log with it', async () => {
+    const signed = await actOf(api.parts.deployment, 'job.pause', job, { by: owner, as: account });
+    const { signature } = signed as { signature: string };
+    const longer = { ...signed, signature: `${signature}${'ab'.repeat(200)}` };
+    const answer = await api.app.request('/v1/acts', { method: 'POST', body: JSON.stringify(longer) });
+    expect([answer.status, await answer.json()]).toMatchObject([200, { outcome: expect.any(String) }]);
+    const admitted = (await log()).findLast(({ entry }) => entry.kind === 'admitted')?.entry;
+    if (admitted?.kind !== 'admitted') throw new Error('the act is not in the log');
+    expect(actSigner(api.parts.deployment, admitted)).not.toBe(account);
+    const { deployment, membership } = api.parts;
+    expect(await isActSigned(deployment, admitted, membership)).toBe(true);
+    const other = { ...admitted, statement: { ...admitted.statement, target: hashOf('another job') } };
+    expect(await isActSigned(deployment, other, membership)).toBe(false);
+  });
+
+  test.each<[string, ActSigning, string]>([
+    ['a key that it does not know', { by: former, as: account }, 'BAD_SIGNATURE'],
+    [
+      'its owner, for another target',
+      { by: owner, as: account, sent: { target: hashOf('x') } },
+      'BAD_SIGNATURE',
+    ],
+    ['its owner, in the name of an account without code', { by: owner, as: member.address }, 'BAD_SIGNATURE'],
+  ])('is not spoken for by %s', async (_, how, code) => {
+    const answer = await api.act('job.pause', job, how);
+    expect(answer.body.code).toBe(code);
+    expect(answer.body.detail).toContain('ERC-1271');
+  });
+});
+
 describe('the log', () => {
   test('has every act with its signature and what came of it, and is a chain of hashes', async () => {
     const before = (await log()).at(-1)?.seq ?? 0;
@@ -135,7 +185,8 @@ describe('the log', () => {
     const all = await log();
     expect(brokenActRecord(sha256, all)).toBeNull();
     for (const { entry } of all)
-      if (entry.kind === 'admitted') expect(actSigner(api.parts.deployment, entry)).toBe(entry.signer);
+      if (entry.kind === 'admitted')
+        expect(await isActSigned(api.parts.deployment, entry, api.parts.membership)).toBe(true);
   });
 
   test('left out, changed or swapped, a record is noticed', async () => {

@@ -260,6 +260,7 @@ test('versions, epochs and credits are read', async () => {
     manifestHash: hashOf('manifest'),
   });
   expect((await api.get('/v1/credits')).body.items).toHaveLength(1);
+  expect((await api.get('/v1/earnings')).body.items).toMatchObject([{ amount: '2', credits: 1 }]);
   expect((await api.get('/v1/epochs')).body).toEqual({ items: [] });
 });
 

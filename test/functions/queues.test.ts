@@ -243,6 +243,10 @@ const bells = async () => {
   return received;
 };
 
+const dueBefore = async (ahead: number) =>
+  (await table.listWaiting('dispatch', secondsAgo(-ahead), 1_000)).map(({ job }) => job);
+const secondsAgo = (seconds: number) => new Date(Date.now() - seconds * 1_000).toISOString();
+
 describe('sweep', () => {
   test('rings for a job whose message was lost, and then lets it be for some seconds', async () => {
     const lost = await queued('lost');
@@ -257,6 +261,21 @@ describe('sweep', () => {
     expect(rung).not.toContain(started);
     await sweep();
     expect(await bells()).toEqual(new Set());
+  });
+
+  test('lets be for as long again what has waited, and what Temporal has for ten minutes', async () => {
+    const [patient, dispatched] = [hashOf('has waited'), hashOf('is with Temporal')];
+    for (const job of [patient, dispatched])
+      await table.createJob(exampleJob({ job, createdAt: secondsAgo(100) }));
+    await dispatch(batch(ring(dispatched)));
+    await sweep();
+    const rung = await bells();
+    expect([rung.has(patient), rung.has(dispatched)]).toEqual([true, false]);
+    // A job is due five seconds after the time that its row says.
+    expect(await dueBefore(90)).not.toContain(patient);
+    expect(await dueBefore(96)).toContain(patient);
+    expect(await dueBefore(590)).not.toContain(dispatched);
+    expect(await dueBefore(596)).toContain(dispatched);
   });
 });
 

@@ -122,6 +122,7 @@ export async function startApi(
         Promise.resolve(registered.has(address) ? ({ member, stake: 1n, leftAt: null } as never) : null),
       drawn: () => Promise.resolve(null),
       serving: () => Promise.resolve({ keyFingerprint: null, data: ['digits', 'letters'] }),
+      acceptsSignature: () => Promise.resolve(false),
     },
     coordinator: stack,
     deployment: chain as never,

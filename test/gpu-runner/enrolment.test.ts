@@ -3,6 +3,7 @@ import { Enrolment } from '#gpu-runner/enrolment.js';
 import { readEntryKeys } from '#gpu-runner/entryKeys.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
 import { certificateFingerprint, publicKeyFingerprint } from '#services/certificate.js';
+import { until } from '../support/until.js';
 import { chain, coordinator, startApi, type TestApi } from './api.js';
 import { clientOf, makeHome } from './home.js';
 
@@ -54,7 +55,7 @@ describe('an enrolled runner', () => {
     const door = await enrolment.door();
     await enrolment.enrol(introduction, signal);
     expect(await enrolment.door()).toBe(door);
-    while (!enrolment.isDue()) await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(() => enrolment.isDue(), 'the next enrolment');
     expect(door.replaced.aborted).toBe(false);
     await enrolment.enrol(introduction, signal);
     const next = await enrolment.door();

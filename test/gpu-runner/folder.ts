@@ -14,16 +14,3 @@ export async function temporaryFolder(): Promise<string> {
   made.push(folder);
   return folder;
 }
-
-/** Polls until `condition` holds. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  seconds = 20,
-): Promise<void> {
-  const end = Date.now() + seconds * 1_000;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`${what}: not after ${seconds} seconds`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

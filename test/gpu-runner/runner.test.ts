@@ -10,11 +10,12 @@ import { trainAnswer, type ModelRef, type TrainTask, type TrainUpdate } from '#c
 import { projectRoot } from '#local/paths.js';
 import { findTemporal } from '#local/temporal/find.js';
 import { temporalPart } from '#local/temporal/part.js';
+import { until } from '../support/until.js';
 import { startApi, type TestApi } from './api.js';
 import { ask as askWith, type AskedTask, type Outcome } from './coordinator.js';
 import type { TestGatekeeper } from '../support/gatekeeper.js';
 import { writeData } from './data.js';
-import { temporaryFolder, until } from './folder.js';
+import { temporaryFolder } from './folder.js';
 import { allowed, makeHome } from './home.js';
 import { endChild, freePort, startPart } from './parts.js';
 import { startRunner, type RunnerProcess } from './runnerProcess.js';

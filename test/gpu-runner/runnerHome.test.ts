@@ -9,7 +9,8 @@ import { lockHome } from '#gpu-runner/homeLock.js';
 import { readPolicy, readRunnerHome, writeRunnerHome, type RunnerConfig } from '#gpu-runner/runnerHome.js';
 import { hasKey, readAddress, unlockKey, writeKeystore, type KeyPaths } from '#gpu-runner/keystore.js';
 import { runnerKey } from '#gpu-runner/runnerKey.js';
-import { temporaryFolder, until } from './folder.js';
+import { until } from '../support/until.js';
+import { temporaryFolder } from './folder.js';
 
 const privateKey = `0x${'42'.repeat(32)}` as const;
 const coordinator = `0x${'c0'.repeat(20)}` as const;

@@ -33,13 +33,13 @@ test('the page lies in a closed bucket that only CloudFront reads, over TLS, wit
   });
 });
 
-test('one dashboard shows the API, every function, both queues and the table', () => {
+test('one dashboard shows the API, every function, both queues, the table and the gatekeepers', () => {
   const body = String(production.one('aws:cloudwatch/dashboard:Dashboard')['dashboardBody']);
   const { widgets } = JSON.parse(body) as { widgets: { properties: { metrics: string[][] } }[] };
   const shown = new Set(widgets.flatMap(({ properties }) => properties.metrics.map((metric) => metric[3])));
   for (const { inputs, name } of production.of('aws:lambda/function:Function'))
     expect([...shown]).toContain(inputs['name'] ?? name);
   expect(new Set(widgets.flatMap(({ properties }) => properties.metrics.map(([space]) => space)))).toEqual(
-    new Set(['AWS/ApiGateway', 'AWS/SQS', 'AWS/Lambda', 'AWS/DynamoDB']),
+    new Set(['AWS/ApiGateway', 'AWS/SQS', 'AWS/Lambda', 'AWS/DynamoDB', 'Roundtable/production']),
   );
 });

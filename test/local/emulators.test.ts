@@ -18,7 +18,8 @@ import { s3Part } from '#local/emulators/s3.js';
 import { sqsPart } from '#local/emulators/sqs.js';
 import { awsEnvironment } from '#local/environment.js';
 import { Supervisor } from '#local/supervisor/supervisor.js';
-import { eventually, inFolder } from './folder.js';
+import { until } from '../support/until.js';
+import { inFolder } from './folder.js';
 
 let folder = '';
 let supervisor: Supervisor;
@@ -50,7 +51,7 @@ async function killPart(name: string): Promise<void> {
   const { pid, restarts } = part() ?? {};
   if (pid === undefined || pid === null || restarts === undefined) throw new Error(`${name} does not run`);
   process.kill(pid, 'SIGKILL');
-  await eventually(() => part()?.restarts === restarts + 1 && part()?.state === 'ready', `${name} is back`);
+  await until(() => part()?.restarts === restarts + 1 && part()?.state === 'ready', `${name} is back`);
 }
 
 (existsSync('/proc/net/tcp') ? test : test.skip)('every part listens on 127.0.0.1 only', () => {
@@ -114,7 +115,7 @@ describe('the chain', () => {
     expect(await rpc((provider) => provider.send('eth_chainId', []))).toBe(`0x${localChainId.toString(16)}`);
     await payOnce();
     expect(await balance()).toBe(1n);
-    await eventually(
+    await until(
       () => holdsPayment(state) && holdsPayment(`${state}.copy`),
       'the payment is on disk and in the copy',
     );

@@ -16,7 +16,7 @@ import { eventsPart } from '#local/events/part.js';
 import { openSqs } from '#local/events/queues.js';
 import { processed } from '#local/events/sqsEvent.js';
 import { Supervisor } from '#local/supervisor/supervisor.js';
-import { eventually } from './folder.js';
+import { until } from '../support/until.js';
 
 /** Writes down every call, then does what the bodies ask for. */
 const recorder = `
@@ -108,14 +108,14 @@ async function send(queue: string, body: string, attributes?: Record<string, str
   return MessageId ?? '';
 }
 
-/** True while a message was given to somebody who has not deleted it yet. */
-async function inWork(queue: string): Promise<boolean> {
+/** Messages that were given to somebody who has not deleted them yet. */
+async function inWork(queue: string): Promise<number> {
   const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: queue }));
   const AttributeNames = ['ApproximateNumberOfMessagesNotVisible'] as const;
   const answer = await sqs.send(
     new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
   );
-  return answer.Attributes?.[AttributeNames[0]] === '1';
+  return Number(answer.Attributes?.[AttributeNames[0]]);
 }
 
 async function receiveOne(queue: string): Promise<string | undefined> {
@@ -128,13 +128,13 @@ async function killPart(name: string): Promise<void> {
   const part = () => supervisor.status().find((status) => status.name === name);
   const restarts = part()?.restarts ?? 0;
   process.kill(part()?.pid ?? 0, 'SIGKILL');
-  await eventually(() => part()?.restarts === restarts + 1 && part()?.state === 'ready', `${name} is back`);
+  await until(() => part()?.restarts === restarts + 1 && part()?.state === 'ready', `${name} is back`);
 }
 
 describe('a message', () => {
   test("reaches the handler in the shape of Lambda's SQS event, and is deleted", async () => {
     const id = await send('jobs', 'good', { trace: 'abc' });
-    const [call] = await eventually(
+    const [call] = await until(
       () => callsFor('good').length > 0 && callsFor('good'),
       'the handler was called',
     );
@@ -163,7 +163,7 @@ describe('a message', () => {
   test('sent twice is handled twice: handlers see duplicates as they are', async () => {
     await send('jobs', 'twin');
     await send('jobs', 'twin');
-    const records = await eventually(() => {
+    const records = await until(() => {
       const twins = calls<SQSEvent>()
         .flatMap(({ event }) => event.Records ?? [])
         .filter(({ body }) => body === 'twin');
@@ -174,7 +174,7 @@ describe('a message', () => {
 
   test('that the handler names as failed comes again, alone, and then goes to the dead-letter queue', async () => {
     await Promise.all(['fine 1', 'fail 1', 'fine 2'].map((body) => send('jobs', body)));
-    expect(await eventually(() => receiveOne('jobs-dead'), 'the message is dead')).toBe('fail 1');
+    expect(await until(() => receiveOne('jobs-dead'), 'the message is dead')).toBe('fail 1');
     expect(callsFor('fail 1').map(({ record }) => record.attributes.ApproximateReceiveCount)).toEqual([
       '1',
       '2',
@@ -185,21 +185,21 @@ describe('a message', () => {
 
   test('goes to the dead-letter queue when the handler throws each time', async () => {
     await send('jobs', 'throw');
-    expect(await eventually(() => receiveOne('jobs-dead'), 'the message is dead')).toBe('throw');
+    expect(await until(() => receiveOne('jobs-dead'), 'the message is dead')).toBe('throw');
     expect(callsFor('throw')).toHaveLength(2);
   });
 
   test("is given out again when the handler's time is up", async () => {
     await send('jobs', 'hang');
-    await eventually(() => callsFor('hang').length === 2, 'the handler was called again');
-    expect(await eventually(() => receiveOne('jobs-dead'), 'the message is dead')).toBe('hang');
+    await until(() => callsFor('hang').length === 2, 'the handler was called again');
+    expect(await until(() => receiveOne('jobs-dead'), 'the message is dead')).toBe('hang');
   });
 
   test('waits for others within the window of its queue', async () => {
     await send('slow', 'first');
-    await eventually(() => inWork('slow'), 'the first was received');
+    await until(async () => (await inWork('slow')) === 1, 'the first was received');
     await send('slow', 'second');
-    const [call] = await eventually(
+    const [call] = await until(
       () => callsFor('second').length > 0 && callsFor('second'),
       'both were handled',
     );
@@ -207,28 +207,49 @@ describe('a message', () => {
   });
 });
 
+describe('a full batch', () => {
+  test('says that more waits: the next is worked on beside it, by an instance of its own that is kept', async () => {
+    const bodies = Array.from({ length: 10 }, (_, index) => `hang ${index} of ten`);
+    await Promise.all(bodies.map((body) => send('slow', body)));
+    await until(() => bodies.every((body) => callsFor(body).length === 1), 'the batch is in work');
+    await send('slow', 'beside it');
+    const [beside] = await until(
+      () => callsFor('beside it').length > 0 && callsFor('beside it'),
+      'the other was handled',
+    );
+    expect(await inWork('slow')).toBeGreaterThanOrEqual(10);
+    const hanging = new Set(bodies.flatMap((body) => callsFor(body).map(({ loaded }) => loaded)));
+    expect(hanging.size).toBe(1);
+    expect(hanging).not.toContain(beside?.loaded);
+    await until(async () => (await inWork('slow')) === 0, 'all is done');
+    await send('slow', 'afterwards');
+    const [after] = await until(
+      () => callsFor('afterwards').length > 0 && callsFor('afterwards'),
+      'it was handled',
+    );
+    expect([...hanging, beside?.loaded]).toContain(after?.loaded);
+  });
+});
+
 describe('a kill', () => {
   test('of SQS: the queues are made again and messages flow', async () => {
     await killPart('sqs');
-    await eventually(() => send('jobs', 'after the kill').catch(() => undefined), 'the queue is back');
-    await eventually(() => callsFor('after the kill').length === 1, 'the handler was called');
+    await until(() => send('jobs', 'after the kill').catch(() => undefined), 'the queue is back');
+    await until(() => callsFor('after the kill').length === 1, 'the handler was called');
   });
 
   test('of the poller while a handler runs: the message is handled again', async () => {
     await send('jobs', 'hang through a kill');
-    await eventually(() => callsFor('hang through a kill').length === 1, 'the handler runs');
+    await until(() => callsFor('hang through a kill').length === 1, 'the handler runs');
     await killPart('events');
-    await eventually(() => callsFor('hang through a kill').length === 2, 'the message came again');
+    await until(() => callsFor('hang through a kill').length === 2, 'the message came again');
   });
 });
 
 describe('a schedule', () => {
   test('calls its handler again and again with an EventBridge event; its module is loaded once', async () => {
     const before = ticks().length;
-    const seen = await eventually(
-      () => ticks().length >= before + 3 && ticks().slice(before),
-      'three more calls',
-    );
+    const seen = await until(() => ticks().length >= before + 3 && ticks().slice(before), 'three more calls');
     expect(seen[0]?.event).toMatchObject({
       version: '0',
       'detail-type': 'Scheduled Event',

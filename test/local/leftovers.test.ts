@@ -8,7 +8,8 @@ import { stopStack } from '#local/supervisor/leftovers.js';
 import { groupMembers, identify, isAlive, type ProcessIdentity } from '#local/supervisor/process.js';
 import { prepareStateDir, readStatus, writeParts } from '#local/supervisor/record.js';
 import { Supervisor } from '#local/supervisor/supervisor.js';
-import { eventually, inFolder } from './folder.js';
+import { until } from '../support/until.js';
+import { inFolder } from './folder.js';
 import { idle } from './scriptPart.js';
 
 /**
@@ -26,7 +27,7 @@ const deafUntil = (folder: string): string =>
  */
 async function listenNow(folder: string, part: ProcessIdentity): Promise<void> {
   process.kill(part.pid, 'SIGWINCH');
-  await eventually(() => existsSync(join(folder, 'heard')), 'the part has heard all that came before');
+  await until(() => existsSync(join(folder, 'heard')), 'the part has heard all that came before');
   writeFileSync(join(folder, 'listen'), '');
 }
 
@@ -71,7 +72,7 @@ async function killSupervisor(stateDir: string, supervisor: ChildProcess): Promi
   const gone = new Promise((resolve) => supervisor.once('exit', resolve));
   supervisor.kill('SIGKILL');
   await gone;
-  await eventually(() => readStatus(stateDir).supervisor === null, 'the supervisor is dead');
+  await until(() => readStatus(stateDir).supervisor === null, 'the supervisor is dead');
 }
 
 describe('after a kill -9 of the supervisor', () => {
@@ -105,7 +106,7 @@ describe('after a kill -9 of the supervisor', () => {
         `child.once('spawn', () => console.log('ready')); setInterval(() => {}, 1000);`;
       const { supervisor, part } = await startElsewhere(folder, script);
       await killSupervisor(folder, supervisor);
-      await eventually(() => {
+      await until(() => {
         if (isAlive(part)) process.kill(part.pid, 'SIGKILL');
         return !isAlive(part);
       }, 'the leader is dead');
@@ -155,8 +156,8 @@ test('a second signal to the supervisor kills', () =>
     const { supervisor, part } = await startElsewhere(folder, deaf);
     const started = Date.now();
     supervisor.kill('SIGINT');
-    await eventually(() => readStatus(folder).parts[0]?.state === 'stopping', 'the gentle stop has begun');
+    await until(() => readStatus(folder).parts[0]?.state === 'stopping', 'the gentle stop has begun');
     supervisor.kill('SIGINT');
-    await eventually(() => !isAlive(part) && readStatus(folder).supervisor === null, 'everything is gone');
+    await until(() => !isAlive(part) && readStatus(folder).supervisor === null, 'everything is gone');
     expect(Date.now() - started).toBeLessThan(8_000);
   }));

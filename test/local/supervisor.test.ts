@@ -6,7 +6,8 @@ import type { PartStatus } from '#local/supervisor/part.js';
 import { identify } from '#local/supervisor/process.js';
 import { readStatus } from '#local/supervisor/record.js';
 import { Supervisor } from '#local/supervisor/supervisor.js';
-import { eventually, inFolder } from './folder.js';
+import { until } from '../support/until.js';
+import { inFolder } from './folder.js';
 import { idle, scriptPart } from './scriptPart.js';
 
 const open: Supervisor[] = [];
@@ -80,7 +81,7 @@ describe('crashes', () => {
       const [victim, other] = [pidOf(supervisor, 'victim'), pidOf(supervisor, 'other')];
       seen.length = 0;
       process.kill(victim, 'SIGKILL');
-      await eventually(() => seen.includes('victim ready'), 'the part is ready again');
+      await until(() => seen.includes('victim ready'), 'the part is ready again');
       expect(seen).toEqual(['victim exited', 'victim restarting', 'victim starting', 'victim ready']);
       expect(pidOf(supervisor, 'victim')).not.toBe(victim);
       expect(pidOf(supervisor, 'other')).toBe(other);
@@ -124,7 +125,7 @@ describe('crashes', () => {
       const child = Number(/child (\d+)/.exec(readFileSync(logPath(folder, 'parent'), 'utf8'))?.[1]);
       expect(identify(child)).toBeDefined();
       process.kill(pidOf(supervisor, 'parent'), 'SIGKILL');
-      await eventually(() => identify(child) === undefined, 'the child is gone');
+      await until(() => identify(child) === undefined, 'the child is gone');
     }));
 
   test('a full disk costs log lines, not the part', () =>

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Supervisor } from '#local/supervisor/supervisor.js';
 import { findTemporal } from '#local/temporal/find.js';
 import { temporalPart } from '#local/temporal/part.js';
-import { eventually } from './folder.js';
+import { until } from '../support/until.js';
 
 let folder = '';
 let supervisor: Supervisor;
@@ -41,7 +41,7 @@ test('is ready once the namespace answers, shows its pages, and keeps a workflow
 
   const [before] = supervisor.status();
   process.kill(before?.pid ?? 0, 'SIGKILL');
-  await eventually(() => {
+  await until(() => {
     const [now] = supervisor.status();
     return now?.restarts === 1 && now.state === 'ready';
   }, 'Temporal is back');

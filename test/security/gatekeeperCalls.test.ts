@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ClientHttp2Session } from 'node:http2';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { temporal } from '@temporalio/proto';
-import { until } from '#test/gpu-runner/folder.js';
+import { until } from '#test/support/until.js';
 import { openHouse, type TestHouse } from './house.js';
 import {
   completion,

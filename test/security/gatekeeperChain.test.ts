@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Wallet, id } from 'ethers';
 import { setTimeout as pause } from 'node:timers/promises';
-import { addressOf, giveEther, startChainStack, type ChainStack } from '#test/services/chainStack.js';
-import { until } from '#test/gpu-runner/folder.js';
+import { addressOf, registerRunner, startChainStack, type ChainStack } from '#test/services/chainStack.js';
+import { until } from '#test/support/until.js';
 import { openHouse, type TestHouse } from './house.js';
 import { closed, enter, framed, hangUp, knock, makeRunner, send } from './runners.js';
 
@@ -15,13 +15,7 @@ beforeAll(async () => {
   const { calls, deployment, founder, member, anvil } = stack;
   const asFounder = stack.sender(founder);
   await asFounder.send('add', calls.consortium.addMember(addressOf(member), 'Clinic', 'http://127.0.0.1:1'));
-  for (const wallet of wallets) {
-    await giveEther(anvil, wallet);
-    await asFounder.send(`fund ${wallet.address}`, calls.token.transfer(addressOf(wallet), 100n));
-    const asRunner = stack.sender(wallet);
-    await asRunner.send(`approve ${wallet.address}`, calls.token.approve(deployment.consortium, 100n));
-    await asRunner.send(`register ${wallet.address}`, calls.consortium.register(addressOf(member), 100n));
-  }
+  for (const wallet of wallets) await registerRunner(stack, wallet);
   house = await openHouse({
     CHAIN_RPC_URLS: anvil.url,
     CHAIN_DEPLOYMENT: JSON.stringify(deployment),

@@ -3,7 +3,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { gatekeeperHost, issueCertificate } from '#services/certificate.js';
-import { until } from '#test/gpu-runner/folder.js';
+import { until } from '#test/support/until.js';
 import { openHouse, type TestHouse } from './house.js';
 import {
   closed,

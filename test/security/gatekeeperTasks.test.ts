@@ -7,7 +7,7 @@ import { pollTasks, type TaskHandler } from '#gpu-runner/taskWorker.js';
 import { toHex } from '#core/hex.js';
 import type { TrainAnswer } from '#core/messages.js';
 import { exampleRunner } from '#test/services/views.js';
-import { until } from '#test/gpu-runner/folder.js';
+import { until } from '#test/support/until.js';
 import { openHouse, type TestHouse } from './house.js';
 import { enter, makeRunner, type TestRunner } from './runners.js';
 

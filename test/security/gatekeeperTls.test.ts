@@ -6,7 +6,7 @@ import { createAuthority, issueFrom, type KeyPair } from '#services/certificateA
 import { ensureTable, openTable, type Table } from '#services/table.js';
 import type { TemporalCredentials } from '#services/temporal.js';
 import { ask } from '#test/gpu-runner/coordinator.js';
-import { until } from '#test/gpu-runner/folder.js';
+import { until } from '#test/support/until.js';
 import { startStores, type Stores } from '#test/services/realParts.js';
 import { startGatekeeper, type TestGatekeeper } from '../support/gatekeeper.js';
 import { startTemporal } from '../support/temporal.js';

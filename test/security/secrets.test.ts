@@ -1,10 +1,11 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openApi, readWallet } from '#cli/api.js';
+import { readWallet } from '#cli/api.js';
 import { sendWebhook } from '#cli/trigger/webhook.js';
 import type { LocalStack } from '#local/stack.js';
 import { forget, runScenario, whileCollecting } from '../faults/laboratory.js';
+import { apiOf } from '../support/stackApi.js';
 
 /** A whole job on a whole stack; then every byte that it left anywhere is searched for its secrets. */
 interface Secret {
@@ -116,8 +117,8 @@ test('a key file with a mistake in it is named, and none of its digits shown', (
 
 /** Everything that can only be seen while the stack runs. */
 async function inspect(stack: LocalStack): Promise<void> {
-  const { api: url, coordinator, keys } = stack.file;
-  const api = openApi({ url, audience: coordinator, keyFile: keys.coordinator });
+  const { api: url, keys } = stack.file;
+  const api = apiOf(stack);
   const [job] = await api.jobs();
   if (!job) throw new Error('there is no job to make a trigger from');
   const { trigger, secret } = await api.addTrigger({

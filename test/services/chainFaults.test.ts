@@ -7,6 +7,7 @@ import type { Chain } from '#services/chain.js';
 import { createSender, type Sender } from '#services/chainSender.js';
 import { seeded } from '#test/support/seeded.js';
 import { miscount, startLyingRpc, type LyingRpc } from '#test/support/lyingRpc.js';
+import { until } from '#test/support/until.js';
 import { addressOf, giveEther, startChainStack, type ChainStack } from './chainStack.js';
 
 /** What a sender does when the chain or its endpoints misbehave. Money is a transfer, which a repetition would double. */
@@ -177,7 +178,7 @@ describe('a transaction', () => {
     const wallet = await holder();
     await rpc('evm_setAutomine', false);
     const sending = paidBy(() => through(wallet, [stack.anvil.url]).send('stuck', pay(1n)));
-    await until(async () => (await signed(wallet, 'stuck')).length >= 3);
+    await until(async () => (await signed(wallet, 'stuck')).length >= 3, 'two replacements');
     await rpc('evm_mine');
     const { paid, result } = await sending;
     const candidates = await signed(wallet, 'stuck');
@@ -209,7 +210,7 @@ describe('a transaction', () => {
       return first[0] === hash ? undefined : { refuse: { code: -32000, message: 'underpriced' } };
     };
     const sending = through(wallet, [proxy.url]).send('older', pay(1n));
-    await until(async () => (await signed(wallet, 'older')).length >= 2);
+    await until(async () => (await signed(wallet, 'older')).length >= 2, 'a replacement');
     await rpc('evm_mine');
     expect((await sending).hash).toBe(first[0]);
     expect(await count(wallet)).toBe(1);
@@ -236,7 +237,7 @@ describe('a transaction', () => {
     const timing = { ...quick, patienceMs: 400 };
     const sending = through(wallet, [], { chain, timing }).send('overtaken', pay(1n));
     const refused = expect(sending).rejects.toMatchObject({ code: 'CHAIN_TOO_EXPENSIVE' });
-    await until(async () => (await signed(wallet, 'overtaken')).length > 0);
+    await until(async () => (await signed(wallet, 'overtaken')).length > 0, 'the first attempt');
     await rpc('anvil_setNextBlockBaseFeePerGas', `0x${(200n * gwei).toString(16)}`);
     await refused;
     for (const { raw } of await signed(wallet, 'overtaken'))
@@ -268,7 +269,7 @@ describe('a transaction', () => {
     const sending = through(wallet, [], { chain })
       .send('deep', pay(1n))
       .finally(() => (done = true));
-    await until(async () => (await count(wallet)) === 1);
+    await until(async () => (await count(wallet)) === 1, 'the transaction is mined');
     const block = await stack.chain.blockNumber();
     await rpc('anvil_mine', '0x2');
     await new Promise((resolve) => setTimeout(resolve, 60));
@@ -307,7 +308,7 @@ describe('a chain', () => {
     // Both wait for one block; the owner pays more, so its allowance is gone when the spender's turn comes.
     await rpc('evm_setAutomine', false);
     const refused = expect(asSpender.send('take', take)).rejects.toMatchObject({ code: 'CHAIN_REVERTED' });
-    await until(async () => (await signed(spender, 'take')).length > 0);
+    await until(async () => (await signed(spender, 'take')).length > 0, 'the first attempt');
     const dear = { maxPriorityFeePerGas: 100n * gwei, maxFeePerGas: 1_000n * gwei, gasLimit: 100_000n };
     await owner.connect(stack.anvil.provider).sendTransaction({ ...allow(0n), ...dear });
     await rpc('evm_mine');
@@ -343,8 +344,4 @@ async function untilSent<T>(work: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!['CHAIN_UNREACHABLE', 'CHAIN_REFUSED'].includes((error as { code: string }).code)) throw error;
     }
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
 }

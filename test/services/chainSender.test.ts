@@ -4,6 +4,7 @@ import { Wallet, id } from 'ethers';
 import { tokenAbi } from '#contracts/generated/Token.js';
 import { typedContract } from '#contracts/typed.js';
 import type { Sent } from '#services/chainSender.js';
+import { until } from '#test/support/until.js';
 import { addressOf, giveEther, hash, startChainStack, type ChainStack } from './chainStack.js';
 
 let stack: ChainStack;
@@ -166,7 +167,7 @@ describe('a refusal', () => {
       code: 'CHAIN_REVERTED',
       details: { error: 'ERC20InsufficientAllowance' },
     });
-    await until(async () => (await pendingCount(spender)) === 1);
+    await until(async () => (await pendingCount(spender)) === 1, 'the call is in the pool');
     const dear = { maxPriorityFeePerGas: 10n ** 11n, maxFeePerGas: 10n ** 12n, gasLimit: 100_000n };
     const revoke = token.approve(addressOf(spender), 0n);
     await owner.connect(anvil.provider).sendTransaction({ ...revoke, ...dear });
@@ -261,9 +262,7 @@ async function written(): Promise<void> {
   await until(
     async () =>
       times.add(statSync(stack.anvil.stateFile, { throwIfNoEntry: false })?.mtimeMs ?? 0).size === 3,
+    'anvil has written its state twice',
+    60,
   );
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
 }

@@ -69,6 +69,33 @@ export async function giveEther(anvil: Anvil, wallet: Wallet): Promise<void> {
   await anvil.provider.send('anvil_setBalance', [wallet.address, '0x3635c9adc5dea00000']);
 }
 
+/** Makes a wallet a member with so many tokens, which the contracts may take: that of the jobs, if no other is named. */
+export async function admitMember(
+  stack: ChainStack,
+  wallet: Wallet,
+  member: { name: string; tokens: bigint; takers?: readonly Address[] },
+): Promise<void> {
+  const { calls, deployment } = stack;
+  const who = addressOf(wallet);
+  const founder = stack.sender(stack.founder);
+  await founder.send(`admit ${who}`, calls.consortium.addMember(who, member.name, ''));
+  await founder.send(`tokens of ${who}`, calls.token.transfer(who, member.tokens));
+  for (const taker of member.takers ?? [deployment.jobs])
+    await stack
+      .sender(wallet)
+      .send(`${taker} may take from ${who}`, calls.token.approve(taker, member.tokens));
+}
+
+/** Registers a runner with the stack's member, with what it needs for that: gas and its stake. */
+export async function registerRunner(stack: ChainStack, wallet: Wallet): Promise<void> {
+  const { calls, deployment, founder, member, anvil } = stack;
+  await giveEther(anvil, wallet);
+  const who = addressOf(wallet);
+  await stack.sender(founder).send(`fund ${who}`, calls.token.transfer(who, 100n));
+  await stack.sender(wallet).send(`approve ${who}`, calls.token.approve(deployment.consortium, 100n));
+  await stack.sender(wallet).send(`register ${who}`, calls.consortium.register(addressOf(member), 100n));
+}
+
 export const addressOf = (wallet: Wallet): Address => wallet.address.toLowerCase() as Address;
 
 export function closing(job: Hex, round: number): RoundClosing {

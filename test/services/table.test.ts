@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { creditMessage, type CreditMessage } from '#core/messages.js';
-import { ensureTable, openTable, type Table } from '#services/table.js';
+import { ensureTable, openRestoration, openTable, type Table } from '#services/table.js';
 import { startStores, type Stores } from './realParts.js';
 import {
   addressOf,
@@ -210,6 +210,27 @@ describe('credits', () => {
     await expect(table.credit({ ...credit, amount: '1' })).rejects.toMatchObject({ code: 'CONFLICT' });
     expect(await table.listCredits(coordinator, credit.job)).toEqual([credit]);
     expect(await table.listCredits(coordinator, hashOf('other'))).toEqual([]);
+  });
+
+  test('a runner’s sum is that of its credits, also when many rounds are credited at once and repeatedly', async () => {
+    const payer = addressOf('another payer');
+    const rounds = Array.from({ length: 12 }, (_, i) => ({ ...credit, payer, round: i + 1 }));
+    await Promise.all([...rounds, ...rounds, ...rounds].map((share) => table.credit(share)));
+    await expect(table.credit({ ...credit, payer, amount: '1' })).rejects.toMatchObject({ code: 'CONFLICT' });
+    const { runner, amount } = credit;
+    expect(await table.listEarnings(payer)).toEqual([
+      { payer, runner, amount: String(12n * BigInt(amount)), credits: 12 },
+    ]);
+  });
+
+  test('a credit that is restored changes its runner’s sum by what was wrong with it, and only once', async () => {
+    const payer = addressOf('a restored payer');
+    await table.credit({ ...credit, payer, amount: '10' });
+    await table.credit({ ...credit, payer, amount: '5', round: 2 });
+    const { restore } = openRestoration({ table: 'test' });
+    for (let i = 0; i < 2; i++) await restore({ kind: 'credit', view: { ...credit, payer, amount: '12' } });
+    await restore({ kind: 'credit', view: { ...credit, payer, amount: '1', round: 3 } });
+    expect(await table.listEarnings(payer)).toMatchObject([{ amount: '18', credits: 3 }]);
   });
 });
 

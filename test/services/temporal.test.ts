@@ -263,7 +263,10 @@ describe('credentials', () => {
       expect((await place()).credentials).toEqual({ apiKey: 'rotated' });
       await expect(
         temporalPlace({ ...environment, TEMPORAL_CREDENTIALS_SECRET: 'roundtable/other' })(),
-      ).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      ).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+        message: expect.stringMatching(/no secret roundtable\/other in eu-central-1.*doctor --stage/),
+      });
     } finally {
       await aws.close();
     }

@@ -17,9 +17,14 @@ import type { Answers } from './site.js';
  * A small consortium: four runners, one of them off, a job of eight rounds of which so many are done, a fork, an epoch,
  * a letter that could not be processed.
  * @param named what the runners are called, for names that are no names
+ * @param now ms since 1970, behind which everything happened
  */
-export function fewViews(state: 'running' | 'done', done = 5, named: readonly string[] = []): Answers {
-  const now = Date.now();
+export function fewViews(
+  state: 'running' | 'done',
+  done = 5,
+  named: readonly string[] = [],
+  now = Date.now(),
+): Answers {
   const at = (ago: number) => new Date(now - ago * 1_000).toISOString();
   const rounds = state === 'done' ? 8 : done;
   const names = ['ward-north', 'clinic-south', 'lab-east', 'practice-west'].map((own, i) => named[i] ?? own);

@@ -31,6 +31,8 @@ export interface TestGatekeeper {
   health(): Promise<
     Record<'runners' | 'sessions' | 'polls' | 'strangers' | 'refused' | 'memoryMegabytes', number>
   >;
+  /** What Prometheus would fetch. */
+  metrics(): Promise<string>;
   /** Reasons of what it refused since the last call. */
   refusals(): string[];
   start(): Promise<void>;
@@ -74,6 +76,7 @@ export async function startGatekeeper(options: {
     CHAIN_DEPLOYMENT: JSON.stringify(nowhere),
     GATEKEEPER_PORT: '0',
     GATEKEEPER_HEALTH_PORT: '0',
+    METRICS_ADDRESS: '127.0.0.1:0',
     GATEKEEPER_CERTIFICATE_FILE: certificateFile,
     GATEKEEPER_KEY_FILE: file('gatekeeper.key', certificate.privateKey),
     GATEKEEPER_SECRETS_FILE: secretsFile,
@@ -82,6 +85,7 @@ export async function startGatekeeper(options: {
   const lines: Line[] = [];
   let child: ChildProcess | null = null;
   let health = 0;
+  let metrics = 0;
   let told = 0;
 
   const start = async (): Promise<void> => {
@@ -102,6 +106,7 @@ export async function startGatekeeper(options: {
         gatekeeper.port = Number(line['port']);
         gatekeeper.address = `127.0.0.1:${gatekeeper.port}`;
         health = Number(line['health']);
+        metrics = Number(line['metrics']);
         resolve();
       });
     });
@@ -120,6 +125,7 @@ export async function startGatekeeper(options: {
       (await (await fetch(`http://127.0.0.1:${health}/health`)).json()) as Awaited<
         ReturnType<TestGatekeeper['health']>
       >,
+    metrics: async () => (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text(),
     refusals: () => {
       const fresh = lines.slice(told);
       told = lines.length;

@@ -5,6 +5,7 @@ import { Hono, type Context } from 'hono';
 import { deploymentAt } from '#contracts/deployment.js';
 import type { CreditMessage } from '#core/messages.js';
 import type {
+  EarningView,
   EpochView,
   JobView,
   QueueView,
@@ -57,8 +58,18 @@ export const nobody: Answers = {
 const none: readonly never[] = [];
 const zero = `0x${'00'.repeat(20)}` as const;
 
+export interface SiteSettings {
+  /** What the page calls its own address in config.json, where it is reached by another name than the server's. */
+  origin?: string;
+  /** The server's clock, ms since 1970. */
+  now?: () => number;
+  /** Makes it a runner's own page, which says this of itself. */
+  mine?: { status: object; decisions: object };
+}
+
 /** The built page with an API that says what it is told; its node and gateway are `routes` under /rpc and /gateway. */
-export async function startSite(says: Answers, chainId = 31_337): Promise<Site> {
+export async function startSite(says: Answers, settings: SiteSettings = {}): Promise<Site> {
+  const { now = Date.now, mine } = settings;
   const app = new Hono();
   const routes = new Hono();
   const site: Site = { url: '', says, api: 'answers', asked: new Map(), routes, stop: async () => {} };
@@ -73,7 +84,11 @@ export async function startSite(says: Answers, chainId = 31_337): Promise<Site> 
       const text = JSON.stringify(Array.isArray(value) ? { items: value } : value);
       bodies.set(value, (body = { text, tag: `"${createHash('sha256').update(text).digest('hex')}"` }));
     }
-    const headers = { etag: body.tag, 'content-type': 'application/json', date: new Date().toUTCString() };
+    const headers = {
+      etag: body.tag,
+      'content-type': 'application/json',
+      date: new Date(now()).toUTCString(),
+    };
     return context.req.header('if-none-match') === body.tag
       ? context.body(null, 304, headers)
       : context.body(body.text, 200, headers);
@@ -88,18 +103,32 @@ export async function startSite(says: Answers, chainId = 31_337): Promise<Site> 
     );
     return answer(context, job === undefined ? site.says.credits : ofRound);
   });
+  app.get('/v1/earnings', (context) => answer(context, earningsOf(site.says.credits)));
   app.get('/v1/acts', (context) => answer(context, none));
   app.get('/v1/jobs/:job', async (context): Promise<Response> => {
     const found = site.says.jobs.find(({ job }) => job === context.req.param('job'));
     return found ? answer(context, found) : context.json({ detail: 'There is no such job.' }, 404);
   });
   app.get('/v1/jobs/:job/rounds', (context) => answer(context, roundsAsked(site.says, context.req.query())));
-  app.route('/', routes);
-  const server = await listen(app, (url) => {
-    const settings = { rpcUrls: [`${url}/rpc`], gateways: [`${url}/gateway`], temporalUi: `${url}/temporal` };
-    const deployment = deploymentAt(zero, chainId);
-    app.route('/', pageApp(distFile('web'), { api: '.', stack: zero, deployment, ...settings }));
+  if (mine) {
+    app.get('/mine/status', (context) => answer(context, mine.status));
+    app.get('/mine/decisions', (context) => answer(context, mine.decisions));
+  }
+  const server = await listen(app, (own) => {
+    const url = settings.origin ?? own;
+    const config = {
+      api: '.',
+      stack: zero,
+      deployment: deploymentAt(zero, 31_337),
+      rpcUrls: [`${url}/rpc`],
+      gateways: [`${url}/gateway`],
+      temporalUi: `${url}/temporal`,
+      ...(mine && { mine: true as const }),
+    };
+    app.route('/', pageApp(distFile('web'), config));
   });
+  // They may come after the start.
+  app.notFound((context) => routes.fetch(context.req.raw));
   site.url = urlOf(server);
   site.stop = () =>
     new Promise((resolve) => {
@@ -107,6 +136,20 @@ export async function startSite(says: Answers, chainId = 31_337): Promise<Site> 
       if ('closeAllConnections' in server) server.closeAllConnections();
     });
   return site;
+}
+
+/** As services/table/rewards.ts keeps them. */
+function earningsOf(credits: readonly CreditMessage[]): EarningView[] {
+  const sums = new Map<string, EarningView>();
+  for (const { payer, runner, amount } of credits) {
+    const sum = sums.get(runner) ?? { payer, runner, amount: '0', credits: 0 };
+    sums.set(runner, {
+      ...sum,
+      amount: String(BigInt(sum.amount) + BigInt(amount)),
+      credits: sum.credits + 1,
+    });
+  }
+  return [...sums.values()];
 }
 
 /** As functions/api/jobs.ts answers it. */

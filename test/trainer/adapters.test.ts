@@ -1,26 +1,18 @@
-import { rmSync } from 'node:fs';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { readModel } from '#trainer/model.js';
 import { matcher } from '#trainer/patterns.js';
-import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { twoLayers } from '../../examples/mnist/models.js';
-import { digits, readTensors, temporaryFolder, writeJob } from './job.js';
+import { flatDigits, readTensors, writeJob } from './job.js';
+import { startTraining, temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
-afterAll(async () => {
-  await training.close();
-  rmSync(folder, { recursive: true });
-});
-
-/** Digits as rows of pixels, as the 2NN reads them. */
-const flat = (from: number, count: number) => ({ ...digits(from, count), shape: [784] });
+const training = startTraining();
 
 describe('adapters', () => {
   const adapters = { match: ['fc1.weight', 'fc2.weight'], rank: 4, alpha: 8 };
 
   test('are all that is trained; at first the model gives what it gave', async () => {
-    const samples = flat(0, 200);
+    const samples = flatDigits(0, 200);
     const base = writeJob(folder, twoLayers(), samples);
     const request = writeJob(
       folder,

@@ -1,23 +1,18 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { statisticsOf } from '#trainer/batchNorm.js';
 import { readGraph } from '#trainer/graph.js';
 import { readModel, writeModel } from '#trainer/model.js';
-import { TrainingProcess, type TrainRequest } from '#trainer/run/trainingProcess.js';
+import type { TrainRequest } from '#trainer/run/trainingProcess.js';
 import { floatTensor } from '#trainer/onnx/tensor.js';
-import { readTensors, temporaryFolder, writeJob } from './job.js';
+import { readTensors, writeJob } from './job.js';
 import { linear, modelOf, weight } from './models.js';
-import { OnnxRuntime } from './onnxRuntime.js';
+import { startRuntime, startTraining, temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
-const runtime = new OnnxRuntime();
-afterAll(async () => {
-  await training.close();
-  await runtime.stop();
-  rmSync(folder, { recursive: true });
-});
+const training = startTraining();
+const runtime = startRuntime();
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
 

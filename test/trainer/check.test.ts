@@ -1,18 +1,13 @@
-import { readdirSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
+import { readdirSync, writeFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { decodeSafetensors, encodeSafetensors } from '#core/safetensors.js';
-import { TrainingProcess } from '#trainer/run/trainingProcess.js';
-import { temporaryFolder } from './job.js';
+import { startTraining, temporaryFolder } from './parts.js';
 
 const folder = fileURLToPath(new URL('cases/', import.meta.url));
 const temporary = temporaryFolder();
-const training = new TrainingProcess();
-afterAll(async () => {
-  await training.close();
-  rmSync(temporary, { recursive: true });
-});
+const training = startTraining();
 
 const exports = readdirSync(folder).filter((file) => file.endsWith('.onnx'));
 const filesOf = (file: string) => {

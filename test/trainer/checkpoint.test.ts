@@ -1,23 +1,18 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { encodeSafetensors } from '#core/safetensors.js';
 import { TrainingProcess, type TrainProgress } from '#trainer/run/trainingProcess.js';
 import { cnn, twoLayers } from '../../examples/mnist/models.js';
-import { digits, fewSamples, temporaryFolder, writeJob } from './job.js';
+import { digits, fewSamples, flatDigits, writeJob } from './job.js';
 import { linear } from './models.js';
+import { startTraining, temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
-afterAll(async () => {
-  await training.close();
-  rmSync(folder, { recursive: true });
-});
+const training = startTraining();
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
 const tiny = fewSamples(23);
-/** Digits as rows of pixels, as the 2NN reads them. */
-const flat = (from: number, count: number) => ({ ...digits(from, count), shape: [784] });
 
 test('a training that is killed goes on from its checkpoint and ends at the same bits', async () => {
   const change = {
@@ -66,7 +61,7 @@ test('a checkpoint of another training is not gone on from', async () => {
 
 describe('limits', () => {
   test('of memory refuse a training before it starts', async () => {
-    const request = writeJob(folder, twoLayers(), flat(0, 100), { limits: { memoryBytes: 2 ** 20 } });
+    const request = writeJob(folder, twoLayers(), flatDigits(0, 100), { limits: { memoryBytes: 2 ** 20 } });
     await expect(training.train(request)).rejects.toThrow(code('TRAINING_MEMORY'));
     await expect(training.train(request)).rejects.toThrow(/would need \d+ MB.*allows 1 MB/);
   });

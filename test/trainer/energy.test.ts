@@ -1,11 +1,11 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { openMeter } from '#trainer/run/energy.js';
-import { temporaryFolder } from './job.js';
+import { until } from '../support/until.js';
+import { temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A package as Linux shows it. */
 function counter(powercap: string, name: string, microjoules: number, range = 1e9): void {
@@ -50,7 +50,7 @@ describe('the power of a GPU', () => {
     chmodSync(program, 0o755);
     process.env['PATH'] = `${folder}${delimiter}${path}`;
     const meter = openMeter('cuda');
-    while ((meter?.read().joules ?? 0) < 80) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => (meter?.read().joules ?? 0) >= 80, 'both samples');
     expect(meter?.read()).toEqual({ joules: 80, source: 'nvidia-smi' });
     meter?.close();
   });

@@ -1,21 +1,18 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { bytesOf } from '#core/bytes.js';
 import { encodeSafetensors } from '#core/safetensors.js';
 import { readModel } from '#trainer/model.js';
 import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
 import { floatTensor } from '#trainer/onnx/tensor.js';
-import { TrainingProcess, type EvaluateRequest } from '#trainer/run/trainingProcess.js';
-import { temporaryFolder, writeWeightsFile } from './job.js';
+import type { EvaluateRequest } from '#trainer/run/trainingProcess.js';
+import { writeWeightsFile } from './job.js';
 import { linear } from './models.js';
+import { startTraining, temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
-afterAll(async () => {
-  await training.close();
-  rmSync(folder, { recursive: true });
-});
+const training = startTraining();
 
 type Tensor = { dtype: 'F32' | 'I32' | 'I64'; shape: number[]; data: ArrayBufferView };
 

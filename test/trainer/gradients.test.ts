@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { dependents, differentiate } from '#trainer/differentiate.js';
 import { gradientRules } from '#trainer/gradients.js';
@@ -7,12 +7,12 @@ import { compose, compositions } from '#trainer/compositions.js';
 import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
 import { elementCount } from '#trainer/onnx/tensor.js';
 import { inferShapes } from '#trainer/shapes.js';
-import { OnnxRuntime, type Feed } from './onnxRuntime.js';
+import type { Feed } from './onnxRuntime.js';
 import { cases } from './operators.js';
 import { operator, type Case } from './operators/case.js';
+import { startRuntime } from './parts.js';
 
-const runtime = new OnnxRuntime();
-afterAll(() => runtime.stop());
+const runtime = startRuntime();
 
 describe('every rule gives the gradient that finite differences give', () => {
   test('and none is left out', () => {

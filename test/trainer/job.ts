@@ -1,6 +1,5 @@
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytesOf } from '#core/bytes.js';
 import { decodeSafetensors, encodeSafetensors } from '#core/safetensors.js';
@@ -12,10 +11,6 @@ export interface Samples {
   readonly shape: readonly number[];
   readonly x: Uint8Array | Float32Array;
   readonly y: Uint8Array | Int32Array | BigInt64Array;
-}
-
-export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'roundtable-trainer-'));
 }
 
 /** Writes the files of a training into a folder of its own and returns a request for it. */
@@ -100,6 +95,12 @@ export function digits(from: number, count: number): Samples {
   }
   return { shape: [1, 28, 28], x, y };
 }
+
+/** Digits as rows of pixels, as the 2NN reads them. */
+export const flatDigits = (from: number, count: number): Samples => ({
+  ...digits(from, count),
+  shape: [784],
+});
 
 /** Samples of four values and three classes, for what is not about learning. */
 export const fewSamples = (count: number) => ({

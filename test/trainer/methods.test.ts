@@ -1,6 +1,6 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { bytesOf } from '#core/bytes.js';
 import { encodeSafetensors } from '#core/safetensors.js';
 import { appendMasks } from '#trainer/dropout.js';
@@ -9,28 +9,16 @@ import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
 import { TensorProto_DataType } from '#trainer/onnx/onnx.gen.js';
 import { matcher } from '#trainer/patterns.js';
 import { partsOf } from '#trainer/compile/options.js';
-import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { twoLayers } from '../../examples/mnist/models.js';
-import { digits, readTensors, temporaryFolder, writeJob, writeWeightsFile } from './job.js';
+import { fewSamples, flatDigits, readTensors, writeJob, writeWeightsFile } from './job.js';
 import { linear, weight } from './models.js';
-import { OnnxRuntime } from './onnxRuntime.js';
+import { startRuntime, startTraining, temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
-const runtime = new OnnxRuntime();
-afterAll(async () => {
-  await training.close();
-  await runtime.stop();
-  rmSync(folder, { recursive: true });
-});
+const training = startTraining();
+const runtime = startRuntime();
 
-const tiny = {
-  shape: [4],
-  x: Float32Array.from({ length: 4 * 23 }, (_, i) => Math.sin(i)),
-  y: Uint8Array.from({ length: 23 }, (_, i) => i % 3),
-};
-/** Digits as rows of pixels, as the 2NN reads them. */
-const flat = (from: number, count: number) => ({ ...digits(from, count), shape: [784] });
+const tiny = fewSamples(23);
 const largest = (a: Record<string, Float32Array>, b: Record<string, Float32Array>) =>
   Math.max(
     ...Object.entries(a).flatMap(([name, values]) =>
@@ -86,7 +74,7 @@ describe('dropout', () => {
   });
 
   test('trains to the same bits for the same seed, and changes what is learnt', async () => {
-    const request = writeJob(folder, twoLayers(), flat(0, 100), { dropout: { 'fc1.weight': 0.5 } });
+    const request = writeJob(folder, twoLayers(), flatDigits(0, 100), { dropout: { 'fc1.weight': 0.5 } });
     await training.train(request);
     const first = readFileSync(request.out);
     await training.train({ ...request, throttle: 3 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { compareBytes } from '#core/bytes.js';
 import { readModel, writeModel } from '#trainer/model.js';
 import { type GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
@@ -8,7 +8,7 @@ import { TensorProto_DataLocation, TensorProto_DataType } from '#trainer/onnx/on
 import { floatTensor, intTensor } from '#trainer/onnx/tensor.js';
 import { cnn, twoLayers } from '../../examples/mnist/models.js';
 import { edited, linear, metadata, modelOf, weight } from './models.js';
-import { OnnxRuntime } from './onnxRuntime.js';
+import { startRuntime } from './parts.js';
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
 
@@ -111,9 +111,7 @@ describe('readModel', () => {
 });
 
 describe('writeModel', () => {
-  let runtime: OnnxRuntime;
-  beforeAll(() => void (runtime = new OnnxRuntime()));
-  afterAll(() => runtime.stop());
+  const runtime = startRuntime();
 
   test('makes an ordinary ONNX file that computes what the original computes', async () => {
     const original = cnn();

@@ -1,17 +1,16 @@
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { readModel } from '#trainer/model.js';
 import { StringStringEntryProtoSchema, TensorProto_DataLocation } from '#trainer/onnx/onnx.gen.js';
 import { readModelFile } from '#trainer/run/modelFile.js';
-import { temporaryFolder } from './job.js';
 import { edited, linear } from './models.js';
+import { temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
 const models = join(folder, 'models');
 mkdirSync(models);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The linear model with its weights in a file of their own, as torch.onnx.export writes large ones. */
 function external(change: (entries: Record<string, string>, index: number) => void = () => undefined) {

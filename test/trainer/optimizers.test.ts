@@ -1,21 +1,16 @@
-import { rmSync } from 'node:fs';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { appendLoss, type LossOptions } from '#trainer/loss.js';
 import { encodeModel, GraphBuilder, valueInfo } from '#trainer/onnx/builder.js';
 import type { Optimizer, Schedule } from '#trainer/optimizers.js';
 import { scheduleFactor } from '#trainer/optimizers.js';
-import { TrainingProcess } from '#trainer/run/trainingProcess.js';
-import { readTensors, temporaryFolder, writeJob } from './job.js';
+import { readTensors, writeJob } from './job.js';
 import { linear } from './models.js';
-import { OnnxRuntime, type Feed } from './onnxRuntime.js';
+import type { Feed } from './onnxRuntime.js';
+import { startRuntime, startTraining, temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
-const runtime = new OnnxRuntime();
-afterAll(async () => {
-  await Promise.all([training.close(), runtime.stop()]);
-  rmSync(folder, { recursive: true });
-});
+const training = startTraining();
+const runtime = startRuntime();
 
 const start = (index: number) => Math.cos(index) / 4;
 const samples = 6;

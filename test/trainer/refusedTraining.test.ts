@@ -1,17 +1,14 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { cnn } from '../../examples/mnist/models.js';
-import { digits, fewSamples, temporaryFolder, writeJob, writeWeightsFile } from './job.js';
+import { digits, fewSamples, writeJob, writeWeightsFile } from './job.js';
 import { linear, modelOf, weight } from './models.js';
+import { startTraining, temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
-afterAll(async () => {
-  await training.close();
-  rmSync(folder, { recursive: true });
-});
+const training = startTraining();
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
 const tiny = fewSamples(10);

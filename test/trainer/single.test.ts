@@ -1,14 +1,14 @@
-import { afterAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { TrainingOptions, TrainingPlan } from '#trainer/compile/plan.js';
 import { compileTraining } from '#trainer/compile/training.js';
 import { readModel } from '#trainer/model.js';
 import { updateRule } from '#trainer/optimizers.js';
 import { elementCount } from '#trainer/onnx/tensor.js';
 import { linear } from './models.js';
-import { OnnxRuntime, type Feed } from './onnxRuntime.js';
+import type { Feed } from './onnxRuntime.js';
+import { startRuntime } from './parts.js';
 
-const runtime = new OnnxRuntime();
-afterAll(() => runtime.stop());
+const runtime = startRuntime();
 
 const x = Float32Array.from({ length: 12 * 4 }, (_, i) => Math.sin(i));
 const y = Int32Array.from({ length: 12 }, (_, i) => i % 3);

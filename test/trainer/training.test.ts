@@ -1,23 +1,18 @@
-import { rmSync } from 'node:fs';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { compileTraining } from '#trainer/compile/training.js';
 import { readModel } from '#trainer/model.js';
 import { classOfFlags } from '#trainer/run/hardware.js';
 import { permutation } from '#trainer/run/permutation.js';
-import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { cnn, twoLayers } from '../../examples/mnist/models.js';
-import { digits, readTensors, temporaryFolder, writeJob } from './job.js';
+import { digits, readTensors, writeJob } from './job.js';
 import { linear } from './models.js';
-import { OnnxRuntime, type Feed } from './onnxRuntime.js';
+import type { Feed } from './onnxRuntime.js';
+import { startRuntime, startTraining, temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
-const runtime = new OnnxRuntime();
-afterAll(async () => {
-  await Promise.all([training.close(), runtime.stop()]);
-  rmSync(folder, { recursive: true });
-});
+const training = startTraining();
+const runtime = startRuntime();
 
 const start = (index: number) => Math.cos(index) / 4;
 

@@ -2,19 +2,17 @@ import { fork } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { isRetryable } from '#core/errors.js';
 import { TrainingProcess, type TrainProgress } from '#trainer/run/trainingProcess.js';
 import { cnn } from '../../examples/mnist/models.js';
-import { digits, fewSamples, readTensors, temporaryFolder, writeJob, writeSamples } from './job.js';
+import { until } from '../support/until.js';
+import { digits, fewSamples, readTensors, writeJob, writeSamples } from './job.js';
 import { linear } from './models.js';
+import { startTraining, temporaryFolder } from './parts.js';
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
-afterAll(async () => {
-  await training.close();
-  rmSync(folder, { recursive: true });
-});
+const training = startTraining();
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
 const tiny = fewSamples(10);
@@ -173,13 +171,9 @@ describe('a training that is called off', () => {
       parent.send(request);
     });
     parent.kill('SIGKILL');
-    await until(() => !isAlive(pid));
+    await until(() => !isAlive(pid), 'the end of the training process');
   });
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 function isAlive(pid: number): boolean {
   try {

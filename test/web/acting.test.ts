@@ -1,95 +1,65 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { JsonRpcProvider, Wallet } from 'ethers';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { openApi, readWallet, type Api } from '#cli/api.js';
-import { specOf } from '#cli/job/submit.js';
-import { serveOwnerPage, type OwnerPage } from '#cli/runner/page.js';
+import { Wallet } from 'ethers';
+import type { Page } from 'playwright-core';
+import { readWallet } from '#cli/api.js';
 import { deployment } from '#contracts/deployment.js';
-import { tokenAbi } from '#contracts/generated/Token.js';
-import { typedContract } from '#contracts/typed.js';
-import { jobFile } from '#core/jobSpec.js';
 import type { JobView } from '#core/views.js';
-import { readRunnerHome } from '#gpu-runner/runnerHome.js';
-import { encodeDataset, mnistDigits } from '#local/consortium/dataset.js';
-import { distFile } from '#local/paths.js';
-import { startStack, type LocalStack } from '#local/stack.js';
-import { axeViolations, findChromium, openBrowser } from './browser.js';
-import { injectWallet, walletName, type InjectedWallet } from './wallet.js';
+import { digitsSpec } from '../support/digitsJob.js';
+import { until } from '../support/until.js';
+import { claimingTests } from './acting/claiming.js';
+import { owningTests } from './acting/owning.js';
+import { axeViolations, findChromium, looks, widthBeyond } from './browser.js';
+import { chainId, startLookedAt, type LookedAt } from './lookedAt.js';
+import { choose } from './wallet.js';
 
 const chromium = findChromium();
 const withBrowser = chromium === null ? describe.skip : describe;
-const chainId = 31337;
 
-let state: string;
-let stack: LocalStack;
-let api: Api;
-let browser: Browser;
+let at: LookedAt;
 let member: Wallet;
 let job: JobView;
-const complaints: string[] = [];
 
 withBrowser('somebody with a wallet', () => {
   beforeAll(async () => {
-    state = mkdtempSync(join(tmpdir(), 'roundtable-acting-'));
-    const { train, heldOut } = mnistDigits();
-    const few = (samples: number, of = train) => ({
-      ...of,
-      x: of.x.slice(0, samples * 784),
-      y: of.y.slice(0, samples),
-    });
-    stack = await startStack({ stateDir: state, data: [{ name: 'digits', load: () => few(200) }] });
-    browser = await openBrowser(chromium ?? '');
-    const { coordinator, keys } = stack.file;
-    member = readWallet(keys.coordinator);
-    api = openApi({ url: stack.file.api, audience: coordinator, keyFile: keys.coordinator });
-    await until(async () => (await api.runners()).length === 4);
-    const written = jobFile.parse({
-      version: 1,
+    at = await startLookedAt(chromium ?? '', 200);
+    member = readWallet(at.stack.file.keys.coordinator);
+    const written = {
       name: 'acted-upon',
-      model: 'cnn.onnx',
-      data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
       rounds: 500,
       participants: { quorum: 3 },
       rewards: { budget: '500000' },
-    });
-    const evaluation = encodeDataset(few(50, heldOut));
-    const model = readFileSync('examples/mnist/cnn.onnx');
-    const spec = await specOf(api, { job: written, model, evaluation, folder: '.' }, stack.file);
-    const submitted = await api.submit({ key: 'the-job-that-is-acted-upon', spec });
-    await until(async () => (await api.job(submitted.job)).round >= 2);
-    job = await api.job(submitted.job);
+    };
+    const spec = await digitsSpec(at.api, at.stack, written);
+    const submitted = await at.api.submit({ key: 'the-job-that-is-acted-upon', spec });
+    await until(async () => (await at.api.job(submitted.job)).round >= 2, 'two rounds', 60);
+    job = await at.api.job(submitted.job);
   }, 150_000);
 
   afterAll(async () => {
-    await browser?.close();
-    await stack?.stop();
-    rmSync(state, { recursive: true, force: true });
+    await at?.stop();
   }, 60_000);
 
   test('reads what will be signed, pauses the job, and finds the act in the log', async () => {
-    const { page, wallet } = await open(`jobs/${job.job}`);
+    const { page, wallet } = await at.openWithWallet(`jobs/${job.job}`);
     await page.click('button:has-text("Pause")');
     await choose(page);
     const shown = await page.locator('.signed').innerText();
-    for (const text of [stack.file.coordinator, 'job.pause', job.job]) expect(shown).toContain(text);
+    for (const text of [at.stack.file.coordinator, 'job.pause', job.job]) expect(shown).toContain(text);
     await page.click('text=and send');
     await page.waitForSelector('.verdict.true:has-text("pause before its next round")');
     const [signed] = wallet.signed;
-    expect(signed?.message).toMatchObject({ action: 'job.pause', target: job.job, url: stack.file.api });
+    expect(signed?.message).toMatchObject({ action: 'job.pause', target: job.job, url: at.stack.file.api });
     expect(signed?.domain).toMatchObject({ chainId, verifyingContract: contracts().consortium });
     await page.keyboard.press('Escape');
     await page.waitForSelector('.badge.paused', { timeout: 20_000 });
     const log = page.locator('section', { has: page.locator('h2:has-text("What was done to it")') });
     expect(await log.innerText()).toContain(member.address.slice(2, 8).toLowerCase());
-    expect((await api.job(job.job)).state).toBe('paused');
+    expect((await at.api.job(job.job)).state).toBe('paused');
     await page.close();
   }, 60_000);
 
   test('does nothing on a wrong chain, nor when the person declines', async () => {
-    const { page, wallet } = await open(`jobs/${job.job}`, { chainId: 1 });
+    const { page, wallet } = await at.openWithWallet(`jobs/${job.job}`, { chainId: 1 });
     await page.click('button:has-text("Resume")');
     await choose(page);
     await page.waitForSelector('.problem:has-text("on chain 1, and this stack on chain 31337")');
@@ -100,12 +70,12 @@ withBrowser('somebody with a wallet', () => {
     await wallet.changeChain(chainId);
     await page.click('text=and send');
     await page.waitForSelector('.verdict.false:has-text("You declined")');
-    expect((await api.job(job.job)).state).toBe('paused');
+    expect((await at.api.job(job.job)).state).toBe('paused');
     await page.close();
   });
 
   test('is told that a stranger may not, in the words of the stack', async () => {
-    const { page, wallet } = await open(`jobs/${job.job}`);
+    const { page, wallet } = await at.openWithWallet(`jobs/${job.job}`);
     await page.click('button:has-text("Resume")');
     await choose(page);
     await page.waitForSelector(`dialog code[title="${member.address.toLowerCase()}"]`);
@@ -118,9 +88,9 @@ withBrowser('somebody with a wallet', () => {
   });
 
   test('drains a runner, which then gets no round, and resumes the job', async () => {
-    const [runner] = await api.runners();
+    const [runner] = await at.api.runners();
     if (!runner) throw new Error('no runner');
-    const { page } = await open('runners');
+    const { page } = await at.openWithWallet('runners');
     await page.click(`button[aria-label="Drain ${runner.name}"]`);
     await page.fill('dialog input', 'its disk is full');
     await choose(page);
@@ -128,22 +98,22 @@ withBrowser('somebody with a wallet', () => {
     await page.waitForSelector('.verdict.true');
     await page.keyboard.press('Escape');
     await page.waitForSelector('text=drained, so it gets no new rounds: its disk is full');
-    await page.goto(`${stack.file.api}/#/jobs/${job.job}`);
+    await page.goto(`${at.stack.file.api}/#/jobs/${job.job}`);
     await page.click('button:has-text("Resume")');
     await choose(page);
     await page.click('text=and send');
     await page.waitForSelector('.verdict.true');
-    const after = (await api.job(job.job)).round;
-    await until(async () => (await api.job(job.job)).round > after);
-    const next = (await api.rounds(job.job)).find(({ round }) => round === after + 1);
+    const after = (await at.api.job(job.job)).round;
+    await until(async () => (await at.api.job(job.job)).round > after, 'another round', 60);
+    const next = (await at.api.rounds(job.job)).find(({ round }) => round === after + 1);
     expect(next?.missing).toMatchObject([{ runner: runner.runner, code: 'drained' }]);
     expect(next?.missing[0]?.reason).toContain('its disk is full');
-    await api.act({ action: 'runner.undrain', target: runner.runner });
+    await at.api.act({ action: 'runner.undrain', target: runner.runner });
     await page.close();
   }, 60_000);
 
   test('cancels the job with the keyboard alone; its finished rounds stand', async () => {
-    const { page } = await open(`jobs/${job.job}`);
+    const { page } = await at.openWithWallet(`jobs/${job.job}`);
     const button = page.locator('button:has-text("Cancel")');
     await button.focus();
     await page.keyboard.press('Enter');
@@ -157,51 +127,18 @@ withBrowser('somebody with a wallet', () => {
     await page.keyboard.press('Escape');
     await page.waitForSelector('dialog', { state: 'detached' });
     await page.waitForSelector('.badge.cancelled', { timeout: 20_000 });
-    job = await api.job(job.job);
+    job = await at.api.job(job.job);
     expect(job.state).toBe('cancelled');
-    const done = (await api.rounds(job.job)).filter(({ phase }) => phase === 'done');
+    const done = (await at.api.rounds(job.job)).filter(({ phase }) => phase === 'done');
     expect(done).toHaveLength(job.round);
     expect(job.transactions.map(({ purpose }) => purpose)).toContain('finish');
     await page.close();
   }, 60_000);
 
-  test('claims what a runner has earned, once', async () => {
-    await until(async () => (await api.epochs()).some(({ state }) => state === 'effective'), 80_000);
-    const { page, wallet } = await open('rewards');
-    await page.click('text=Recompute all rewards here');
-    await page.waitForSelector('.verdict.true');
-    const button = page.locator('button[aria-label^="Claim "]').first();
-    const name = String(await button.getAttribute('aria-label')).slice('Claim '.length);
-    const { runner } = (await api.runners()).find((view) => view.name === name) ?? {};
-    if (!runner) throw new Error(`no runner is called ${name}`);
-    await wallet.changeAccount(member);
-    const before = await balanceOf(runner);
-    await button.click();
-    await choose(page);
-    await page.waitForSelector('.verdict:has-text("the contract would pay it")');
-    const words = await page.locator('dialog').innerText();
-    expect(words).toMatch(/It takes about [\d,.]+ gas\. At [\d,.]+ gwei each/);
-    await page.click('text=Claim with the wallet');
-    await page.waitForSelector('.verdict.true:has-text("Paid: ")');
-    const paid = (await balanceOf(runner)) - before;
-    expect(paid).toBeGreaterThan(0n);
-    await page.keyboard.press('Escape');
-    // What the page knows is from before the claim: the simulation finds that nothing is left.
-    await button.click();
-    await page.waitForSelector('.verdict:has-text("Nothing is left to claim")');
-    expect(await page.locator('button:has-text("Claim with the wallet")').isDisabled()).toBe(true);
-    await page.keyboard.press('Escape');
-    const leaf = page.locator('section', { has: page.locator('h2:has-text("My leaf")') });
-    await leaf.locator('select').selectOption(runner);
-    const shown = await Promise.all(
-      (await api.epochs()).map(({ root }) => leaf.locator(`code[title="${root}"]`).count()),
-    );
-    expect(shown.filter((times) => times > 0)).toHaveLength(1);
-    await page.close();
-  }, 120_000);
+  claimingTests(() => at);
 
   test('finds what was done in the log, and the log true', async () => {
-    const { page } = await open('stack');
+    const { page } = await at.openWithWallet('stack');
     await page.click('text=Check the log here');
     await page.waitForSelector('.verdict.true:has-text("signed by whom it names")');
     const text = await page.locator('section', { has: page.locator('h2:text-is("Acts")') }).innerText();
@@ -218,111 +155,30 @@ withBrowser('somebody with a wallet', () => {
     await page.close();
   });
 
-  const looks: [string, BrowserContextOptions][] = [
-    ['in light', { colorScheme: 'light', viewport: { width: 1280, height: 900 } }],
-    ['in dark', { colorScheme: 'dark', viewport: { width: 1280, height: 900 } }],
-    ['on a phone', { colorScheme: 'light', viewport: { width: 320, height: 640 } }],
-  ];
   test.each(looks)(
     'axe finds nothing in the dialog %s',
     async (_, options) => {
-      const { page } = await open('runners', {}, options);
+      const { page } = await at.openWithWallet('runners', {}, options);
       await page.locator('button[aria-label^="Suspend"]').first().click();
       await choose(page);
       await page.waitForSelector('.signed');
       expect(await page.locator('button:has-text("and send")').isDisabled()).toBe(true);
       expect(await axeViolations(page)).toEqual([]);
-      const beyond = await page.evaluate(
-        'Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)',
-      );
+      const beyond = await widthBeyond(page);
       expect(beyond).toBe(0);
       await page.close();
     },
     60_000,
   );
 
-  describe('who owns a runner', () => {
-    let own: OwnerPage;
-    const stop = new AbortController();
-    beforeAll(async () => {
-      const home = await readRunnerHome(stack.file.runners[0]?.home ?? '');
-      own = await serveOwnerPage(home, distFile('runner/web'), stop.signal);
-    });
-    afterAll(async () => {
-      stop.abort();
-      await own?.close();
-    });
-
-    test.each<[string, BrowserContextOptions]>(looks)(
-      'sees %s what was asked, sent and refused, and what the chain paid',
-      async (_, options) => {
-        const context = await browser.newContext(options);
-        const page = watched(await context.newPage(), new URL(own.url).origin);
-        await page.goto(own.url);
-        await page.waitForSelector('h2:has-text("What was asked, sent and refused")');
-        await page.waitForSelector('.checked.true:has-text("records follow from each other")');
-        expect(page.url()).not.toContain(own.url.split('/').at(-1));
-        const text = await page.locator('main').innerText();
-        expect(text).toMatch(/an update from \d+ samples, [\d,]+ bytes, sealed/);
-        expect(text).toContain('registered');
-        await page.waitForSelector('text=Paid on chain, by all payers');
-        expect(await axeViolations(page)).toEqual([]);
-        await page.click('nav >> text=Jobs');
-        await page.waitForSelector('text=acted-upon');
-        await context.close();
-      },
-      60_000,
-    );
-
-    test('shows it to nobody else: not without the token, not under another name', async () => {
-      const { origin } = new URL(own.url);
-      expect((await fetch(`${origin}/mine/decisions`)).status).toBe(401);
-      const wrong = { authorization: `Bearer ${'A'.repeat(43)}` };
-      expect((await fetch(`${origin}/mine/status`, { headers: wrong })).status).toBe(401);
-      expect(await statusUnder(origin, 'rebound.example')).toBe(421);
-    });
-  });
+  owningTests(() => at);
 
   test('no page ran against its policy, threw, or asked a stranger', () => {
-    expect(complaints).toEqual([]);
+    expect(at.complaints).toEqual([]);
   });
 });
 
-const contracts = () => deployment.parse(stack.file.chain.deployment);
-
-async function open(
-  view: string,
-  wallet: { chainId?: number } = {},
-  options: BrowserContextOptions = {},
-): Promise<{ page: Page; wallet: InjectedWallet }> {
-  const context = await browser.newContext(options);
-  const page = watched(await context.newPage());
-  const { rpcUrl } = stack.file.chain;
-  const injected = await injectWallet(page, { wallet: member, rpcUrl, chainId, ...wallet });
-  await page.goto(`${stack.file.api}/#/${view}`);
-  return { page, wallet: injected };
-}
-
-function watched(page: Page, ...others: string[]): Page {
-  const friends = [stack.file.api, stack.file.gateway, stack.file.chain.rpcUrl, ...others];
-  page.on('pageerror', (error) => void complaints.push(`threw: ${error.message}`));
-  page.on('console', (message) => {
-    if (/Content.Security.Policy/i.test(message.text())) complaints.push(message.text());
-  });
-  page.on('request', (request) => {
-    const url = request.url();
-    if (!url.startsWith('blob:') && !friends.some((friend) => url.startsWith(friend)))
-      complaints.push(`asked ${url}`);
-  });
-  return page;
-}
-
-/** Takes the wallet that is offered; its name is text. */
-async function choose(page: Page): Promise<void> {
-  const button = page.locator('dialog button', { hasText: 'Use ' });
-  expect(await button.innerText()).toBe(`Use ${walletName}`);
-  await button.click();
-}
+const contracts = () => deployment.parse(at.stack.file.chain.deployment);
 
 /** Presses Tab until the focus is on the button that begins so. */
 async function focusOn(page: Page, text: string): Promise<void> {
@@ -332,37 +188,4 @@ async function focusOn(page: Page, text: string): Promise<void> {
     await page.keyboard.press('Tab');
   }
   throw new Error(`Tab never came to ${text}`);
-}
-
-async function balanceOf(account: `0x${string}`): Promise<bigint> {
-  const provider = new JsonRpcProvider(stack.file.chain.rpcUrl, chainId, {
-    staticNetwork: true,
-    cacheTimeout: -1,
-  });
-  try {
-    return await typedContract(tokenAbi, contracts().token, provider).read.balanceOf(account);
-  } finally {
-    provider.destroy();
-  }
-}
-
-/** fetch sets the host itself. */
-async function statusUnder(origin: string, host: string): Promise<number> {
-  const { request } = await import('node:http');
-  return new Promise((resolve, reject) => {
-    request(`${origin}/`, { headers: { host } }, (response) => {
-      response.resume();
-      resolve(response.statusCode ?? 0);
-    })
-      .on('error', reject)
-      .end();
-  });
-}
-
-async function until(done: () => Promise<boolean>, most = 60_000): Promise<void> {
-  const end = Date.now() + most;
-  while (!(await done())) {
-    if (Date.now() > end) throw new Error(`it did not happen: ${done}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }

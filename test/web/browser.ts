@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import type { LocalStack } from '#local/stack.js';
 
 const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
@@ -24,9 +25,38 @@ export function findChromium(): string | null {
   return null;
 }
 
-export function openBrowser(executablePath: string): Promise<Browser> {
+export function openBrowser(executablePath: string, args: readonly string[] = []): Promise<Browser> {
   // In a container Chromium's own sandbox needs rights that nobody has there.
-  return chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
+  const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  return chromium.launch({ executablePath, args: [...asRoot, ...args] });
+}
+
+/** As people look at the page: what a test is called for it, and the window. */
+export const looks: [string, BrowserContextOptions][] = [
+  ['in light', { colorScheme: 'light', viewport: { width: 1280, height: 900 } }],
+  ['in dark', { colorScheme: 'dark', viewport: { width: 1280, height: 900 } }],
+  ['on a phone', { colorScheme: 'light', viewport: { width: 320, height: 640 } }],
+];
+
+/** Pixels by which the page is wider than its window. */
+export const widthBeyond = (page: Page): Promise<number> =>
+  page.evaluate('Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)');
+
+/** All that the page of a stack asks. */
+export const friendsOf = ({ file }: LocalStack): string[] => [file.api, file.gateway, file.chain.rpcUrl];
+
+/** Adds what the page complains of: violations of its policy, exceptions, requests to others than its friends. */
+export function watched(page: Page, complaints: string[], friends: readonly string[]): Page {
+  page.on('pageerror', (error) => void complaints.push(`threw: ${error.message}`));
+  page.on('console', (message) => {
+    if (/Content.Security.Policy/i.test(message.text())) complaints.push(message.text());
+  });
+  page.on('request', (request) => {
+    const url = request.url();
+    if (!/^(blob:|about:blank$)/.test(url) && !friends.some((friend) => url.startsWith(friend)))
+      complaints.push(`asked ${url}`);
+  });
+  return page;
 }
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { createLayout, floatTensors, quantiseModel } from '#core/layout.js';
 import { decodeSafetensors } from '#core/safetensors.js';
@@ -11,10 +11,9 @@ import { examples, picture } from '#web/model/digit.js';
 import { asOnnx, asSafetensors, openNetwork } from '#web/model/network.js';
 import { fieldsOf, integer, numbersOf } from '#web/model/protobuf.js';
 import { cnn, largeCnn, twoLayers } from '../../examples/mnist/models.js';
-import { OnnxRuntime } from '../trainer/onnxRuntime.js';
+import { startRuntime } from '../trainer/parts.js';
 
-const runtime = new OnnxRuntime();
-afterAll(() => runtime.stop());
+const runtime = startRuntime();
 
 /** What a version of this model has in the archive. */
 function filesOf(file: Uint8Array) {

@@ -12,6 +12,8 @@ import { href, parseRoute } from '#web/state/route.js';
 import { mergeRounds, settledRounds } from '#web/state/stack.js';
 import { csv } from '#web/text/csv.js';
 import { tokens } from '#web/text/format.js';
+import { isValidSignatureCall } from '#web/verify/accounts.js';
+import { ahead } from '#web/verify/ahead.js';
 import { archiveIdOf, claimCall, claimedCall, signatures } from '#web/verify/contracts.js';
 import { id } from '#web/verify/keccak.js';
 import type { ChainVersion } from '#web/verify/lineage.js';
@@ -145,6 +147,41 @@ describe('what the page knows of the contracts', () => {
     const rewards = new Interface(rewardsAbi as unknown as string[]);
     expect(claimCall(payer, 5, leaf)).toBe(rewards.encodeFunctionData('claim', [payer, 5, fields, proof]));
     expect(claimedCall(payer, payer)).toBe(rewards.encodeFunctionData('claimed', [payer, payer]));
+  });
+
+  test('a contract account is asked as ethers encodes it', () => {
+    const account = new Interface(['function isValidSignature(bytes32,bytes) view returns (bytes4)']);
+    const digest = `0x${'12'.repeat(32)}` as const;
+    for (const length of [65, 96, 300]) {
+      const signature = `0x${'ab'.repeat(length)}` as const;
+      const encoded = account.encodeFunctionData('isValidSignature', [digest, signature]);
+      expect(isValidSignatureCall(digest, signature)).toBe(encoded);
+      // The answer of a contract that agrees is the function's own selector.
+      expect(encoded.slice(0, 10)).toBe('0x1626ba7e');
+    }
+  });
+
+  test('what is asked ahead comes in order, with no more questions open than allowed', async () => {
+    let open = 0;
+    let most = 0;
+    const ask = async (number: number) => {
+      most = Math.max(most, (open += 1));
+      await new Promise((resolve) => setTimeout(resolve, (number * 7) % 5));
+      open -= 1;
+      if (number === 25) throw new Error('refused');
+      return number;
+    };
+    const numbers = Array.from({ length: 20 }, (_, i) => i);
+    const got: number[] = [];
+    for await (const number of ahead(numbers, 6, ask)) got.push(number);
+    expect(got).toEqual(numbers);
+    expect(most).toBe(6);
+    const until25 = async () => {
+      for await (const number of ahead([23, 24, 25, 26], 2, ask)) got.push(number);
+    };
+    await expect(until25()).rejects.toThrow('refused');
+    expect(got.slice(20)).toEqual([23, 24]);
+    expect(await ahead([], 6, ask).next()).toMatchObject({ done: true });
   });
 
   test('archive ids are those of the services', () => {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Download, Page } from 'playwright-core';
 import { manyViews } from '../support/manyViews.js';
-import { startSite, type Site } from '../support/site.js';
+import { anchorRewards } from '../support/anchoredRewards.js';
+import { nobody, startSite, type Site } from '../support/site.js';
 import { findChromium, openBrowser } from './browser.js';
 
 const chromium = findChromium();
@@ -69,9 +70,7 @@ withBrowser('a stack of 10,000 rounds, 1,000 runners and 2,000 versions', () => 
     await page.click('text=after →');
     await page.waitForSelector('text=101 to 200 of 1,000');
     const [file] = await Promise.all([page.waitForEvent('download'), page.click('text=CSV')]);
-    const lines: string[] = [];
-    for await (const chunk of await file.createReadStream()) lines.push(String(chunk));
-    expect(lines.join('').trim().split('\r\n')).toHaveLength(1_001);
+    expect(await linesOf(file)).toHaveLength(1_001);
     await page.goto(`${site.url}/#/models`);
     await page.waitForSelector('text=1 to 100 of 2,000');
     expect(await rowsOf(page, 'Lineage digits')).toBe(100);
@@ -106,6 +105,55 @@ withBrowser('a stack of 10,000 rounds, 1,000 runners and 2,000 versions', () => 
   }, 60_000);
 });
 
+withBrowser('rewards of many epochs and accounts', () => {
+  let site: Site;
+  let browser: Browser;
+  beforeAll(async () => {
+    site = await startSite(nobody);
+    anchorRewards(site, { epochs: 80, accounts: 1_000 });
+    browser = await openBrowser(chromium ?? '');
+  }, 60_000);
+  afterAll(async () => {
+    await browser?.close();
+    await site?.stop();
+  });
+
+  test('are recomputed in the worker, shown in pages, and every comparison is in the files', async () => {
+    const page = await (await browser.newContext({ locale: 'en-US' })).newPage();
+    await page.goto(`${site.url}/#/rewards`);
+    await page.waitForSelector('text=1 to 100 of 1,000');
+    await page.click('text=Recompute all rewards here');
+    await page.waitForSelector('progress[aria-label="How far the check is"]');
+    await page.waitForSelector('.verdict:has-text("True. Every epoch rebuilt")', { timeout: 60_000 });
+    expect(await rowsOf(page, 'Earned and paid')).toBe(100);
+    // Two groups an epoch: its own and the API's word on it; and the chain.
+    await page.click('summary:text-is("What was compared")');
+    expect(await page.locator('.checks tr.group').count()).toBe(60);
+    await page.waitForSelector('text=and 101 more, which are in the files');
+    const checks = page.locator('.table', { has: page.locator('.checks') });
+    const [file] = await Promise.all([page.waitForEvent('download'), checks.locator('text=CSV').click()]);
+    const lines = await linesOf(file);
+    expect(lines.filter((line) => line.startsWith('Epoch 80,'))).toHaveLength(9);
+    expect(lines.filter((line) => line.includes(',differs,'))).toEqual([]);
+    await page.close();
+  }, 120_000);
+
+  test('name the one that is wrong first, among many that are right', async () => {
+    const page = await (await browser.newContext({ locale: 'en-US' })).newPage();
+    const [wrong] = site.says.epochs.slice(66);
+    if (!wrong) throw new Error('there are too few epochs');
+    const epochs = site.says.epochs.map((epoch) => (epoch === wrong ? { ...epoch, total: '1' } : epoch));
+    site.says = { ...site.says, epochs };
+    await page.goto(`${site.url}/#/rewards`);
+    await page.click('text=Recompute all rewards here');
+    await page.waitForSelector('.verdict.false:has-text("the api\'s word on epoch 67, total")', {
+      timeout: 60_000,
+    });
+    expect(await page.locator('.checks tr.group').first().innerText()).toContain('epoch 67');
+    await page.close();
+  }, 120_000);
+});
+
 const jobId = () => site.says.jobs[0]?.job ?? '';
 
 /** @param faster timers run so many times as fast */
@@ -123,3 +171,9 @@ async function open(view: string, faster = 1): Promise<Page> {
 
 const rowsOf = (page: Page, caption: string): Promise<number> =>
   page.locator(`table:has(caption:text-is("${caption}")) tbody tr`).count();
+
+async function linesOf(file: Download): Promise<string[]> {
+  const chunks: string[] = [];
+  for await (const chunk of await file.createReadStream()) chunks.push(String(chunk));
+  return chunks.join('').trim().split('\r\n');
+}

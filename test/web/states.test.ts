@@ -4,12 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { fewViews } from '../support/fewViews.js';
+import { ownersPage } from '../support/recordedSites.js';
 import { nobody, startSite, type Answers, type Site } from '../support/site.js';
 import { axeViolations, findChromium, openBrowser } from './browser.js';
 
 const chromium = findChromium();
 const withBrowser = chromium === null ? describe.skip : describe;
-/** For people to look at; fonts differ between machines, so they are not compared. */
+/** Every state, for people to look at; reference.test.ts compares one of each screen. */
 const pictures = fileURLToPath(new URL('./pictures', import.meta.url));
 
 let site: Site;
@@ -27,6 +28,7 @@ const screens: Record<string, string> = {
   runners: 'runners',
   rewards: 'rewards',
   stack: 'stack',
+  mine: 'mine',
 };
 
 interface State {
@@ -39,7 +41,11 @@ interface State {
 const states: Record<string, State> = {
   running: { says: running, api: 'answers', shows: /./ },
   finished: { says: fewViews('done'), api: 'answers', shows: /./ },
-  empty: { says: nobody, api: 'answers', shows: /No |no such|none|does not know|once|will|Parts|Not known/ },
+  empty: {
+    says: nobody,
+    api: 'answers',
+    shows: /No |no such|none|does not know|once|will|Parts|Not known|asked/,
+  },
   loading: { says: running, api: 'slow', shows: /Loading|Parts/ },
   error: { says: running, api: 'broken', shows: /does not answer/ },
   offline: { says: running, api: 'offline', shows: /does not answer/ },
@@ -48,7 +54,7 @@ const states: Record<string, State> = {
 withBrowser('the page in every state', () => {
   beforeAll(async () => {
     mkdirSync(pictures, { recursive: true });
-    site = await startSite(nobody);
+    site = await startSite(nobody, { mine: ownersPage(Date.now()) });
     browser = await openBrowser(chromium ?? '');
   });
   afterAll(async () => {
@@ -101,11 +107,11 @@ withBrowser('the page in every state', () => {
         await page.evaluate(`document.documentElement.style.fontSize = '${text}'`);
         const file = `${screen}-${name.replace(/[^\w]+/g, '-')}.png`;
         await page.screenshot({ path: join(pictures, file), fullPage: true });
-        await isSound(page, screen, name === '320 px' || name === 'forced colours');
+        await isSound(page, screen, true);
       }
       await page.context().close();
     },
-    30_000,
+    60_000,
   );
 
   test('with reduced motion nothing moves', async () => {
@@ -161,6 +167,7 @@ withBrowser('the page in every state', () => {
       expect([screen, await page.locator('.command').count()]).not.toEqual([screen, 0]);
       const charts = await page.locator('.chart').count();
       expect([screen, await page.locator('.chart details table').count()]).toEqual([screen, charts]);
+      expect([screen, await page.locator('.chart .files').count()]).toEqual([screen, charts]);
       if (screen === 'overview') continue; // Its tables are those of other screens, in brief.
       const tables = await page.locator('.table').count();
       expect([screen, await page.locator('.table .files button:text("JSON")').count()]).toEqual([

@@ -1,5 +1,6 @@
 import { JsonRpcProvider, type Wallet } from 'ethers';
 import type { Page } from 'playwright-core';
+import { expect } from '@jest/globals';
 
 /** A wallet as an extension injects one: it announces itself (EIP-6963) and answers a page (EIP-1193). */
 export interface InjectedWallet {
@@ -15,10 +16,13 @@ export interface InjectedWallet {
 /** Hostile in its name, as far as a name can be. */
 export const walletName = 'Purse <img src=x onerror="document.title=1">';
 
-/** Puts a wallet with a real key into a page, in front of a real node. To be called before the page is opened. */
+/**
+ * Puts a wallet with a real key into a page, in front of a real node. To be called before the page is opened.
+ * @param options account: a contract's that the key signs for, behind whose signatures such a wallet writes more
+ */
 export async function injectWallet(
   page: Page,
-  options: { wallet: Wallet; rpcUrl: string; chainId: number },
+  options: { wallet: Wallet; rpcUrl: string; chainId: number; account?: string },
 ): Promise<InjectedWallet> {
   let { wallet, chainId } = options;
   const node = new JsonRpcProvider(options.rpcUrl, options.chainId, { staticNetwork: true });
@@ -36,7 +40,7 @@ export async function injectWallet(
   };
   const answer = async (method: string, params: string[]): Promise<unknown> => {
     if (method === 'eth_chainId') return `0x${chainId.toString(16)}`;
-    if (/^eth_(requestAccounts|accounts)$/.test(method)) return [wallet.address];
+    if (/^eth_(requestAccounts|accounts)$/.test(method)) return [options.account ?? wallet.address];
     const asksPerson = /^(eth_signTypedData_v4|eth_sendTransaction|wallet_)/.test(method);
     if (asksPerson && injected.declines)
       throw Object.assign(new Error('User rejected the request.'), { code: 4001 });
@@ -47,7 +51,8 @@ export async function injectWallet(
       };
       injected.signed.push({ domain, message });
       const { EIP712Domain: _, ...own } = types;
-      return wallet.signTypedData(domain, own, message);
+      const signature = await wallet.signTypedData(domain, own, message);
+      return options.account === undefined ? signature : `${signature}${'00'.repeat(32)}`;
     }
     if (method === 'eth_sendTransaction') {
       const [call] = params as unknown as [{ to: string; data: string; gas: string }];
@@ -85,4 +90,11 @@ export async function injectWallet(
     announce();
   })()`);
   return injected;
+}
+
+/** Takes the wallet that is offered; its name is text. */
+export async function choose(page: Page): Promise<void> {
+  const button = page.locator('dialog button', { hasText: 'Use ' });
+  expect(await button.innerText()).toBe(`Use ${walletName}`);
+  await button.click();
 }

@@ -4,6 +4,7 @@ import { NativeConnection } from '@temporalio/worker';
 import { coordinatorQueue, jobWorkflowId, roundWorkflowId } from '#core/names.js';
 import { becomeCurrent } from '#workflows/deployment.js';
 import { startTemporal } from '../support/temporal.js';
+import { until } from '../support/until.js';
 import { answering, fakeSpec, fakeStack, hash, runnerAddress, type FakeRunner } from './fakes.js';
 
 let environment: TestWorkflowEnvironment;
@@ -25,14 +26,6 @@ const becomes = (buildId: string) =>
 async function buildOf(workflowId: string): Promise<string | undefined> {
   const { raw } = await environment.client.workflow.getHandle(workflowId).describe();
   return raw.workflowExecutionInfo?.versioningInfo?.deploymentVersion?.buildId ?? undefined;
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('It did not come to that within 30 seconds.');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 test('a running round ends on the build it began on, its job goes on with the next, and the old one may go', async () => {
@@ -68,9 +61,9 @@ test('a running round ends on the build it began on, its job goes on with the ne
       taskQueue: coordinatorQueue,
       args: [{ job }],
     });
-    await until(() => roundOver);
+    await until(() => roundOver, 'the end of the round', 30);
   });
-  await until(() => asked);
+  await until(() => asked, 'a task', 30);
   await next.run(async () => {
     await becomes('build-2');
     gate.abort();

@@ -13,6 +13,7 @@ import { sha256 } from '#services/sha256.js';
 import { x25519PublicKey, type X25519KeyPair } from '#services/x25519.js';
 import { versionedOptions } from '#workflows/deployment.js';
 import type { ChainActivities, CoordinatorActivities, EpochPlan, PreparedJob } from '#workflows/types.js';
+import { exampleSpec } from '../services/views.js';
 
 export const hash = (digit: string): `0x${string}` => `0x${digit.repeat(64)}`;
 export const runnerAddress = (number: number): `0x${string}` => `0x${String(number).padStart(40, '0')}`;
@@ -20,33 +21,10 @@ export const coordinatorAddress = `0x${'c'.repeat(40)}` as const;
 
 export function fakeSpec(change: Partial<JobSpec['participants']> & { rounds?: number } = {}): JobSpec {
   const { rounds = 2, ...participants } = change;
+  const spec = exampleSpec({ rounds, start: 'model' });
   return {
-    version: 1,
-    name: 'digits',
-    data: { contract: 'digits', input: [1, 28, 28], classes: 10 },
-    rounds,
-    start: 'model',
-    model: { sha256: hash('1') },
-    evaluation: { sha256: hash('e') },
-    training: {
-      loss: 'softmax_cross_entropy',
-      optimizer: { name: 'sgd', lr: 0.1 },
-      epochs: 1,
-      batch: 10,
-      prox: 0,
-    },
-    aggregation: { rule: 'fedavg', rate: { numerator: 1, denominator: 1 } },
-    participants: {
-      quorum: 2,
-      most: 64,
-      graceFactor: 2,
-      deadlineSeconds: 20,
-      allowSaturated: 0,
-      ...participants,
-    },
-    rewards: { budget: '1000', rule: 'samples' },
-    archive: { recipients: null },
-    updates: { recipients: [{ member: `0x${'c'.repeat(40)}`, publicKey: `0x${'5e'.repeat(32)}` }] },
+    ...spec,
+    participants: { ...spec.participants, quorum: 2, graceFactor: 2, deadlineSeconds: 20, ...participants },
   };
 }
 

@@ -70,8 +70,12 @@ const domainTypes = [
   { name: 'verifyingContract', type: 'address' },
 ];
 
-/** Some wallets, of hardware above all, end a signature with 0 or 1 where the others write 27 or 28. */
+/**
+ * Some wallets, of hardware above all, end a signature with 0 or 1 where the others write 27 or 28. What is longer is
+ * that of a contract account, which alone knows what its bytes mean.
+ */
 function withRecovery(signature: string): string {
+  if (signature.length !== 132) return signature.toLowerCase();
   const end = parseInt(signature.slice(130), 16);
   return signature.slice(0, 130).toLowerCase() + (end < 27 ? end + 27 : end).toString(16);
 }

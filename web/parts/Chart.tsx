@@ -1,4 +1,5 @@
 import { strings } from '../text/strings.js';
+import { Files } from './Table.js';
 
 export interface Point {
   x: number;
@@ -13,6 +14,14 @@ const left = 56;
 const bottom = 22;
 const top = 10;
 const most = 400;
+/** Beyond so many, dots would touch; then a stroke on the axis says where somebody was missing. */
+const mostDots = 60;
+
+const marksOf = (points: readonly Point[], px: (x: number) => number): string =>
+  points
+    .filter(({ marked }) => marked)
+    .map(({ x }) => `M${px(x).toFixed(1)} ${height - bottom}v-6`)
+    .join('');
 
 /** One quantity by round, on one axis, with its table behind it. */
 export function Chart({
@@ -49,7 +58,7 @@ export function Chart({
           <g key={tick} class="grid">
             <line x1={left} x2={width - 6} y1={py(tick)} y2={py(tick)} />
             <text x={left - 8} y={py(tick) + 4} text-anchor="end">
-              {format(tick).replace(/[.,]00(?=\s?%)/, '')}
+              {rounded(format(tick))}
             </text>
           </g>
         ))}
@@ -59,12 +68,17 @@ export function Chart({
           </text>
         ))}
         <path class="line" d={line} />
-        {drawn.length <= 60 &&
+        {drawn.length <= mostDots ? (
           drawn.map(({ x, y, marked }) => (
             <circle key={x} class={marked ? 'dot marked' : 'dot'} cx={px(x)} cy={py(y)} r={marked ? 4.5 : 3}>
               <title>{`${x}: ${format(y)}${marked ? `, ${strings.job.missingMark}` : ''}`}</title>
             </circle>
-          ))}
+          ))
+        ) : (
+          <path class="marks" d={marksOf(drawn, px)}>
+            <title>{strings.job.missingMark}</title>
+          </path>
+        )}
       </svg>
       <details>
         <summary>As a table</summary>
@@ -88,10 +102,25 @@ export function Chart({
             </tbody>
           </table>
         </div>
+        <Files name={fileName(title)} columns={columnsOf(title)} rows={points} />
       </details>
     </figure>
   );
 }
+
+/** '0.5000' is '0.5' on an axis, and '80.00%' is '80%'. */
+const rounded = (text: string): string =>
+  text.replace(/([.,])(\d*?)0+(?=\s?%?$)/, (_, point: string, digits: string) =>
+    digits === '' ? '' : point + digits,
+  );
+
+const fileName = (title: string): string => title.toLowerCase().replace(/\W+/g, '-');
+
+const columnsOf = (title: string): { title: string; value: (point: Point) => string | number }[] => [
+  { title: 'Round', value: ({ x }) => x },
+  { title, value: ({ y }) => y },
+  { title: strings.job.missingMark, value: ({ marked }) => (marked ? 'yes' : '') },
+];
 
 /** Round steps of 1, 2 or 5 around the values, three to five of them. */
 function axis(values: readonly number[]): { low: number; high: number; ticks: number[] } {

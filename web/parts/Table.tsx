@@ -7,7 +7,8 @@ import { strings } from '../text/strings.js';
 
 export interface Column<Row> {
   title: string;
-  show: (row: Row) => ComponentChildren;
+  /** A column without it is only in the files. */
+  show?: (row: Row) => ComponentChildren;
   /** For CSV and JSON; a column without one is only for the eye. */
   value?: (row: Row) => string | number | null;
   right?: boolean;
@@ -35,11 +36,6 @@ export function Table<Row>(props: {
   const { name, caption, columns, rows, keyOf, rowClass, files = true, everything } = props;
   const pages = Math.max(1, Math.ceil(rows.length / atOnce));
   const page = Math.min(pages, Math.max(1, Math.floor(Number(route.value.query.get(name) ?? 1)) || 1));
-  const file = async (type: 'csv' | 'json') => {
-    const all = everything ? await everything() : rows;
-    const text = type === 'csv' ? asCsv(columns, all) : JSON.stringify(all, null, 2);
-    saveFile(`${name}.${type}`, type === 'csv' ? 'text/csv' : 'application/json', text);
-  };
   return (
     <div class="table">
       <div class="scroll" role="region" aria-label={caption} tabIndex={0}>
@@ -47,7 +43,7 @@ export function Table<Row>(props: {
           <caption class="unseen">{caption}</caption>
           <thead>
             <tr>
-              {columns.map((column) => (
+              {columns.filter(isShown).map((column) => (
                 <th key={column.title} scope="col" class={cellClass(column)}>
                   {column.title}
                 </th>
@@ -76,20 +72,49 @@ export function Table<Row>(props: {
             />
           ))}
         {files && (
-          <span class="files">
-            {strings.download}{' '}
-            <button type="button" onClick={() => file('csv')}>
-              CSV
-            </button>{' '}
-            <button type="button" onClick={() => file('json')}>
-              JSON
-            </button>
-          </span>
+          <Files
+            name={name}
+            columns={columns}
+            rows={rows}
+            {...(everything === undefined ? {} : { everything })}
+          />
         )}
       </footer>
     </div>
   );
 }
+
+/** What a table shows, as files; for tables that are drawn by hand as well. */
+export function Files<Row>({
+  name,
+  columns,
+  rows,
+  everything,
+}: {
+  name: string;
+  columns: readonly Pick<Column<Row>, 'title' | 'value'>[];
+  rows: readonly Row[];
+  everything?: () => Promise<readonly Row[]>;
+}) {
+  const file = async (type: 'csv' | 'json') => {
+    const all = everything ? await everything() : rows;
+    const text = type === 'csv' ? asCsv(columns, all) : JSON.stringify(all, null, 2);
+    saveFile(`${name}.${type}`, type === 'csv' ? 'text/csv' : 'application/json', text);
+  };
+  return (
+    <span class="files">
+      {strings.download}{' '}
+      <button type="button" onClick={() => file('csv')}>
+        CSV
+      </button>{' '}
+      <button type="button" onClick={() => file('json')}>
+        JSON
+      </button>
+    </span>
+  );
+}
+
+const isShown = ({ show }: { show?: unknown }): boolean => show !== undefined;
 
 const cellClass = ({ right, wide }: { right?: boolean; wide?: boolean }): string =>
   `${right ? 'right' : ''} ${wide ? 'wide' : ''}`.trim();
@@ -104,9 +129,9 @@ function Cells<Row>({ row, columns, name }: { row: Row; columns: readonly Column
   void steady.value;
   return (
     <tr class={name}>
-      {columns.map((column) => (
+      {columns.filter(isShown).map((column) => (
         <td key={column.title} class={cellClass(column)}>
-          {column.show(row)}
+          {column.show?.(row)}
         </td>
       ))}
     </tr>
@@ -143,7 +168,7 @@ export function saveFile(name: string, type: string, content: string | Uint8Arra
   setTimeout(() => URL.revokeObjectURL(url), 1_000);
 }
 
-function asCsv<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+function asCsv<Row>(columns: readonly Pick<Column<Row>, 'title' | 'value'>[], rows: readonly Row[]): string {
   const kept = columns.flatMap(({ title, value }) => (value ? [{ title, value }] : []));
   return csv([kept.map(({ title }) => title), ...rows.map((row) => kept.map(({ value }) => value(row)))]);
 }

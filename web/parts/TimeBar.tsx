@@ -1,6 +1,6 @@
 import type { RoundView } from '#core/views.js';
 import { seconds as text } from '../text/format.js';
-import { timeWords } from '../text/strings.js';
+import { timeWords } from '../text/words.js';
 
 const parts = Object.keys(timeWords) as (keyof typeof timeWords)[];
 

@@ -5,8 +5,9 @@ import { config, keepSources, ownSources, sourcesOf } from '../state/config.js';
 import { isFalse, isTrue, verify, type Verification } from '../state/verification.js';
 import type { Check } from '../verify/checks.js';
 import type { Said } from '../verify/messages.js';
-import { seconds, short } from '../text/format.js';
+import { count, seconds, short } from '../text/format.js';
 import { strings } from '../text/strings.js';
+import { Files } from './Table.js';
 
 /** The buttons, the settings and the outcome for one version. */
 export function VerifyVersion({ version, said }: { version: Hex; said: Said }) {
@@ -35,20 +36,33 @@ export function VerifyVersion({ version, said }: { version: Hex; said: Said }) {
 export function Outcome({
   outcome,
   trueWords,
+  folded = false,
 }: {
   outcome: Signal<Verification | null>;
   trueWords: (count: number, ms: string) => string;
+  /** The comparisons are opened by whoever wants to see them, unless one is wrong. */
+  folded?: boolean;
 }) {
   const result = outcome.value;
   return (
-    <div aria-live="polite">
-      {result && (
-        <>
-          <Verdict result={result} trueWords={trueWords} />
-          <CheckList checks={result.checks} />
-        </>
+    <>
+      <div aria-live="polite">{result && <Verdict result={result} trueWords={trueWords} />}</div>
+      {result?.state === 'running' && result.progress && (
+        <progress
+          value={result.progress.done}
+          max={result.progress.all}
+          aria-label={strings.check.progress}
+        />
       )}
-    </div>
+      {result && folded && !isFalse(result) && result.checks.length > 0 ? (
+        <details>
+          <summary>{strings.check.caption}</summary>
+          <CheckList checks={result.checks} />
+        </details>
+      ) : (
+        result && <CheckList checks={result.checks} />
+      )}
+    </>
   );
 }
 
@@ -75,44 +89,77 @@ function Verdict({
   return <p class="verdict">{strings.model.stopped(reason ?? 'nothing was checked')}</p>;
 }
 
+/** Groups that are drawn; rewards of years have thousands, and their file has all of them. */
+const mostGroups = 60;
+
 function CheckList({ checks }: { checks: readonly Check[] }) {
+  const groups = useMemo(() => grouped(checks), [checks]);
   if (checks.length === 0) return null;
-  const groups = [...new Set(checks.map(({ group }) => group))];
   return (
-    <div class="scroll" role="region" aria-label="What was compared" tabIndex={0}>
-      <table class="checks">
-        <caption class="unseen">What was compared</caption>
-        <thead>
-          <tr>
-            <th scope="col">Field</th>
-            <th scope="col">Expected</th>
-            <th scope="col">Got</th>
-            <th scope="col" class="wide">
-              From | by
-            </th>
-          </tr>
-        </thead>
-        {groups.map((group) => (
-          <tbody key={group}>
-            <tr class="group">
-              <th scope="rowgroup" colSpan={4}>
-                {group}
+    <div class="table">
+      <div class="scroll" role="region" aria-label={strings.check.caption} tabIndex={0}>
+        <table class="checks">
+          <caption class="unseen">{strings.check.caption}</caption>
+          <thead>
+            <tr>
+              <th scope="col">Field</th>
+              <th scope="col">Expected</th>
+              <th scope="col">Got</th>
+              <th scope="col" class="wide">
+                From | by
               </th>
             </tr>
-            {checks
-              .filter((check) => check.group === group)
-              .map((check, i) => (
+          </thead>
+          {groups.slice(0, mostGroups).map(([group, members]) => (
+            <tbody key={group}>
+              <tr class="group">
+                <th scope="rowgroup" colSpan={4}>
+                  {group}
+                </th>
+              </tr>
+              {members.map((check, i) => (
                 <CheckRow key={i} check={check} />
               ))}
-          </tbody>
-        ))}
-      </table>
+            </tbody>
+          ))}
+        </table>
+      </div>
+      <footer>
+        {groups.length > mostGroups && <span>{strings.check.more(count(groups.length - mostGroups))}</span>}
+        <Files name="checks" columns={checkColumns} rows={checks} />
+      </footer>
     </div>
   );
 }
 
+/** In the order of the checks, but where not all can be drawn those with something wrong come first. */
+function grouped(checks: readonly Check[]): [string, Check[]][] {
+  const groups = new Map<string, Check[]>();
+  for (const check of checks) {
+    const members = groups.get(check.group);
+    if (members) members.push(check);
+    else groups.set(check.group, [check]);
+  }
+  const all = [...groups];
+  if (all.length <= mostGroups) return all;
+  return [...all.filter(isWrong), ...all.filter((group) => !isWrong(group))];
+}
+
+const isWrong = ([, members]: [string, Check[]]): boolean => members.some(({ ok }) => ok === false);
+
+const checkColumns: { title: string; value: (check: Check) => string }[] = [
+  { title: 'Of', value: ({ group }) => group },
+  { title: 'Field', value: ({ name }) => name },
+  { title: 'Expected', value: ({ expected }) => expected },
+  { title: 'Got', value: ({ got }) => got },
+  { title: 'Outcome', value: ({ ok }) => outcomeWords(ok) },
+  { title: 'From | by', value: ({ how }) => how },
+];
+
+const outcomeWords = (ok: Check['ok']): string => (ok === null ? 'not checked' : ok ? 'agrees' : 'differs');
+
 function CheckRow({ check: { name, how, expected, got, ok } }: { check: Check }) {
-  const mark = ok === null ? 'not checked' : ok ? 'agrees' : 'differs';
+  const mark = outcomeWords(ok);
   return (
     <tr class={ok === false ? 'wrong' : ''}>
       <td>

@@ -30,7 +30,7 @@ export function Acts() {
               {strings.acts.check}
             </button>
           </div>
-          <Outcome outcome={outcome} trueWords={strings.acts.isTrue} />
+          <Outcome outcome={outcome} trueWords={strings.acts.isTrue} folded />
         </>
       )}
       <Command line="npx roundtable acts --verify" />

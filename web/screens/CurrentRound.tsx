@@ -3,7 +3,8 @@ import { Section } from '../parts/basics.js';
 import { Seats } from '../parts/Seats.js';
 import { now } from '../state/resource.js';
 import { count, seconds } from '../text/format.js';
-import { missingWords, phaseWords, strings } from '../text/strings.js';
+import { strings } from '../text/strings.js';
+import { missingWords, phaseWords } from '../text/words.js';
 import { seatsOf } from './RoundTable.js';
 
 /** Bars that one can take in; of more runners the numbers tell. */
@@ -20,7 +21,7 @@ export function CurrentRound({
   runners: readonly RunnerView[];
 }) {
   const byAddress = new Map(runners.map((runner) => [runner.runner, runner]));
-  const { quorum, deadlineSeconds } = job.spec.participants;
+  const { quorum, deadlineSeconds, graceFactor } = job.spec.participants;
   const here = round.participants.filter(({ state }) => state === 'done').length;
   const asked = new Set(round.participants.map(({ runner }) => runner));
   const absent = round.missing.filter(({ runner }) => !asked.has(runner));
@@ -32,6 +33,10 @@ export function CurrentRound({
     >
       <p class="explain">
         {strings.job.quorum(here, round.participants.length, String(quorum))}
+        {round.phase === 'collecting' &&
+          quorum !== 'all' &&
+          here >= quorum &&
+          `; ${strings.job.grace(count(graceFactor))}`}
         {round.phase === 'collecting' &&
           left > 0 &&
           `, ${strings.job.deadline(seconds(Math.ceil(left)).replace(/[.,]0(?= s)/, ''))}`}

@@ -7,7 +7,7 @@ import { CurrentRound } from './CurrentRound.js';
 import { JobActs, JobButtons } from './JobActs.js';
 import { JobBadge } from './Jobs.js';
 import { Receipt } from './Receipt.js';
-import { RoundTable } from './RoundTable.js';
+import { RoundTable, seatsOf } from './RoundTable.js';
 import { href, hrefWith, route } from '../state/route.js';
 import { useMaybe, useResource } from '../state/resource.js';
 import { checkRounds, roundChecks } from '../state/roundChecks.js';
@@ -125,6 +125,7 @@ function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView
     (sum, { gas }) => sum + gas,
     0,
   );
+  const newest = rounds.at(-1) ?? null;
   const ofNewest = job.round > rounds.length && <small>{strings.job.ofNewest(count(rounds.length))}</small>;
   return (
     <>
@@ -153,6 +154,7 @@ function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView
           ],
           ['Loss', loss(job.loss)],
           ['Rounds', `${job.round} of ${job.spec.rounds}`],
+          newest && ['Runners', strings.job.runnersOf(...seatedIn(newest))],
           [
             'Round time',
             totals.length === 0 ? (
@@ -182,6 +184,12 @@ function Head({ job, rounds, names }: { job: JobView; rounds: readonly RoundView
       <MissingSummary job={job} rounds={rounds} names={names} />
     </>
   );
+}
+
+/** How many were there, of how many. */
+function seatedIn(round: RoundView): [there: string, all: string] {
+  const seats = seatsOf(round);
+  return [count(seats.filter((seat) => seat !== 'missing').length), count(seats.length)];
 }
 
 /** Who was missing, over the whole job, in a line each: the question that is asked most. */
@@ -241,11 +249,7 @@ function Charts({ rounds }: { rounds: readonly RoundView[] }) {
   return (
     <div class="charts">
       <Chart title={strings.job.accuracy} points={accuracy} format={percent} />
-      <Chart
-        title={strings.job.loss}
-        points={of((round) => round.loss)}
-        format={(y) => loss(y).slice(0, 6)}
-      />
+      <Chart title={strings.job.loss} points={of((round) => round.loss)} format={(y) => loss(y)} />
     </div>
   );
 }

@@ -5,7 +5,8 @@ import { href } from '../state/route.js';
 import { useResource } from '../state/resource.js';
 import { jobs } from '../state/stack.js';
 import { percent, short } from '../text/format.js';
-import { stateWords, strings } from '../text/strings.js';
+import { strings } from '../text/strings.js';
+import { stateWords } from '../text/words.js';
 
 export function Jobs() {
   const { data } = useResource(jobs());

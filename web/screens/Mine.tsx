@@ -7,10 +7,11 @@ import { config, sourcesOf } from '../state/config.js';
 import { keepToken, mineDecisions, mineStatus, type MineDecision, type MineStatus } from '../state/mine.js';
 import { useResource } from '../state/resource.js';
 import { href } from '../state/route.js';
-import { credits } from '../state/stack.js';
+import { earnings } from '../state/stack.js';
 import { verify, type Verification } from '../state/verification.js';
-import { count, tokens } from '../text/format.js';
-import { decisionWords, strings } from '../text/strings.js';
+import { count, moment, tokens } from '../text/format.js';
+import { strings } from '../text/strings.js';
+import { decisionWords } from '../text/words.js';
 import type { Payment } from '../verify/contracts.js';
 
 /** A runner owner's own page: served by the runner, to this machine alone. */
@@ -19,7 +20,13 @@ export function Mine({ token }: { token: string | undefined }) {
   const { data, error } = useResource(mineStatus);
   const log = useResource(mineDecisions).data.value;
   const status = data.value;
-  if (!status) return <Note kind={error.value === null ? '' : 'warn'}>{error.value ?? strings.loading}</Note>;
+  if (!status)
+    return (
+      <>
+        <h1>{strings.nav.mine}</h1>
+        <Note kind={error.value === null ? '' : 'warn'}>{error.value ?? strings.loading}</Note>
+      </>
+    );
   return (
     <>
       <header class="title">
@@ -86,18 +93,32 @@ function Standing({ status }: { status: MineStatus }) {
           caption={strings.mine.stacks}
           rows={stacks}
           keyOf={({ coordinator }) => coordinator}
-          files={false}
-          columns={[
-            { title: 'Stack of', show: ({ coordinator }) => <Hash value={coordinator} /> },
-            { title: 'Where', wide: true, show: ({ api }) => api ?? '–' },
-            { title: 'There it is', show: (stack) => <AtStack stack={stack} /> },
-            { title: 'Certificate until', wide: true, show: ({ until }) => until ?? '–' },
-          ]}
+          columns={stackColumns}
         />
       </Section>
     </>
   );
 }
+
+const stackColumns: Column<MineStatus['stacks'][number]>[] = [
+  {
+    title: 'Stack of',
+    show: ({ coordinator }) => <Hash value={coordinator} />,
+    value: ({ coordinator }) => coordinator,
+  },
+  { title: 'Where', wide: true, show: ({ api }) => api ?? '–', value: ({ api }) => api },
+  {
+    title: 'There it is',
+    show: (stack) => <AtStack stack={stack} />,
+    value: ({ answer, problem }) => answer?.suspension?.reason ?? answer?.state ?? problem?.message ?? null,
+  },
+  {
+    title: 'Certificate until',
+    wide: true,
+    show: ({ until }) => (until === null ? '–' : moment(until)),
+    value: ({ until }) => until,
+  },
+];
 
 function AtStack({ stack: { answer, problem } }: { stack: MineStatus['stacks'][number] }) {
   if (!answer) return <span class="false">{problem?.message ?? '–'}</span>;
@@ -162,9 +183,8 @@ const outcome = signal<Verification | null>(null);
 /** Paid is what the chain says, by the owner's node; credited is this stack's word. */
 function Earnings({ account }: { account: Hex }) {
   const settings = config.value;
-  const credited = (useResource(credits()).data.value?.items ?? [])
-    .filter(({ runner }) => runner === account)
-    .reduce((sum, { amount }) => sum + BigInt(amount), 0n);
+  const told = useResource(earnings()).data.value?.items;
+  const credited = told && (told.find(({ runner }) => runner === account)?.amount ?? '0');
   useEffect(() => {
     if (settings) verify(sourcesOf(settings), { kind: 'payments', account }, outcome);
   }, [settings, account]);
@@ -179,7 +199,7 @@ function Earnings({ account }: { account: Hex }) {
             strings.mine.paid,
             result?.state === 'done' ? tokens(String(paid)) : (result?.reason ?? strings.loading),
           ],
-          [strings.mine.credited, tokens(String(credited))],
+          [strings.mine.credited, credited === undefined ? strings.loading : tokens(credited)],
         ]}
       />
       {payments.length > 0 && (

@@ -8,7 +8,8 @@ import { Table } from '../parts/Table.js';
 import { askChain } from '../state/chain.js';
 import { config } from '../state/config.js';
 import { count, loss, percent } from '../text/format.js';
-import { missingWords, strings } from '../text/strings.js';
+import { strings } from '../text/strings.js';
+import { missingWords } from '../text/words.js';
 
 interface Told {
   manifest: RoundManifest | GenesisManifest;

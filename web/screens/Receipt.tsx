@@ -9,7 +9,8 @@ import { href } from '../state/route.js';
 import { useMaybe, useResource } from '../state/resource.js';
 import { creditsOf, versions } from '../state/stack.js';
 import { bytes, count, loss, seconds, tokens } from '../text/format.js';
-import { missingWords, strings } from '../text/strings.js';
+import { strings } from '../text/strings.js';
+import { missingWords } from '../text/words.js';
 import type { Names } from './Job.js';
 
 /** Everything that one round leaves behind, and the way to each of it. */

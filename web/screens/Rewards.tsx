@@ -1,15 +1,16 @@
 import { signal } from '@preact/signals';
 import { ActingButton } from '../parts/ActButton.js';
-import { Badge, Command, Hash, Note, Section, Waiting } from '../parts/basics.js';
+import { Hash, Note, Section, Waiting } from '../parts/basics.js';
 import { Outcome, SourceFields } from '../parts/Verify.js';
 import { Table } from '../parts/Table.js';
 import { config, sourcesOf } from '../state/config.js';
 import { useResource } from '../state/resource.js';
-import { credits, epochs, runners } from '../state/stack.js';
+import { earnings, epochs, runners } from '../state/stack.js';
 import { verify, type Verification } from '../state/verification.js';
-import { count, tokens } from '../text/format.js';
+import { tokens } from '../text/format.js';
 import { strings } from '../text/strings.js';
 import type { Standing } from '../verify/rewards.js';
+import { Epochs } from './Epochs.js';
 import { namesOf } from './Job.js';
 import { Leaf } from './Leaf.js';
 
@@ -19,15 +20,13 @@ const outcome = signal<Verification | null>(null);
 export function Rewards() {
   const published = useResource(epochs());
   const paid = published.data.value?.items;
-  const told = useResource(credits()).data.value?.items;
-  const credited = told ?? [];
+  const told = useResource(earnings()).data.value?.items;
   const names = namesOf(useResource(runners()).data.value?.items ?? []);
   const settings = config.value;
   if (!settings || (!paid && !published.silent.value))
     return <Waiting title={strings.nav.rewards} of={published} />;
   const result = outcome.value;
-  const earned = new Map<string, bigint>();
-  for (const { runner, amount } of credited) earned.set(runner, (earned.get(runner) ?? 0n) + BigInt(amount));
+  const earned = new Map((told ?? []).map(({ runner, amount }) => [runner as string, BigInt(amount)]));
   const standings = new Map<string, Standing>(
     result?.found.standings.map((standing) => [standing.account, standing]),
   );
@@ -108,56 +107,10 @@ export function Rewards() {
             {strings.rewards.recompute}
           </button>
         </div>
-        <Outcome outcome={outcome} trueWords={strings.rewards.isTrue} />
+        <Outcome outcome={outcome} trueWords={strings.rewards.isTrue} folded />
       </Section>
       <Leaf standings={standings} names={names} />
-      <Section title="Epochs">
-        {!paid?.length ? (
-          <Note>{paid ? strings.rewards.none : strings.rewards.fromChain}</Note>
-        ) : (
-          <Table
-            name="epochs"
-            caption="Epochs"
-            rows={paid.toReversed()}
-            keyOf={({ epoch }) => String(epoch)}
-            columns={[
-              { title: 'Epoch', show: ({ epoch }) => epoch, value: ({ epoch }) => epoch },
-              {
-                title: 'State',
-                show: ({ state }) => <Badge kind={state}>{state}</Badge>,
-                value: ({ state }) => state,
-              },
-              {
-                title: 'Total',
-                right: true,
-                show: ({ total }) => tokens(total),
-                value: ({ total }) => total,
-              },
-              {
-                title: 'Accounts',
-                right: true,
-                show: ({ leaves }) => count(leaves),
-                value: ({ leaves }) => leaves,
-              },
-              { title: 'Root', show: ({ root }) => <Hash value={root} />, value: ({ root }) => root },
-              {
-                title: 'Transaction',
-                wide: true,
-                show: ({ transaction }) => (transaction ? <Hash value={transaction.hash} /> : '–'),
-                value: ({ transaction }) => transaction?.hash ?? null,
-              },
-              {
-                title: 'Gas',
-                right: true,
-                wide: true,
-                show: ({ transaction }) => count(transaction?.gas ?? null),
-                value: ({ transaction }) => transaction?.gas ?? null,
-              },
-            ]}
-          />
-        )}
-        <Command line="npx roundtable rewards show" />
-      </Section>
+      <Epochs />
     </>
   );
 }

@@ -8,7 +8,8 @@ import { Note } from '../parts/basics.js';
 import { href } from '../state/route.js';
 import { roundChecks } from '../state/roundChecks.js';
 import { count, loss, percent, seconds } from '../text/format.js';
-import { missingWords, phaseWords, strings } from '../text/strings.js';
+import { strings } from '../text/strings.js';
+import { missingWords, phaseWords } from '../text/words.js';
 import type { Names } from './Job.js';
 
 /** Newest first: what just happened is what is looked for. */
@@ -106,6 +107,7 @@ function columnsOf(job: string, names: Names, scale: number): readonly Column<Ro
     {
       title: 'Time',
       right: true,
+      wide: true,
       show: (round) => seconds(round.seconds.total ?? null),
       value: (round) => round.seconds.total ?? null,
     },

@@ -71,7 +71,19 @@ export function RunnerTable({
 
 function columnsOf(saidAt: number): Column<RunnerView>[] {
   return [
-    { title: 'Runner', show: ({ name }) => <strong>{name}</strong>, value: ({ name }) => name },
+    {
+      title: 'Runner',
+      show: ({ name, runner }) => (
+        <>
+          <strong>{name}</strong>
+          <div class="under">
+            <Hash value={runner} />
+          </div>
+        </>
+      ),
+      value: ({ name }) => name,
+    },
+    { title: 'Address', value: ({ runner }) => runner },
     {
       title: 'State',
       show: (runner) => <RunnerState runner={runner} saidAt={saidAt} />,
@@ -81,8 +93,11 @@ function columnsOf(saidAt: number): Column<RunnerView>[] {
       title: 'Doing',
       show: ({ progress }) =>
         progress ? (
-          <a class="oneline" href={href('jobs', progress.job)}>
-            round {progress.round}, step {progress.step} of {progress.steps}
+          <a href={href('jobs', progress.job)}>
+            <span class="oneline">round {progress.round},</span>{' '}
+            <span class="oneline">
+              step {progress.step} of {progress.steps}
+            </span>
           </a>
         ) : (
           <span class="quiet">–</span>
@@ -127,27 +142,26 @@ function factColumns({ stakes, missed, job }: RunnerFacts): Column<RunnerView>[]
     {
       title: 'Act',
       show: ({ runner, name, drain, suspension }) => (
-        <>
-          <ActButton act={{ action: drain ? 'runner.undrain' : 'runner.drain', target: runner, name }} />{' '}
+        <div class="stacked">
+          <ActButton act={{ action: drain ? 'runner.undrain' : 'runner.drain', target: runner, name }} />
           <ActButton
             act={{ action: suspension ? 'runner.resume' : 'runner.suspend', target: runner, name }}
           />
-        </>
+        </div>
       ),
     },
     {
       title: 'Machine',
       wide: true,
-      show: ({ machine }) => <span class="oneline">{machine}</span>,
+      show: ({ machine, software }) => (
+        <>
+          {machine}
+          <div class="under">{software}</div>
+        </>
+      ),
       value: ({ machine }) => machine,
     },
-    { title: 'Software', wide: true, show: ({ software }) => software, value: ({ software }) => software },
-    {
-      title: 'Address',
-      wide: true,
-      show: ({ runner }) => <Hash value={runner} />,
-      value: ({ runner }) => runner,
-    },
+    { title: 'Software', value: ({ software }) => software },
   ];
 }
 
@@ -211,8 +225,10 @@ function Enrol() {
   return (
     <Section title={strings.runners.enrol}>
       <p class="explain">{strings.runners.enrolExplain}</p>
-      <pre tabIndex={0}>{lines}</pre>
-      <Copy value={lines} what={strings.runners.enrol} />
+      <div class="paste">
+        <pre tabIndex={0}>{lines}</pre>
+        <Copy value={lines} what={strings.runners.enrol} />
+      </div>
     </Section>
   );
 }

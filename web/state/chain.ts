@@ -18,7 +18,7 @@ export function askChain<Kind extends 'lineage' | 'model'>(
   return new Promise((resolve, reject) => {
     const worker = startWorker();
     worker.addEventListener('message', ({ data }: MessageEvent<Answer>) => {
-      if (data.kind === 'check') return;
+      if (data.kind === 'check' || data.kind === 'progress') return;
       worker.terminate();
       if (data.kind === kind) resolve(data as Extract<Answer, { kind: Kind }>);
       else reject(new Error(data.kind === 'stopped' ? data.reason : 'the worker answered something else'));

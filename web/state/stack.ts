@@ -1,6 +1,7 @@
 import type { ActRecord } from '#core/acts.js';
 import type { CreditMessage } from '#core/messages.js';
 import type {
+  EarningView,
   EpochView,
   JobState,
   JobView,
@@ -43,7 +44,8 @@ export const acts = (): Resource<Items<ActRecord>> =>
   );
 const lastSeq = (held: Items<ActRecord> | null): number => held?.items.at(-1)?.seq ?? 0;
 
-export const credits = (): Resource<Items<CreditMessage>> => resource('/v1/credits');
+/** What each runner was credited in all: of single shares there may be millions. */
+export const earnings = (): Resource<Items<EarningView>> => resource('/v1/earnings');
 
 export const creditsOf = (job: string, round: number): Resource<Items<CreditMessage>> =>
   resource(`/v1/credits?job=${encodeURIComponent(job)}&round=${round}`);

@@ -1,6 +1,7 @@
 import { signal, type Signal } from '@preact/signals';
 import type { Check } from '../verify/checks.js';
 import type { Answer, Found, Question, Sources } from '../verify/messages.js';
+import type { Progress } from '../verify/rewards.js';
 
 declare const WORKER_FILE: string;
 
@@ -12,6 +13,8 @@ export interface Verification {
   /** Why it stopped before it knew. */
   reason: string | null;
   flipped: boolean;
+  /** How far it is; null where that is not said. */
+  progress: Progress | null;
 }
 
 export const isTrue = ({ state, checks }: Verification): boolean =>
@@ -23,7 +26,7 @@ export type Asked = Question extends infer Q ? (Q extends Question ? Omit<Q, key
 export const startWorker = (): Worker =>
   new Worker(new URL(WORKER_FILE, document.baseURI), { type: 'module' });
 
-/** Puts a question to a worker of its own; the signal follows its answers, a screenful at a time. */
+/** Puts a question to a worker of its own; the signal follows its answers, and its checks come together when it has ended. */
 export function verify(
   sources: Sources,
   question: Asked,
@@ -34,10 +37,11 @@ export function verify(
   const running: Verification = {
     state: 'running',
     checks: [],
-    found: { standings: [], payments: [], stakes: [] },
+    found: { standings: [], payments: [], stakes: [], windows: [] },
     ms: 0,
     reason: null,
     flipped,
+    progress: null,
   };
   into.value = running;
   const worker = startWorker();
@@ -47,6 +51,7 @@ export function verify(
   };
   worker.addEventListener('message', ({ data }: MessageEvent<Answer>) => {
     if (data.kind === 'check') checks.push(data.check);
+    else if (data.kind === 'progress') into.value = { ...running, progress: data.progress };
     else if (data.kind === 'done') end({ state: 'done', ms: data.ms, found: data.found });
     else if (data.kind === 'stopped') end({ state: 'stopped', reason: data.reason });
   });

@@ -1,7 +1,11 @@
-import type { MissingCode } from '#core/messages.js';
-import type { JobState, RoundPhase, RoundSeconds } from '#core/views.js';
+import { acts, wallet } from './screens/acting.js';
+import { job, receipt } from './screens/job.js';
+import { check, model } from './screens/model.js';
+import { claim, rewards } from './screens/rewards.js';
+import { mine, runners } from './screens/runners.js';
+import { stack } from './screens/stack.js';
 
-/** Every sentence of the page, so that they can be read in one go. */
+/** Every sentence of the page: those of one screen in a file of their own, so that they can be read in one go. */
 export const strings = {
   name: 'Roundtable',
   skip: 'Skip to the content',
@@ -25,7 +29,6 @@ export const strings = {
   without:
     'This screen shows what only the API knows. Without it, models and their lineage can be looked at and checked from chain and archive, and rewards can be recomputed and claimed.',
   command: 'On the command line',
-  copied: 'Copied',
   copy: 'Copy',
   pagesOf: 'Pages of',
   rowsShown: (first: string, last: string, all: string) => `${first} to ${last} of ${all}`,
@@ -34,306 +37,15 @@ export const strings = {
   allOf: (count: string, what: string) => `All ${count} ${what}`,
   download: 'Download as',
   close: 'Close',
-  job: {
-    none: 'No job has been run yet. The demo starts one: npm start',
-    gone: 'There is no such job here.',
-    accuracy: 'Accuracy on held-out data',
-    loss: 'Loss on held-out data',
-    noAccuracy: 'No round has been measured yet.',
-    waiting: 'The job is queued; its first round has not begun.',
-    missingMark: 'a runner was missing',
-    roundsShown: (first: string, last: string, all: string) => `rounds ${first} to ${last} of ${all}`,
-    newer: 'newer',
-    older: 'older',
-    ofNewest: (count: string) => `of the newest ${count} rounds`,
-    moreAsked: (count: string) => `and ${count} more`,
-    checked: (checked: number, all: number) => `${checked} of ${all} rounds checked by this browser`,
-    checkedFalse: (round: number) =>
-      `Round ${round} is not what the chain says. Open it to see which field is wrong.`,
-    checkedStopped: (reason: string) => `Rounds could not be checked: ${reason}.`,
-    now: (round: number, phase: string) => `Round ${round} is ${phase}`,
-    quorum: (here: number, asked: number, quorum: string) =>
-      `${here} of ${asked} updates are in, ${quorum} needed`,
-    deadline: (left: string) => `waits at most ${left} more`,
-    announce: (round: number, accuracy: string, missing: number) =>
-      `Round ${round} is done: accuracy ${accuracy}, ${missing === 0 ? 'nobody' : missing} missing.`,
-    everybody: 'nobody',
-  },
-  receipt: {
-    title: (round: number) => `Receipt of round ${round}`,
-    there: 'Who was there',
-    missing: 'Who was missing, and why',
-    time: 'Where the time went',
-    chain: 'On chain',
-    archive: 'In the archive',
-    version: 'The version it made',
-    nobodyMissing: 'Nobody was missing.',
-    running: 'The round has not ended; there is nothing to sign for yet.',
-    gone: 'This job has no such round yet.',
-  },
-  model: {
-    none: 'No model has been made yet.',
-    gone: 'The API knows no such version. The chain may: check it below.',
-    chainSilent: (reason: string) =>
-      `The API does not answer, and from the chain nothing could be read: ${reason}.`,
-    fromChain: 'The API does not answer. This is what chain and archive say, read by this browser.',
-    askingChain: 'The API does not answer. Asking chain and archive …',
-    void: 'void',
-    voidExplain: 'Void: its coordinator was convicted of a wrong number.',
-    lineage: 'Lineage',
-    card: 'Model card',
-    cardFrom: 'Read from the manifest whose hash is on chain.',
-    noPurpose: 'no purpose named',
-    training: (optimizer: string, rate: number, epochs: number, batch: number) =>
-      `${optimizer}, rate ${rate}, ${epochs === 1 ? '1 epoch' : `${epochs} epochs`} in batches of ${batch}`,
-    files: 'Files',
-    reading: 'Reading from chain and archive …',
-    noTools: 'The part of the page that reads models could not be loaded.',
-    take: 'Take it along',
-    asAnchored: 'as anchored (int32)',
-    taken: 'Saved. Its hashes are those on chain.',
-    tryIt: 'Try it',
-    paper: 'Paper to draw a digit on',
-    examples: 'Digits drawn already',
-    clear: 'Clear',
-    drawOne:
-      'Draw a digit, or take one that is drawn already. The model runs in this browser; nothing is sent anywhere.',
-    tryExplain:
-      'What is drawn is made 20 pixels large and put in the middle of 28, as the pictures of MNIST were.',
-    itIs: (digit: number, share: string) => `The model sees a ${digit} (${share}).`,
-    verify: 'Check it here',
-    explain:
-      'Expected values come from the contracts, by the node named below, and never from the API that serves this page. The file comes from the archive and is hashed in this browser.',
-    start: 'Check this version',
-    flip: 'Check it with one bit flipped',
-    flipExplain: 'One bit of the downloaded file is turned over first. The check has to fail.',
-    isTrue: (count: number, ms: string) => `True. ${count} comparisons agree with the chain, in ${ms}.`,
-    isFalse: (names: string) => `False: ${names}.`,
-    flippedFalse: (names: string) => `The flipped bit was noticed. False: ${names}.`,
-    running: 'Checking …',
-    stopped: (reason: string) => `Not known: ${reason}.`,
-    node: 'Your node (JSON-RPC URL)',
-    contract: 'Jobs contract',
-    nodeHint: 'Any node of the chain will do, best one of your own.',
-  },
-  runners: {
-    none: 'No runner is enrolled.',
-    offline: (age: string) => `silent for too long, last sign of life ${age}`,
-    alive: (age: string) => `sign of life ${age}`,
-    drained: (reason: string, by: string) =>
-      `drained, so it gets no new rounds${reason === '' ? '' : `: ${reason}`} (by ${by})`,
-    suspended: (reason: string) => `suspended: ${reason}`,
-    stake: 'Stake on chain',
-    missedNone: 'Missed',
-    missed: (name: string) => `Missed in ${name}`,
-    enrol: 'How to enrol a runner',
-    enrolExplain:
-      'On the machine that has the data, in one paste. It makes its keys, says what to send where, and enters this stack by itself; its policy allows nothing until you write it.',
-  },
-  rewards: {
-    none: 'No epoch has been published yet.',
-    fromChain: 'The API does not answer. Recomputed below, epochs and earnings come from chain and archive.',
-    recompute: 'Recompute all rewards here',
-    explain:
-      'Every epoch is rebuilt from the manifests that the chain names, and its root compared with the one on chain.',
-    isTrue: (count: number, ms: string) =>
-      `True. Every epoch rebuilt, ${count} comparisons agree with the chain, in ${ms}.`,
-    leaf: 'My leaf',
-    leafExplain:
-      'The line of the epoch in effect that an account is paid by. Its proof was followed up to the root on chain in this browser.',
-    leafNone: 'Recompute first; then the leaf of each account stands here with its proof.',
-    account: 'Account',
-    unsettled: (amount: string) => `and ${amount} to be settled`,
-  },
-  stack: {
-    chain: 'Chain',
-    archive: 'Archive',
-    table: 'Table',
-    parts: 'Parts',
-    noAnswer: 'does not answer this browser',
-    costs: 'Costs',
-    noCosts: 'No round has been anchored yet, so there is nothing to count.',
-    gasOfRound: 'Gas of a round (median)',
-    gasPrice: 'Price of gas now',
-    costOfRound: 'A round at that price',
-    gasOfEpoch: 'Gas of an epoch (median)',
-    cloud:
-      'What a month of the stack itself costs in the cloud depends on how it is used; the command line reckons it from list prices.',
-    workflows: 'Workflows',
-    contracts: 'Contracts',
-    queues: 'Queues',
-    queueNames: { jobs: 'Jobs to start', credits: 'Shares to credit' },
-    waiting: (waiting: number) => `${waiting} waiting`,
-    waitingAndDead: (waiting: number, dead: number) => `${waiting} waiting, ${dead} could not be processed`,
-    deadLetters: 'Messages that could not be processed',
-  },
-  mine: {
-    running: 'running',
-    stopped: 'not running',
-    whole: (records: string) =>
-      `${records} records follow from each other, and the runner signed for the last`,
-    broken: (file: string, line: number, reason: string) => `${file}, line ${line}: ${reason}`,
-    address: 'Address',
-    member: 'Member',
-    onChain: 'On chain',
-    stake: 'Stake',
-    gas: 'Coin for gas',
-    data: 'Data',
-    noData: 'none',
-    stacks: 'Its stacks',
-    decisions: 'What was asked, sent and refused',
-    nothing: 'Nothing was decided yet.',
-    allowed: (data: string, rule: string) => `on ${data}, by rule ${rule} of the policy`,
-    sent: (samples: string, bytes: string) => `an update from ${samples} samples, ${bytes} bytes, sealed`,
-    enrolled: (data: string, until: string) => `with the data ${data}, until ${until}`,
-    rules: 'The policy',
-    earnings: 'Earnings',
-    paid: 'Paid on chain, by all payers',
-    credited: 'Credited by this stack',
-    toClaim: 'Recompute and claim on the Rewards screen',
-  },
-  wallet: {
-    none: 'No wallet has announced itself to this page. On the command line:',
-    use: (name: string) => `Use ${name}`,
-    account: 'Account',
-    chain: 'Chain id of the wallet',
-    wrongChain: (has: number, wanted: number) =>
-      `Your wallet is on chain ${has}, and this stack on chain ${wanted}. Nothing is signed or sent there.`,
-    switchTo: (chainId: number) => `Switch the wallet to chain ${chainId}`,
-    signs: 'What you sign',
-    sign: (name: string) => `Sign with ${name} and send`,
-    asking: 'Waiting for you in the wallet …',
-    done: (outcome: string) => `Done: ${outcome}.`,
-    declined: (reason: string) => `The wallet declined: ${reason}`,
-    youDeclined: 'You declined in the wallet. Nothing was done.',
-    refused: (reason: string) => `Not done: ${reason}`,
-    notLoaded: 'What this needs could not be loaded.',
-  },
-  claim: {
-    verb: 'Claim',
-    title: (name: string) => `Claim what ${name} has earned`,
-    does: 'The contract pays the account of the leaf, whoever sends the claim. It pays the difference to what was paid before, so claiming again pays nothing.',
-    pays: 'Pays, in tokens',
-    to: 'To',
-    epoch: 'Epoch',
-    send: 'Claim with the wallet',
-    simulating: 'Running the claim without sending it …',
-    simulated: 'The node behind your wallet ran the claim, and the contract would pay it.',
-    cost: (gas: string, price: string, ether: string) =>
-      `It takes about ${gas} gas. At ${price} gwei each, which is the price now, that is ${ether} of the chain's coin.`,
-    tooPoor: (has: string) => `The account has only ${has} of the chain's coin.`,
-    waiting: 'Sent. Waiting until it stands in a block …',
-    nothing: 'Nothing is left to claim: all of it was paid before.',
-    paid: (amount: string, gas: string) => `Paid: ${amount} tokens, for ${gas} gas.`,
-    refused: (reason: string) => `Not claimed: ${reason}`,
-  },
-  acts: {
-    title: 'What was done to it',
-    logTitle: 'Acts',
-    none: 'Nobody has paused, drained or put back anything here.',
-    caption: 'Who did what, newest first',
-    unknown: 'nothing is known of it yet',
-    check: 'Check the log here',
-    isTrue: (count: number, ms: string) =>
-      `True. Each record follows from the one before and was signed by whom it names: ${count} comparisons in ${ms}.`,
-    pausing: 'It pauses before its next round.',
-    resuming: 'It was told to go on.',
-    cancelling: 'It was told to end. Finished rounds stand and are paid.',
-    'job.pause': {
-      verb: 'Pause',
-      title: (name: string) => `Pause ${name}`,
-      does: 'The round under way is finished; the next one does not begin until somebody resumes the job.',
-    },
-    'job.resume': {
-      verb: 'Resume',
-      title: (name: string) => `Resume ${name}`,
-      does: 'The job goes on with its next round.',
-    },
-    'job.cancel': {
-      verb: 'Cancel',
-      title: (name: string) => `Cancel ${name}`,
-      does: 'The job ends now and cannot be resumed. Finished rounds stand and are paid; the round under way is dropped, and what is left of the budget goes back to the payer once the last round can no longer be disputed.',
-    },
-    'runner.drain': {
-      verb: 'Drain',
-      title: (name: string) => `Drain ${name}`,
-      does: 'The runner finishes what it has and gets no new rounds of this stack. Its owner, its member and the member of this stack may do so.',
-      reason: 'Why, for everybody to see (may be left out)',
-    },
-    'runner.undrain': {
-      verb: 'End draining',
-      title: (name: string) => `Give ${name} rounds again`,
-      does: 'The runner gets rounds of this stack again.',
-    },
-    'runner.suspend': {
-      verb: 'Suspend',
-      title: (name: string) => `Suspend ${name}`,
-      does: 'The runner is let in nowhere at this stack until it is resumed. Only the member of this stack may do so.',
-      reason: 'Why, for the runner and everybody else to see',
-    },
-    'runner.resume': {
-      verb: 'End suspension',
-      title: (name: string) => `Let ${name} in again`,
-      does: 'The runner may enter this stack again.',
-    },
-    'queue.redrive': {
-      verb: 'Put back',
-      title: (name: string) => `Put the dead letters back: ${name}`,
-      does: 'Messages that could not be processed go back into their queue, at most 1,000 at a time. Do so once the cause is gone; processing one twice does no harm.',
-    },
-  },
+  job,
+  receipt,
+  model,
+  check,
+  runners,
+  rewards,
+  stack,
+  mine,
+  wallet,
+  claim,
+  acts,
 } as const;
-
-export const stateWords: Record<JobState, string> = {
-  queued: 'queued',
-  running: 'running',
-  paused: 'paused',
-  done: 'done',
-  cancelled: 'cancelled',
-  failed: 'failed',
-};
-
-export const phaseWords: Record<RoundPhase, string> = {
-  selecting: 'selecting runners',
-  collecting: 'collecting updates',
-  aggregating: 'adding updates',
-  evaluating: 'being measured',
-  archiving: 'being archived',
-  anchoring: 'being anchored on chain',
-  done: 'done',
-  failed: 'failed',
-};
-
-export const missingWords: Record<MissingCode, string> = {
-  offline: 'was off',
-  'no-data': 'had no such data',
-  'not-registered': 'was not registered',
-  suspended: 'was suspended',
-  drained: 'was drained',
-  refused: 'refused',
-  late: 'came too late',
-  lost: 'was lost on the way',
-  failed: 'failed',
-  rejected: 'sent what was rejected',
-};
-
-/** Kinds of records in a runner's decision log; one that is missing here is shown as it is. */
-export const decisionWords: Readonly<Record<string, string>> = {
-  started: 'started',
-  enrolled: 'entered',
-  revoked: 'revoked',
-  allowed: 'allowed',
-  sent: 'sent',
-  refused: 'refused',
-  repaired: 'repaired',
-  lost: 'lost',
-};
-
-export const timeWords: Record<Exclude<keyof RoundSeconds, 'total'>, string> = {
-  select: 'select',
-  collect: 'train and collect',
-  aggregate: 'add',
-  evaluate: 'measure',
-  archive: 'archive',
-  anchor: 'anchor',
-};

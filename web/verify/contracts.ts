@@ -169,10 +169,16 @@ export class ChainView {
     return Number(await this.#view(this.contracts.rewards, 'epochInEffect', addressWord(payer)));
   }
 
-  async claimed(payer: Hex, account: Hex): Promise<bigint> {
-    return BigInt(
-      await this.#view(this.contracts.rewards, 'claimed', addressWord(payer), addressWord(account)),
-    );
+  /** What each account was paid by one payer: one question, however many accounts. */
+  async paidBy(payer: Hex): Promise<Map<Hex, bigint>> {
+    const paid = new Map<Hex, bigint>();
+    for (const { topics, data } of await this.#logs(this.contracts.rewards, 'Claimed', [
+      addressWord(payer),
+    ])) {
+      const account = addressOf(topics[2] ?? ZERO_HASH);
+      paid.set(account, (paid.get(account) ?? 0n) + BigInt(data));
+    }
+    return paid;
   }
 
   /** What an account was paid, by whomever, oldest first. */

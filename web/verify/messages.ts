@@ -7,7 +7,7 @@ import type { Check } from './checks.js';
 import type { Contracts, Payment, Stake } from './contracts.js';
 import type { ChainVersion } from './lineage.js';
 import type { ModelFiles } from './model.js';
-import type { Standing } from './rewards.js';
+import type { Progress, Standing } from './rewards.js';
 
 /** Where expected values come from: the visitor's own node, and gateways that need not be believed. */
 export interface Sources {
@@ -32,6 +32,7 @@ export type Question = Sources &
     | { kind: 'model'; version: Hex; files: boolean }
     | { kind: 'payments'; account: Hex }
     | { kind: 'stakes' }
+    | { kind: 'windows'; payer: Hex }
     | { kind: 'acts'; records: readonly ActRecord[] }
   );
 
@@ -40,10 +41,19 @@ export interface Found {
   standings: Standing[];
   payments: Payment[];
   stakes: Stake[];
+  windows: EpochWindow[];
+}
+
+/** Since when, or from when on, an epoch's amounts can be claimed; ms since 1970. Before, it can be objected to. */
+export interface EpochWindow {
+  epoch: number;
+  effectiveAt: number;
 }
 
 export type Answer =
   | { kind: 'check'; check: Check }
+  /** How far a long question is, in parts of its own. */
+  | { kind: 'progress'; progress: Progress }
   | { kind: 'done'; ms: number; found: Found }
   | { kind: 'lineage'; versions: ChainVersion[] }
   | {

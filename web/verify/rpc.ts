@@ -51,7 +51,8 @@ export class Rpc {
       throw new Unreachable(`the node at ${this.url} does not answer`);
     }
     if (!response.ok) throw new Unreachable(`the node at ${this.url} answers ${response.status}`);
-    const answer = (await response.json()) as { result?: T; error?: { message?: string } };
+    const answer = (await response.json()) as { result?: T; error?: { code?: number; message?: string } };
+    if (answer.error?.code === reverted) throw new Reverted(answer.error.message);
     if (answer.error || answer.result === undefined)
       throw new Unreachable(
         `the node at ${this.url} refuses ${method}: ${answer.error?.message ?? 'no result'}`,
@@ -62,6 +63,11 @@ export class Rpc {
 
 /** Says nothing of the data: somebody could not be asked. */
 export class Unreachable extends Error {}
+
+/** A contract has undone a call. */
+export class Reverted extends Unreachable {}
+/** As nodes number it (EIP-1474 leaves 3 to them, and they agree). */
+const reverted = 3;
 
 /** Static ABI values are 32 bytes each, one after the other (https://docs.soliditylang.org/en/latest/abi-spec.html). */
 export function words(data: Hex): Hex[] {

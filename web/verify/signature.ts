@@ -18,25 +18,30 @@ export const updateSigner = (
   statement: UpdateStatement,
   signature: Hex,
 ): Hex | null =>
-  signerOf(updateDomain(chainId, jobs), 'Update', updateTypes.Update, { ...statement }, signature);
+  recovered(digestOf(updateDomain(chainId, jobs), 'Update', updateTypes.Update, { ...statement }), signature);
 
 /** The same for what somebody did at a stack. */
 export const actSigner = (
   { chainId, consortium }: { chainId: number; consortium: Hex },
   statement: ActStatement,
   signature: Hex,
-): Hex | null => signerOf(actDomain(chainId, consortium), 'Act', actTypes.Act, { ...statement }, signature);
+): Hex | null => recovered(actDigest({ chainId, consortium }, statement), signature);
+
+/** What is signed of an act, for contract accounts that judge a signature themselves. */
+export const actDigest = (
+  { chainId, consortium }: { chainId: number; consortium: Hex },
+  statement: ActStatement,
+): Hex => digestOf(actDomain(chainId, consortium), 'Act', actTypes.Act, { ...statement });
 
 type Fields = readonly { name: string; type: string }[];
 
 /** EIP-712, for flat types of our own. */
-function signerOf(
+function digestOf(
   { name, version, chainId, verifyingContract }: SignatureDomain,
   type: string,
   fields: Fields,
   values: Record<string, unknown>,
-  signature: Hex,
-): Hex | null {
+): Hex {
   const separator = keccak256(
     join(
       id('EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)'),
@@ -50,7 +55,10 @@ function signerOf(
   const struct = keccak256(
     join(id(signature712), ...fields.map(({ name, type }) => wordOf(type, values[name]))),
   );
-  const digest = keccak256(join('0x1901', separator, struct));
+  return keccak256(join('0x1901', separator, struct));
+}
+
+function recovered(digest: Hex, signature: Hex): Hex | null {
   try {
     const key = SigningKey.recoverPublicKey(digest, signature);
     return `0x${keccak256(fromHex(`0x${key.slice(4)}`)).slice(26)}`;

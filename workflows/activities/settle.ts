@@ -9,7 +9,7 @@ import {
   largestManifest,
 } from '#core/manifest.js';
 import { creditsOf, type CreditMessage, type TransactionRecord } from '#core/messages.js';
-import { epochTree, type AccountRewards } from '#core/rewards.js';
+import { accountsOf, epochTree } from '#core/rewards.js';
 import { parseMessage } from '#core/schema.js';
 import type { EpochView, JobView } from '#core/views.js';
 import { sha256 } from '#services/sha256.js';
@@ -105,7 +105,7 @@ async function newManifest(
   const due = await finalRounds(deps, owed, paidRounds(history), waiting);
   if (due.length === 0) return null;
   await matchCredits(deps, payer, due);
-  const tree = epochTree(sha256, { accounts: accountsOf(previous, due) });
+  const tree = epochTree(sha256, { accounts: accountsOf(previous?.hashed.accounts ?? [], due) });
   return {
     hashed: {
       kind: 'epoch',
@@ -239,28 +239,6 @@ export async function matchCredits(
     'UNAVAILABLE',
     `${missing.length} contributions are not credited yet; they were rung again.`,
   );
-}
-
-/** Every account's cumulative sum: what the epoch before says, and what this one adds. */
-function accountsOf(previous: EpochManifest | undefined, due: readonly PaidRound[]): AccountRewards[] {
-  const accounts = new Map<Hex, AccountRewards>();
-  for (const { account, cumulative } of previous?.hashed.accounts ?? [])
-    accounts.set(account, {
-      account,
-      cumulative: BigInt(cumulative),
-      previous: BigInt(cumulative),
-      deltas: [],
-    });
-  for (const { job, round, shares } of due)
-    for (const { runner, amount } of shares) {
-      const entry = accounts.get(runner) ?? { account: runner, cumulative: 0n, previous: 0n, deltas: [] };
-      accounts.set(runner, {
-        ...entry,
-        cumulative: entry.cumulative + BigInt(amount),
-        deltas: [...entry.deltas, { job, round, amount: BigInt(amount) }],
-      });
-    }
-  return [...accounts.values()];
 }
 
 async function archivedJson(deps: Dependencies, id: string): Promise<unknown> {

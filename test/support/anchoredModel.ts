@@ -7,9 +7,9 @@ import { LEAF, valuesRoot } from '#core/merkle.js';
 import { versionId } from '#core/model.js';
 import { encodeVersion } from '#core/versionFile.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
-import { exampleSpec, hashOf } from '#test/services/views.js';
-import type { Site } from '#test/support/site.js';
-import { randomInt32 } from '../measure.js';
+import { exampleSpec, hashOf } from '../services/views.js';
+import type { Site } from './site.js';
+import { randomInt32 } from '../../bench/measure.js';
 
 /**
  * Gives a site a node and a gateway that know one version of so many parameters, the start of a job: everything that
