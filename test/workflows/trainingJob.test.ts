@@ -52,7 +52,7 @@ describe('a training job', () => {
   test('that asks for attesters keeps the draw and closes with their signatures', async () => {
     const signature = `0x${'ab'.repeat(64)}1b` as const;
     const waits: number[] = [];
-    const stack = await fakeStack(environment, {
+    const stack = await fakeStack(temporal(), {
       spec: { ...fakeSpec({ rounds: 1 }), attesters: 2 },
       runners: { [first]: answering(1), [second]: answering(1) },
       override: {
@@ -78,7 +78,7 @@ describe('a training job', () => {
   });
 
   test('does not close a round without the signatures that it needs, and says whose are missing', async () => {
-    const stack = await fakeStack(environment, {
+    const stack = await fakeStack(temporal(), {
       spec: { ...fakeSpec({ rounds: 1, deadlineSeconds: 1 }), attesters: 1 },
       runners: { [first]: answering(1), [second]: answering(1) },
       override: {
