@@ -8,11 +8,7 @@ import { TensorProto_DataType as DataType, type NodeProto } from './onnx/onnx.ge
  * which no gradient passes; the values stay as they are.
  * @param output of the graph: a value that is also read there
  */
-export function stopNeedlessBiases(
-  nodes: readonly NodeProto[],
-  output: string,
-  names: Names,
-): readonly NodeProto[] {
+export function stopNeedlessBiases(nodes: readonly NodeProto[], output: string, names: Names): NodeProto[] {
   const readers = new Map<string, NodeProto[]>();
   for (const node of nodes)
     for (const name of node.input) readers.set(name, [...(readers.get(name) ?? []), node]);

@@ -113,11 +113,15 @@ function turnedPlaces({ shape, values }: Numbers, { weight: { data } }: View): I
   for (const order of permutations([...shape.keys()])) {
     const strides = order.map((axis) => elementCount(shape.slice(axis + 1)));
     const sizes = order.map((axis) => shape[axis] ?? 1);
-    const from = (place: number) =>
-      sizes.reduceRight(
-        ([rest, sum], size, at) => [Math.floor(rest / size), sum + (rest % size) * (strides[at] ?? 0)],
-        [place, 0] as [number, number],
-      )[1];
+    const from = (place: number) => {
+      let [rest, sum] = [place, 0];
+      for (let at = order.length - 1; at >= 0; at--) {
+        const size = sizes[at] ?? 1;
+        sum += (rest % size) * (strides[at] ?? 0);
+        rest = Math.floor(rest / size);
+      }
+      return sum;
+    };
     if (!data.every((value, place) => value === values[from(place)])) continue;
     const places = new Int32Array(values.length);
     data.forEach((_, place) => (places[from(place)] = place));

@@ -52,10 +52,6 @@ export function flattenSequences(graph: GraphProto): void {
 
 /** TorchScript writes numbers of Python as doubles and casts them where they are used: they become float32 at once. */
 export function narrowDoubles(graph: GraphProto): void {
-  const narrowed = (tensor: TensorProto) =>
-    tensor.dataType === DataType.DOUBLE
-      ? floatTensor(tensor.name, tensorShape(tensor), Float32Array.from(readDoubles(tensor)))
-      : tensor;
   graph.initializer = graph.initializer.map(narrowed);
   for (const { opType, attribute } of graph.node)
     for (const part of attribute) {
@@ -63,4 +59,9 @@ export function narrowDoubles(graph: GraphProto): void {
       if (opType === 'Cast' && part.name === 'to' && part.i === BigInt(DataType.DOUBLE))
         part.i = BigInt(DataType.FLOAT);
     }
+}
+
+function narrowed(tensor: TensorProto): TensorProto {
+  if (tensor.dataType !== DataType.DOUBLE) return tensor;
+  return floatTensor(tensor.name, tensorShape(tensor), Float32Array.from(readDoubles(tensor)));
 }

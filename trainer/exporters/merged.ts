@@ -83,13 +83,14 @@ export function separateStatistics(graph: GraphProto): void {
         tensors.set(name, copyOf(tensor, name));
         graph.initializer.push(copyOf(tensor, name));
       }
-      node.input[index] = name;
+      // A new list: nodes share theirs with the model as it was read.
+      node.input = node.input.with(index, name);
     }
 }
 
 /**
- * The parameters, or buffers, that a node was made from. A node of the optimiser itself (a Split of packed weights) has no trace; then
- * the module that reads its result tells: there the parameter has the same last name.
+ * The parameters, or buffers, that a node was made from. A node of the optimiser itself (a Split of packed weights) has no
+ * trace; then the module that reads its result tells: there the parameter has the same last name.
  */
 function namesUsed(
   node: NodeProto,

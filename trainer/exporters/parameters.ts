@@ -3,7 +3,6 @@ import {
   TensorProtoSchema,
   TensorProto_DataType as DataType,
   type GraphProto,
-  type NodeProto,
   type TensorProto,
 } from '../onnx/onnx.gen.js';
 import { elementCount, readFloats, tensorShape } from '../onnx/tensor.js';

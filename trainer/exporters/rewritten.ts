@@ -10,7 +10,7 @@ import {
 } from '../onnx/onnx.gen.js';
 import { floatTensor, readFloats, tensorShape } from '../onnx/tensor.js';
 import { copyOf, isUniform } from './parameters.js';
-import { consumersOf, isMadeUp, traceOf } from './traces.js';
+import { consumersOf, isMadeUp, plain, traceOf } from './traces.js';
 
 /** The newer exporter leaves out a bias that is zero; it would never be trained. Its name still stands in the call. */
 export function restoreZeroBiases(graph: GraphProto): void {
