@@ -3,6 +3,7 @@ import { Interface, type InterfaceAbi } from 'ethers';
 import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
 import { leafJudgeAbi } from '#contracts/generated/LeafJudge.js';
 import { rewardJudgeAbi } from '#contracts/generated/RewardJudge.js';
+import { robustJudgeAbi } from '#contracts/generated/RobustJudge.js';
 import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import type { ChainCall } from '#contracts/typed.js';
 import type { Hex } from '#core/hex.js';
@@ -49,7 +50,7 @@ export function question(
   return { what, kind: 'question', call, question: questionId(name, subjectHash(subject)) };
 }
 
-const judgeAbis = [sumJudgeAbi, leafJudgeAbi, dataJudgeAbi, rewardJudgeAbi];
+const judgeAbis = [sumJudgeAbi, robustJudgeAbi, leafJudgeAbi, dataJudgeAbi, rewardJudgeAbi];
 const faces = judgeAbis.map((abi) => new Interface(abi as unknown as InterfaceAbi));
 
 /** The judge's function that is called. @example callName(call) // 'wrongStep' */

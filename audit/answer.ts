@@ -4,6 +4,7 @@ import { toHex, type Hex } from '#core/hex.js';
 import type { KeptReceipt } from '#core/receipts.js';
 import { LEAF, valuesTree, type LeafValues } from '#core/merkle.js';
 import { RoundtableError } from '#core/errors.js';
+import { robustRuleOf } from '#services/chain/terms.js';
 import { chainCalls, closingInput } from '#services/chainCalls.js';
 import { versionInput, type Judges } from './accusation.js';
 import { loadAccused, openModels, type Accused, type Committed } from './accused.js';
@@ -111,7 +112,7 @@ async function chunk(known: Answering, { turns, chunk: index }: Of<'chunk' | 'st
   const at = evidence.nameAt(turns);
   const place = evidence.place(at);
   if (at.level === 0) {
-    const updates = await updatesUnder(sources, summedOf(known), at.index);
+    const updates = await updatesUnder(sources, summedOf(known), at);
     const [from] = evidence.levels[0]?.[at.index]?.runners ?? [0];
     const sum = await sumOfNode(sources, summedOf(known), at);
     // As a list over all runners, so that each stands where its header does.
@@ -191,8 +192,14 @@ async function vectorOf(known: Answering, tree: 'sum' | 'params', at: NodeName):
 }
 
 function summedOf({ evidence, headers, name, job }: Answering): Summed {
-  const { dimension } = job.terms;
-  return { evidence, headers, job: name.job, round: name.round, dimension };
+  return {
+    evidence,
+    headers,
+    job: name.job,
+    round: name.round,
+    dimension: job.terms.dimension,
+    rule: robustRuleOf(job.terms),
+  };
 }
 
 function unanswerable({ id, round }: RoundQuestion, why: string): RoundtableError {

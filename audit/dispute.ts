@@ -20,6 +20,8 @@ export interface Verdict {
   accusations: Accusation[];
   /** What could not be recomputed with what was at hand, and so stands on the coordinator's word. */
   unknown: string[];
+  /** What is wrong and cannot be shown to any contract. */
+  undisputable?: string[];
 }
 
 /**
@@ -56,5 +58,6 @@ export async function accuse(
   return {
     accusations: numbers.accusation ? [numbers.accusation] : [],
     unknown: [...unknown, ...numbers.unknown],
+    ...(numbers.undisputable && { undisputable: numbers.undisputable }),
   };
 }

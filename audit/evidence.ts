@@ -8,6 +8,8 @@ import {
 } from '#core/commitment.js';
 import { fromHex, toHex, type Hash, type Hex } from '#core/hex.js';
 import { LEAF, leafBytes, valuesTree, type LeafType, type LeafValues } from '#core/merkle.js';
+import type { RobustRule } from '#core/robustRule.js';
+import { robustSum } from '#core/robustTree.js';
 import { ExactSum } from '#core/sum.js';
 import type { ChainClosing } from '#services/chain.js';
 import { closingInput } from '#services/chainCalls.js';
@@ -168,17 +170,22 @@ export function sumChunks(
   });
 }
 
-/** The sums of all nodes, level by level, as the updates give them. */
+/** The sums of all nodes, level by level, as the updates give them. @param rule undefined for weighted sums */
 export function exactSums(
   levels: readonly (readonly AggregationNode[])[],
   headers: readonly { weight: number }[],
   updates: readonly Int32Array[],
+  rule?: RobustRule,
 ): Float64Array[][] {
   const dimension = updates[0]?.length ?? 0;
   const sums: Float64Array[][] = [];
   for (const [level, nodes] of levels.entries())
     sums.push(
-      nodes.map(({ children: [from, to] }) => {
+      nodes.map(({ children: [from, to], runners: [first, end] }) => {
+        if (rule) {
+          const weights = headers.slice(first, end).map(({ weight }) => weight);
+          return robustSum(rule, updates.slice(first, end), weights).values;
+        }
         if (level === 0) {
           const sum = new ExactSum(dimension);
           sum.addAll(

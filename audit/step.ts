@@ -1,7 +1,7 @@
 /** The way from the old parameters to the new (PROTOCOL section 4). */
 import type { RoundManifest } from '#core/manifest.js';
 import { fedAvg, fedAvgM, velocityStep } from '#core/step.js';
-import type { ExactSum } from '#core/sum.js';
+import type { NodeSum } from '#core/sumTree.js';
 import { same, Wrong, type Checklist } from './checklist.js';
 import { firstDifference } from './difference.js';
 import type { OpenedModel } from './version.js';
@@ -34,7 +34,7 @@ export async function checkStep(
   subject: string,
   round: Round,
   { base, next }: Models,
-  sum: ExactSum,
+  sum: NodeSum,
 ): Promise<boolean> {
   if (!base || !next) {
     const why = `the models are sealed; it stands on the word of coordinator ${round.coordinator}`;
@@ -51,7 +51,7 @@ export function compareStep(
   { spec: { aggregation } }: Round,
   base: Opened,
   next: Opened,
-  sum: ExactSum,
+  sum: NodeSum,
 ): void {
   const differ = (found: Int32Array, expected: Int32Array, what: string) =>
     firstDifference(next.layout, found, expected, what, 'the updates give');

@@ -1,9 +1,10 @@
 /** Recomputes a round's sum from the updates, when they are at hand (PROTOCOL sections 3 and 5). */
-import { aggregationTree, type AggregationNode } from '#core/commitment.js';
 import { toHex, type Hex } from '#core/hex.js';
 import type { ManifestHeader, RoundManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
-import { ExactSum } from '#core/sum.js';
+import { nameOf } from '#core/robust.js';
+import { roundTree } from '#core/robustTree.js';
+import type { NodeSum } from '#core/sumTree.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { same, Wrong, type Checklist } from './checklist.js';
 import type { AuditChain, AuditSources } from './sources.js';
@@ -22,7 +23,7 @@ export async function checkSum(
   subject: string,
   round: Round,
   models: { base: OpenedModel; next: OpenedModel },
-): Promise<ExactSum | null> {
+): Promise<NodeSum | null> {
   try {
     return await list.check(subject, 'sum', 'recomputed from all updates, to the bit', async (say) => {
       const total = await new Summation(sources, round, models).total();
@@ -40,42 +41,32 @@ export async function checkSum(
 /** Says nothing of the data: an update was not to be had. */
 class NotAtHand extends Error {}
 
-/** Adds node by node, comparing each with its committed root; at most the updates of one bottom node are in memory. */
+/** Computes node by node what the round's rule gives, comparing each with its committed root. */
 class Summation {
-  readonly #levels: AggregationNode[][];
-
   constructor(
     private readonly sources: AuditSources<AuditChain>,
     private readonly round: Round,
     private readonly models: { base: OpenedModel; next: OpenedModel },
-  ) {
-    this.#levels = aggregationTree(round.headers.length).levels;
+  ) {}
+
+  total(): Promise<NodeSum> {
+    const { headers, spec } = this.round;
+    return roundTree(spec.aggregation.robust, {
+      dimension: headers[0]?.dimension ?? 0,
+      weights: headers.map(({ weight }) => weight),
+      read: async (index) => {
+        const header = headers[index];
+        if (!header) throw new TypeError(`there is no header ${index}`);
+        return this.#update(header);
+      },
+      onNode: (level, index, sum) => this.#compare(level, index, sum),
+    });
   }
 
-  total(): Promise<ExactSum> {
-    return this.#node(this.#levels.length - 1, 0);
-  }
-
-  async #node(level: number, index: number): Promise<ExactSum> {
-    const [from, to] = this.#levels[level]?.[index]?.children ?? [0, 0];
-    const sum = level === 0 ? await this.#bottom(from, to) : await this.#node(level - 1, from);
-    if (level > 0)
-      for (let child = from + 1; child < to; child++) sum.addSum(await this.#node(level - 1, child));
+  #compare(level: number, index: number, sum: NodeSum): void {
     const root = toHex(valuesRoot(this.sources.hash, LEAF.sum, sum.values));
     const committed = this.round.sumRoots[level]?.[index];
     if (root !== committed) this.#fail(`node ${index} of level ${level}`, committed, root, sum);
-    return sum;
-  }
-
-  async #bottom(from: number, to: number): Promise<ExactSum> {
-    const headers = this.round.headers.slice(from, to);
-    const updates = await Promise.all(headers.map((header) => this.#update(header)));
-    const sum = new ExactSum(updates[0]?.length ?? 0);
-    sum.addAll(
-      updates,
-      headers.map(({ weight }) => weight),
-    );
-    return sum;
   }
 
   /** An update as its runner signed it. @throws NotAtHand, Wrong, FORMAT_INVALID */
@@ -98,8 +89,9 @@ class Summation {
   }
 
   /** The root alone does not say which value is wrong; where the parameters follow the wrong sum, they do. */
-  #fail(node: string, committed: Hex | undefined, root: Hex, sum: ExactSum): never {
-    const message = `the sum of ${node} is committed to as ${committed ?? 'nothing'}, and the updates give ${root}`;
+  #fail(node: string, committed: Hex | undefined, root: Hex, sum: NodeSum): never {
+    const { robust } = this.round.spec.aggregation;
+    const message = `the ${robust ? nameOf(robust) : 'sum'} of ${node} is committed to as ${committed ?? 'nothing'}, and the updates give ${root}`;
     const { base, next } = this.models;
     if (base && next && sum.count === this.round.headers.length)
       try {

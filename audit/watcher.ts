@@ -15,7 +15,7 @@ import type { AuditSources } from './sources.js';
 import { accuseEpoch } from './wrongEpoch.js';
 
 /**
- * holds: nothing is wrong with it. wrong: something is, and nobody was there to send it. asked: its coordinator has to
+ * holds: nothing is wrong with it. wrong: something is, and nobody was there to send it, or no contract can be shown it. asked: its coordinator has to
  * answer. convicted: it is void, its coordinator's bond is slashed. undecided: it could not be judged, or what was sent
  * was refused; it is looked at again while there is time.
  */
@@ -93,6 +93,11 @@ export class Watcher {
       const verdict = await this.#judge(thing);
       if (verdict.accusations.length > 0) return await this.#act(thing, moment, verdict, stillWaits, say);
       const quarter = moment.now + moment.window / 4;
+      if (verdict.undisputable) {
+        this.#standings.set(thing.key, { state: 'again', at: quarter });
+        const what = verdict.undisputable.join('; ');
+        return this.#say(say, thing, moment, { outcome: 'wrong', what, unknown: verdict.unknown });
+      }
       // Updates may come to hand later.
       this.#standings.set(
         thing.key,

@@ -2,7 +2,9 @@
 import { isRoundtableError } from '#core/errors.js';
 import { toHex, type Hex } from '#core/hex.js';
 import { LEAF, VALUES_PER_LEAF, valuesRoot, type LeafType, type LeafValues } from '#core/merkle.js';
+import { nameOf } from '#core/robust.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
+import { robustRuleOf, stepRule } from '#services/chain/terms.js';
 import { answerTo, question, report, versionInput, type Accusation, type Known } from './accusation.js';
 import { openModels, type Models } from './accused.js';
 import { nextQuestion } from './bisection.js';
@@ -15,6 +17,8 @@ import type { VersionHashes } from './version.js';
 export interface Numbers {
   accusation: Accusation | null;
   unknown: string[];
+  /** What is wrong, although no contract can be shown it: a robust rule over more than 16 runners. */
+  undisputable?: string[];
 }
 
 interface StepResult {
@@ -30,6 +34,7 @@ export async function wrongNumber(known: Known): Promise<Numbers> {
     job: job.job,
     round: name.round,
     dimension: job.terms.dimension,
+    rule: robustRuleOf(job.terms),
   };
   let wrong: { node: NodeName; sum: Float64Array } | null = null;
   let total;
@@ -42,16 +47,20 @@ export async function wrongNumber(known: Known): Promise<Numbers> {
     if (!(error instanceof NotAtHand)) throw error;
     return { accusation: null, unknown: [`the sum: ${error.message}`] };
   }
-  if (wrong) return found(wrongSum(known, wrong));
-  if (job.terms.rule === 0) return { accusation: null, unknown: ['the step: no contract knows its rule'] };
+  if (wrong) return wrongSum(known, wrong);
+  if (stepRule(job.terms) === 0)
+    return { accusation: null, unknown: ['the step: no contract knows its rule'] };
   return wrongStep(known, await openModels(known.sources, known), total.values, total.weight);
 }
 
 /** Only its root is known: the coordinator must show where it differs, and then the chunk it differs in. */
-function wrongSum(known: Known, { node, sum }: { node: NodeName; sum: Float64Array }): Accusation {
+function wrongSum(known: Known, { node, sum }: { node: NodeName; sum: Float64Array }): Numbers {
+  const rule = robustRuleOf(known.job.terms);
+  const name = rule ? nameOf(rule) : 'sum';
+  const what = `the ${name} of node ${node.index} of level ${node.level} is not that of the updates`;
+  if (rule && node.level > 0) return { accusation: null, unknown: [], undisputable: [what] };
   const { subject, call } = nextQuestion(known, 'sum', node, sum);
-  const what = `the sum of node ${node.index} of level ${node.level} is not that of the updates`;
-  return question(known, what, subject, call);
+  return found(question(known, what, subject, call));
 }
 
 function wrongStep(known: Known, models: Models, total: Float64Array, weight: number): Numbers {
@@ -184,7 +193,8 @@ function firstWrong(
   };
 
   function stepped(): StepResult {
-    if (terms.rule === 1) return { params: fedAvg(base.params, total, weight, terms.rate), velocity: null };
+    if (stepRule(terms) === 1)
+      return { params: fedAvg(base.params, total, weight, terms.rate), velocity: null };
     const velocity = base.velocity ?? new Int32Array(base.params.length);
     return fedAvgM(base.params, velocity, total, weight, terms.rate, terms.momentum);
   }

@@ -2,6 +2,7 @@
 import type { Result } from 'ethers';
 import { ZERO_HASH } from '#core/hex.js';
 import { MAX_TOTAL_WEIGHT } from '#core/weights.js';
+import { stepRule } from '#services/chain/terms.js';
 import { answerTo, question, report, versionInput, type Accusation, type Known } from './accusation.js';
 import { selectedLines, type OpeningInput } from './opening.js';
 
@@ -63,7 +64,7 @@ export function wrongVersion(known: Known): Accusation | null {
     version.graph === before.version.graph &&
     version.stepsHash === before.version.stepsHash &&
     version.paramsRoot === closing.paramsRoot &&
-    (job.terms.rule !== 1 || version.stateRoot === ZERO_HASH);
+    (stepRule(job.terms) !== 1 || version.stateRoot === ZERO_HASH);
   if (follows) return null;
   return report(
     'its version is not of the model that it builds on',

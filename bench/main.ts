@@ -6,6 +6,7 @@ import { run as mcmahan } from './mcmahan.js';
 import { run as memory } from './memory.js';
 import { run as page } from './page.js';
 import { run as peers } from './peers/peers.js';
+import { run as robust } from './robust.js';
 import { run as round } from './round.js';
 import { run as scale } from './scale.js';
 import { run as shards } from './shards.js';
@@ -21,6 +22,7 @@ export type Emit = (line: Record<string, unknown>) => void;
 
 const benches: Record<string, (emit: Emit) => Promise<void>> = {
   sum,
+  robust,
   shards,
   encoding,
   round,

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Jobs} from "./Jobs.sol";
 import {Questions} from "./Questions.sol";
+import {RobustJudge} from "./RobustJudge.sol";
 import {SumJudge} from "./SumJudge.sol";
 import {Protocol} from "./lib/Protocol.sol";
 import {Records} from "./lib/Records.sol";
@@ -37,9 +38,11 @@ contract DataJudge is Questions {
     bytes32 private constant OPENING = "opening";
 
     SumJudge public immutable sums;
+    RobustJudge public immutable robust;
 
-    constructor(Jobs jobs_, SumJudge sums_, uint256 bond_) Questions(jobs_, bond_) {
+    constructor(Jobs jobs_, SumJudge sums_, RobustJudge robust_, uint256 bond_) Questions(jobs_, bond_) {
         sums = sums_;
+        robust = robust_;
     }
 
     /// @notice Asks for the root of a round's aggregation tree.
@@ -60,9 +63,11 @@ contract DataJudge is Questions {
         _ask(place.job, place.round, _subject(LEAF, place, child));
     }
 
-    /// @notice Asks for one chunk of every child of a node, and of its sum.
+    /// @notice Asks for one chunk of every child of a node, and of its sum. Not of an upper node under a robust rule,
+    ///         which no contract recomputes from its children.
     function askChunk(Place calldata place, uint32 chunk) external payable {
         _checkPath(place);
+        if (_trim(place.job) != 0 && !_isBottom(place)) revert NothingWrong();
         _checkChunk(place.job, chunk);
         _ask(place.job, place.round, _subject(CHUNK, place, chunk));
     }
@@ -74,7 +79,7 @@ contract DataJudge is Questions {
         if (place.path.length != 1) revert WrongPath(place.path.length);
         _checkChunk(place.job, chunk);
         (, uint8 rule, , , , , , ) = jobs.terms(place.job);
-        if (rule == 0) revert NothingWrong();
+        if (Records.stepOf(rule) == 0) revert NothingWrong();
         _ask(place.job, place.round, _subject(STEP, place, chunk));
     }
 
@@ -137,13 +142,15 @@ contract DataJudge is Questions {
         _answer(place.job, place.round, _subject(LEAF, place, child));
     }
 
-    /// @notice The chunks of all runners under a bottom node, which sum to the node's.
+    /// @notice The chunks of all runners under a bottom node, which give the node's.
     function answerChunk(
         Place calldata place,
         SumJudge.Chunk calldata sum,
         SumJudge.Update[] calldata updates
     ) external {
-        if (!sums.sumHolds(place, sum, updates)) revert AnswerWrong();
+        bool holds =
+            _trim(place.job) == 0 ? sums.sumHolds(place, sum, updates) : robust.sumHolds(place, sum, updates);
+        if (!holds) revert AnswerWrong();
         _answer(place.job, place.round, _subject(CHUNK, place, sum.index));
     }
 

@@ -211,7 +211,8 @@ contract Jobs is Escrow, Convictions, Attestations {
     function _checkTerms(Records.Terms calldata terms_) private pure {
         bool valid =
             terms_.dimension != 0 &&
-                terms_.rule <= Records.FEDAVGM &&
+                Records.stepOf(terms_.rule) <= Records.FEDAVGM &&
+                Records.trimOf(terms_.rule) <= Records.MEDIAN &&
                 terms_.rateNumerator <= 1 << 20 &&
                 terms_.rateDenominator <= 1 << 20 &&
                 terms_.rateDenominator != 0 &&

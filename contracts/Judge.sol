@@ -205,6 +205,12 @@ abstract contract Judge {
         for (uint256 span = 16; span < runners; span *= 8) ++height;
     }
 
+    /// @dev What stands in place of the weighted sum in a job's rounds (Records.trimOf), 0 for nothing.
+    function _trim(bytes32 job) internal view returns (uint8) {
+        (, uint8 rule, , , , , , ) = jobs.terms(job);
+        return Records.trimOf(rule);
+    }
+
     /// @dev Leaves of the tree over the parameters of a job's model.
     function _chunks(bytes32 job) internal view returns (uint256) {
         (uint64 dimension, , , , , , , ) = jobs.terms(job);

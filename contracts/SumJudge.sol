@@ -92,7 +92,7 @@ contract SumJudge is Judge {
             version.graphHash == base.graphHash &&
                 version.stepsHash == base.stepsHash &&
                 version.paramsRoot == closing.paramsRoot &&
-                (rule != Records.FEDAVG || version.stateRoot == 0);
+                (Records.stepOf(rule) != Records.FEDAVG || version.stateRoot == 0);
         if (follows) revert NothingWrong();
         jobs.convict(job, round, msg.sender, false);
     }
@@ -100,12 +100,13 @@ contract SumJudge is Judge {
     // What is recomputed; anyone may ask before accusing
 
     /// @notice Whether one chunk of a bottom node is what its runners' updates give. Weights come from the committed
-    ///         headers and are checked before anything is added.
+    ///         headers and are checked before anything is added. Medians and trimmed means are for RobustJudge.
     function sumHolds(
         Place calldata place,
         Chunk calldata sum,
         Update[] calldata updates
     ) public view returns (bool) {
+        if (_trim(place.job) != 0) revert NothingWrong();
         Node calldata node = _checkPath(place);
         uint256 chunks = _checkSum(place, node, sum);
         if (updates.length != node.children.length)
@@ -141,6 +142,7 @@ contract SumJudge is Judge {
         Chunk calldata sum,
         Sum[] calldata sums
     ) public view returns (bool) {
+        if (_trim(place.job) != 0) revert NothingWrong();
         Node calldata node = _checkPath(place);
         uint256 chunks = _checkSum(place, node, sum);
         if (sums.length != node.children.length) revert ChildrenDiffer(node.children.length, sums.length);
@@ -188,9 +190,10 @@ contract SumJudge is Judge {
             chunks,
             step.newParamsProof
         );
-        if (terms.rule == Records.FEDAVG)
+        uint8 rule = Records.stepOf(terms.rule);
+        if (rule == Records.FEDAVG)
             return Steps.fedAvgHolds(terms, root.weight, sum.values, step.params, step.newParams);
-        if (terms.rule != Records.FEDAVGM) revert NothingWrong();
+        if (rule != Records.FEDAVGM) revert NothingWrong();
         if (step.version.stateRoot == 0) return false;
         // A job starts at rest: no state is a state of zeros.
         if (step.base.stateRoot != 0)

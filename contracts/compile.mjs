@@ -15,6 +15,7 @@ export const contractNames = [
   'Jobs',
   'Rewards',
   'SumJudge',
+  'RobustJudge',
   'LeafJudge',
   'DataJudge',
   'ReceiptJudge',

@@ -7,6 +7,7 @@ import { leafJudgeAbi, leafJudgeBytecode } from './generated/LeafJudge.js';
 import { receiptJudgeAbi, receiptJudgeBytecode } from './generated/ReceiptJudge.js';
 import { rewardJudgeAbi, rewardJudgeBytecode } from './generated/RewardJudge.js';
 import { rewardsAbi, rewardsBytecode } from './generated/Rewards.js';
+import { robustJudgeAbi, robustJudgeBytecode } from './generated/RobustJudge.js';
 import { sealJudgeAbi, sealJudgeBytecode } from './generated/SealJudge.js';
 import { sumJudgeAbi, sumJudgeBytecode } from './generated/SumJudge.js';
 import { tokenAbi, tokenBytecode } from './generated/Token.js';
@@ -49,6 +50,7 @@ export async function deployContracts(signer: Signer, rules: Rules): Promise<Dep
     rewards: coming(7),
     receipts: coming(8),
     seals: coming(9),
+    robust: coming(10),
   };
   const token = await deploy(signer, tokenAbi, tokenBytecode, [supply]);
   const consortium = await deploy(signer, consortiumAbi, consortiumBytecode, [
@@ -68,13 +70,14 @@ export async function deployContracts(signer: Signer, rules: Rules): Promise<Dep
     rewards.address,
     window,
     rules.patienceSeconds,
-    [judges.sums, judges.leaves, judges.data, judges.receipts],
+    [judges.sums, judges.leaves, judges.data, judges.receipts, judges.robust],
   ]);
   const sums = await deploy(signer, sumJudgeAbi, sumJudgeBytecode, [jobs.address]);
   const leaves = await deploy(signer, leafJudgeAbi, leafJudgeBytecode, [jobs.address]);
   const data = await deploy(signer, dataJudgeAbi, dataJudgeBytecode, [
     jobs.address,
     sums.address,
+    judges.robust,
     rules.questionBond,
   ]);
   const ofRewards = await deploy(signer, rewardJudgeAbi, rewardJudgeBytecode, [
@@ -86,7 +89,8 @@ export async function deployContracts(signer: Signer, rules: Rules): Promise<Dep
     rules.questionBond,
   ]);
   const seals = await deploy(signer, sealJudgeAbi, sealJudgeBytecode, [jobs.address, rules.questionBond]);
-  const made = [sums, leaves, data, ofRewards, receipts, seals].map(({ address }) => address);
+  const robust = await deploy(signer, robustJudgeAbi, robustJudgeBytecode, [jobs.address]);
+  const made = [sums, leaves, data, ofRewards, receipts, seals, robust].map(({ address }) => address);
   if (made.join() !== Object.values(judges).join())
     throw new Error('The judges got other addresses than foretold: another program sends with this key.');
   return {

@@ -15,7 +15,10 @@ export const deployment = z.strictObject({
   consortium: address,
   jobs: address,
   rewards: address,
-  /** What convicts: wrong sums and steps, unfit runners, unanswered questions, wrong rewards, receipts and seals. */
+  /**
+   * What convicts: wrong sums and steps, unfit runners, unanswered questions, wrong rewards, receipts and seals, wrong
+   * medians and trimmed means.
+   */
   judges: z.strictObject({
     sums: address,
     leaves: address,
@@ -23,6 +26,7 @@ export const deployment = z.strictObject({
     rewards: address,
     receipts: address,
     seals: address,
+    robust: address,
   }),
   block: z.number().int().min(0),
 });
@@ -37,6 +41,7 @@ export function deploymentAt(contract: Address, chainId: number, block = 1): Dep
     rewards: contract,
     receipts: contract,
     seals: contract,
+    robust: contract,
   };
   return {
     chainId,

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { dataShape } from './dataShape.js';
+import { nonsense } from './robust.js';
+import { robustRule } from './robustRule.js';
 import { address, amount, hash32, slug } from './schema.js';
 import { trainingSpec } from './trainingSpec.js';
 
@@ -43,17 +45,22 @@ export function claimedSamples(
   return Math.min(samples, mostSamples ?? samples);
 }
 
+const robust = robustRule
+  .optional()
+  .describe('What the step is made from in place of the weighted mean of the updates.');
+
 const aggregation = z.discriminatedUnion('rule', [
-  z.strictObject({ rule: z.literal('fedavg'), rate: fraction }),
-  z.strictObject({ rule: z.literal('fedavgm'), rate: fraction, momentum: fraction }),
+  z.strictObject({ rule: z.literal('fedavg'), rate: fraction, robust }),
+  z.strictObject({ rule: z.literal('fedavgm'), rate: fraction, momentum: fraction, robust }),
 ]);
 
 const writtenAggregation = z.discriminatedUnion('rule', [
-  z.strictObject({ rule: z.literal('fedavg'), rate: writtenFraction.prefault('1') }),
+  z.strictObject({ rule: z.literal('fedavg'), rate: writtenFraction.prefault('1'), robust }),
   z.strictObject({
     rule: z.literal('fedavgm'),
     rate: writtenFraction.prefault('1'),
     momentum: writtenFraction.prefault('0.9'),
+    robust,
   }),
 ]);
 
@@ -126,43 +133,46 @@ export const jobSpec = z
   .refine(
     ({ attesters = 0, updates }) => updates.recipients.length > attesters,
     'whoever attests must read the updates: the job needs at least as many auditors as attesters',
-  );
+  )
+  .superRefine(checkRobust);
 export type JobSpec = z.output<typeof jobSpec>;
 
 /** job.yaml as a person writes it; paths are relative to the file. */
-export const jobFile = z.strictObject({
-  ...common,
-  model: z.string().min(1).describe('Path of an ONNX file.'),
-  evaluation: z
-    .string()
-    .min(1)
-    .nullable()
-    .default(null)
-    .describe('Path of held-out data (safetensors x, y).'),
-  training: trainingSpec.prefault({}),
-  aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
-  participants: participants.prefault({ quorum: 'all' }),
-  rewards: rewards.prefault({ budget: '0' }),
-  attesters: z
-    .number()
-    .int()
-    .min(0)
-    .max(mostAttesters)
-    .default(0)
-    .describe(
-      'Members, drawn anew each round, that must recompute it and sign before it closes. They must be auditors; name every member that can be drawn.',
-    ),
-  auditors: z
-    .array(address)
-    .max(63)
-    .default([])
-    .describe("Members that can read the runners' updates besides the coordinator, to recompute rounds."),
-  archive: z
-    .strictObject({
-      encrypt: z.boolean().default(false).describe('Archive models encrypted for the members only.'),
-    })
-    .prefault({}),
-});
+export const jobFile = z
+  .strictObject({
+    ...common,
+    model: z.string().min(1).describe('Path of an ONNX file.'),
+    evaluation: z
+      .string()
+      .min(1)
+      .nullable()
+      .default(null)
+      .describe('Path of held-out data (safetensors x, y).'),
+    training: trainingSpec.prefault({}),
+    aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
+    participants: participants.prefault({ quorum: 'all' }),
+    rewards: rewards.prefault({ budget: '0' }),
+    attesters: z
+      .number()
+      .int()
+      .min(0)
+      .max(mostAttesters)
+      .default(0)
+      .describe(
+        'Members, drawn anew each round, that must recompute it and sign before it closes. They must be auditors; name every member that can be drawn.',
+      ),
+    auditors: z
+      .array(address)
+      .max(63)
+      .default([])
+      .describe("Members that can read the runners' updates besides the coordinator, to recompute rounds."),
+    archive: z
+      .strictObject({
+        encrypt: z.boolean().default(false).describe('Archive models encrypted for the members only.'),
+      })
+      .prefault({}),
+  })
+  .superRefine(checkRobust);
 export type JobFile = z.output<typeof jobFile>;
 
 /** The spec that a job file means once its files have hashes (and, if encrypted, readers). */
@@ -186,6 +196,17 @@ export function toJobSpec(
     archive: { recipients: resolved.recipients },
     updates: { recipients: resolved.readers },
   });
+}
+
+/** What is wrong between the parts of a job, each of which is right by itself. */
+function checkRobust(
+  job: { aggregation: z.output<typeof aggregation>; participants: z.output<typeof participants> },
+  context: z.RefinementCtx,
+): void {
+  const { quorum, most } = job.participants;
+  const rule = job.aggregation.robust;
+  const message = rule && nonsense(rule, quorum === 'all' ? null : quorum, most);
+  if (message) context.addIssue({ code: 'custom', path: ['aggregation', 'robust'], message });
 }
 
 function parseFraction(text: string): { numerator: number; denominator: number } | null {

@@ -75,7 +75,7 @@ export function accountsOf(
   before: readonly { account: Hex; cumulative: string }[],
   rounds: readonly { job: JobId; round: number; shares: readonly { runner: Hex; amount: string }[] }[],
 ): AccountRewards[] {
-  const accounts = new Map<Hex, AccountRewards>();
+  const accounts = new Map<Hex, AccountRewards & { deltas: RewardDelta[] }>();
   for (const { account, cumulative } of before) {
     const sum = BigInt(cumulative);
     accounts.set(account, { account, cumulative: sum, previous: sum, deltas: [] });
@@ -84,11 +84,8 @@ export function accountsOf(
     for (const { runner, amount } of shares) {
       const line = accounts.get(runner) ?? { account: runner, cumulative: 0n, previous: 0n, deltas: [] };
       const delta = { job, round, amount: BigInt(amount) };
-      accounts.set(runner, {
-        ...line,
-        cumulative: line.cumulative + delta.amount,
-        deltas: [...line.deltas, delta],
-      });
+      line.deltas.push(delta);
+      accounts.set(runner, { ...line, cumulative: line.cumulative + delta.amount });
     }
   return [...accounts.values()];
 }

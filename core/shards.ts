@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { RoundtableError } from './errors.js';
 import type { LeafRange } from './merkleRange.js';
 import { leafCount, VALUES_PER_LEAF } from './merkle.js';
+import { robustRule } from './robustRule.js';
 import { address, count, hash32, jobId, round } from './schema.js';
+import { UPDATES_PER_PASS } from './sumKernel.js';
 
 /**
  * Ranges of about the same size that are all of a vector's leaves. Their borders lie where few subtrees are cut, so
@@ -50,6 +52,8 @@ export const shardPlan = z.strictObject({
   /** Of leaves. */
   range: z.strictObject({ from: count, to: count }),
   updates: z.array(shardedUpdate).min(1),
+  /** Absent: the weighted sum. */
+  robust: robustRule.optional(),
 });
 export type ShardPlan = z.output<typeof shardPlan>;
 
@@ -72,7 +76,13 @@ export interface ShardRules {
   each: number;
 }
 
-/** 1: no function is needed. */
-export function shardsFor(dimension: number, { most, each }: ShardRules): number {
-  return dimension <= most ? 1 : Math.min(leafCount(dimension), Math.max(2, Math.ceil(dimension / each)));
+/**
+ * 1: no function is needed.
+ * @param held updates that are held at a time: a robust rule needs all of a range's at once
+ */
+export function shardsFor(dimension: number, { most, each }: ShardRules, held = UPDATES_PER_PASS): number {
+  if (dimension <= most) return 1;
+  const bytes = (updates: number) => 12 + 4 * Math.max(UPDATES_PER_PASS, updates);
+  const shards = Math.ceil((dimension * bytes(held)) / (each * bytes(UPDATES_PER_PASS)));
+  return Math.min(leafCount(dimension), Math.max(2, shards));
 }

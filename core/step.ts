@@ -98,7 +98,7 @@ function scaledMean(S: number, W: number, a: number, b: number): number {
  * roundHalfEven(base + x / d) for integers |x| ≤ 2^53, d ≥ 1, |x / d| ≤ 2^51: divide, then correct by the
  * remainder. A tie goes to the even sum, which is why the base is here.
  */
-function addQuotient(base: number, x: number, d: number): number {
+export function addQuotient(base: number, x: number, d: number): number {
   const quotient = roundHalfEven(x / d);
   const rounded = base + quotient;
   const twice = 2 * (x - quotient * d);

@@ -36,7 +36,7 @@ export class ExactSum {
   }
 
   /** Adds the sum of a node below this one in the aggregation tree. @throws INVALID_INPUT as add */
-  addSum(below: ExactSum): void {
+  addSum(below: Pick<ExactSum, 'values' | 'weight' | 'count'>): void {
     if (below.values.length !== this.values.length)
       throw wrongDimension(below.values.length, this.values.length);
     this.#count(below.weight, below.count);

@@ -10,8 +10,11 @@ export interface SumTree {
   weights: readonly number[];
   read(index: number): Promise<Int32Array>;
   /** Called for every node of the aggregation tree once, children before parents; level 0 is the bottom. */
-  onNode(level: number, index: number, sum: ExactSum): void;
+  onNode(level: number, index: number, sum: NodeSum): void;
 }
+
+/** What a node commits to: the weighted sum of the updates below it, or what a robust rule has in its place. */
+export type NodeSum = Pick<ExactSum, 'values' | 'weight' | 'count'>;
 
 /**
  * The exact sum over the aggregation tree (PROTOCOL 5). Four updates and one partial sum a level are held at a time, so

@@ -72,6 +72,9 @@ export const i32x4ReplaceLane = (lane: number) => [...simd(0x1c), lane];
 export const i32x4ShiftLeft = simd(0xab);
 export const i32x4ShiftRight = simd(0xad);
 export const i32x4Add = simd(0xae);
+/** Of signed values. */
+export const i32x4Minimum = simd(0xb6);
+export const i32x4Maximum = simd(0xb8);
 export const f64x2Splat = simd(0x14);
 export const f64x2Add = simd(0xf0);
 export const f64x2Multiply = simd(0xf2);

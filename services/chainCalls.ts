@@ -6,6 +6,7 @@ import { leafJudgeAbi } from '#contracts/generated/LeafJudge.js';
 import { receiptJudgeAbi } from '#contracts/generated/ReceiptJudge.js';
 import { rewardJudgeAbi } from '#contracts/generated/RewardJudge.js';
 import { rewardsAbi } from '#contracts/generated/Rewards.js';
+import { robustJudgeAbi } from '#contracts/generated/RobustJudge.js';
 import { sealJudgeAbi } from '#contracts/generated/SealJudge.js';
 import { sumJudgeAbi } from '#contracts/generated/SumJudge.js';
 import { tokenAbi } from '#contracts/generated/Token.js';
@@ -60,6 +61,7 @@ export function chainCalls(deployment: Deployment) {
     rewards: typedContract(rewardJudgeAbi, deployment.judges.rewards).call,
     receipts: typedContract(receiptJudgeAbi, deployment.judges.receipts).call,
     seals: typedContract(sealJudgeAbi, deployment.judges.seals).call,
+    robust: typedContract(robustJudgeAbi, deployment.judges.robust).call,
   };
 
   return {

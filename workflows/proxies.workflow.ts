@@ -22,16 +22,6 @@ export const quick = proxyLocalActivities<
   >
 >({ startToCloseTimeout: '10s', scheduleToCloseTimeout: '1h', retry });
 
-/**
- * Checks of what runners send, in the worker itself: they take milliseconds, and through the server each would cost six
- * events and a copy of the job's spec in the round's history.
- */
-export const checks = proxyLocalActivities<Pick<CoordinatorActivities, 'admitUpdate'>>({
-  startToCloseTimeout: '1m',
-  scheduleToCloseTimeout: '1h',
-  retry,
-});
-
 /** A transaction waits for cheaper gas, for its account's funds or for an endpoint as long as that takes. */
 export const chain = (address: string) =>
   proxyActivities<ChainActivities>({

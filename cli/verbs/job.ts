@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
+import { aggregationName, disputability } from '#core/robust.js';
 import { finalJobStates, type JobView } from '#core/views.js';
 import { addVerb, CheckFailed, resolveId, type Context } from '../command.js';
 import { readJobFile } from '../job/jobFile.js';
@@ -30,6 +31,7 @@ export const jobVerbs: Verb = (program, does) => {
         if (watch !== true || !context.json)
           context.print(answer, () => [
             `${answer.repeated ? 'already submitted:' : 'submitted:'} job ${spec.name} ${answer.job}`,
+            ...ruleOf(spec),
             ...(watch === true ? [] : [`follow it with: roundtable job watch ${answer.job.slice(0, 12)}`]),
           ]);
         if (watch === true) await watchJob(context, answer.job);
@@ -80,6 +82,13 @@ export const jobVerbs: Verb = (program, does) => {
     );
 };
 
+/** A robust rule, and whether anybody can be convicted by it; nothing of the weighted mean, which is what jobs have. */
+function ruleOf({ aggregation, participants }: JobView['spec']): string[] {
+  const { robust } = aggregation;
+  if (!robust) return [];
+  return [`rule: ${aggregationName(aggregation)}. ${disputability(robust, participants.most)}`];
+}
+
 async function watchJob(context: Context, job: string): Promise<void> {
   const progress = context.progress();
   try {
@@ -104,6 +113,7 @@ function jobTable(context: Context, jobs: readonly JobView[]): string[] {
       { title: 'state' },
       { title: 'rounds', align: 'right' },
       { title: 'accuracy', align: 'right' },
+      { title: 'rule', drop: 3 },
       { title: 'started by', drop: 1 },
       { title: 'updated', drop: 2 },
     ],
@@ -115,6 +125,7 @@ function jobTable(context: Context, jobs: readonly JobView[]): string[] {
         : view.state,
       `${view.round}/${view.spec.rounds}`,
       percent(view.accuracy),
+      aggregationName(view.spec.aggregation),
       view.trigger,
       age(view.updatedAt, Date.now()),
     ]),

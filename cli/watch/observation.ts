@@ -13,7 +13,7 @@ export function observationLines(theme: Theme, observation: Observation): string
   const did = {
     holds: '',
     undecided: '',
-    wrong: ` ${calls.join(', ')} would be sent.`,
+    wrong: calls.length > 0 ? ` ${calls.join(', ')} would be sent.` : ' No contract can be shown it.',
     asked: ` Asked its coordinator: ${calls.join(', ')}.`,
     convicted: ` Convicted by ${calls.join(', ')}; coordinator ${accountable} loses its bond.`,
   }[outcome];

@@ -8,10 +8,12 @@ library Records {
     /// @notice Rules of the step that a contract can recompute.
     uint8 internal constant FEDAVG = 1;
     uint8 internal constant FEDAVGM = 2;
+    /// @notice The trim that stands for the median; 1 to 49 is the trimmed mean's percentage at each end.
+    uint8 internal constant MEDIAN = 50;
 
     /// @notice The part of a job's spec that disputes need; whoever reads the spec sees whether they agree.
     /// @param dimension parameters of the model. @param rule FEDAVG, FEDAVGM, or 0 for a step that only attesters
-    ///        vouch for. @param rateNumerator and the other three: the fractions of PROTOCOL 4, momentum 0/1 for FedAvg.
+    ///        vouch for, and four times the trim of a robust rule (`stepOf`, `trimOf`). @param rateNumerator and the other three: the fractions of PROTOCOL 4, momentum 0/1 for FedAvg.
     /// @param attesters drawn members that must sign a closing, 0 for none. @param sampleCap most samples that a runner
     ///        may claim with the data contract of the job, 0 for no cap.
     struct Terms {
@@ -47,6 +49,16 @@ library Records {
         bytes32 versionId;
         bytes32 manifestHash;
         bytes32 arweaveId;
+    }
+
+    /// @notice How the parameters follow from a round's sum: FEDAVG, FEDAVGM or 0.
+    function stepOf(uint8 rule) internal pure returns (uint8) {
+        return rule & 3;
+    }
+
+    /// @notice What stands in place of the weighted sum: 0 nothing, up to 49 a trimmed mean, MEDIAN.
+    function trimOf(uint8 rule) internal pure returns (uint8) {
+        return rule >> 2;
     }
 
     /// @notice The word of something that happens now.

@@ -3,10 +3,7 @@ import type { Chain } from '#services/chain.js';
 import { cached } from './cached.js';
 
 /** What the API asks of the chain. */
-export type Membership = Pick<
-  Chain,
-  'isMember' | 'runner' | 'serving' | 'drawn' | 'acceptsSignature'
->;
+export type Membership = Pick<Chain, 'isMember' | 'runner' | 'serving' | 'drawn' | 'acceptsSignature'>;
 
 /** Answers of the chain, kept for some seconds: a runner shows a sign of life every two. */
 export function cacheMembership(chain: Membership): Membership {

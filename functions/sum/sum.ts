@@ -11,7 +11,7 @@ import {
   type ShardPlan,
 } from '#core/shards.js';
 import { encodeSumPart } from '#core/sumPart.js';
-import { sumTree } from '#core/sumTree.js';
+import { roundTree } from '#core/robustTree.js';
 import { rangeDecipher } from '#services/sealing.js';
 import { sha256 } from '#services/sha256.js';
 import type { Sums } from '#services/sums.js';
@@ -25,7 +25,8 @@ export interface SumParts {
 /**
  * Adds one range of a round's updates: of each it reads that range alone, and compares it with the root that its runner
  * signed. As GradsSharding (Barrak 2026, https://arxiv.org/abs/2604.22072), over integers and with proofs.
- * Memory: 12 bytes for each value of the range, and 16 more where four updates are added at a time.
+ * Memory: 12 bytes for each value of the range, and 16 more where four updates are added at a time (of a robust rule 4
+ * for every update).
  */
 export async function sumShard(parts: SumParts, call: ShardCall): Promise<ShardAnswer> {
   try {
@@ -33,10 +34,10 @@ export async function sumShard(parts: SumParts, call: ShardCall): Promise<ShardA
     const keys = Buffer.from(call.keys, 'base64');
     if (keys.length !== 32 * plan.updates.length || plan.job !== call.job || plan.round !== call.round)
       throw new RoundtableError('INVALID_INPUT', `The call does not fit the plan ${call.plan}.`);
-    const { dimension, range, updates } = plan;
+    const { dimension, range, updates, robust } = plan;
     const [from, to] = valuesOf(dimension, range);
     const roots: Uint8Array[][][] = [];
-    const { values } = await sumTree({
+    const { values } = await roundTree(robust, {
       dimension: to - from,
       weights: updates.map(({ weight }) => weight),
       read: (index) => {

@@ -25,12 +25,14 @@ export async function sweepQueued(parts: {
   const { table, queue, log } = parts;
   const now = Date.now();
   const jobs = await table.listWaiting('dispatch', timeOf(now - ringAfterSeconds * 1_000), most);
-  for (const { job, createdAt } of jobs) {
-    await queue.send({ type: 'job', job } satisfies JobMessage);
-    const waited = (now - Date.parse(createdAt)) / 1_000;
-    await table.markRung(job, restUntil(now, waited));
-    log.warn({ job, createdAt }, 'job was still queued; rang again');
-  }
+  await queue.sendAll(jobs.map(({ job }) => ({ type: 'job', job }) satisfies JobMessage));
+  await Promise.all(
+    jobs.map(async ({ job, createdAt }) => {
+      const waited = (now - Date.parse(createdAt)) / 1_000;
+      await table.markRung(job, restUntil(now, waited));
+      log.warn({ job, createdAt }, 'job was still queued; rang again');
+    }),
+  );
   return jobs.length;
 }
 

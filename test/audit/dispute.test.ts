@@ -10,11 +10,12 @@ import type { ChainStack } from '#test/services/chainStack.js';
 import { closeRandomRound } from '#test/contracts/randomRound.js';
 import { sourcesOf, startCourt, stranger } from './court.js';
 import { writeHistory } from './history.js';
+import { runnersOf } from './signing.js';
 
 /** How each lie is found and convicted is in test/cli/watch.test.ts. */
 let stack: ChainStack;
 beforeAll(async () => {
-  stack = await startCourt();
+  stack = await startCourt(runnersOf(17));
 });
 afterAll(() => stack.stop());
 
@@ -51,6 +52,19 @@ describe('an honest coordinator', () => {
       details: { error: 'WrongChunk' },
     });
     expect(await chain.escrow(place.job)).toMatchObject({ phase: 'running', bond: 4_000n });
+  });
+});
+
+test('a wrong median over more than 16 runners is said, although nobody can be convicted for it', async () => {
+  const robust = { rule: 'median' } as const;
+  const honest = await writeHistory(stack, 'seventeen', {}, { robust, runners: 17 });
+  expect(await accuse(sourcesOf(stack, honest), honest.job, 2)).toEqual({ accusations: [], unknown: [] });
+  const lie = { sum: (values: Float64Array) => void (values[3] = 0) };
+  const lying = await writeHistory(stack, 'not seventeen', lie, { robust, runners: 17 });
+  expect(await accuse(sourcesOf(stack, lying), lying.job, 2)).toEqual({
+    accusations: [],
+    unknown: [],
+    undisputable: ['the median of node 0 of level 1 is not that of the updates'],
   });
 });
 

@@ -12,6 +12,8 @@ import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
 import { apportion, roundBudget } from '#core/rewards.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
+import type { RobustRule } from '#core/robustRule.js';
+import { robustSum } from '#core/robustTree.js';
 import { ExactSum } from '#core/sum.js';
 import { encodeUpdateFile } from '#core/updateFile.js';
 import { encodeVersion } from '#core/versionFile.js';
@@ -31,6 +33,8 @@ import { mlp } from '../../examples/mnist/models.js';
 
 export interface HistoryOptions<A extends HistoryArchive> {
   rule?: 'fedavg' | 'fedavgm';
+  /** In place of the weighted sum. */
+  robust?: RobustRule;
   archive: A;
   /** The version that the job goes on from; a new model without it. */
   parent?: { version: Hex; model: Opened };
@@ -86,7 +90,7 @@ export function writeHistory(
 export async function writeHistoryTo<A extends HistoryArchive>(
   stack: ChainStack,
   name: string,
-  { archive, rule = 'fedavg', parent, ...options }: HistoryOptions<A>,
+  { archive, rule = 'fedavg', robust, parent, ...options }: HistoryOptions<A>,
   falsify: Falsification = {},
 ): Promise<History<A>> {
   const { calls, deployment, chain } = stack;
@@ -103,7 +107,7 @@ export async function writeHistoryTo<A extends HistoryArchive>(
   const wallets = runnersOf(options.runners ?? 3);
   const onnx = mlp([4, options.hidden ?? 5, 3]);
   const model = readModel(onnx);
-  const spec = specOf(sha256Hex(onnx), rule);
+  const spec = specOf(sha256Hex(onnx), rule, robust);
   const specHash = hashJson(sha256, spec);
   const weights = parent ? floatTensors(parent.model.layout, parent.model.params) : model.weights;
   const layout = createLayout(weights);
@@ -206,11 +210,9 @@ export async function writeHistoryTo<A extends HistoryArchive>(
     );
     worked.push({ opening, headers });
     if (options.dies && round === rounds) break;
-    const sum = new ExactSum(layout.dimension);
-    sum.addAll(
-      deltas,
-      headers.map(({ weight }) => weight),
-    );
+    const counted = headers.map(({ weight }) => weight);
+    const sum = robust ? robustSum(robust, deltas, counted) : new ExactSum(layout.dimension);
+    if (sum instanceof ExactSum) sum.addAll(deltas, counted);
     wrong.sum?.(sum.values);
     if (spec.aggregation.rule === 'fedavg')
       params = fedAvg(params, sum.values, sum.weight, spec.aggregation.rate);
@@ -224,7 +226,7 @@ export async function writeHistoryTo<A extends HistoryArchive>(
     const base = version;
     version = hashesOf(params, velocity);
     if (wrong.headers) headers = await wrong.headers(headers, sign);
-    const sumRoots = sumRootsOf(headers.length, sum.values, deltas, headers);
+    const sumRoots = sumRootsOf(headers.length, sum.values, deltas, headers, robust);
     const rootHeader = rootOf(headers, sumRoots);
     const units = headers.map(({ weight }) => BigInt(weight));
     const budget = roundBudget(BigInt(spec.rewards.budget), rounds, round);
@@ -312,9 +314,10 @@ function sumRootsOf(
   total: Float64Array,
   deltas: readonly Int32Array[],
   headers: readonly { weight: number }[],
+  robust: RobustRule | undefined,
 ): Hex[][] {
   if (runners <= 16) return [[rootOfSum(total)]];
-  const sums = exactSums(aggregationTree(runners).levels, headers, deltas);
+  const sums = exactSums(aggregationTree(runners).levels, headers, deltas, robust);
   return [...sums.slice(0, -1).map((level) => level.map(rootOfSum)), [rootOfSum(total)]];
 }
 

@@ -1,11 +1,14 @@
 /** Every kind of lie that can be shown about a round of a history, and what shows it. */
 import { id, Wallet } from 'ethers';
 import type { Hex } from '#core/hex.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { lies, stranger } from './court.js';
 import type { Falsification } from './falsification.js';
 
 export interface Lie {
   falsify: Falsification;
+  /** In place of the weighted sum. */
+  robust?: RobustRule;
   /** Judges' functions, the first time that somebody looks. */
   calls: string[];
   what: RegExp;
@@ -17,6 +20,12 @@ export const shown: Record<string, Lie> = {
     falsify: { params: (params) => void (params[17] = (params[17] ?? 0) - 1) },
     calls: ['wrongStep'],
     what: /parameter 17 of round 2 is/,
+  },
+  'one parameter that is not the step by a trimmed mean': {
+    falsify: { params: (params) => void (params[41] = (params[41] ?? 0) + 1) },
+    robust: { rule: 'trimmed-mean', percent: 34 },
+    calls: ['wrongStep'],
+    what: /parameter 41 of round 2 is/,
   },
   'a weight that is not that of the samples': {
     falsify: { headers: (headers) => headers.map((h, i) => (i === 1 ? { ...h, weight: h.weight + 1 } : h)) },
@@ -79,6 +88,12 @@ export const asked: Record<string, Lie> = {
     falsify: { sum: (sum) => void (sum[30] = (sum[30] ?? 0) + 1e6) },
     calls: ['askChunk'],
     what: /the sum of node 0 of level 0/,
+  },
+  'one wrong value of a median': {
+    falsify: { sum: (sum) => void (sum[30] = (sum[30] ?? 0) + 1) },
+    robust: { rule: 'median' },
+    calls: ['askChunk'],
+    what: /the median of node 0 of level 0/,
   },
   'a signature that is of another key': {
     falsify: {

@@ -57,6 +57,21 @@ describe('an honest coordinator answers', () => {
     for (const subject of subjects) await askedAndAnswered(history, evidence, subject);
   }, 60_000);
 
+  test('about a median, at one node and at more', async () => {
+    const robust = { rule: 'median' } as const;
+    const one = await writeHistory(stack, 'asked about a median', {}, { robust, hidden: 40 });
+    const more = await writeHistory(stack, 'medians of seventeen', {}, { robust, runners: 17, hidden: 40 });
+    const [single, several] = [await roundOf(one), await roundOf(more)];
+    await askedAndAnswered(one, single.evidence, { of: 'chunk', turns: [], chunk: 5 });
+    await askedAndAnswered(one, single.evidence, { of: 'step', turns: [], chunk: 0 });
+    const subjects: Subject[] = [
+      { of: 'chunk', turns: [0], chunk: 2 },
+      { of: 'nodes', turns: [], tree: 'sum', height: 2, index: 1 },
+      { of: 'step', turns: [], chunk: 3 },
+    ];
+    for (const subject of subjects) await askedAndAnswered(more, several.evidence, subject);
+  }, 60_000);
+
   test('also where the asking transaction does not show what was asked', async () => {
     const history = await writeHistory(stack, 'asked in hiding', {}, { hidden: 40 });
     const { evidence, dimension } = await roundOf(history);

@@ -88,6 +88,32 @@ participants:
     expect(refusal(text).mistakes.map((mistake) => mistake.line)).toContain(line);
   });
 
+  describe('with a robust rule', () => {
+    const ruled = (robust: string, participants = 'quorum: all') =>
+      good.replace('rate: 1/2', `rate: 1/2, robust: ${robust}`) + `participants: { ${participants} }\n`;
+
+    test('keeps it as it is written', () => {
+      expect(read(ruled('{ rule: median }')).job.aggregation.robust).toEqual({ rule: 'median' });
+      expect(read(ruled('{ rule: trimmed-mean, percent: 20 }', 'quorum: 5')).job.aggregation.robust).toEqual(
+        { rule: 'trimmed-mean', percent: 20 },
+      );
+    });
+
+    test.each([
+      ['{ rule: mean }', 'quorum: 5', 'aggregation.robust.rule', /median/],
+      ['{ rule: trimmed-mean }', 'quorum: 5', 'aggregation.robust.percent', /expected number/],
+      ['{ rule: trimmed-mean, percent: 50 }', 'quorum: 5', 'aggregation.robust.percent', /nothing would be left/],
+      ['{ rule: trimmed-mean, percent: 0.2 }', 'quorum: 5', 'aggregation.robust.percent', /int/],
+      ['{ rule: trimmed-mean, percent: 20 }', 'quorum: 4', 'aggregation.robust', /a percent of at least 25/],
+      ['{ rule: median }', 'quorum: 2', 'aggregation.robust', /median of 2 protects nobody/],
+      ['{ rule: median }', 'quorum: 5, most: 2000', 'aggregation.robust', /participants.most is 2000/],
+    ])('%s, where %s, is refused at its line', (robust, participants, path, message) => {
+      expect(refusal(ruled(robust, participants)).mistakes).toEqual([
+        { path, line: 10, message: expect.stringMatching(message) },
+      ]);
+    });
+  });
+
   test('that is no mapping is refused', () => {
     expect(refusal('- 1\n- 2\n').mistakes[0]?.path).toBe('(top)');
   });

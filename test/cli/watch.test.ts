@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { id } from 'ethers';
 import type { Observation } from '#audit/watcher.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { passWindow, startCourt, stranger } from '#test/audit/court.js';
 import type { Falsification } from '#test/audit/falsification.js';
 import { writeHistoryTo, type History } from '#test/audit/history.js';
@@ -36,8 +37,9 @@ afterEach(async () => {
 type Told = History<HistoryArchive>;
 
 /** A coordinator's work, with its updates where the stranger has them. */
-async function closed(name: string, falsify: Falsification = {}): Promise<Told> {
-  const history = await writeHistoryTo(stack, name, { archive: auditor.archive }, falsify);
+async function closed(name: string, falsify: Falsification = {}, robust?: RobustRule): Promise<Told> {
+  const options = { archive: auditor.archive, ...(robust && { robust }) };
+  const history = await writeHistoryTo(stack, name, options, falsify);
   auditor.keep(history);
   return history;
 }
@@ -72,8 +74,8 @@ const ofRound = ({ seen }: Watched, { job }: Told, round: number) =>
   seen.filter((observation) => observation.job === job && observation.number === round);
 
 describe('by `roundtable watch` alone a stranger convicts a coordinator', () => {
-  test.each(Object.entries(shown))('for %s', async (name, { falsify, calls, what }) => {
-    const lying = await closed(name, falsify);
+  test.each(Object.entries(shown))('for %s', async (name, { falsify, robust, calls, what }) => {
+    const lying = await closed(name, falsify, robust);
     const before = await stack.chain.balance(addressOf(stranger));
     const watched = await watch(once);
     expect(watched).toMatchObject({ code: 1, err: '' });
@@ -88,8 +90,9 @@ describe('by `roundtable watch` alone a stranger convicts a coordinator', () => 
     expect([again.code, ofRound(again, lying, 2)]).toEqual([0, []]);
   });
 
-  test.each(Object.entries(asked))('that does not answer, for %s', async (name, { falsify, calls, what }) => {
-    const lying = await closed(name, falsify);
+  test.each(Object.entries(asked))('that does not answer, for %s', async (name, lie) => {
+    const { falsify, robust, calls, what } = lie;
+    const lying = await closed(name, falsify, robust);
     const before = await stack.chain.balance(addressOf(stranger));
     const watched = await watch(once);
     expect(ofRound(watched, lying, 2)).toMatchObject([
@@ -118,6 +121,16 @@ describe('an honest coordinator', () => {
       expect(ofRound(watched, honest, round)).toMatchObject([{ outcome: 'holds', unknown: [], gas: 0 }]);
     expect(await transactionsOfStranger()).toBe(sent);
   });
+
+  test.each<RobustRule>([{ rule: 'median' }, { rule: 'trimmed-mean', percent: 34 }])(
+    'is accused of nothing under the rule $rule',
+    async (rule) => {
+      const honest = await closed(`honest ${rule.rule}`, {}, rule);
+      const watched = await watch(once);
+      for (const round of [1, 2])
+        expect(ofRound(watched, honest, round)).toMatchObject([{ outcome: 'holds', unknown: [], gas: 0 }]);
+    },
+  );
 
   test('is trusted, and it is said so, where no updates are at hand', async () => {
     const honest = await closed('honest without updates');

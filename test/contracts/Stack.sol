@@ -8,6 +8,7 @@ import {LeafJudge} from "../../contracts/LeafJudge.sol";
 import {ReceiptJudge} from "../../contracts/ReceiptJudge.sol";
 import {RewardJudge} from "../../contracts/RewardJudge.sol";
 import {Rewards} from "../../contracts/Rewards.sol";
+import {RobustJudge} from "../../contracts/RobustJudge.sol";
 import {SealJudge} from "../../contracts/SealJudge.sol";
 import {SumJudge} from "../../contracts/SumJudge.sol";
 import {Token} from "../../contracts/Token.sol";
@@ -38,14 +39,16 @@ abstract contract Stack is Test {
     RewardJudge internal ofRewards;
     ReceiptJudge internal receipts;
     SealJudge internal seals;
+    RobustJudge internal robust;
 
     function deploy() internal {
         vm.warp(1_800_000_000);
         vm.roll(100);
         uint64 nonce = vm.getNonce(address(this));
-        address[] memory judges = new address[](4);
+        address[] memory judges = new address[](5);
         for (uint256 i = 0; i < 3; ++i) judges[i] = vm.computeCreateAddress(address(this), nonce + 4 + i);
         judges[3] = vm.computeCreateAddress(address(this), nonce + 8);
+        judges[4] = vm.computeCreateAddress(address(this), nonce + 10);
         address[] memory slashers = new address[](2);
         slashers[0] = judges[1];
         slashers[1] = vm.computeCreateAddress(address(this), nonce + 9);
@@ -55,10 +58,11 @@ abstract contract Stack is Test {
         jobs = new Jobs(consortium, rewards, WINDOW, PATIENCE, judges);
         sums = new SumJudge(jobs);
         leaves_ = new LeafJudge(jobs);
-        data_ = new DataJudge(jobs, sums, QUESTION_BOND);
+        data_ = new DataJudge(jobs, sums, RobustJudge(judges[4]), QUESTION_BOND);
         ofRewards = new RewardJudge(jobs, rewards);
         receipts = new ReceiptJudge(jobs, QUESTION_BOND);
         seals = new SealJudge(jobs, QUESTION_BOND);
+        robust = new RobustJudge(jobs);
         consortium.addMember(alice, "Alice's clinic", "https://alice.example");
         consortium.addMember(bob, "Bob's bank", "https://bob.example");
     }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {OrderStatistics} from "../../contracts/lib/OrderStatistics.sol";
 import {Protocol} from "../../contracts/lib/Protocol.sol";
 import {Stack} from "./Stack.sol";
 import {Test} from "./Vm.sol";
@@ -21,6 +22,24 @@ contract VectorsTest is Test {
         }
         vm.assertTrue(count != 0);
         checkTrees();
+    }
+
+    function test_medians_and_trimmed_means() public {
+        json = vm.readFile("docs/protocol/vectors/robust.json");
+        uint256 count = length(".cases");
+        for (uint256 i = 0; i < count; ++i) {
+            string memory at = item(".cases", i);
+            bytes[] memory updates = vm.parseJsonBytesArray(json, string.concat(at, ".updates"));
+            uint256 trim = number(at, ".trim");
+            (uint256 from, uint256 to) = OrderStatistics.kept(trim, updates.length);
+            vm.assertEq(from, number(at, ".kept[0]"));
+            vm.assertEq(to, number(at, ".kept[1]"));
+            bytes memory sums = data(at, ".sums");
+            vm.assertTrue(this.meansHold(updates, trim, number(at, ".weight"), sums));
+            sums[8 * (i % 64)] ^= 0x01;
+            vm.assertFalse(this.meansHold(updates, trim, number(at, ".weight"), sums));
+        }
+        vm.assertTrue(count != 0);
     }
 
     function test_headers_of_runners_and_nodes() public {
@@ -173,6 +192,17 @@ contract VectorsTest is Test {
     }
 
     // The library takes calldata.
+
+    function meansHold(
+        bytes[] calldata updates,
+        uint256 trim,
+        uint256 weight,
+        bytes calldata sums
+    ) external pure returns (bool) {
+        uint256[] memory lanes = OrderStatistics.allocate(updates.length);
+        for (uint256 i = 0; i < updates.length; ++i) OrderStatistics.put(lanes, i, updates[i]);
+        return OrderStatistics.meansHold(lanes, updates.length, trim, weight, sums);
+    }
 
     function rootOf(
         bytes32 leaf,

@@ -28,6 +28,10 @@ interface Vm {
         string calldata json,
         string calldata key
     ) external pure returns (bytes32[] memory);
+    function parseJsonBytesArray(
+        string calldata json,
+        string calldata key
+    ) external pure returns (bytes[] memory);
     function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);

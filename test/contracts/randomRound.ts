@@ -6,6 +6,7 @@ import type { ManifestHeader } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { versionId } from '#core/model.js';
 import { openHash, selectionTree } from '#core/openHash.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { fedAvg, fedAvgM, type Fraction } from '#core/step.js';
 import { aggregationTree, nodeHeader } from '#core/commitment.js';
 import { weightOf, weightShift } from '#core/weights.js';
@@ -22,6 +23,8 @@ export interface Shape {
   /** Without it FedAvg. */
   momentum?: Fraction;
   rate?: Fraction;
+  /** In place of the weighted sum. */
+  robust?: RobustRule;
   /** 0: a rule that no contract recomputes. */
   rule?: 0;
   /** Most samples that a runner may claim. */
@@ -61,9 +64,10 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
   const specHash = hash('spec');
   const rate = shape.rate ?? { numerator: 1, denominator: 1 };
   const common = { dimension, rate, attesters: 0, sampleCap: shape.sampleCap ?? 0 };
+  const trim = shape.robust ? 4 * (shape.robust.rule === 'median' ? 50 : shape.robust.percent) : 0;
   const terms: JobTerms = shape.momentum
-    ? { ...common, rule: shape.rule ?? 2, momentum: shape.momentum }
-    : { ...common, rule: shape.rule ?? 1, momentum: { numerator: 0, denominator: 1 } };
+    ? { ...common, rule: trim + (shape.rule ?? 2), momentum: shape.momentum }
+    : { ...common, rule: trim + (shape.rule ?? 1), momentum: { numerator: 0, denominator: 1 } };
 
   const some = () => vector(dimension, () => extreme(random));
   const first = some();
@@ -135,7 +139,7 @@ export async function closeRandomRound(stack: ChainStack, name: string, shape: S
   );
   if (lie.headers) headers = lie.headers(headers);
   const { levels } = aggregationTree(headers.length);
-  const sums = exactSums(levels, headers, updates);
+  const sums = exactSums(levels, headers, updates, shape.robust);
   lie.sums?.(sums);
   const total = headers.reduce((sum, { weight }) => sum + weight, 0);
   const top = sums.at(-1)?.[0] ?? new Float64Array(dimension);

@@ -2,7 +2,14 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Hex } from '#core/hex.js';
 import { verifyProof } from '#core/merkle.js';
-import { accountsOf, apportion, epochTree, rewardLeafHash, roundBudget, type AccountRewards } from '#core/rewards.js';
+import {
+  accountsOf,
+  apportion,
+  epochTree,
+  rewardLeafHash,
+  roundBudget,
+  type AccountRewards,
+} from '#core/rewards.js';
 import { sha256 } from '#services/sha256.js';
 
 const amount = fc.bigInt({ min: 0n, max: 2n ** 96n });

@@ -9,7 +9,7 @@ import { decodeVersion } from '#core/versionFile.js';
 import { protocolVectors } from './vectors/protocolVectors.js';
 
 const folder = new URL('../../docs/protocol/vectors/', import.meta.url);
-const names = ['arithmetic', 'leaves', 'model', 'openHash', 'eip712', 'headers', 'rewards'].map(
+const names = ['arithmetic', 'robust', 'leaves', 'model', 'openHash', 'eip712', 'headers', 'rewards'].map(
   (name) => `${name}.json`,
 );
 let made: Record<string, unknown> = {};
@@ -94,6 +94,35 @@ test('leaves and trees of values follow from their bytes', () => {
   }
   trees.forEach(checkProofs);
 });
+
+test('medians and trimmed means follow from sorting every position', () => {
+  const { cases } = read('robust.json') as {
+    cases: { trim: number; weight: number; kept: [number, number]; updates: Hex[]; sums: Hex }[];
+  };
+  for (const { trim, weight, kept, updates, sums } of cases) {
+    const count = updates.length;
+    const trimmed = Math.floor((trim * count) / 100);
+    const middle = Math.ceil(count / 2);
+    const [from, to] = trim === 50 ? [middle - 1, middle] : [trimmed, count - trimmed];
+    expect(kept).toEqual([from, to]);
+    const rows = updates.map((update) => Buffer.from(update.slice(2), 'hex'));
+    const expected = Buffer.alloc(512);
+    for (let i = 0; i < 64; i++) {
+      const column = rows.map((row) => row.readInt32LE(4 * i)).sort((a, b) => a - b);
+      const total = column.slice(from, to).reduce((sum, value) => sum + BigInt(value), 0n);
+      expected.writeBigInt64LE(BigInt(weight) * nearest(total, BigInt(to - from)), 8 * i);
+    }
+    expect(sums).toBe(`0x${expected.toString('hex')}`);
+  }
+  expect(new Set(cases.map(({ updates }) => updates.length))).toEqual(new Set([1, 2, 3, 10, 15, 16]));
+});
+
+/** The integer nearest to a / b; a tie goes to the even one. */
+function nearest(a: bigint, b: bigint): bigint {
+  const below = (a - (((a % b) + b) % b)) / b;
+  const twice = 2n * (a - below * b);
+  return twice > b || (twice === b && below % 2n !== 0n) ? below + 1n : below;
+}
 
 test('headers follow from their fields, up to the root of every aggregation', () => {
   interface Runner {

@@ -80,10 +80,14 @@ describe(`${deliveries} webhooks, functions that crash, and queues that forget e
     patience,
   );
 
-  test('and nothing was started or credited twice by all that', async () => {
-    const jobs = await run.untilDispatched();
-    expect(jobs.workflows).toEqual(jobs.expected);
-    const { credited, expected } = await run.untilCredited();
-    expect(credited).toEqual(expected);
-  });
+  test(
+    'and nothing was started or credited twice by all that',
+    async () => {
+      const jobs = await run.untilDispatched();
+      expect(jobs.workflows).toEqual(jobs.expected);
+      const { credited, expected } = await run.untilCredited();
+      expect(credited).toEqual(expected);
+    },
+    patience,
+  );
 });

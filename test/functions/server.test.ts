@@ -43,6 +43,7 @@ beforeAll(async () => {
         rewards: addressOf('reward judge'),
         receipts: addressOf('receipts'),
         seals: addressOf('seals'),
+        robust: addressOf('robust'),
       },
       block: 1,
     }),

@@ -128,7 +128,11 @@ withBrowser('each screen looks as it did', () => {
       'overview',
       `document.querySelector('link[rel=stylesheet]').remove()`,
     ],
-    ['colours that are another’s', 'overview', `document.documentElement.style.setProperty('--teal', '#c03')`],
+    [
+      'colours that are another’s',
+      'overview',
+      `document.documentElement.style.setProperty('--teal', '#c03')`,
+    ],
     [
       'a raised ground for the receipt',
       'receipt',
@@ -156,7 +160,10 @@ withBrowser('each screen looks as it did', () => {
       `--host-resolver-rules=MAP running.localhost:80 ${new URL(sites.running.url).host}`,
     ]);
     try {
-      const pages = await Promise.all([show('runners', 'desktop-light'), show('job', 'desktop-light', other)]);
+      const pages = await Promise.all([
+        show('runners', 'desktop-light'),
+        show('job', 'desktop-light', other),
+      ]);
       const [mine, theirs] = await Promise.all(pages.map(take));
       if (!mine || !theirs) throw new Error('there are no pictures');
       expect(mine.equals(theirs)).toBe(false);

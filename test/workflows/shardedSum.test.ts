@@ -9,6 +9,7 @@ import { toHex, ZERO_HASH } from '#core/hex.js';
 import { layoutOf } from '#core/layout.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import type { ModelRef, RoundOpening, TrainUpdate } from '#core/messages.js';
+import type { RobustRule } from '#core/robustRule.js';
 import { bucketName } from '#core/names.js';
 import { encodeUpdateFile } from '#core/updateFile.js';
 import { localRegion } from '#local/environment.js';
@@ -25,6 +26,7 @@ import { sealUpdate } from '#services/updateSealing.js';
 import { generateX25519Key } from '#services/x25519.js';
 import { aggregate } from '#workflows/activities/aggregate.js';
 import type { Dependencies } from '#workflows/activities/dependencies.js';
+import { aggregateRobustly } from '#workflows/activities/robustAggregate.js';
 import { joinSum, planSum, sumShard } from '#workflows/activities/shardedSum.js';
 import { storeVersion } from '#workflows/activities/versions.js';
 import type { Aggregate, PreparedJob } from '#workflows/types.js';
@@ -176,6 +178,25 @@ describe('the sum in shards', () => {
     expect(joined.version.stateRoot).not.toBe(ZERO_HASH);
     expect(joined).toEqual(await aggregate(deps, input));
   }, 60_000);
+
+  test.each<RobustRule>([{ rule: 'median' }, { rule: 'trimmed-mean', percent: 20 }])(
+    'under the rule $rule is the same in one piece, in passes and in functions',
+    async (robust) => {
+      const ruled = { ...prepared, spec: { ...spec, aggregation: { ...spec.aggregation, robust } } };
+      const robustly = await aggregate(deps, { ...inputOf(1), prepared: ruled });
+      expect(robustly.sumRoots).not.toEqual(whole.sumRoots);
+      const input = { ...inputOf(1), prepared: ruled };
+      // Nine million values, five million at a time.
+      expect(await aggregateRobustly(deps, input, robust, 5_000_000)).toEqual(robustly);
+      const sharded = { ...inputOf(3), prepared: { ...ruled, shards: 3 } };
+      const plans = await planSum(deps, sharded);
+      const parts = await Promise.all(
+        plans.map((plan) => sumShard(deps, { prepared: ruled, round: 3, plan })),
+      );
+      expect(await joinSum(deps, { ...sharded, parts })).toEqual(robustly);
+    },
+    60_000,
+  );
 
   test('of a lost part is made again by that function alone', async () => {
     const input = inputOf(3);

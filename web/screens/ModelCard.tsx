@@ -2,6 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Hex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
+import { aggregationName } from '#core/robust.js';
 import type { GenesisManifest, RoundManifest } from '#core/manifest.js';
 import { Facts, Hash, Note, Section } from '../parts/basics.js';
 import { Table } from '../parts/Table.js';
@@ -61,7 +62,6 @@ function Card({ manifest, genesis }: Told) {
   const samples = round?.headers.reduce((sum, header) => sum + header.samples, 0) ?? null;
   const dimension = round?.headers[0]?.dimension ?? null;
   const { optimizer, epochs, batch } = spec.training;
-  const { rule } = spec.aggregation;
   return (
     <>
       <Facts
@@ -81,7 +81,7 @@ function Card({ manifest, genesis }: Told) {
             ? ['Missing', round.missing.map(({ code }) => missingWords[code]).join(', ')]
             : null,
           ['Training', strings.model.training(optimizer.name, optimizer.lr, epochs, batch)],
-          ['Added by', rule === 'fedavg' ? 'FedAvg' : 'FedAvgM'],
+          ['Added by', aggregationName(spec.aggregation)],
           ['Coordinator', <Hash value={hashed.coordinator} />],
           round && ['Trained on', trainedOn(round)],
         ]}

@@ -2,7 +2,7 @@
 import { hashJson } from '#core/canonicalJson.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import type { EpochManifest, RoundManifest } from '#core/manifest.js';
-import { epochTree, type AccountRewards, type ProvenRewardLeaf } from '#core/rewards.js';
+import { accountsOf, epochTree, type ProvenRewardLeaf } from '#core/rewards.js';
 import type { EpochView } from '#core/views.js';
 import { ahead } from './ahead.js';
 import type { Gateways } from './archive.js';
@@ -70,7 +70,7 @@ export async function checkEpoch(
   checks.same(group, 'epoch before', 'recomputed | manifest', previous, epoch.previousManifest);
   await checkRounds(checks, { archive, ledger }, group, epoch);
   try {
-    const tree = epochTree(sha256, { accounts: accountsOf(before, epoch) });
+    const tree = epochTree(sha256, { accounts: accountsOf(before?.accounts ?? [], epoch.rounds) });
     const total = tree.leaves.reduce((sum, { cumulative }) => sum + cumulative, 0n);
     checks.same(group, 'root', 'chain | tree over recomputed accounts', published.root, toHex(tree.root));
     checks.same(group, 'total', 'chain | recomputed', published.total, total);
@@ -146,21 +146,4 @@ export async function compareEpoch(
   const receipt = await chain.rpc.receipt(said.transaction.hash);
   is('gas', 'receipt', receipt?.gas ?? null, said.transaction.gas);
   is('block', 'receipt', receipt?.block ?? null, said.transaction.block);
-}
-
-/** The cumulative sums of the epoch before, and what this one's rounds add. */
-function accountsOf(before: Epoch | null, epoch: Epoch): AccountRewards[] {
-  const accounts = new Map<Hex, AccountRewards & { deltas: AccountRewards['deltas'][number][] }>();
-  for (const { account, cumulative } of before?.accounts ?? []) {
-    const sum = BigInt(cumulative);
-    accounts.set(account, { account, cumulative: sum, previous: sum, deltas: [] });
-  }
-  for (const { job, round, shares } of epoch.rounds)
-    for (const { runner, amount } of shares) {
-      const line = accounts.get(runner) ?? { account: runner, cumulative: 0n, previous: 0n, deltas: [] };
-      const delta = { job, round, amount: BigInt(amount) };
-      line.deltas.push(delta);
-      accounts.set(runner, { ...line, cumulative: line.cumulative + delta.amount });
-    }
-  return [...accounts.values()];
 }

@@ -1,22 +1,21 @@
 import { updateDomain, updateTypes } from '#core/eip712.js';
 import type { ErrorCode } from '#core/errorCodes.js';
-import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { isRoundtableError } from '#core/errors.js';
 import { INT32_LIMIT } from '#core/fixedPoint.js';
 import { toHex, type Hex } from '#core/hex.js';
-import type { JobSpec } from '#core/jobSpec.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
 import { trainAnswer, type RoundOpening, type TrainUpdate } from '#core/messages.js';
 import { sumTree } from '#core/sumTree.js';
-import { decodeUpdateFile, type UpdateHeader } from '#core/updateFile.js';
 import { weightOf } from '#core/weights.js';
 import { typedDataSigner } from '#services/signatures.js';
 import { sha256 } from '#services/sha256.js';
-import { updateOverhead } from '#services/updateSealing.js';
 import type { Aggregate, AggregateInput, PreparedJob } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 import { outlineOf } from './shardedSum.js';
 import { step, storeAggregate } from './newVersion.js';
 import { signReceipts } from './receipts.js';
+import { aggregateRobustly } from './robustAggregate.js';
+import { checkHeader, readDelta, refuse } from './updateDelta.js';
 import { updateRootOf } from './updateRoot.js';
 import { loadVersion } from './versions.js';
 
@@ -91,6 +90,11 @@ const unreadable: readonly ErrorCode[] = [
  */
 export async function aggregate(deps: Dependencies, input: AggregateInput): Promise<Aggregate> {
   const { prepared, opening, base, updates } = input;
+  const { robust } = prepared.spec.aggregation;
+  if (robust) {
+    await signReceipts(deps, input);
+    return aggregateRobustly(deps, input, robust);
+  }
   const [{ layout, params, velocity }] = await Promise.all([
     loadVersion(deps, base),
     signReceipts(deps, input),
@@ -111,31 +115,6 @@ export async function aggregate(deps: Dependencies, input: AggregateInput): Prom
   });
   const stepped = step(prepared.spec, params, velocity, values, weight);
   return storeAggregate(deps, input, { layout, ...stepped, sumRoots, weights });
-}
-
-/** An update file's header is a few hundred bytes of JSON. */
-const mostHeaderBytes = 65_536;
-
-async function readDelta(
-  deps: Dependencies,
-  spec: JobSpec,
-  opening: RoundOpening,
-  update: TrainUpdate,
-): Promise<Int32Array> {
-  const { job, round } = opening;
-  const most = 4 * update.dimension + mostHeaderBytes + updateOverhead(spec.updates.recipients);
-  const { header, delta } = decodeUpdateFile(
-    await deps.readUpdate({ job, round, runner: update.runner, file: update.file }, most),
-  );
-  checkHeader(header, opening, update);
-  return delta;
-}
-
-function checkHeader(header: UpdateHeader, opening: RoundOpening, update: TrainUpdate): void {
-  if (header.job !== opening.job || header.round !== opening.round || header.runner !== update.runner)
-    refuse(`its file is for job ${header.job}, round ${header.round}, runner ${header.runner}`);
-  if (header.sections.delta !== update.dimension)
-    refuse(`its file has ${header.sections.delta} values, and ${update.dimension} were signed`);
 }
 
 function recover({ domain }: PreparedJob, opening: RoundOpening, update: TrainUpdate): string {
@@ -160,8 +139,4 @@ function countSaturated(delta: Int32Array): number {
   for (let i = 0; i < delta.length; i++)
     if (delta[i] === INT32_LIMIT || delta[i] === -INT32_LIMIT) saturated++;
   return saturated;
-}
-
-function refuse(why: string): never {
-  throw new RoundtableError('UPDATE_REFUSED', `The update was refused: ${why}.`);
 }

@@ -107,7 +107,7 @@ export async function prepareJob(deps: Dependencies, job: Hex): Promise<Prepared
     parent: latest?.model.versionId ?? null,
     base,
     dimension,
-    shards: shardsFor(dimension, deps.shardRules),
+    shards: shardsFor(dimension, deps.shardRules, spec.aggregation.robust && spec.participants.most),
     baseNumber: number,
     graphArchive: graph.id,
     archive,

@@ -3,9 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { ErrorCode } from '#core/errorCodes.js';
 import { errorCodes } from '#core/errorCodes.js';
 import { RoundtableError } from '#core/errors.js';
-import { toHex, type Hex, type Sha256Hex } from '#core/hex.js';
-import { leafCount } from '#core/merkle.js';
-import { TreeOutline } from '#core/merkleRange.js';
+import { toHex, type Sha256Hex } from '#core/hex.js';
 import type { RoundOpening, TrainUpdate } from '#core/messages.js';
 import { parseMessage } from '#core/schema.js';
 import {
@@ -18,13 +16,11 @@ import {
 } from '#core/shards.js';
 import { decodeSumPart } from '#core/sumPart.js';
 import { weightOf } from '#core/weights.js';
-import { sha256 } from '#services/sha256.js';
 import type { UpdateOutline } from '../updateOutline.js';
 import type { Aggregate, AggregateInput, JoinInput, PreparedJob, ShardInput } from '../types.js';
 import type { Dependencies } from './dependencies.js';
-import { step, storeAggregate } from './newVersion.js';
 import { signReceipts } from './receipts.js';
-import { loadVersion } from './versions.js';
+import { VersionInRanges } from './versionInRanges.js';
 
 /** As an update of this job is read in pieces; twice costs little, since what was read last is remembered. */
 export function outlineOf(
@@ -43,6 +39,7 @@ export async function planSum(deps: Dependencies, input: AggregateInput): Promis
   const { prepared, opening, updates } = input;
   const { dimension, shards } = prepared;
   await signReceipts(deps, input);
+  const { robust } = prepared.spec.aggregation;
   const ranges = shardRanges(dimension, shards);
   const { job, round } = opening;
   const plans = ranges.map((range): ShardPlan => ({
@@ -52,6 +49,7 @@ export async function planSum(deps: Dependencies, input: AggregateInput): Promis
     dimension,
     range,
     updates: [],
+    ...(robust && { robust }),
   }));
   for (const update of updates) {
     const { tree, access } = await outlineOf(deps, prepared, opening, update);
@@ -101,41 +99,18 @@ export async function sumShard(
 
 /** The whole sum's roots, the step and the new version from all parts; one part is held at a time. */
 export async function joinSum(deps: Dependencies, input: JoinInput): Promise<Aggregate> {
-  const { prepared, opening, base, updates, parts } = input;
-  const { dimension, spec } = prepared;
-  const weights = updates.map(({ samples }) => weightOf(samples, opening.shift));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  const { layout, params, velocity } = await loadVersion(deps, base);
-  const next = new Int32Array(dimension);
-  const nextVelocity = spec.aggregation.rule === 'fedavgm' ? new Int32Array(dimension) : null;
-  const trees: TreeOutline[][] = [];
+  const { prepared, opening, updates, parts } = input;
+  const { dimension } = prepared;
+  const next = await VersionInRanges.from(deps, input);
   for (const [index, range] of shardRanges(dimension, prepared.shards).entries()) {
     const shape = { dimension, range, updates: updates.length };
     const [from, to] = valuesOf(dimension, range);
     const name = parts[index];
     if (!name) throw new RoundtableError('INTERNAL', `Part ${index} of the sum is missing.`);
-    const part = decodeSumPart(
-      shape,
-      await deps.sums.readPart(opening, name, 8 * (to - from) + mostRootBytes),
-    );
-    part.roots.forEach((level, height) =>
-      level.forEach((roots, node) => {
-        const tree = ((trees[height] ??= [])[node] ??= new TreeOutline(sha256, leafCount(dimension)));
-        tree.add(range, roots);
-      }),
-    );
-    const stepped = step(
-      spec,
-      params.subarray(from, to),
-      velocity?.subarray(from, to) ?? null,
-      part.values,
-      total,
-    );
-    next.set(stepped.params, from);
-    if (stepped.velocity) nextVelocity?.set(stepped.velocity, from);
+    const bytes = await deps.sums.readPart(opening, name, 8 * (to - from) + mostRootBytes);
+    next.add(range, decodeSumPart(shape, bytes));
   }
-  const sumRoots: Hex[][] = trees.map((level) => level.map((tree) => toHex(tree.root)));
-  return storeAggregate(deps, input, { layout, params: next, velocity: nextVelocity, sumRoots, weights });
+  return next.store();
 }
 
 /** 16,384 runners have 1,171 nodes; no range has more than 64 subtrees. */

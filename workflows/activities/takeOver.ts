@@ -50,7 +50,11 @@ export async function prepareTakeOver(deps: Dependencies, row: JobView): Promise
     parent: start.hashed.parent,
     base,
     dimension: created.terms.dimension,
-    shards: shardsFor(created.terms.dimension, deps.shardRules),
+    shards: shardsFor(
+      created.terms.dimension,
+      deps.shardRules,
+      spec.aggregation.robust && spec.participants.most,
+    ),
     // Where a lineage is not this stack's, nobody here has counted its versions.
     baseNumber: start.hashed.parent === null ? 0 : ((await deps.table.latestVersion(spec.name))?.number ?? 0),
     graphArchive: start.hashed.graph.archive,

@@ -1,6 +1,7 @@
 import { arithmetic } from './arithmetic.js';
 import { model } from './model.js';
 import { headers, openings, statements } from './rounds.js';
+import { robust } from './robust.js';
 import { leaves, rewards } from './trees.js';
 
 /**
@@ -10,6 +11,7 @@ import { leaves, rewards } from './trees.js';
 export async function protocolVectors(): Promise<Record<string, unknown>> {
   return {
     'arithmetic.json': arithmetic(),
+    'robust.json': robust(),
     'leaves.json': leaves(),
     'model.json': model(),
     'openHash.json': openings(),

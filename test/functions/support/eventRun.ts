@@ -17,7 +17,7 @@ import { deadlyRunner, poisonFor, unknownJob, type Poison } from './poison.js';
 const sendersAtOnce = 4;
 const attempts = 20;
 
-export interface EventRunOptions {
+interface EventRunOptions {
   deliveries: number;
   seed: number;
 }
@@ -184,16 +184,17 @@ export class EventRun {
     await this.#put(credits, deadly);
   }
 
-  /** Dead letters by their message, once all of these are among them. */
+  /** Dead letters by their message, once all of these were among them: a look shows some of many. */
   async #untilAside(messages: readonly string[]): Promise<Map<string, DeadLetterView>> {
+    const letters = new Map<string, DeadLetterView>();
     return until(
       async () => {
-        const all = [...(await this.#letters('jobs')), ...(await this.#letters('credits'))];
-        const letters = new Map(all.map((letter) => [letter.message, letter]));
+        for (const queue of ['jobs', 'credits'] as const)
+          for (const letter of await this.#letters(queue)) letters.set(letter.message, letter);
         return messages.every((message) => letters.has(message)) && letters;
       },
       `${messages.length} messages lie aside`,
-      240,
+      this.#patience,
     );
   }
 
@@ -221,7 +222,7 @@ export class EventRun {
 
   /** Seconds. */
   get #patience(): number {
-    return 120 + 0.06 * this.options.deliveries;
+    return 180 + 0.06 * this.options.deliveries;
   }
 
   async #timed<T>(what: string, work: () => Promise<T>): Promise<T> {

@@ -39,7 +39,7 @@ export interface FaultyStack {
  * Limits of the functions in seconds. A message comes again after six times as long, so they are as short as two busy
  * cores allow; dispatch connects to Temporal each time that its process was killed.
  */
-export const limits = { webhook: 5, dispatch: 2, reward: 1, sweep: 5 };
+export const limits = { webhook: 5, dispatch: 3, reward: 1, sweep: 5 };
 
 /** The trigger `nightly` is there, with the secret of webhooks.ts. */
 export async function startFaultyStack({ seed }: { seed: number }): Promise<FaultyStack> {
