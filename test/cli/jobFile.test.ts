@@ -94,15 +94,21 @@ participants:
 
     test('keeps it as it is written', () => {
       expect(read(ruled('{ rule: median }')).job.aggregation.robust).toEqual({ rule: 'median' });
-      expect(read(ruled('{ rule: trimmed-mean, percent: 20 }', 'quorum: 5')).job.aggregation.robust).toEqual(
-        { rule: 'trimmed-mean', percent: 20 },
-      );
+      expect(read(ruled('{ rule: trimmed-mean, percent: 20 }', 'quorum: 5')).job.aggregation.robust).toEqual({
+        rule: 'trimmed-mean',
+        percent: 20,
+      });
     });
 
     test.each([
       ['{ rule: mean }', 'quorum: 5', 'aggregation.robust.rule', /median/],
       ['{ rule: trimmed-mean }', 'quorum: 5', 'aggregation.robust.percent', /expected number/],
-      ['{ rule: trimmed-mean, percent: 50 }', 'quorum: 5', 'aggregation.robust.percent', /nothing would be left/],
+      [
+        '{ rule: trimmed-mean, percent: 50 }',
+        'quorum: 5',
+        'aggregation.robust.percent',
+        /nothing would be left/,
+      ],
       ['{ rule: trimmed-mean, percent: 0.2 }', 'quorum: 5', 'aggregation.robust.percent', /int/],
       ['{ rule: trimmed-mean, percent: 20 }', 'quorum: 4', 'aggregation.robust', /a percent of at least 25/],
       ['{ rule: median }', 'quorum: 2', 'aggregation.robust', /median of 2 protects nobody/],

@@ -199,8 +199,7 @@ contract RobustTest is Stack {
     }
 
     function wrongRobustSum(uint32 chunk) private view returns (bytes memory) {
-        return
-            abi.encodeCall(robust.wrongRobustSum, (place(), sumChunk(chunk), updateChunks(chunk)));
+        return abi.encodeCall(robust.wrongRobustSum, (place(), sumChunk(chunk), updateChunks(chunk)));
     }
 
     function sumChunk(uint32 chunk) private view returns (SumJudge.Chunk memory) {

@@ -92,7 +92,7 @@ describe('a round of more than 16 runners', () => {
 
   test('convicts for a wrong bottom node', async () => {
     const round = await closeRandomRound(stack, 'below', shape, {
-      sums: (levels) => void (levels[0]?.[1]?.fill(0, 69)),
+      sums: (levels) => void levels[0]?.[1]?.fill(0, 69),
     });
     expect(await bottomHolds(round, 1, 0)).toBe(true);
     expect(await bottomHolds(round, 1, 1)).toBe(false);

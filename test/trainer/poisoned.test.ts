@@ -9,7 +9,8 @@ import { fedAvg } from '#core/step.js';
 import { readModel } from '#trainer/model.js';
 import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { cnn } from '../../examples/mnist/models.js';
-import { digits, readTensors, temporaryFolder, writeJob, writeWeightsFile } from './job.js';
+import { digits, readTensors, writeJob, writeWeightsFile } from './job.js';
+import { temporaryFolder } from './parts.js';
 
 /** Ten runners train on digits of their own, and three of them send their update times -100. */
 const runners = 10;
