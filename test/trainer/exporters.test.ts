@@ -57,6 +57,21 @@ describe('what an exporter made one', () => {
   });
 });
 
+test('a module that TorchScript calls twice keeps one weight', () => {
+  const file = edited(
+    modelOf([4], (builder) => {
+      const w = weight(builder, 'cell.weight', [4, 4]);
+      const once = builder.node('Tanh', [builder.node('MatMul', ['x', w])]);
+      flatten(builder, builder.node('Tanh', [builder.node('MatMul', [once, w])]), 'head', 4);
+    }),
+    ({ graph }) => {
+      const scopes = ['/cell/', '/cell/', '/cell_1/', '/cell_1/'];
+      graph?.node.forEach((node, at) => (node.name = `${scopes[at] ?? '/'}${node.opType}`));
+    },
+  );
+  expect(namesOf(file)).toEqual(['cell.weight', 'head']);
+});
+
 describe('what an exporter renamed', () => {
   test('the slope of a PRelu is trained, also a single one', () => {
     const file = modelOf([4], (builder) => {

@@ -100,7 +100,8 @@ function namesUsed(
   const { known, parameters, buffers } = traceOf(node);
   if (known) return parameters.size > 0 ? parameters : buffers;
   const readers = node.output.flatMap((name) => consumers.get(name) ?? []);
-  const modules = readers.map((reader) => traceOf(reader).module).filter((module) => module !== '');
+  // TorchScript has no traces, and gives a module that is called twice two names.
+  const traces = readers.map(traceOf).filter((trace) => trace.known && trace.module !== '');
   const last = tensor.name.split('.').at(-1) ?? '';
-  return new Set(modules.map((module) => plain(`${module}.${last}`)));
+  return new Set(traces.map(({ module }) => plain(`${module}.${last}`)));
 }

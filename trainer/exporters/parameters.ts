@@ -1,7 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import {
   TensorProtoSchema,
-  TensorProto_DataType as DataType,
   type GraphProto,
   type TensorProto,
 } from '../onnx/onnx.gen.js';
