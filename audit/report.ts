@@ -7,6 +7,7 @@ import type { Hex } from '#core/hex.js';
 import type { Chain } from '#services/chain.js';
 import type { Sender, Sent } from '#services/chainSender.js';
 import type { Accusation } from './accusation.js';
+import type { RoundQuestion } from './questions.js';
 
 /** The transaction that counts, and the commitment that had to come first. */
 export interface Filed extends Sent {
@@ -20,7 +21,7 @@ export interface Filed extends Sent {
  * @throws CHAIN_REVERTED when the judge finds nothing wrong, or the round can no longer be disputed
  */
 export async function fileAccusation(
-  chain: Chain,
+  chain: Pick<Chain, 'provider'>,
   reporter: Sender,
   { kind, call }: Pick<Accusation, 'what' | 'kind' | 'call'>,
 ): Promise<Filed> {
@@ -42,7 +43,11 @@ export async function fileAccusation(
 }
 
 /** Ends a question that was not answered in time: whoever coordinates the round is convicted, the asker is paid. */
-export async function endQuestion(chain: Chain, sender: Sender, question: Hex): Promise<Sent> {
-  const judge = typedContract(dataJudgeAbi, chain.deployment.judges.data);
-  return sender.send(`expire/${question}`, judge.call.expire(question));
+export async function endQuestion(
+  { deployment }: Pick<Chain, 'deployment'>,
+  sender: Sender,
+  { id, judge = 'data' }: Pick<RoundQuestion, 'id' | 'judge'>,
+): Promise<Sent> {
+  const { call } = typedContract(dataJudgeAbi, deployment.judges[judge]);
+  return sender.send(`expire/${id}`, call.expire(id));
 }

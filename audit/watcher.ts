@@ -172,7 +172,7 @@ export class Watcher {
     };
     try {
       const sent: Sent[] = [];
-      for (const { id } of questions) sent.push(await endQuestion(chain, this.reporter, id));
+      for (const question of questions) sent.push(await endQuestion(chain, this.reporter, question));
       const what = `what was asked in block ${first.asked.block} was not answered`;
       this.#say(say, thing, moment, { outcome: 'convicted', what, calls: ['expire'], sent });
     } catch (error) {

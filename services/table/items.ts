@@ -1,6 +1,8 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import {
   BatchGetCommand,
+  BatchWriteCommand,
+  DeleteCommand,
   DynamoDBDocumentClient,
   GetCommand,
   PutCommand,
@@ -35,6 +37,10 @@ export interface Items {
   /** Those of these rows that are there, in no order. */
   getAll(keys: readonly Key[]): Promise<Item[]>;
   put(item: Item): Promise<void>;
+  /** In no order, each by itself: after a failure some may be written. */
+  putAll(items: readonly Item[]): Promise<void>;
+  /** Also where there is none. */
+  remove(key: Key): Promise<void>;
   /** False, with the row that is there, when one exists already. */
   create(item: Item): Promise<{ created: boolean; existing: Item | null }>;
   /** Writes unless a row with an equal or newer `seq` is there. */
@@ -109,6 +115,21 @@ export function openItems(table: string, client: DynamoDBClient): Items {
 
     async put(item) {
       await documents.send(new PutCommand({ TableName: table, Item: item }));
+    },
+
+    async putAll(all) {
+      let left = all.map((Item) => ({ PutRequest: { Item } }));
+      while (left.length > 0) {
+        const answer = await documents.send(
+          new BatchWriteCommand({ RequestItems: { [table]: left.slice(0, mostOfBatchWrite) } }),
+        );
+        const again = (answer.UnprocessedItems?.[table] ?? []) as typeof left;
+        left = [...again, ...left.slice(mostOfBatchWrite)];
+      }
+    },
+
+    async remove({ pk, sk }) {
+      await documents.send(new DeleteCommand({ TableName: table, Key: { pk, sk } }));
     },
 
     async create(item) {
@@ -256,6 +277,8 @@ export async function attempt(items: Items, writes: Parameters<Items['transact']
 
 /** Keys that DynamoDB takes in one BatchGetItem. */
 const mostOfBatch = 100;
+/** Rows that it takes in one BatchWriteItem. */
+const mostOfBatchWrite = 25;
 
 export function createTableClient(): DynamoDBClient {
   const client = new DynamoDBClient({ ...awsDefaults });
