@@ -1,6 +1,6 @@
 /** What chain and archive hold of a closed round and of the version it builds on, without judging it. */
 import { RoundtableError, isRoundtableError } from '#core/errors.js';
-import type { Hex } from '#core/hex.js';
+import { ZERO_HASH, type Hex } from '#core/hex.js';
 import {
   genesisManifest,
   manifestHash,
@@ -12,7 +12,8 @@ import {
 import type { RunnerHeader } from '#core/commitment.js';
 import { versionId } from '#core/model.js';
 import { closingFields, creationFields } from '#services/chain/words.js';
-import type { ChainClosing, ChainJob, ChainRound } from '#services/chain.js';
+import type { ClosedFields } from '#services/chainCalls.js';
+import type { Chain, ChainClosing, ChainJob, ChainRound } from '#services/chain.js';
 import { AuditStopped, Checklist, Wrong } from './checklist.js';
 import { parseJson } from './documents.js';
 import { Evidence } from './evidence.js';
@@ -70,14 +71,29 @@ export interface SignedHeader extends RunnerHeader {
   steps: number | bigint;
 }
 
-/** @throws NOT_FOUND unless the round is closed; ARCHIVE_UNREACHABLE where gateways do not say that they lack a file */
-export async function loadAccused(sources: AuditSources, id: Hex, round: number): Promise<Accused> {
+/** What the commitments of a round are read from. */
+export interface RoundSources extends Pick<AuditSources, 'archive' | 'hash'> {
+  chain: Pick<Chain, 'job' | 'rounds' | 'commitments'>;
+}
+
+/**
+ * @param proposed with what a round that is open is to be closed; then the name of its closing is 32 zero bytes
+ * @throws NOT_FOUND unless the round is closed (or open, with a proposal); ARCHIVE_UNREACHABLE where gateways do not say
+ * that they lack a file
+ */
+export async function loadAccused(
+  sources: RoundSources,
+  id: Hex,
+  round: number,
+  proposed?: ClosedFields,
+): Promise<Accused> {
   const { chain } = sources;
   const job = await chain.job(id);
   const rounds = await chain.rounds(id);
   const record = rounds.find((entry) => entry.round === round);
-  const closing = record?.closing;
-  const { opening, closing: own } = await chain.commitments(id, round);
+  const { opening, closing: stored } = await chain.commitments(id, round);
+  const closing = record && proposed ? proposal(record, id, proposed) : record?.closing;
+  const own = proposed ? ZERO_HASH : stored;
   const { opening: openingBefore, closing: word } = await chain.commitments(id, round - 1);
   if (!job || !record || !closing || !opening || !own || !word)
     throw new RoundtableError('NOT_FOUND', `The chain does not show round ${round} of job ${id} as closed.`);
@@ -118,8 +134,12 @@ export async function openModels(
   };
 }
 
+function proposal({ round, block, transaction }: ChainRound, job: Hex, proposed: ClosedFields): ChainClosing {
+  return { job, round, ...proposed, block, transaction };
+}
+
 function committedBy(
-  { hash }: AuditSources,
+  { hash }: RoundSources,
   { headers, sumRoots, opening, version }: RoundManifest['hashed'],
   chain: { closing: ChainClosing; opening: Hex; record: ChainRound },
 ): Committed | null {
@@ -149,7 +169,7 @@ function evidenceOf(hash: AuditSources['hash'], facts: ConstructorParameters<typ
 }
 
 async function readRound(
-  sources: AuditSources,
+  sources: RoundSources,
   { archiveId, manifestHash: hash }: ChainClosing,
 ): Promise<RoundManifest['hashed'] | null> {
   const parsed = roundManifest.safeParse(await archived(sources, archiveId));
@@ -157,7 +177,7 @@ async function readRound(
 }
 
 async function readGenesis(
-  sources: AuditSources,
+  sources: RoundSources,
   { archiveId, manifestHash: hash }: ChainJob,
 ): Promise<GenesisManifest['hashed'] | null> {
   const parsed = genesisManifest.safeParse(await archived(sources, archiveId));
@@ -165,7 +185,7 @@ async function readGenesis(
 }
 
 /** Undefined for what nobody has, or is no JSON. @throws ARCHIVE_UNREACHABLE where a gateway did not answer */
-async function archived(sources: AuditSources, id: string): Promise<unknown> {
+async function archived(sources: RoundSources, id: string): Promise<unknown> {
   try {
     return parseJson(await sources.archive.get(id, largestManifest), id);
   } catch (error) {

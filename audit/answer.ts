@@ -1,6 +1,7 @@
-/** What an honest coordinator answers when it is asked on chain: the calls that contracts/DataJudge.sol takes. */
+/** What an honest coordinator answers when it is asked on chain: the calls that contracts/DataJudge.sol and ReceiptJudge.sol take. */
 import type { ChainCall } from '#contracts/typed.js';
 import { toHex, type Hex } from '#core/hex.js';
+import type { KeptReceipt } from '#core/receipts.js';
 import { LEAF, valuesTree, type LeafValues } from '#core/merkle.js';
 import { RoundtableError } from '#core/errors.js';
 import { robustRuleOf } from '#services/chain/terms.js';
@@ -11,6 +12,7 @@ import { rowAt } from './bisection.js';
 import { chunkOf, updateChunks, type NodeName } from './evidence.js';
 import { sumOfNode, updatesUnder, type Summed } from './nodeSums.js';
 import { innerTrees, type RoundQuestion, type Subject } from './questions.js';
+import { answerInclusion } from './receipts.js';
 import type { AuditSources } from './sources.js';
 import { subjectOf } from './subject.js';
 
@@ -19,12 +21,14 @@ type Of<K extends Subject['of']> = Extract<Subject, { of: K }>;
 
 /**
  * @param sources with the updates of the round, where its sums are asked for
+ * @param receipts that the coordinator has signed for a round's updates
  * @returns null for a question about a closing that does not stand any more: nobody is convicted for it
  * @throws NOT_FOUND for what cannot be answered; NotAtHand when an update is missing
  */
 export async function answerQuestion(
   sources: AuditSources,
   question: RoundQuestion,
+  receipts: (job: Hex, round: number) => Promise<KeptReceipt[]>,
 ): Promise<ChainCall | null> {
   const { job, round, closing } = question.round;
   const now = await sources.chain.commitments(job, round);
@@ -32,7 +36,16 @@ export async function answerQuestion(
   if (now.closing !== closing || round > latest) return null;
   const { committed, ...accused } = await loadAccused(sources, job, round);
   if (!committed) throw unanswerable(question, 'the manifest of the round is not to be had');
-  const { judges } = chainCalls(sources.chain.deployment);
+  const { deployment } = sources.chain;
+  if (question.judge === 'receipts') {
+    const { record, before } = accused;
+    const { dimension } = accused.job.terms;
+    const seen = { ...committed, openHash: record.openHash, previous: before.word, dimension };
+    const answer = answerInclusion(deployment, question, seen, await receipts(job, round));
+    if (answer) return answer;
+    throw unanswerable(question, 'the round has neither the update nor two statements of its runner');
+  }
+  const { judges } = chainCalls(deployment);
   const known: Answering = { ...accused, ...committed, sources, judges };
   const subject = await subjectOf(sources.chain, question, {
     evidence: committed.evidence,

@@ -3,10 +3,10 @@
  * or questions that a liar cannot answer. Needs chain, archive and, for sums, the updates; trusts nobody.
  */
 import type { Hex } from '#core/hex.js';
-import { chainCalls } from '#services/chainCalls.js';
+import { chainCalls, type ClosedFields } from '#services/chainCalls.js';
 import type { Accusation, Known } from './accusation.js';
 import { loadAccused } from './accused.js';
-import { questionsOf } from './questions.js';
+import { questionsOf, type RoundQuestion } from './questions.js';
 import type { AuditSources } from './sources.js';
 import { gather } from './withheld.js';
 import { malformed, openingKnown, wrongOpening, wrongVersion } from './wrongOpening.js';
@@ -26,12 +26,20 @@ export interface Verdict {
 
 /**
  * Judges a round. A question that is among the accusations may have been asked already.
+ * @param proposed with what an open round is to be closed: nothing can be sent about that, but all of it can be judged
  * @throws ARCHIVE_UNREACHABLE, CHAIN_UNREACHABLE; NOT_FOUND for a round that is not closed
  */
-export async function accuse(sources: AuditSources, job: Hex, round: number): Promise<Verdict> {
-  const accused = await loadAccused(sources, job, round);
+export async function accuse(
+  sources: AuditSources,
+  job: Hex,
+  round: number,
+  proposed?: ClosedFields,
+): Promise<Verdict> {
+  const accused = await loadAccused(sources, job, round, proposed);
   const { judges } = chainCalls(sources.chain.deployment);
-  const questions = await questionsOf(sources.chain, accused.name, accused.closing.block);
+  const questions = proposed
+    ? new Map<Hex, RoundQuestion>()
+    : await questionsOf(sources.chain, accused.name, accused.closing.block);
   const gathered = accused.committed ?? gather({ ...accused, sources, judges, questions });
   if ('accusations' in gathered) return gathered;
   const known: Known = { ...accused, ...gathered, sources, judges, questions };

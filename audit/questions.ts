@@ -1,4 +1,7 @@
-/** The questions of contracts/DataJudge.sol: what they are called on chain, and how it stands with those of a round. */
+/**
+ * Questions to a coordinator (contracts/Questions.sol): what they are called on chain, and how it stands with them. Those of
+ * contracts/DataJudge.sol are about what a round committed to, those of contracts/ReceiptJudge.sol about what it left out.
+ */
 import { AbiCoder, encodeBytes32String, Interface, keccak256, type InterfaceAbi, type Result } from 'ethers';
 import { dataJudgeAbi } from '#contracts/generated/DataJudge.js';
 import { typedContract } from '#contracts/typed.js';
@@ -25,8 +28,14 @@ export interface RoundName {
   closing: Hex;
 }
 
+/** Contracts that ask, by their names in a deployment. */
+export const askingJudges = ['data', 'receipts'] as const;
+export type AskingJudge = (typeof askingJudges)[number];
+
 export interface RoundQuestion {
   id: Hex;
+  /** Where it was asked; questions of before there were others do not say it, and are about data. */
+  judge?: AskingJudge;
   subject: Hex;
   round: RoundName;
   /** Who waits for the answer; null when it is answered or ended. */
@@ -75,13 +84,13 @@ export function questionId({ job, round, closing }: RoundName, subject: Hex): He
   ) as Hex;
 }
 
-/** All that was ever asked about a round, by question; of one that was asked again the last time counts. */
+/** All that was ever asked about what a round committed to, by question; of one that was asked again the last time counts. */
 export async function questionsOf(
   chain: Chain,
   round: RoundName,
   from?: number,
 ): Promise<Map<Hex, RoundQuestion>> {
-  const all = await readQuestions(chain, { job: round.job, round: round.round, from });
+  const all = await readQuestions(chain, 'data', { job: round.job, round: round.round, from });
   return new Map(
     all
       .filter(({ id, subject }) => questionId(round, subject) === id)
@@ -89,16 +98,19 @@ export async function questionsOf(
   );
 }
 
-/** Questions that wait for an answer, of every job or of one. @param from the first block that counts */
+/** Questions that wait for an answer, of every job and every judge. @param from the first block that counts */
 export async function openQuestions(chain: Chain, from?: number): Promise<RoundQuestion[]> {
-  return (await readQuestions(chain, { from })).filter(({ challenger }) => challenger !== null);
+  const all = await Promise.all(askingJudges.map((judge) => readQuestions(chain, judge, { from })));
+  return all.flat().filter(({ challenger }) => challenger !== null);
 }
 
 async function readQuestions(
   chain: Chain,
+  name: AskingJudge,
   { job, round, from }: { job?: Hex; round?: number; from: number | undefined },
 ): Promise<RoundQuestion[]> {
-  const judge = typedContract(dataJudgeAbi, chain.deployment.judges.data, chain.provider);
+  // All of them ask in the same way.
+  const judge = typedContract(dataJudgeAbi, chain.deployment.judges[name], chain.provider);
   const logs = logReader(chain.provider, chain.deployment);
   const at = from === undefined ? undefined : { from };
   const indexed = { ...(job && { job }), ...(round !== undefined && { round: BigInt(round) }) };
@@ -115,6 +127,7 @@ async function readQuestions(
       const answered = answers.at(-1);
       return {
         id: args.question,
+        judge: name,
         subject: args.subject,
         round: { job: args.job, round: Number(args.round), closing },
         challenger: waits ? (challenger.toLowerCase() as Hex) : null,

@@ -2,14 +2,20 @@
  * A coordinator's receipts before the contract (contracts/ReceiptJudge.sol): the question where an update is that was
  * signed for, and the coordinator's answer.
  */
+import { AbiCoder, keccak256 } from 'ethers';
 import type { Deployment } from '#contracts/deployment.js';
+import { receiptJudgeAbi } from '#contracts/generated/ReceiptJudge.js';
+import { typedContract } from '#contracts/typed.js';
 import type { ChainCall } from '#contracts/typed.js';
 import { receiptTypes, updateDomain, type ReceiptStatement, type UpdateStatement } from '#core/eip712.js';
 import type { Hex } from '#core/hex.js';
+import type { KeptReceipt } from '#core/receipts.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { typedDataSigner } from '#services/signatures.js';
 import type { Accusation } from './accusation.js';
+import type { SignedHeader } from './accused.js';
 import type { Evidence } from './evidence.js';
+import type { RoundQuestion } from './questions.js';
 
 export interface SignedReceipt {
   receipt: ReceiptStatement;
@@ -25,7 +31,7 @@ export interface SignedUpdate {
 
 /** Whoever signed a receipt; only the coordinator's is worth anything. */
 export function receiptSigner(
-  { chainId, jobs }: Deployment,
+  { chainId, jobs }: Pick<Deployment, 'chainId' | 'jobs'>,
   { receipt, signature }: SignedReceipt,
 ): Hex | null {
   return typedDataSigner(updateDomain(chainId, jobs), receiptTypes, receipt, signature);
@@ -33,17 +39,17 @@ export function receiptSigner(
 
 /**
  * The update of a receipt is not in its round: a question that convicts unless it is answered.
- * @param evidence of the closed round. @param previous word of the closing before it.
+ * @param evidence of the closed round; null where nobody can see it. @param previous word of the closing before it.
  * @returns null when the update is there
  */
 export function leftOut(
-  deployment: Deployment,
+  { judges }: { judges: Pick<Deployment['judges'], 'receipts'> },
   { receipt, signature }: SignedReceipt,
-  evidence: Evidence,
+  evidence: Evidence | null,
   previous: Hex,
 ): Pick<Accusation, 'what' | 'kind' | 'call'> | null {
-  if (headerOf(evidence, receipt) >= 0) return null;
-  const call = chainCalls(deployment).judges.receipts.askInclusion(
+  if (evidence && headerOf(evidence, receipt) >= 0) return null;
+  const call = typedContract(receiptJudgeAbi, judges.receipts).call.askInclusion(
     { ...receipt, round: BigInt(receipt.round) },
     signature,
     previous,
@@ -72,7 +78,8 @@ export function answerReceipt(
     const { place, child } = evidence.placeOf(index);
     return receipts.answerIncluded(place, child, evidence.leaf(index));
   }
-  const [one, other] = statements.filter(({ update }) => update.openHash === receipt.openHash);
+  const [one, ...others] = statements.filter(({ update }) => update.openHash === receipt.openHash);
+  const other = others.find(({ update }) => one && !sameUpdate(update, one.update));
   if (!one || !other) return null;
   return receipts.answerConflict(
     receipt.runner,
@@ -82,6 +89,60 @@ export function answerReceipt(
     signedInput(other),
   );
 }
+
+/** What the contract calls a question about a receipt. */
+export function receiptSubject({ runner, updateRoot }: Pick<ReceiptStatement, 'runner' | 'updateRoot'>): Hex {
+  return keccak256(abi.encode(['string', 'address', 'bytes32'], ['receipt', runner, updateRoot])) as Hex;
+}
+
+/**
+ * The answer to a question that names a receipt by its hash alone.
+ * @param kept receipts of the round that this coordinator has signed
+ * @returns null when it is about none that the coordinator knows of, or there is no answer
+ */
+export function answerInclusion(
+  deployment: Deployment,
+  { subject, round: { job, round } }: Pick<RoundQuestion, 'subject' | 'round'>,
+  closed: {
+    evidence: Evidence;
+    headers: readonly SignedHeader[];
+    openHash: Hex;
+    previous: Hex;
+    dimension: number;
+  },
+  kept: readonly KeptReceipt[],
+): ChainCall | null {
+  const { evidence, headers, openHash, previous, dimension } = closed;
+  const own = kept.filter((receipt) => receipt.openHash === openHash);
+  const asked = [...headers, ...own].find((candidate) => receiptSubject(candidate) === subject);
+  if (!asked) return null;
+  const { runner, updateRoot } = asked;
+  const statement = { job, round, openHash };
+  const statements = [
+    ...headers.map(({ samples, steps, signature, ...header }) => ({
+      runner: header.runner,
+      update: { ...statement, updateRoot: header.updateRoot, dimension, samples, steps },
+      signature,
+    })),
+    ...own.map(({ update: { signature, ...update }, ...receipt }) => ({
+      runner: receipt.runner,
+      update: { ...statement, updateRoot: receipt.updateRoot, ...update },
+      signature,
+    })),
+  ].filter((signed) => signed.runner === runner);
+  return answerReceipt(deployment, { ...statement, runner, updateRoot }, evidence, previous, statements);
+}
+
+function sameUpdate(one: UpdateStatement, other: UpdateStatement): boolean {
+  return (
+    one.updateRoot === other.updateRoot &&
+    BigInt(one.samples) === BigInt(other.samples) &&
+    BigInt(one.steps) === BigInt(other.steps) &&
+    BigInt(one.dimension) === BigInt(other.dimension)
+  );
+}
+
+const abi = AbiCoder.defaultAbiCoder();
 
 function headerOf({ facts }: Evidence, { runner, updateRoot }: ReceiptStatement): number {
   return facts.headers.findIndex((header) => header.runner === runner && header.updateRoot === updateRoot);

@@ -8,6 +8,7 @@ import type { Hex } from '#core/hex.js';
 import type { Chain } from '#services/chain.js';
 import type { Sender, Sent } from '#services/chainSender.js';
 import type { Accusation } from './accusation.js';
+import type { RoundQuestion } from './questions.js';
 
 /** The transaction that counts, and the commitment that had to come first. */
 export interface Filed extends Sent {
@@ -21,7 +22,7 @@ export interface Filed extends Sent {
  * @throws CHAIN_REVERTED when the judge finds nothing wrong, or the round can no longer be disputed
  */
 export async function fileAccusation(
-  chain: Chain,
+  chain: Pick<Chain, 'provider'>,
   reporter: Sender,
   { kind, call, question }: Pick<Accusation, 'what' | 'kind' | 'call'> & { question?: Hex },
 ): Promise<Filed> {
@@ -43,16 +44,22 @@ export async function fileAccusation(
   return { ...(await reporter.send(`report/${accusation}`, call)), before };
 }
 
-/** Ends a question that was not answered in time: whoever answers for it is convicted, the asker is paid. */
+/** Ends a question that was not answered in time: whoever coordinates the round is convicted, the asker is paid. */
 export async function endQuestion(
-  { deployment: { judges } }: Pick<Chain, 'deployment'>,
+  { deployment }: Pick<Chain, 'deployment'>,
   sender: Sender,
-  about: 'round' | 'epoch',
-  question: Hex,
+  { id, judge = 'data' }: Pick<RoundQuestion, 'id' | 'judge'>,
 ): Promise<Sent> {
-  const call =
-    about === 'round'
-      ? typedContract(dataJudgeAbi, judges.data).call.expire(question)
-      : typedContract(rewardJudgeAbi, judges.rewards).call.expireEpoch(question);
-  return sender.send(`expire/${question}`, call);
+  const { call } = typedContract(dataJudgeAbi, deployment.judges[judge]);
+  return sender.send(`expire/${id}`, call.expire(id));
+}
+
+/** Ends a question about an epoch that was not answered in time: the epoch is revoked, the asker is paid. */
+export async function endEpochQuestion(
+  { deployment }: Pick<Chain, 'deployment'>,
+  sender: Sender,
+  id: Hex,
+): Promise<Sent> {
+  const { call } = typedContract(rewardJudgeAbi, deployment.judges.rewards);
+  return sender.send(`expire/${id}`, call.expireEpoch(id));
 }

@@ -11,7 +11,7 @@ import { disputable, epochThing, readMoment, type Disputable, type Moment } from
 import { accuse, type Verdict } from './dispute.js';
 import { epochQuestions, type EpochQuestion } from './epochQuestions.js';
 import { openQuestions, type RoundQuestion } from './questions.js';
-import { endQuestion, fileAccusation } from './report.js';
+import { endEpochQuestion, endQuestion, fileAccusation } from './report.js';
 import type { AuditSources } from './sources.js';
 import { accuseEpoch } from './wrongEpoch.js';
 
@@ -180,7 +180,7 @@ export class Watcher {
     };
     try {
       const sent: Sent[] = [];
-      for (const { id } of questions) sent.push(await endQuestion(chain, this.reporter, 'round', id));
+      for (const question of questions) sent.push(await endQuestion(chain, this.reporter, question));
       const what = `what was asked in block ${first.asked.block} was not answered`;
       this.#say(say, thing, moment, { outcome: 'convicted', what, calls: ['expire'], sent });
     } catch (error) {
@@ -198,7 +198,7 @@ export class Watcher {
     const onChain = (await chain.epochs(payer)).find((entry) => entry.epoch === epoch);
     if (!this.reporter) return;
     try {
-      const sent = [await endQuestion(chain, this.reporter, 'epoch', id)];
+      const sent = [await endEpochQuestion(chain, this.reporter, id)];
       if (!onChain) return;
       const thing = epochThing(onChain, moment.window);
       const what = `what was asked in block ${asked.block} was not answered`;

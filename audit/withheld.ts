@@ -36,7 +36,8 @@ export function gather(known: Asked): Gathered {
   const why = 'its manifest is not to be had, or does not lead to its root header';
   const root = answerTo(known, { of: 'root' })?.answer?.args;
   const opening = answerTo(known, { of: 'opening' })?.answer?.args;
-  if (root && opening) return new Tree(known, nodeInput(root['root'])).gathered(openingAnswered(opening), why);
+  if (root && opening)
+    return new Tree(known, nodeInput(root['root'])).gathered(openingAnswered(opening), why);
   return stopped([
     ...(root ? [] : [question(known, why, { of: 'root' }, judges.data.askRoot(...id))]),
     ...(opening ? [] : [question(known, why, { of: 'opening' }, judges.data.askOpening(...id))]),

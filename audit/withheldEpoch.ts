@@ -73,8 +73,7 @@ class Shown {
 
   /** @param proof siblings from the node upwards */
   #deltasUnder(line: Line, node: Hex, index: number, proof: Hex[]): Delta[] {
-    const ask = () =>
-      this.judges.askDeltas(...this.#at(), line, { hash: node, index: BigInt(index), proof });
+    const ask = () => this.judges.askDeltas(...this.#at(), line, { hash: node, index: BigInt(index), proof });
     const args = this.#answer({ of: 'deltas', node }, ask);
     if (!args) return [];
     const deltas = args['deltas'] as Delta[] | undefined;
@@ -103,7 +102,14 @@ class Shown {
 }
 
 interface Line {
-  leaf: { index: bigint; account: Hex; cumulative: bigint; previous: bigint; totalPrefix: bigint; deltaRoot: Hex };
+  leaf: {
+    index: bigint;
+    account: Hex;
+    cumulative: bigint;
+    previous: bigint;
+    totalPrefix: bigint;
+    deltaRoot: Hex;
+  };
   proof: Hex[];
 }
 

@@ -1,4 +1,5 @@
 /** What is wrong with a round before anybody's update is looked at: its opening, its version, its tree. */
+import type { Result } from 'ethers';
 import { ZERO_HASH } from '#core/hex.js';
 import { MAX_TOTAL_WEIGHT } from '#core/weights.js';
 import { stepRule } from '#services/chain/terms.js';
@@ -20,7 +21,9 @@ export function openingKnown(known: Known): OpeningInput | Accusation {
 }
 
 export function openingAnswered(args: Record<string, unknown>): OpeningInput {
-  const { job, round, baseVersion, specHash, shift, count, selectionRoot } = args['opening'] as OpeningInput;
+  // As an object: `shift` of ethers' results is that of arrays.
+  const opening = (args['opening'] as Result).toObject() as OpeningInput;
+  const { job, round, baseVersion, specHash, shift, count, selectionRoot } = opening;
   return { job, round, baseVersion, specHash, shift, count, selectionRoot };
 }
 

@@ -179,8 +179,7 @@ contract Rewards {
     ) external {
         Purse storage purse = purses[msg.sender];
         Epoch[KEPT] storage kept = _epochs[msg.sender];
-        // Together, so that their word is read once.
-        (uint256 funded, uint32 latest) = (purse.funded, purse.latest);
+        uint32 latest = purse.latest;
         Epoch storage entry = kept[epoch % KEPT];
         if (epoch != 0 && epoch <= latest) {
             if (
@@ -198,17 +197,15 @@ contract Rewards {
         // Before the first epoch the slot may hold one that was revoked.
         uint256 effectiveAt = block.timestamp + window;
         if (latest != 0) {
-            Epoch storage ahead = kept[latest % KEPT];
-            (uint256 previous, uint256 before) = (ahead.total, ahead.effectiveAt);
+            (uint256 previous, uint256 before) = (kept[latest % KEPT].total, kept[latest % KEPT].effectiveAt);
             if (total < previous) revert TotalFalls(previous, total);
             if (before > effectiveAt) effectiveAt = before;
         }
-        if (total > funded) revert NotFunded(funded, total);
+        if (total > purse.funded) revert NotFunded(purse.funded, total);
         // The entry that is overwritten may still be the one in effect: then its successor has to take effect first.
         uint256 until = kept[(epoch + 1) % KEPT].effectiveAt;
         // An entry of this number or a later one was revoked, and nothing of it is in effect.
-        uint256 overwritten = entry.number;
-        if (overwritten != 0 && overwritten < epoch && block.timestamp < until) revert QueueFull(until);
+        if (entry.number != 0 && entry.number < epoch && block.timestamp < until) revert QueueFull(until);
 
         kept[epoch % KEPT] = Epoch(
             root,
@@ -284,7 +281,8 @@ contract Rewards {
     function _setTimes(address payer, uint32 epoch, uint256 soonest) private {
         Epoch[KEPT] storage kept = _epochs[payer];
         Epoch storage ahead = kept[(epoch - 1) % KEPT];
-        if (epoch != 1 && ahead.number == epoch - 1 && ahead.effectiveAt > soonest) soonest = ahead.effectiveAt;
+        if (epoch != 1 && ahead.number == epoch - 1 && ahead.effectiveAt > soonest)
+            soonest = ahead.effectiveAt;
         uint32 latest = purses[payer].latest;
         for (; epoch <= latest; ++epoch) {
             Epoch storage entry = kept[epoch % KEPT];

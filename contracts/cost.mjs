@@ -59,7 +59,10 @@ export function costLines() {
 function claim(runners) {
   const depth = Math.ceil(Math.log2(runners));
   const [few, many] = [gas['claim, later, 16 leaves'], gas['claim, later, 1,000 leaves']];
-  return [Math.round(few + ((many - few) * (depth - 4)) / 6), words(`a i i a v v v h i i${' h'.repeat(depth)}`)];
+  return [
+    Math.round(few + ((many - few) * (depth - 4)) / 6),
+    words(`a i i a v v v h i i${' h'.repeat(depth)}`),
+  ];
 }
 
 /** Calldata: h a hash, a an address, v an amount, i a small number. */
@@ -77,7 +80,11 @@ function dollars(used, calldata) {
   const inDollars = (wei) => (wei / 1e18) * fees.etherInDollars;
   const { base, arbitrum, l1BaseFee, l1BlobFee } = fees;
   // Signature, nonce, fees and receiver: no call can do without.
-  const transaction = Buffer.concat([calldata, createHash('sha512').update('').digest(), Buffer.alloc(46, 7)]);
+  const transaction = Buffer.concat([
+    calldata,
+    createHash('sha512').update('').digest(),
+    Buffer.alloc(46, 7),
+  ]);
   // Base: the upper bound of its own oracle, which takes nothing to be compressible.
   const compressed = transaction.length + transaction.length / 255 + 16;
   const estimated = Math.max(100, -42.5856 + 0.8365 * compressed);

@@ -67,6 +67,15 @@ export const errorCodes = {
     meaning: 'A job file or spec cannot be run; every mistake is listed with its path.',
   },
   NO_RUNNERS: { status: 409, meaning: 'No enrolled runner serves the data that the job asks for.' },
+  ATTESTERS_MISSING: {
+    status: 409,
+    meaning: 'A round did not get the signatures of drawn members that it needs to close.',
+  },
+  RECEIPT_BROKEN: {
+    status: 409,
+    meaning:
+      'A round was begun twice, and an update that a receipt was signed for is missing the second time.',
+  },
   QUORUM_NOT_REACHED: { status: 409, meaning: 'Fewer updates than the quorum came before the deadline.' },
   SETTLEMENT_MISMATCH: {
     status: 409,

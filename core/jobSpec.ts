@@ -26,7 +26,24 @@ const dataRequirement = z.strictObject({
   purpose: slug
     .optional()
     .describe('What the model is for, in a word that the members agreed on; owners allow data by purpose.'),
+  mostSamples: z
+    .number()
+    .int()
+    .min(1)
+    .max(2 ** 48 - 1)
+    .exactOptional()
+    .describe(
+      'Samples of this data set that a runner may claim at most; one that has more claims so many, and weighs as much. The chain holds the cap, and whoever claims more is unfit.',
+    ),
 });
+
+/** Samples that a runner claims of a data set: weights and rewards go by them. */
+export function claimedSamples(
+  { mostSamples }: Pick<JobSpec['data'], 'mostSamples'>,
+  samples: number,
+): number {
+  return Math.min(samples, mostSamples ?? samples);
+}
 
 const robust = robustRule
   .optional()
@@ -84,6 +101,9 @@ const common = {
     .describe('`latest` goes on from the newest version of this name, `model` starts anew.'),
 };
 
+/** As many as contracts/Attestations.sol takes (MOST_ATTESTERS). */
+const mostAttesters = 8;
+
 /** A member that something is sealed for, and its X25519 public key. */
 const recipient = z.strictObject({ member: address, publicKey: hash32 });
 export type Recipient = z.output<typeof recipient>;
@@ -95,6 +115,8 @@ export type Recipient = z.output<typeof recipient>;
 export const jobSpec = z
   .strictObject({
     ...common,
+    /** Drawn members that must sign a closing; not there for none. */
+    attesters: z.number().int().min(1).max(mostAttesters).exactOptional(),
     model: z.strictObject({ sha256: hash32 }),
     evaluation: z.strictObject({ sha256: hash32 }).nullable(),
     training: trainingSpec,
@@ -108,6 +130,10 @@ export const jobSpec = z
     /** Who can read the runners' updates: the coordinator and the job's auditors. */
     updates: z.strictObject({ recipients: z.array(recipient).min(1).max(64) }),
   })
+  .refine(
+    ({ attesters = 0, updates }) => updates.recipients.length > attesters,
+    'whoever attests must read the updates: the job needs at least as many auditors as attesters',
+  )
   .superRefine(checkRobust);
 export type JobSpec = z.output<typeof jobSpec>;
 
@@ -126,6 +152,15 @@ export const jobFile = z
     aggregation: writtenAggregation.prefault({ rule: 'fedavg' }),
     participants: participants.prefault({ quorum: 'all' }),
     rewards: rewards.prefault({ budget: '0' }),
+    attesters: z
+      .number()
+      .int()
+      .min(0)
+      .max(mostAttesters)
+      .default(0)
+      .describe(
+        'Members, drawn anew each round, that must recompute it and sign before it closes. They must be auditors; name every member that can be drawn.',
+      ),
     auditors: z
       .array(address)
       .max(63)
@@ -152,9 +187,10 @@ export function toJobSpec(
     readers: Recipient[];
   },
 ): JobSpec {
-  const { archive: _archive, auditors: _auditors, ...rest } = file;
+  const { archive: _archive, auditors: _auditors, attesters, ...rest } = file;
   return jobSpec.parse({
     ...rest,
+    ...(attesters > 0 && { attesters }),
     model: resolved.model,
     evaluation: resolved.evaluation,
     archive: { recipients: resolved.recipients },

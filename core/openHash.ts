@@ -50,13 +50,22 @@ export function openHashAt(
   hash: Hash,
   opening: Omit<Opening, 'selection'>,
   selected: Selected,
+  place: SelectionPlace,
+): Sha256Hex {
+  return commitment(hash, opening, place.count, fromHex(selectionRootAt(hash, selected, place), 32));
+}
+
+/** Root of the selection's tree, from one runner's entry and place. @throws INVALID_INPUT for no place */
+export function selectionRootAt(
+  hash: Hash,
+  selected: Selected,
   { index, count, proof }: SelectionPlace,
 ): Sha256Hex {
   const siblings = proof.map((sibling) => fromHex(sibling, 32));
   const root = provenRoot(hash, selectionLeaf(hash, index, selected), index, count, siblings);
   if (!root)
     throw new RoundtableError('INVALID_INPUT', `Place ${index} of ${count} does not exist in a selection.`);
-  return commitment(hash, opening, count, root);
+  return toHex(root);
 }
 
 /** The places of the runners from one index up to another. */

@@ -84,6 +84,7 @@ export function accountsOf(
     for (const { runner, amount } of shares) {
       const line = accounts.get(runner) ?? { account: runner, cumulative: 0n, previous: 0n, deltas: [] };
       const delta = { job, round, amount: BigInt(amount) };
+      // An epoch may pay an account for thousands of rounds.
       line.deltas.push(delta);
       accounts.set(runner, { ...line, cumulative: line.cumulative + delta.amount });
     }

@@ -76,13 +76,15 @@ export interface ShardRules {
   each: number;
 }
 
+/** A value of so many updates at once, with what is made of it. */
+const bytes = (updates: number): number => 12 + 4 * Math.max(UPDATES_PER_PASS, updates);
+
 /**
  * 1: no function is needed.
  * @param held updates that are held at a time: a robust rule needs all of a range's at once
  */
 export function shardsFor(dimension: number, { most, each }: ShardRules, held = UPDATES_PER_PASS): number {
   if (dimension <= most) return 1;
-  const bytes = (updates: number) => 12 + 4 * Math.max(UPDATES_PER_PASS, updates);
   const shards = Math.ceil((dimension * bytes(held)) / (each * bytes(UPDATES_PER_PASS)));
   return Math.min(leafCount(dimension), Math.max(2, shards));
 }

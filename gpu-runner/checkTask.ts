@@ -2,6 +2,7 @@ import { isRoundtableError } from '#core/errors.js';
 import { hashJson } from '#core/canonicalJson.js';
 import { describeShapes, sameShapes } from '#core/dataShape.js';
 import type { Hex, RunnerId } from '#core/hex.js';
+import { claimedSamples } from '#core/jobSpec.js';
 import type { TrainTask } from '#core/messages.js';
 import { versionId } from '#core/model.js';
 import { openHashAt, type Selected } from '#core/openHash.js';
@@ -55,7 +56,7 @@ export function checkData(task: TrainTask, data: DataSet | null): DataSet {
     );
   const declared =
     task.opening.selection.find((selected) => selected.runner === task.runner)?.maxSamples ?? 0;
-  if (samples > declared)
+  if (claimedSamples(wanted, samples) > declared)
     refuse(
       'SAMPLES_EXCEEDED',
       `${wanted.contract} has grown to ${samples} samples; the round opened with ${declared}. The next round takes them.`,

@@ -26,6 +26,10 @@ export type Decision =
       samples: number;
       bytes: number;
     }
+  /** The coordinator has signed that it will add the update. */
+  | { kind: 'receipt'; coordinator: Hex; job: Hex; round: number; updateRoot: Hex; signature: Hex }
+  /** What came of a receipt: see receiptBook.ts. `transaction`: what this runner sent for it last. */
+  | { kind: 'claim'; coordinator: Hex; job: Hex; round: number; outcome: string; transaction: Hex | null }
   | {
       kind: 'refused';
       coordinator: Hex;

@@ -4,7 +4,7 @@ import { isRoundtableError } from '#core/errors.js';
 import { toHex, type Hex, type Sha256Hex } from '#core/hex.js';
 import { encodeUpdate, stepsHash, type Layout } from '#core/layout.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
-import type { Recipient } from '#core/jobSpec.js';
+import { claimedSamples, type Recipient } from '#core/jobSpec.js';
 import type { TrainTask, TrainUpdate } from '#core/messages.js';
 import { trainingSeed } from '#core/seed.js';
 import { emptyUpdateFile } from '#core/updateFile.js';
@@ -96,7 +96,7 @@ export async function makeUpdate(
     openHash: task.opening.openHash,
     updateRoot: toHex(valuesRoot(sha256, LEAF.update, delta)) as Sha256Hex,
     dimension,
-    samples: data.contract.samples,
+    samples: claimedSamples(task.spec.data, data.contract.samples),
     steps: result.steps,
   };
   await Promise.all([removeAttempts(folder), models.trim()]);

@@ -40,6 +40,12 @@ export const policySchema = z.strictObject({
     .describe(
       'What all transfers together may send (up) and receive (down): bytes per second, or a rate like 4 MB/s or 50 Mbit/s.',
     ),
+  receipts: z
+    .enum(['keep', 'enforce'])
+    .default('keep')
+    .describe(
+      "What becomes of coordinators' receipts. enforce: ask on chain for an update that was left out (its bond, and gas, from the runner's account), and claim the fee of rounds that died.",
+    ),
   hours: hoursSchema.optional().describe('When tasks may begin; at any time if left out.'),
   idle: idleSchema.optional().describe('Only while other work leaves the machine idle.'),
   power: powerSchema.optional().describe('How much the GPUs may draw.'),

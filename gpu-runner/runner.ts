@@ -10,6 +10,8 @@ import { unlockKey, type Passphrase } from './keystore.js';
 import type { Log } from './log.js';
 import { passphraseFrom } from './passphrase.js';
 import { rememberKeys } from './readers.js';
+import { ReceiptBook } from './receiptBook.js';
+import { keepReceipts } from './receiptKeeper.js';
 import { readRunnerHome } from './runnerHome.js';
 import { LocalStatistics } from './localStatistics.js';
 import { SignedWork } from './signedWork.js';
@@ -41,7 +43,7 @@ export async function createRunner(options: {
   const { trainer, log, traces = noTraces, software } = options;
   const home = await readRunnerHome(options.home);
   const passphrase = options.passphrase ?? passphraseFrom(process.env, undefined, null);
-  const { key } = await unlockKey(home.paths, passphrase);
+  const { key, privateKey } = await unlockKey(home.paths, passphrase);
   const keys = await readEntryKeys(home.paths);
   const release = await lockHome(home.paths.lock);
   return {
@@ -56,6 +58,7 @@ export async function createRunner(options: {
       try {
         const decisions = await DecisionLog.open(home.paths, key);
         await decisions.append({ kind: 'started', software });
+        const receipts = await ReceiptBook.open(home.paths.receipts, (mistake) => log.warn({}, mistake));
         const shared = {
           home,
           key,
@@ -69,11 +72,15 @@ export async function createRunner(options: {
           announcedKey:
             chain.rpcUrls.length > 0 ? rememberKeys((member: Hex) => consortium.sealingKey(member)) : null,
           decisions,
+          receipts,
           log,
           traces,
           software,
         };
-        await serveStacks(shared, () => consortium.members(), signal);
+        await Promise.all([
+          serveStacks(shared, () => consortium.members(), signal),
+          keepReceipts({ home, privateKey, book: receipts, chain: consortium, decisions, log }, signal),
+        ]);
       } finally {
         consortium.close();
         release();

@@ -24,6 +24,8 @@ export const runnerConfig = z.strictObject({
     consortium: address,
     /** Needed to find stacks, to register and to leave. */
     rpcUrls: z.array(httpUrl).max(16).default([]),
+    /** Where a receipt is shown; without it the runner keeps its receipts and claims nothing. */
+    receiptJudge: address.optional(),
     /** Block of the Consortium's creation: nothing before it is looked at. */
     block: count.default(0),
     /** What differs from the table of chains in docs/payments.md, or describes one that is not in it. */
@@ -39,6 +41,8 @@ export const runnerConfig = z.strictObject({
         .max(64),
     ])
     .default('auto'),
+  /** Arweave gateways, where the manifests of rounds are read; what they give is checked against the chain. */
+  gateways: z.array(httpUrl).min(1).max(16).default(['https://arweave.net']),
   /** Hosts (`name` or `name:port`) to which stacks may send the runner though they are in a private network. */
   privateHosts: z.array(z.string().max(260)).max(16).default([]),
 });
@@ -66,6 +70,8 @@ export interface HomePaths {
   data: string;
   /** One folder for each job and round: the update as it was signed. */
   work: string;
+  /** Coordinators' receipts for updates, see receiptBook.ts. */
+  receipts: string;
   /** Running statistics of BatchNorm that are this runner's own, see localStatistics.ts. */
   statistics: string;
   /** Models by content hash, a cache. */
@@ -130,6 +136,7 @@ export function homePaths(folder: string): HomePaths {
     policy: join(folder, 'policy.yaml'),
     data: join(folder, 'data'),
     work: join(folder, 'work'),
+    receipts: join(folder, 'receipts'),
     statistics: join(folder, 'statistics'),
     models: join(folder, 'models'),
     intents: join(folder, 'intents'),

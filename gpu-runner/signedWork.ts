@@ -17,8 +17,10 @@ const signedRecord = z.strictObject({
 });
 export type SignedRecord = z.output<typeof signedRecord>;
 
-/** Update files are kept for so many rounds; what was signed is kept for good, at 1 kB a round. */
+/** At least so many update files are kept; what was signed is kept for good, at 1 kB a round. */
 const KEPT_UPDATES = 8;
+/** No round waits longer (core/jobSpec.ts, deadlineSeconds). */
+const LONGEST_ROUND_MS = 604_800_000;
 
 /**
  * work/JOB/ROUND: the update as it was sealed, and the answer with its signature. Both are on the disk before
@@ -26,8 +28,8 @@ const KEPT_UPDATES = 8;
  */
 export class SignedWork {
   readonly #folder: string;
-  /** Paths of the update files that are there, oldest first; read once, then kept. */
-  #updates: string[] | null = null;
+  /** The update files that are there, oldest first; read once, then kept. */
+  #updates: StoredUpdate[] | null = null;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -73,7 +75,8 @@ export class SignedWork {
       );
     const path = join(folder, 'update.bin');
     await writeDurably(path, update);
-    if (this.#updates) this.#updates = [...this.#updates.filter((other) => other !== path), path];
+    const stored = { path, job: job.slice(2), round, time: Date.now() };
+    if (this.#updates) this.#updates = [...this.#updates.filter((other) => other.path !== path), stored];
     const { file, bytes } = record.answer;
     const kept = before ? { ...before, answer: { ...before.answer, file, bytes } } : record;
     await writeDurably(join(folder, 'answer.json'), JSON.stringify(kept, null, 2));
@@ -103,15 +106,24 @@ export class SignedWork {
     }
   }
 
-  /** Removes the update files of all but the newest rounds, never an answer. */
+  /**
+   * Removes old update files, never an answer. That of a round which may still ask for it stays: with `determinism:
+   * fast` it could not be made again, and nothing else may be sent for what was signed. A round has ended when a later one
+   * of its job was signed, or after the longest time that a round takes.
+   */
   async trim(): Promise<void> {
-    this.#updates ??= await this.#findUpdates();
-    for (const path of this.#updates.splice(0, Math.max(0, this.#updates.length - KEPT_UPDATES)))
-      await rm(path, { force: true });
+    const all = (this.#updates ??= await this.#findUpdates());
+    const latest = new Map<string, number>();
+    for (const { job, round } of all) latest.set(job, Math.max(round, latest.get(job) ?? 0));
+    const ended = ({ job, round, time }: StoredUpdate) =>
+      round < (latest.get(job) ?? 0) || Date.now() - time > LONGEST_ROUND_MS;
+    const removed = new Set(all.slice(0, -KEPT_UPDATES).filter(ended));
+    for (const { path } of removed) await rm(path, { force: true });
+    this.#updates = this.#updates.filter((update) => !removed.has(update));
   }
 
-  async #findUpdates(): Promise<string[]> {
-    const updates: { path: string; time: number }[] = [];
+  async #findUpdates(): Promise<StoredUpdate[]> {
+    const updates: StoredUpdate[] = [];
     for (const job of await readdir(this.#folder)) {
       for (const round of await readdir(join(this.#folder, job))) {
         const path = join(this.#folder, job, round, 'update.bin');
@@ -119,15 +131,23 @@ export class SignedWork {
           ({ mtimeMs }) => mtimeMs,
           () => null,
         );
-        if (time !== null) updates.push({ path, time });
+        if (time !== null) updates.push({ path, job, round: Number(round), time });
       }
     }
-    return updates.sort((a, b) => a.time - b.time).map(({ path }) => path);
+    return updates.sort((a, b) => a.time - b.time);
   }
 
   #path(job: JobId, round: number): string {
     return join(this.#folder, job.slice(2), String(round));
   }
+}
+
+/** An update file: the names of its folders, and when it was written. */
+interface StoredUpdate {
+  readonly path: string;
+  readonly job: string;
+  readonly round: number;
+  readonly time: number;
 }
 
 function sameStatement(a: SignedRecord, b: SignedRecord): boolean {

@@ -14,6 +14,8 @@ import { withFields, type Log } from './log.js';
 import { machineName } from './machineName.js';
 import { ModelCache } from './modelCache.js';
 import type { AnnouncedKey } from './readers.js';
+import type { ReceiptBook } from './receiptBook.js';
+import { collectReceipts } from './receiptCollector.js';
 import type { RunnerHome } from './runnerHome.js';
 import type { RunnerKey } from './runnerKey.js';
 import type { SignedWork } from './signedWork.js';
@@ -39,6 +41,7 @@ export interface SharedParts {
   bandwidth: Bandwidth;
   announcedKey: AnnouncedKey | null;
   decisions: DecisionLog;
+  receipts: ReceiptBook;
   log: Log;
   traces: Traces;
   software: string;
@@ -124,6 +127,10 @@ export async function serveStack(shared: SharedParts, stack: KnownStack, signal:
     ),
     signsOfLife(client, { enrolment: noted, introduction, state: () => seen, member, log }, signal).then(() =>
       sayFarewell(client, log),
+    ),
+    collectReceipts(
+      { book: shared.receipts, stack: client, coordinator, domain: chain, decisions, log },
+      signal,
     ),
   ]);
 }

@@ -9,6 +9,7 @@ import type { Log } from './log.js';
 import type { ModelCache } from './modelCache.js';
 import type { DecisionLog } from './decisionLog.js';
 import type { AnnouncedKey } from './readers.js';
+import type { ReceiptBook } from './receiptBook.js';
 import type { RunnerHome } from './runnerHome.js';
 import type { RunnerKey } from './runnerKey.js';
 import type { SignedWork } from './signedWork.js';
@@ -31,6 +32,7 @@ export interface TrainParts {
   trainer: Trainer;
   turns: Pick<Turns, 'take'>;
   decisions: Pick<DecisionLog, 'append'>;
+  receipts: Pick<ReceiptBook, 'expect'>;
   /** Address of the member whose stack the tasks come from. */
   coordinator: Hex;
   log: Log;

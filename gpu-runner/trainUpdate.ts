@@ -78,6 +78,12 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
     update = made.update;
   } else log.info({ job, round }, 'the update of this round was signed before; sending the same again');
   const sealed = { bytes: update, sha256: answer.file };
+  const { opening, place } = task;
+  const expected = parts.receipts.expect(
+    { coordinator, runner: key.address, opening, place, updateRoot: answer.updateRoot },
+    task.spec.participants.deadlineSeconds,
+  );
+  expected.catch(() => undefined); // awaited below
   await traced(traces, { name: 'upload', ...span }, () =>
     upload(
       (...question) => stack.ask(...question),
@@ -93,6 +99,7 @@ async function answerTask(parts: TrainParts, task: TrainTask, control: TrainCont
     ),
   );
   control.onTransfer?.(null);
+  await expected;
   await parts.decisions.append({
     kind: 'sent',
     coordinator,

@@ -185,6 +185,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
           deployment,
           api,
           rpcUrl,
+          gateway: local(ports.gateway),
           data,
         });
         await publishServed({ stateDir, rpcUrl, deployment, runners, data });

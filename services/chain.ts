@@ -49,12 +49,13 @@ export function openChain(options: {
 }
 
 export type ConsortiumChain = Pick<Chain, 'provider' | 'close'> &
-  ConsortiumReads & {
+  ConsortiumReads &
+  JobReads & {
     deployment: Pick<Deployment, 'chainId' | 'consortium' | 'jobs' | 'block'>;
     network: Network;
   };
 
-/** The Consortium contract alone, for whoever is not told where the others are. @throws CHAIN_UNKNOWN */
+/** The Consortium and Jobs contracts alone, for whoever is not told where the others are. @throws CHAIN_UNKNOWN */
 export function openConsortium(options: {
   rpcUrls: string[];
   deployment: ConsortiumChain['deployment'];
@@ -63,7 +64,10 @@ export function openConsortium(options: {
   const { deployment } = options;
   const network = networkOf(deployment.chainId, options.network);
   const provider = new ChainRpc(options.rpcUrls, deployment);
-  const reads = withOurErrors(consortiumReads(provider, deployment));
+  const reads = withOurErrors({
+    ...consortiumReads(provider, deployment),
+    ...jobReads(provider, deployment),
+  });
   return { deployment, network, provider, close: () => provider.destroy(), ...reads };
 }
 

@@ -1,7 +1,7 @@
 import { hashMessage, TypedDataEncoder } from 'ethers/hash';
 import type { SignatureDomain } from '#core/eip712.js';
 import type { Hex } from '#core/hex.js';
-import { recoverAccount } from './secp256k1.js';
+import { recoverAccount, signDigest } from './secp256k1.js';
 
 /** Types of one statement, as core/eip712.ts names them. */
 export type StatementTypes = Record<string, { name: string; type: string }[]>;
@@ -34,6 +34,16 @@ export function typedDataSigner(
     return null;
   }
   return recoverAccount(digest, signature);
+}
+
+/** Signs typed data. @param key as isPrivateKey has it */
+export function signTypedData(
+  key: Uint8Array,
+  domain: SignatureDomain,
+  types: StatementTypes,
+  value: object,
+): Hex {
+  return signDigest(key, typedDataDigest(domain, types, value));
 }
 
 /** Who signed a text; null as for typed data. */

@@ -1,6 +1,7 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { IntentStore } from './intentBook.js';
 import { actTable, type ActTable } from './table/acts.js';
+import { attestationTable, type AttestationTable } from './table/attestations.js';
 import { entryTable, type EntryTable } from './table/entries.js';
 import { ensureTable as ensureTableWith } from './table/definition.js';
 import { intentTable } from './table/intents.js';
@@ -8,6 +9,7 @@ import { createTableClient, openItems } from './table/items.js';
 import { jobTable, type JobTable } from './table/jobs.js';
 import { onceOnly, type OnceOnly } from './table/onceOnly.js';
 import { quotas, type Quotas } from './table/quotas.js';
+import { receiptTable, type ReceiptTable } from './table/receipts.js';
 import { restoration, type Restoration } from './table/restoration.js';
 import { rewardTable, type RewardTable } from './table/rewards.js';
 import { runnerTable, type RunnerTable } from './table/runners.js';
@@ -30,6 +32,8 @@ export interface Table
     EntryTable,
     OnceOnly,
     Quotas,
+    ReceiptTable,
+    AttestationTable,
     ActTable {
   /** Signed transactions, for services/chainSender.ts. */
   intents: IntentStore;
@@ -47,6 +51,8 @@ export function openTable(options: { table: string; client?: DynamoDBClient }): 
     ...onceOnly(items),
     ...quotas(items),
     ...actTable(items),
+    ...receiptTable(items),
+    ...attestationTable(items),
     intents: intentTable(items),
   };
 }

@@ -39,6 +39,7 @@ const fixedInputs: Record<string, readonly number[]> = {
   Split: [1],
   Squeeze: [1],
   Tile: [1],
+  TopK: [1],
   Trilu: [1],
   Unsqueeze: [1],
   Where: [0],

@@ -4,7 +4,8 @@ import { RoundtableError } from '#core/errors.js';
 import { fixStatistics, statisticsOf } from './batchNorm.js';
 import { insertAdapters, type AdapterOptions } from './adapters.js';
 import { influences } from './differentiate.js';
-import { parametersOf, undoExport } from './exporters.js';
+import { undoExport } from './exporters.js';
+import { parametersOf } from './exporters/parameters.js';
 import {
   batchSymbol,
   checkGraph,

@@ -3,6 +3,7 @@ import { dependents } from './differentiate.js';
 import { insertDropout, type Mask } from './dropout.js';
 import { inputShapes, inputType, shapesAt, type Graph } from './graph.js';
 import { intAttribute, intsAttribute } from './onnx/attributes.js';
+import { stopNeedlessBiases } from './needlessBias.js';
 import { attribute, GraphBuilder, type Names } from './onnx/builder.js';
 import { type NodeProto, type TensorProto } from './onnx/onnx.gen.js';
 import { numberTensor } from './onnx/tensor.js';
@@ -35,7 +36,8 @@ export function prepare(
   const weights = graph.weights.map(({ name }) => name);
   const opset = Math.max(graph.opset, oldestOpset);
   const modern = new GraphBuilder(names);
-  const nodes = graph.opset < opset ? graph.nodes.map((node) => modernised(node, modern)) : graph.nodes;
+  const whole = stopNeedlessBiases(graph.nodes, graph.output.name, names);
+  const nodes = graph.opset < opset ? whole.map((node) => modernised(node, modern)) : whole;
   const before = shapesAt({ ...graph, nodes, constants: [...graph.constants, ...modern.constants] }, batch);
   const shapeOf = (value: string) => before.shapes.get(value) ?? [];
   const dropped = insertDropout(nodes, dropout, weights, shapeOf, names);

@@ -1,7 +1,8 @@
 import { RoundtableError } from '#core/errors.js';
-import { describeNode, intAttribute, tensorAttribute, textAttribute } from './onnx/attributes.js';
+import { describeNode, intAttribute, tensorAttribute } from './onnx/attributes.js';
 import { TensorProto_DataType as DataType, type NodeProto, type TensorProto } from './onnx/onnx.gen.js';
 import { elementCount, type Shape } from './onnx/tensor.js';
+import { einsumShape } from './shapes/einsum.js';
 import { evaluate } from './shapes/evaluate.js';
 import { layoutShapes } from './shapes/layout.js';
 import {
@@ -102,7 +103,7 @@ const shapeRules: Record<string, ShapeRule> = {
   Conv: convolution,
   ConvTranspose: transposedConvolution,
   Dropout: (s) => [s.input(0), s.input(0)],
-  Einsum: (s) => einsum(s),
+  Einsum: einsumShape,
   Gemm: (s) => {
     const [m, k] = matrix(s.node, s.input(0), intAttribute(s.node, 'transA', 0) !== 0);
     const [k2, n] = matrix(s.node, s.input(1), intAttribute(s.node, 'transB', 0) !== 0);
@@ -127,11 +128,13 @@ const shapeRules: Record<string, ShapeRule> = {
   LSTM: (s) => recurrent(s, 4),
   MatMul: (s) => {
     const [a, b] = [s.input(0), s.input(1)];
-    if (a.length < 2 || b.length < 2) throw unsupported(s.node, 'multiplies a vector; matrices are expected');
-    const [m = 0, k = 0] = a.slice(-2);
-    const [k2 = 0, n = 0] = b.slice(-2);
+    if (a.length === 0 || b.length === 0) throw mismatch(s.node, 'multiplies a single number');
+    const k = a.at(-1);
+    const k2 = b.at(-2) ?? b[0];
     if (k !== k2) throw mismatch(s.node, `multiplies ${text(a)} by ${text(b)}: ${k} columns meet ${k2} rows`);
-    return [...broadcast(s.node, a.slice(0, -2), b.slice(0, -2)), m, n];
+    // A vector is a row on the left, a column on the right, and its axis is gone afterwards.
+    const [rows, columns] = [a.slice(-2, -1), b.length === 1 ? [] : b.slice(-1)];
+    return [...broadcast(s.node, a.slice(0, -2), b.slice(0, -2)), ...rows, ...columns];
   },
   MaxPool: (s) => {
     const shape = pooling(s);
@@ -156,6 +159,12 @@ const shapeRules: Record<string, ShapeRule> = {
     return [Math.max(0, count)];
   },
   Size: () => [],
+  TopK: (s) => {
+    const shape = s.input(0);
+    const axis = s.axis('axis', -1, shape.length);
+    const kept = shape.map((dim, at) => (at === axis ? (s.integers(1)[0] ?? 0) : dim));
+    return [kept, kept];
+  },
 };
 
 function typeOf(s: NodeShapes, output: number): DataType {
@@ -172,6 +181,7 @@ function typeOf(s: NodeShapes, output: number): DataType {
     case 'Dropout':
       return output === 1 ? DataType.BOOL : s.type(0);
     case 'MaxPool':
+    case 'TopK':
       return output === 1 ? DataType.INT64 : s.type(0);
     default:
       if (integerOutputs.has(s.node.opType)) return DataType.INT64;
@@ -221,32 +231,6 @@ function recurrent(s: NodeShapes, gates: number): Shape[] {
     throw unsupported(s.node, 'has sequence lengths or peepholes');
   const state = [directions, batch, hidden];
   return [[steps, directions, batch, hidden], state, state];
-}
-
-function einsum(s: NodeShapes): Shape {
-  const { inputs, output } = readEinsum(s.node);
-  const sizes = new Map<string, number>();
-  inputs.forEach((letters, index) => {
-    const shape = s.input(index);
-    if (letters.length !== shape.length) throw mismatch(s.node, `reads ${text(shape)} as ${letters}`);
-    [...letters].forEach((letter, axis) => {
-      const size = shape[axis] ?? 1;
-      if ((sizes.get(letter) ?? size) !== size) throw mismatch(s.node, `gives ${letter} two sizes`);
-      sizes.set(letter, size);
-    });
-  });
-  return [...output].map((letter) => sizes.get(letter) ?? 1);
-}
-
-/** The letters of an Einsum; without an arrow, those that occur once, in order. */
-export function readEinsum(node: NodeProto): { inputs: string[]; output: string } {
-  const equation = textAttribute(node, 'equation', '').replaceAll(' ', '');
-  const [left = '', right] = equation.split('->');
-  const inputs = left.split(',');
-  if (equation.includes('.') || inputs.some((letters) => new Set(letters).size !== letters.length))
-    throw unsupported(node, `has the equation ${equation}; ellipses and diagonals are not supported`);
-  const once = [...new Set(inputs.join(''))].filter((letter) => left.split(letter).length === 2).sort();
-  return { inputs, output: right ?? once.join('') };
 }
 
 /** Opset 23: queries, keys, values as [batch, heads, length, width] or [batch, length, heads * width]. */

@@ -1,7 +1,8 @@
-import { ApplicationFailure, CancellationScope, condition } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, patched } from '@temporalio/workflow';
 import type { MissingRunner, TrainUpdate } from '#core/messages.js';
 import type { ParticipantView } from '#core/views.js';
 import { askAll, type Outcome } from './ask.workflow.js';
+import { coordinator } from './proxies.workflow.js';
 import type { RoundInput, Selection } from './types.js';
 
 export interface Collected {
@@ -79,12 +80,16 @@ export async function collectUpdates(
     const outcome = outcomes.get(runner);
     return outcome && 'update' in outcome ? [outcome.update] : [];
   });
-  if (updates.length < selection.quorum)
+  if (updates.length < selection.quorum) {
+    // Whoever did its work is paid for it although the round dies (contracts/ReceiptJudge.sol).
+    if (updates.length > 0 && patched('receipts of dead rounds'))
+      await coordinator.signReceipts({ opening: selection.opening, updates });
     throw ApplicationFailure.nonRetryable(
       `Round ${input.round} has ${updates.length} of the ${selection.quorum} updates it needs after ${waited} s. Missing: ` +
         missing.map(({ runner, reason }) => `${runner}: ${reason}`).join('; '),
       'QUORUM_NOT_REACHED',
     );
+  }
   return { updates, participants: view(runners, outcomes), missing };
 }
 

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
-import { fromHex, toHex } from '#core/hex.js';
+import { receiptTypes, updateDomain } from '#core/eip712.js';
+import { fromHex, toHex, type Hex } from '#core/hex.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
 import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
 import { openArtifacts } from '#services/artifacts.js';
@@ -13,6 +14,7 @@ import { openFunction } from '#services/functionCalls.js';
 import { coordinatorCodec } from '#services/runnerPayloads.js';
 import { openLog } from '#services/log.js';
 import { openQueue } from '#services/queue.js';
+import { signTypedData } from '#services/signatures.js';
 import { openSums } from '#services/sums.js';
 import { openTable } from '#services/table.js';
 import { unseal } from '#services/sealing.js';
@@ -40,6 +42,7 @@ const log = openLog('worker', environment.LOG_LEVEL);
 const deployment = environment.CHAIN_DEPLOYMENT;
 const wallet = new Wallet(readFileSync(environment.COORDINATOR_KEY_FILE, 'utf8').trim());
 
+const signingKey = fromHex(wallet.privateKey as Hex, 32);
 const sealingKey = fromHex(readFileSync(environment.COORDINATOR_SEALING_KEY_FILE, 'utf8').trim(), 32);
 const archiveKey = JSON.parse(readFileSync(environment.ARWEAVE_KEY_FILE, 'utf8')) as JWKInterface;
 
@@ -72,6 +75,8 @@ const activities = createActivities({
   sums: openSums(bucket),
   sumFunction: openFunction({ name: environment.SUM_FUNCTION }),
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
+  signReceipt: (statement) =>
+    signTypedData(signingKey, updateDomain(deployment.chainId, deployment.jobs), receiptTypes, statement),
   unseal: (envelope, context) => unseal(envelope, sealing, context),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,

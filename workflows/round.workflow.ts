@@ -6,6 +6,7 @@ import {
 } from '@temporalio/workflow';
 import type { TransactionRecord } from '#core/messages.js';
 import type { RoundPhase, RoundSeconds, RoundView } from '#core/views.js';
+import { attestClosing } from './attest.workflow.js';
 import { collectUpdates } from './collect.workflow.js';
 import { pinned } from './pinned.workflow.js';
 import { problemOf } from './problem.workflow.js';
@@ -63,6 +64,11 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
       openHash: opening.openHash,
     });
     opened.catch(() => undefined); // awaited below; a failure meanwhile must not count as unhandled
+    const asksAttesters = (prepared.spec.attesters ?? 0) > 0;
+    const drawn = asksAttesters
+      ? opened.then(() => chain(prepared.coordinator).keepDraw({ job: prepared.job, round }))
+      : null;
+    drawn?.catch(() => undefined);
     const collected = await timed('collect', () =>
       collectUpdates(input, selection, (participants, missing) =>
         project({ phase: 'collecting', participants, missing, openHash: opening.openHash }),
@@ -106,10 +112,13 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
     });
     seconds.archive = (Date.now() - archiveStarted) / 1000 - (seconds.evaluate ?? 0);
     await project({ phase: 'anchoring', archive });
+    const closing = { prepared, round, rootHeader, version, archive };
+    if (drawn) transactions.push(await drawn);
+    const attested = asksAttesters
+      ? { attestations: await timed('anchor', () => attestClosing(closing)) }
+      : {};
     transactions.push(
-      await timed('anchor', () =>
-        chain(prepared.coordinator).closeRound({ prepared, round, rootHeader, version, archive }),
-      ),
+      await timed('anchor', () => chain(prepared.coordinator).closeRound({ ...closing, ...attested })),
     );
     seconds.total = (Date.now() - started) / 1000;
     await coordinator.finishRound({

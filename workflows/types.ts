@@ -101,6 +101,9 @@ export interface AggregateInput {
   updates: TrainUpdate[];
 }
 
+/** Updates that a round has for good, whatever becomes of it. */
+export type ReceiptsInput = Pick<AggregateInput, 'opening' | 'updates'>;
+
 /** One range of a sum, which a function adds. */
 export interface ShardInput {
   prepared: Pick<PreparedJob, 'job' | 'spec'>;
@@ -150,6 +153,23 @@ export interface CloseInput {
   rootHeader: Hex;
   version: ModelRef;
   archive: ArchiveRefs;
+  /** Where the job asks for them: signatures by their places in the draw, ascending. */
+  attestations?: PlacedAttestation[];
+}
+
+/** A drawn member's signature of a closing. */
+export interface PlacedAttestation {
+  place: number;
+  signature: Hex;
+}
+
+export interface Attested {
+  /** Signatures that the contract demands. */
+  needed: number;
+  /** At most as many, ascending by place. */
+  given: PlacedAttestation[];
+  /** Drawn members from which nothing came. */
+  silent: Hex[];
 }
 
 export interface FinishRoundInput {
@@ -193,6 +213,8 @@ export interface CoordinatorActivities {
   selectRunners(input: RoundInput): Promise<Selection>;
   findPlaces(group: RunnerGroup): Promise<SelectionPlace[]>;
   admitUpdate(input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate }): Promise<void>;
+  /** For a round that does not come about; where it does, adding its updates signs for them. */
+  signReceipts(input: ReceiptsInput): Promise<void>;
   aggregate(input: AggregateInput): Promise<Aggregate>;
   planSum(input: AggregateInput): Promise<Hex[]>;
   sumShard(input: ShardInput): Promise<Hex>;
@@ -200,6 +222,10 @@ export interface CoordinatorActivities {
   evaluate(input: { prepared: PreparedJob; version: ModelRef }): Promise<Evaluation>;
   archiveModel(input: { prepared: PreparedJob; round: number; version: ModelRef }): Promise<ArchivedModel>;
   archiveRound(input: ArchiveRoundInput): Promise<ArchivedRound>;
+  proposeClosing(input: CloseInput): Promise<void>;
+  /** @param input seconds: to wait at most */
+  awaitAttestations(input: CloseInput & { seconds: number }): Promise<Attested>;
+  withdrawProposal(input: { job: Hex; round: number }): Promise<void>;
   finishRound(input: FinishRoundInput): Promise<void>;
   projectJob(view: JobView): Promise<void>;
   projectRound(view: RoundView): Promise<void>;
@@ -216,6 +242,8 @@ export interface CoordinatorActivities {
 export interface ChainActivities {
   createJob(input: { prepared: PreparedJob }): Promise<TransactionRecord[]>;
   openRound(input: { job: Hex; round: number; openHash: Hex }): Promise<TransactionRecord>;
+  /** Sees to it that the draw of the newest opening stays known, however long its round takes. */
+  keepDraw(input: { job: Hex; round: number }): Promise<TransactionRecord>;
   closeRound(input: CloseInput): Promise<TransactionRecord>;
   /** Null for a job that is not this key's to finish any more: its coordinator was convicted, or another took it over. */
   finishJob(input: { job: Hex }): Promise<TransactionRecord | null>;

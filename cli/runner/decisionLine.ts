@@ -18,6 +18,10 @@ function textOf(record: DecisionRecord): string {
       return `${field('name')}, round ${field('round')}, on ${field('data')}, by rule ${field('rule')}, for ${field('coordinator')}`;
     case 'sent':
       return `${field('name')}, round ${field('round')}: an update from ${field('samples')} samples, ${field('bytes')} bytes, to ${field('coordinator')}`;
+    case 'receipt':
+      return `job ${field('job')}, round ${field('round')}: signed for by ${field('coordinator')}`;
+    case 'claim':
+      return `job ${field('job')}, round ${field('round')}: ${field('outcome')}`;
     case 'refused':
       return `${field('name')}, round ${field('round')}: ${field('code')} ${field('reason')}`;
     case 'repaired':

@@ -82,8 +82,9 @@ async function askStack(url: string, signal: AbortSignal) {
     const response = await fetch(`${api}/health`, { signal: limit });
     const answer: unknown = JSON.parse((await readAtMost(response, 65_536, 'The stack')).toString());
     const { stack, deployment: contracts } = parseMessage(health, answer, `${api}/health`);
-    const { chainId, consortium, jobs, block } = contracts;
-    return { coordinator: stack, api, chain: { chainId, consortium, jobs, block } };
+    const { chainId, consortium, jobs, block, judges } = contracts;
+    const chain = { chainId, consortium, jobs, receiptJudge: judges.receipts, block };
+    return { coordinator: stack, api, chain };
   } catch (cause) {
     if (cause instanceof RoundtableError) throw cause;
     throw new RoundtableError('UNAVAILABLE', `No stack answers at ${api}. Check the URL.`, { cause });

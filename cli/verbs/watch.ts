@@ -7,15 +7,18 @@ import { Watcher, type Observation } from '#audit/watcher.js';
 import { isRoundtableError, RoundtableError, type ErrorDetails } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import { createSender } from '#services/chainSender.js';
+import { outboundRules } from '#services/outboundUrl.js';
 import { sha256 } from '#services/sha256.js';
 import { readWallet } from '../api.js';
 import { addVerb, CheckFailed, UsageError, type Context } from '../command.js';
-import { openPlace, type RecordOptions } from '../model/record.js';
+import { openPlace, placeOfRecord, type RecordOptions } from '../model/record.js';
 import { addAuditorOptions, addPlaceOptions } from '../model/recordOptions.js';
 import { sealingKeys, unsealWith } from '../model/sources.js';
+import { openWith } from '../model/updates.js';
 import { updateSourceOf } from '../model/updateSource.js';
 import { intentsHere } from '../rewards/accounts.js';
 import type { Verb } from '../run.js';
+import { attestEveryMs, attestWhenDrawn } from '../watch/attesting.js';
 import { observationLines } from '../watch/observation.js';
 
 interface WatchOptions extends RecordOptions {
@@ -65,9 +68,17 @@ export const watchVerb: Verb = (program, does) => {
         const watcher = new Watcher(sources, sender);
         const window = await started(() => chain.disputeWindow(), context, options);
         const as = sender?.address ?? null;
-        context.print({ watching: hosts, chain: chain.deployment.chainId, window, reporter: as }, () => [
+        const isMember = as !== null && (await chain.isMember(as));
+        const rules = outboundRules(placeOfRecord(context, options).rpc);
+        const attesting =
+          wallet && isMember
+            ? attestWhenDrawn(context, { sources, wallet, rules, open: openWith(keys) })
+            : null;
+        const told = { watching: hosts, chain: chain.deployment.chainId, window, reporter: as };
+        context.print({ ...told, attests: isMember }, () => [
           `Watching chain ${chain.deployment.chainId} as ${hosts.join(', ')} has it; rounds can be disputed for ${window} s.`,
           as === null ? 'Nothing is sent: --dry-run.' : `${as} sends what convicts.`,
+          ...(isMember ? ['It is a member: where it is drawn, it attests rounds before they close.'] : []),
         ]);
         const seen: Observation[] = [];
         const say = (observation: Observation): void => {
@@ -82,8 +93,13 @@ export const watchVerb: Verb = (program, does) => {
         };
         if (options.once === true) {
           await look();
+          await attesting?.();
           if (seen.some(({ outcome }) => outcome !== 'holds')) throw new CheckFailed();
-        } else await untilInterrupted(look, everyMs, context);
+        } else
+          await Promise.all([
+            untilInterrupted(look, everyMs, context),
+            attesting && untilInterrupted(attesting, attestEveryMs, context),
+          ]);
       } finally {
         chain.close();
       }

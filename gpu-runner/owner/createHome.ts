@@ -11,7 +11,7 @@ export interface HomeFacts {
   name?: string | undefined;
   member?: Hex | undefined;
   rpcUrls: string[];
-  chain?: { chainId: number; consortium: Hex; jobs: Hex; block: number } | undefined;
+  chain?: { chainId: number; consortium: Hex; jobs: Hex; receiptJudge: Hex; block: number } | undefined;
   /** A stack that the owner named with its URL. */
   stack?: { coordinator: Hex; api: string } | undefined;
 }
@@ -83,6 +83,7 @@ function configText({ name, member, rpcUrls, chain, stack }: HomeFacts): string 
     `  chainId: ${chain?.chainId ?? "'FILL IN: such as 8453'"}`,
     `  consortium: ${quoted(chain?.consortium, anAddress)}`,
     `  jobs: ${quoted(chain?.jobs, anAddress)}`,
+    ...(chain ? [`  receiptJudge: '${chain.receiptJudge}'`] : []),
     `  block: ${chain?.block ?? 0}`,
     '  # Nodes of the chain, to register, to leave and to find stacks.',
     ...(rpcUrls.length > 0
@@ -109,6 +110,7 @@ allow: []
 #     fewestRunners: 3 # not in rounds of fewer runners
 
 # throttle: 2 # trains half of the time and rests the other half
+# receipts: enforce # an update that is left out is asked for on chain: its bond, and gas, are paid from the runner's account
 # hours: # when tasks may begin
 #   zone: Europe/Berlin
 #   spans: ['mon-fri 20:00-06:00', 'sat-sun 00:00-24:00']

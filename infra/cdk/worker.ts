@@ -138,6 +138,8 @@ export class WorkerStack extends Stack {
             'dynamodb:GetItem',
             'dynamodb:BatchGetItem',
             'dynamodb:PutItem',
+            'dynamodb:BatchWriteItem',
+            'dynamodb:DeleteItem',
             'dynamodb:UpdateItem',
             'dynamodb:Query',
           ],

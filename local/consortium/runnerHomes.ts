@@ -19,6 +19,7 @@ export interface RunnerHomeOptions {
   deployment: Deployment;
   api: string;
   rpcUrl: string;
+  gateway: string;
   /** Names of the data sets that the owners allow to be trained on. */
   data: string[];
 }
@@ -27,7 +28,7 @@ export const runnerHome = (stateDir: string, name: string): string => join(state
 
 /** Writes each runner's folder anew, since addresses may have moved; its data and its work stay. */
 export async function writeRunnerHomes(options: RunnerHomeOptions): Promise<void> {
-  const { stateDir, runners, coordinator, deployment, api, rpcUrl } = options;
+  const { stateDir, runners, coordinator, deployment, api, rpcUrl, gateway } = options;
   for (const { name, member, wallet, throttle } of runners)
     await writeRunnerHome(runnerHome(stateDir, name), {
       key: wallet.privateKey as `0x${string}`,
@@ -38,10 +39,12 @@ export async function writeRunnerHomes(options: RunnerHomeOptions): Promise<void
           chainId: deployment.chainId,
           jobs: deployment.jobs,
           consortium: deployment.consortium,
+          receiptJudge: deployment.judges.receipts,
           block: deployment.block,
           rpcUrls: [rpcUrl],
         },
         stacks: [{ coordinator, api }],
+        gateways: [gateway],
       },
       policy: { allow: [{ coordinators: [coordinator], jobs: ['*'], data: options.data }], throttle },
     });

@@ -4,8 +4,10 @@ import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { typedContract } from '#contracts/typed.js';
 import type { Fraction } from '#core/step.js';
 import type { Hex, JobId, Sha256Hex, VersionId } from '#core/hex.js';
+import { isRoundtableError } from '#core/errors.js';
 import { bytes32ToArchiveId } from '../archiveId.js';
 import type { JobTerms } from './terms.js';
+import { chainError } from './errors.js';
 import { lastBlock, logReader, type Anchor, type Confirmed } from './logs.js';
 import { lowerCase } from './lowerCase.js';
 import type { RoundClosing } from '../chainCalls.js';
@@ -74,6 +76,12 @@ export interface JobReads {
   voidRounds(job: JobId, at?: Confirmed): Promise<ChainRound[]>;
   /** Rounds that closed with this version, void ones too (the version that a job starts from is in its job). */
   closedVersions(version: VersionId, at?: Confirmed): Promise<ChainClosing[]>;
+  /** Who let a round die that was open, by the word of its opening; null for one that did not. */
+  died(opening: Hex): Promise<Address | null>;
+  /** Members that are drawn for the newest round, in the order of the draw; null while nobody knows the draw. */
+  drawn(job: JobId): Promise<Address[] | null>;
+  /** Whether the newest draw is kept, so that it stays known. */
+  isDrawKept(job: JobId): Promise<boolean>;
   /** Where the job ended; null while it goes on. */
   finished(job: JobId, at?: Confirmed): Promise<Anchor | null>;
   /** Every closing of every job, void ones too. */
@@ -90,7 +98,10 @@ export interface JobReads {
   commitments(job: JobId, round: number): Promise<{ opening: Hex | null; closing: Hex | null }>;
 }
 
-export function jobReads(provider: JsonRpcProvider, deployment: Deployment): JobReads {
+export function jobReads(
+  provider: JsonRpcProvider,
+  deployment: Pick<Deployment, 'jobs' | 'block'>,
+): JobReads {
   const jobs = typedContract(jobsAbi, deployment.jobs, provider);
   const logs = logReader(provider, deployment);
 
@@ -196,6 +207,24 @@ export function jobReads(provider: JsonRpcProvider, deployment: Deployment): Job
     voidRounds: async (job, at) =>
       (await attempts(job, at)).flatMap(({ stands, ...round }) => (stands ? [] : [round])),
     closedVersions: (versionId, at) => closings({ versionId }, at),
+    died: async (opening) => {
+      const coordinator = await jobs.read.died(opening);
+      return BigInt(coordinator) === 0n ? null : lowerCase(coordinator);
+    },
+    drawn: async (job) => {
+      try {
+        return (await jobs.read.drawn(job)).map(lowerCase);
+      } catch (error) {
+        const reverted = chainError(error, 'Reading who is drawn');
+        if (isRoundtableError(reverted) && reverted.details['error'] === 'SeedUnknown') return null;
+        throw reverted;
+      }
+    },
+    isDrawKept: async (job) => {
+      const opened = (await logs(jobs, 'RoundOpened', { job }, undefined)).at(-1);
+      if (!opened) return false;
+      return (await logs(jobs, 'SeedKept', { job }, { from: opened.block })).length > 0;
+    },
     finished: async (job, at) => {
       const ends = await logs(jobs, 'JobFinished', { job }, at);
       const { block, transaction } = ends.at(-1) ?? {};

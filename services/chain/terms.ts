@@ -18,9 +18,9 @@ export interface JobTerms {
 }
 
 /** The terms that a spec means; whoever reads a job compares them with those on chain. */
-export function termsOf({ aggregation }: JobSpec, dimension: number): JobTerms {
+export function termsOf({ aggregation, attesters = 0, data }: JobSpec, dimension: number): JobTerms {
   const { rate, robust } = aggregation;
-  const common = { dimension, rate, attesters: 0, sampleCap: 0 };
+  const common = { dimension, rate, attesters, sampleCap: data.mostSamples ?? 0 };
   const trim = 4 * (robust ? trimOf(robust) : 0);
   switch (aggregation.rule) {
     case 'fedavg':

@@ -30,6 +30,11 @@ export function openingFields(previous: Hex, job: Hex, round: number, openHash: 
   return abi.encode(['bytes32', 'bytes32', 'uint32', 'bytes32'], [previous, job, round, openHash]) as Hex;
 }
 
+/** What attesters sign for. @param opening word of the opening that it closes */
+export function closingHash(opening: Hex, fields: ClosedFields): Hex {
+  return keccak256(closingFields(opening, fields)) as Hex;
+}
+
 /** @param opening word of the opening that it closes */
 export function closingFields(opening: Hex, fields: ClosedFields): Hex {
   return abi.encode([closing], [Object.values(closingInput(opening, fields))]) as Hex;

@@ -1,6 +1,8 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import {
   BatchGetCommand,
+  BatchWriteCommand,
+  DeleteCommand,
   DynamoDBDocumentClient,
   GetCommand,
   PutCommand,
@@ -14,6 +16,7 @@ import type { z } from 'zod';
 import { RoundtableError } from '#core/errors.js';
 import { parseMessage } from '#core/schema.js';
 import { awsDefaults, reportUnavailable } from '../aws.js';
+import { together } from './together.js';
 
 export interface Key {
   pk: string;
@@ -34,6 +37,10 @@ export interface Items {
   /** Those of these rows that are there, in no order. */
   getAll(keys: readonly Key[]): Promise<Item[]>;
   put(item: Item): Promise<void>;
+  /** In no order, each by itself: after a failure some may be written. */
+  putAll(items: readonly Item[]): Promise<void>;
+  /** Also where there is none. */
+  remove(key: Key): Promise<void>;
   /** False, with the row that is there, when one exists already. */
   create(item: Item): Promise<{ created: boolean; existing: Item | null }>;
   /** Writes unless a row with an equal or newer `seq` is there. */
@@ -108,6 +115,21 @@ export function openItems(table: string, client: DynamoDBClient): Items {
 
     async put(item) {
       await documents.send(new PutCommand({ TableName: table, Item: item }));
+    },
+
+    async putAll(all) {
+      let left = all.map((Item) => ({ PutRequest: { Item } }));
+      while (left.length > 0) {
+        const answer = await documents.send(
+          new BatchWriteCommand({ RequestItems: { [table]: left.slice(0, mostOfBatchWrite) } }),
+        );
+        const again = (answer.UnprocessedItems?.[table] ?? []) as typeof left;
+        left = [...again, ...left.slice(mostOfBatchWrite)];
+      }
+    },
+
+    async remove({ pk, sk }) {
+      await documents.send(new DeleteCommand({ TableName: table, Key: { pk, sk } }));
     },
 
     async create(item) {
@@ -253,33 +275,10 @@ export async function attempt(items: Items, writes: Parameters<Items['transact']
   }
 }
 
-/** Rows that are asked for in one turn of the event loop are read together: a request costs more than its rows. */
-function together(
-  getOne: (key: Key) => Promise<Item | null>,
-  getAll: (keys: readonly Key[]) => Promise<Item[]>,
-): (key: Key) => Promise<Item | null> {
-  const nameOf = ({ pk, sk }: Key): string => JSON.stringify([pk, sk]);
-  let asked = new Map<string, Key>();
-  let answer: Promise<ReadonlyMap<string, Item>> | undefined;
-  const read = async (): Promise<ReadonlyMap<string, Item>> => {
-    await new Promise((resolve) => setImmediate(resolve));
-    const keys = [...asked.values()];
-    asked = new Map();
-    answer = undefined;
-    const [only] = keys;
-    const found = keys.length === 1 && only ? [await getOne(only)] : await getAll(keys);
-    return new Map(found.flatMap((item) => (item ? [[nameOf(item), item]] : [])));
-  };
-  return async ({ pk, sk }) => {
-    const name = nameOf({ pk, sk });
-    asked.set(name, { pk, sk });
-    answer ??= read();
-    return (await answer).get(name) ?? null;
-  };
-}
-
 /** Keys that DynamoDB takes in one BatchGetItem. */
 const mostOfBatch = 100;
+/** Rows that it takes in one BatchWriteItem. */
+const mostOfBatchWrite = 25;
 
 export function createTableClient(): DynamoDBClient {
   const client = new DynamoDBClient({ ...awsDefaults });

@@ -4,8 +4,10 @@ import { canonicalBytes, hashJson } from '#core/canonicalJson.js';
 import { aggregationTree } from '#core/commitment.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
 import { createLayout, floatTensors, quantiseModel, stepsHash, type Layout } from '#core/layout.js';
-import { manifestHash, type EpochManifest, type RoundManifest } from '#core/manifest.js';
+import type { ClosingProposal } from '#core/attestations.js';
+import { manifestHash, type EpochManifest, type ManifestHeader, type RoundManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
+import type { RoundOpening } from '#core/messages.js';
 import { versionId } from '#core/model.js';
 import { openHash } from '#core/openHash.js';
 import { apportion, roundBudget } from '#core/rewards.js';
@@ -40,6 +42,13 @@ export interface HistoryOptions<A extends HistoryArchive> {
   salt?: number;
   /** At most 20; 3 unless told. Only a chain's first history is paid, and it has 3. */
   runners?: number;
+  /** Leaves the last round open. */
+  dies?: boolean;
+  /** Attesters that the job asks for, and their signatures of a closing by their places in the draw. */
+  attesters?: number;
+  attest?: (proposal: ClosingProposal) => Promise<{ place: number; signature: Hex }[]>;
+  /** Where updates are put as soon as they are signed. */
+  collected?: Map<Hex, Uint8Array>;
   /** Width of the model's hidden layer; 5 unless told, which gives 43 parameters. */
   hidden?: number;
 }
@@ -58,6 +67,8 @@ export interface History<A extends HistoryArchive = MemoryArchive> {
   archived: Record<string, string>;
   updates: Map<Hex, Uint8Array>;
   runners: Wallet[];
+  /** What each round was opened with, and the headers that its runners signed, whatever became of them. */
+  worked: { opening: RoundOpening; headers: ManifestHeader[] }[];
 }
 
 const samplesOf = (runner: number): number => [100, 60, 40][runner] ?? 30 + runner;
@@ -86,7 +97,7 @@ export async function writeHistoryTo<A extends HistoryArchive>(
   const sender = stack.sender(stack.member);
   const payer = addressOf(stack.member);
   const archived: Record<string, string> = {};
-  const updates = new Map<Hex, Uint8Array>();
+  const updates = options.collected ?? new Map<Hex, Uint8Array>();
   const job = id(name) as Hex;
   const domain = { chainId: deployment.chainId, jobs: deployment.jobs };
   // Versions are named by their content: without this, histories that share a chain would share versions.
@@ -147,11 +158,12 @@ export async function writeHistoryTo<A extends HistoryArchive>(
       archiveId: await keep('manifest 0', canonicalBytes(genesis)),
       rounds,
       budget: BigInt(spec.rewards.budget),
-      terms: termsOf(spec, layout.dimension),
+      terms: { ...termsOf(spec, layout.dimension), attesters: options.attesters ?? 0 },
       bond: BigInt(spec.rewards.budget),
     }),
   );
 
+  const worked: History['worked'] = [];
   const versions = [version.versionId];
   const models = [{ layout, params }];
   const paid: EpochManifest['hashed']['rounds'] = [];
@@ -196,6 +208,8 @@ export async function writeHistoryTo<A extends HistoryArchive>(
         };
       }),
     );
+    worked.push({ opening, headers });
+    if (options.dies && round === rounds) break;
     const counted = headers.map(({ weight }) => weight);
     const sum = robust ? robustSum(robust, deltas, counted) : new ExactSum(layout.dimension);
     if (sum instanceof ExactSum) sum.addAll(deltas, counted);
@@ -254,18 +268,23 @@ export async function writeHistoryTo<A extends HistoryArchive>(
     const { hashed } = manifest;
     previousManifest = manifestHash(sha256, manifest);
     const archiveId = await keep(`manifest ${round}`, canonicalBytes(manifest));
-    await sender.send(
-      `${name} close ${round}`,
-      calls.jobs.close({
-        job,
-        round,
-        rootHeader: hashed.rootHeader,
-        paramsRoot: hashed.version.paramsRoot,
-        versionId: hashed.version.versionId,
-        manifestHash: previousManifest,
-        archiveId,
-      }),
-    );
+    const closing = {
+      job,
+      round,
+      rootHeader: hashed.rootHeader,
+      paramsRoot: hashed.version.paramsRoot,
+      versionId: hashed.version.versionId,
+      manifestHash: previousManifest,
+      archiveId,
+    };
+    let close = calls.jobs.close(closing);
+    if (options.attest) {
+      await stack.anvil.provider.send('anvil_mine', ['0x2']);
+      const { opening: word } = await chain.commitments(job, round);
+      const signed = await options.attest({ ...closing, opening: word ?? ZERO_HASH });
+      close = calls.jobs.closeAttested(word ?? ZERO_HASH, closing, signed, null);
+    }
+    await sender.send(`${name} close ${round}`, close);
     versions.push(hashed.version.versionId);
     models.push({ layout, params });
     paid.push({
@@ -286,7 +305,7 @@ export async function writeHistoryTo<A extends HistoryArchive>(
     epoch: (await chain.purse(payer)).latest + 1,
     archived,
   });
-  return { job, payer, versions, models, archive, archived, updates, runners: wallets };
+  return { job, payer, versions, models, archive, archived, updates, runners: wallets, worked };
 }
 
 /** One root for a round of up to 16 runners; of more, one for each node, of which a falsified sum changes the last. */

@@ -97,7 +97,7 @@ describe('an honest coordinator answers', () => {
     const [accusation] = (await accuse(sourcesOf(stack, history), history.job, 2)).accusations;
     if (!accusation) throw new Error('Nothing was found wrong.');
     await fileAccusation(chain, stack.sender(stranger), accusation);
-    expect(await answerQuestion(sourcesOf(stack, history), question)).toBeNull();
+    expect(await answerQuestion(sourcesOf(stack, history), question, async () => [])).toBeNull();
   });
 });
 
@@ -106,7 +106,7 @@ async function askedAndAnswered(history: History, evidence: Evidence, subject: S
   const question = await asked(history, subject, askCall(evidence, subject));
   expect(question).toMatchObject({ challenger: stranger.address.toLowerCase(), answered: false });
   const { member, anvil } = stack;
-  const call = await answerQuestion(sourcesOf(stack, history), question);
+  const call = await answerQuestion(sourcesOf(stack, history), question, async () => []);
   if (!call) throw new Error('There was no answer.');
   const before = await anvil.provider.getBalance(member.address);
   await stack.sender(member).send(`answer ${question.id}`, call);

@@ -3,9 +3,10 @@ import { answerEpochQuestion } from '#audit/epochAnswer.js';
 import { epochQuestions } from '#audit/epochQuestions.js';
 import { OpenEpoch } from '#audit/openEpoch.js';
 import type { AuditSources } from '#audit/sources.js';
+import { canonicalBytes } from '#core/canonicalJson.js';
 import { Watcher, type Observation } from '#audit/watcher.js';
 import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
-import type { EpochManifest } from '#core/manifest.js';
+import { manifestHash, type EpochManifest } from '#core/manifest.js';
 import { deltaRootInOrder } from '#core/rewards.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
@@ -131,6 +132,56 @@ describe('a payer is convicted by the watcher for', () => {
   });
 });
 
+test('an account that the epoch before had, and this one leaves out, revokes it', async () => {
+  const fresh = await startCourt();
+  try {
+    const history = await writeHistory(fresh, 'before');
+    const first = JSON.parse(
+      Buffer.from(await history.archive.get(history.archived['epoch'] ?? '')).toString(),
+    ) as EpochManifest;
+    const [left, heir, ...others] = first.hashed.accounts.map((line) => ({
+      ...line,
+      previous: line.cumulative,
+    }));
+    if (!left || !heir) throw new Error('The epoch pays nobody.');
+    // Its share goes to another, so that the total does not fall.
+    heir.cumulative = String(BigInt(heir.cumulative) + BigInt(left.cumulative));
+    const hashed: Epoch = {
+      ...first.hashed,
+      epoch: 2,
+      previousManifest: manifestHash(sha256, first),
+      rounds: [],
+      accounts: [heir, ...others],
+    };
+    root(hashed);
+    const manifest = { hashed, measured: {} };
+    const hash = manifestHash(sha256, manifest);
+    history.archive.put(canonicalBytes(manifest), {
+      'App-Name': 'Roundtable',
+      Kind: 'epoch',
+      'Manifest-Hash': hash,
+    });
+    const { rewards } = fresh.calls;
+    await fresh
+      .sender(fresh.member)
+      .send('epoch 2', rewards.publish(2, hashed.root, 2, BigInt(hashed.total), hash));
+    const seen: Observation[] = [];
+    await new Watcher(sourcesOf(fresh, history), fresh.sender(stranger)).look((said) => seen.push(said));
+    expect(seen).toMatchObject([
+      { number: 1, outcome: 'holds' },
+      {
+        number: 2,
+        outcome: 'convicted',
+        calls: ['omitted'],
+        what: expect.stringMatching(new RegExp(`account ${left.account} of the epoch before is left out`)),
+      },
+    ]);
+    expect((await fresh.chain.purse(history.payer)).latest).toBe(1);
+  } finally {
+    await fresh.stop();
+  }
+});
+
 describe('what nobody can open is asked for', () => {
   test('and revoked when nobody answers', async () => {
     const history = await writeHistory(stack, 'unopened', {
@@ -157,7 +208,9 @@ describe('what nobody can open is asked for', () => {
     const { seen } = watching(withoutEpochs(sourcesOf(stack, history)));
     expect(await seen()).toMatchObject([{ outcome: 'asked', calls: lineCalls }]);
     await answerAll(history);
-    expect(await seen()).toMatchObject([{ outcome: 'asked', calls: ['askDeltas', 'askDeltas', 'askDeltas'] }]);
+    expect(await seen()).toMatchObject([
+      { outcome: 'asked', calls: ['askDeltas', 'askDeltas', 'askDeltas'] },
+    ]);
     // In the last moment, when the epoch's own window is long over.
     await answerAll(history);
     expect(await seen()).toMatchObject([{ outcome: 'convicted', calls: ['wrongAmount'] }]);

@@ -38,6 +38,9 @@ rounds: 5
 aggregation: { rule: fedavg, rate: 1/2 }
 `;
 
+const ruled = (robust: string, participants = 'quorum: all') =>
+  good.replace('rate: 1/2', `rate: 1/2, robust: ${robust}`) + `participants: { ${participants} }\n`;
+
 describe('a job file', () => {
   test('is read with the files that it names', () => {
     const source = read(good);
@@ -89,9 +92,6 @@ participants:
   });
 
   describe('with a robust rule', () => {
-    const ruled = (robust: string, participants = 'quorum: all') =>
-      good.replace('rate: 1/2', `rate: 1/2, robust: ${robust}`) + `participants: { ${participants} }\n`;
-
     test('keeps it as it is written', () => {
       expect(read(ruled('{ rule: median }')).job.aggregation.robust).toEqual({ rule: 'median' });
       expect(read(ruled('{ rule: trimmed-mean, percent: 20 }', 'quorum: 5')).job.aggregation.robust).toEqual({

@@ -52,7 +52,12 @@ contract AttestationsTest is SignedRound {
         attest(one, both, 0, Attestations.NotAttested.selector);
         attest(pair, bytes.concat(both, hex"00"), 0, Attestations.NotAttested.selector);
         attest(pair, bytes.concat(signatures(one), signatures(one)), 0, Attestations.NotAttested.selector);
-        attest(pair, bytes.concat(signatures(pair ^ one), signatures(one)), 0, Attestations.NotAttested.selector);
+        attest(
+            pair,
+            bytes.concat(signatures(pair ^ one), signatures(one)),
+            0,
+            Attestations.NotAttested.selector
+        );
         attest(pair, new bytes(128), 0, Attestations.NotAttested.selector);
         attest(0, "", 0, Attestations.NotAttested.selector);
         // Five are drawn: there is no sixth.

@@ -27,7 +27,11 @@ contract EpochQuestionsTest is Stack {
         for (uint32 i = 0; i < MANY; ++i) deltaHashes.push(Tree.deltaLeaf(delta(i)));
         for (uint32 i = 0; i < 3; ++i) {
             bytes32 deltaRoot =
-                i == 0 ? bytes32(0) : i == 1 ? deltaHashes[0] : Tree.root(deltaHashes);
+                i == 0
+                    ? bytes32(0)
+                    : i == 1
+                        ? deltaHashes[0]
+                        : Tree.root(deltaHashes);
             leaves.push(
                 Protocol.RewardLeaf(i, address(uint160(0xACC0 + i)), 1_000, 0, uint128(1_000 * i), deltaRoot)
             );
@@ -147,10 +151,7 @@ contract EpochQuestionsTest is Stack {
         send(wrong, Protocol.RowLength.selector);
         EpochQuestions.Line memory other = line(1);
         ++other.leaf.cumulative;
-        send(
-            abi.encodeCall(ofRewards.answerLine, (alice, 1, other)),
-            EpochQuestions.NotInTree.selector
-        );
+        send(abi.encodeCall(ofRewards.answerLine, (alice, 1, other)), EpochQuestions.NotInTree.selector);
         Protocol.Delta[] memory one = new Protocol.Delta[](1);
         one[0] = delta(1);
         wrong = abi.encodeCall(ofRewards.answerDeltas, (alice, 1, deltaHashes[0], 0, one));
@@ -182,7 +183,10 @@ contract EpochQuestionsTest is Stack {
         // Seven levels down an honest payer need not see a row.
         bytes32[] memory short = new bytes32[](7);
         ask(deltaAsk(2, EpochQuestions.DeltaNode(pairs[0], 0, short)), nowhere);
-        ask(deltaAsk(2, EpochQuestions.DeltaNode("other", 0, proof)), bytes4(keccak256("WrongPreimage(bytes32,bytes32)")));
+        ask(
+            deltaAsk(2, EpochQuestions.DeltaNode("other", 0, proof)),
+            bytes4(keccak256("WrongPreimage(bytes32,bytes32)"))
+        );
         vm.prank(stranger);
         vm.expectRevert(abi.encodeWithSelector(EpochQuestions.BondWrong.selector, QUESTION_BOND, 1));
         ofRewards.askLine{value: 1}(alice, 1, 0);

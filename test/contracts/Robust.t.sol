@@ -9,7 +9,8 @@ import {Records} from "../../contracts/lib/Records.sol";
 import {Stack} from "./Stack.sol";
 import {Tree} from "./Tree.sol";
 
-/// @dev Closed rounds under random robust rules, with 1 to 16 runners and three chunks, against a plain sort.
+/// @dev Closed rounds under random robust rules, with 1 to 16 runners and three chunks, against a plain sort. A round takes
+///      some 0.4 s, so there are few; the values in them are many.
 contract RobustTest is Stack {
     bytes32 private constant JOB = keccak256("robust");
     uint256 private constant CHUNKS = 3;
@@ -24,6 +25,7 @@ contract RobustTest is Stack {
     Judge.Node private node;
     Records.Closing private closing;
 
+    /// forge-config: default.fuzz.runs = 32
     function testFuzz_an_honest_round_is_never_convicted(uint256 seed) public {
         close(seed, 0, 0);
         for (uint32 chunk = 0; chunk < CHUNKS; ++chunk) {
@@ -32,6 +34,7 @@ contract RobustTest is Stack {
         }
     }
 
+    /// forge-config: default.fuzz.runs = 32
     function testFuzz_every_single_wrong_value_convicts(uint256 seed, uint256 position, bool up) public {
         position = bound(position, 0, VALUES - 1);
         close(seed, position, up ? int256(1) : int256(-1));
@@ -41,6 +44,7 @@ contract RobustTest is Stack {
         accuse(robust, wrongRobustSum(chunk), true);
     }
 
+    /// forge-config: default.fuzz.runs = 32
     function testFuzz_a_weighted_sum_in_its_place_is_for_nobody_else_to_judge(uint256 seed) public {
         close(seed, 7, 1);
         (Judge.Place memory here, SumJudge.Chunk memory sum, SumJudge.Update[] memory all) = evidence(0);
@@ -61,6 +65,7 @@ contract RobustTest is Stack {
         accuse(sums, abi.encodeCall(sums.wrongSum, (here, sum, all)), true);
     }
 
+    /// forge-config: default.fuzz.runs = 32
     function testFuzz_a_weight_that_is_not_that_of_the_headers_convicts(uint256 seed) public {
         start(seed);
         uint64 heavier = node.weight + 1;

@@ -21,8 +21,7 @@ library Tree {
     }
 
     function deltaLeaf(Protocol.Delta memory delta) internal pure returns (bytes32) {
-        return
-            sha256(bytes.concat(hex"09", delta.job, little(delta.round, 4), little(delta.amount, 16)));
+        return sha256(bytes.concat(hex"09", delta.job, little(delta.round, 4), little(delta.amount, 16)));
     }
 
     function little(uint256 value, uint256 length) internal pure returns (bytes memory bytes_) {

@@ -1,11 +1,20 @@
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Wallet } from 'ethers';
+import { Interface, Wallet, type InterfaceAbi } from 'ethers';
 import { auditVersion } from '#audit/audit.js';
 import { openApi, type Api } from '#cli/api.js';
 import { openPublicRecord, sealingKeys, unsealWith } from '#cli/model/sources.js';
+import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { hashJson } from '#core/canonicalJson.js';
 import type { JobSpec } from '#core/jobSpec.js';
 import type { JobView } from '#core/views.js';
@@ -19,6 +28,7 @@ import { openTable } from '#services/table.js';
 import { tableName } from '#core/names.js';
 import { sealedFor } from '#services/sealing.js';
 import { sha256 } from '#services/sha256.js';
+import { type } from '../cli/person.js';
 import { few } from '../support/digits.js';
 import { cnn, digitsSpec } from '../support/digitsJob.js';
 import { apiOf, untilEnded, untilEnrolled, untilSettled } from '../support/stackApi.js';
@@ -29,6 +39,7 @@ import { edited, linear } from '../trainer/models.js';
 let state: string;
 let stack: LocalStack;
 let api: Api;
+const jobs = new Interface(jobsAbi as unknown as InterfaceAbi);
 
 beforeAll(async () => {
   state = mkdtempSync(join(tmpdir(), 'roundtable-jobs-'));
@@ -94,6 +105,56 @@ describe('jobs that run', () => {
     });
     expect(first.state).toBe('done');
   }, 120_000);
+
+  test('closes its rounds with the signature of a drawn member, whose watcher recomputes them from its own reading', async () => {
+    const { members, chain: place, gateway, runners } = stack.file;
+    const [, harbour, river] = members;
+    if (!harbour?.sealing || !river) throw new Error('There are no other members.');
+    writeFileSync(join(state, 'consortium.json'), JSON.stringify(place.deployment));
+    const leaving = new AbortController();
+    const argv = ['watch', '--json', '--key', harbour.key, '--sealing-key', harbour.sealing];
+    const read = ['--rpc', place.rpcUrl, '--gateway', gateway, '--deployment', 'consortium.json'];
+    // In a folder without a stack: what it knows of the coordinator is on chain.
+    const watching = type([...argv, ...read], { folder: state, signal: leaving.signal });
+    const spec = await specOfJob('attested', {
+      attesters: 1,
+      auditors: [harbour.address, river.address],
+      data: { contract: 'digits', input: [1, 28, 28], classes: 10, mostSamples: 150 },
+    });
+    const view = await run(spec);
+    leaving.abort();
+    const { out, err } = await watching;
+    expect(view).toMatchObject({ state: 'done', round: 2 });
+    const attested = out
+      .split('\n')
+      .filter((line) => line.includes('"attestation"'))
+      .map((line) => JSON.parse(line) as { job: string; round: number; outcome: string });
+    const signed = attested.filter(({ job, outcome }) => job === view.job && outcome === 'signed');
+    expect([err, signed.map(({ round }) => round)]).toEqual(['', [1, 2]]);
+    const { chain } = openPublicRecord(stack.file);
+    try {
+      const onChain = await chain.job(view.job);
+      expect(onChain?.terms).toMatchObject({ attesters: 1, sampleCap: 150 });
+      for (const { closing } of await chain.rounds(view.job)) {
+        const sent = await chain.provider.getTransaction(closing?.transaction ?? '');
+        expect(jobs.parseTransaction(sent ?? { data: '0x' })?.name).toBe('closeAttested');
+      }
+    } finally {
+      chain.close();
+    }
+    // Each runner has a receipt for each round, of the coordinator's own hand.
+    const name = `${view.job.slice(2)}-2.json`;
+    for (const { home } of runners) {
+      await until(() => existsSync(join(home, 'receipts', 'ended', name)), `${home} has its receipt`);
+      const kept: unknown = JSON.parse(readFileSync(join(home, 'receipts', 'ended', name), 'utf8'));
+      expect(kept).toMatchObject({
+        outcome: 'kept',
+        coordinator: stack.file.coordinator,
+        signature: expect.stringMatching(/^0x[0-9a-f]{130}$/),
+        opening: { selection: [{ maxSamples: 150 }] },
+      });
+    }
+  }, 150_000);
 
   test('a job that is submitted twice under one key runs once', async () => {
     const spec = await specOfJob('twice', { rounds: 1 });

@@ -9,10 +9,12 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { loadAccused } from '#audit/accused.js';
 import { openQuestions } from '#audit/questions.js';
+import { leftOut } from '#audit/receipts.js';
 import { fileAccusation } from '#audit/report.js';
 import { Watcher, type Observation } from '#audit/watcher.js';
 import type { ChainCall } from '#contracts/typed.js';
-import { toHex } from '#core/hex.js';
+import { toHex, type Hex } from '#core/hex.js';
+import type { KeptReceipt } from '#core/receipts.js';
 import { bucketName, tableName } from '#core/names.js';
 import { decodeUpdateFile } from '#core/updateFile.js';
 import { baseEnvironment } from '#local/environment.js';
@@ -21,11 +23,12 @@ import { ensureBucket } from '#services/artifacts.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { openBucket } from '#services/s3.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
-import { ensureTable } from '#services/table.js';
+import { ensureTable, openTable } from '#services/table.js';
 import { sealUpdate } from '#services/updateSealing.js';
 import { updateKey } from '#services/updates.js';
 import { generateX25519Key, x25519PublicKey } from '#services/x25519.js';
 import { passWindow, startCourt, stranger } from '#test/audit/court.js';
+import type { Falsification } from '#test/audit/falsification.js';
 import { historyArchive } from '#test/audit/gatewayArchive.js';
 import { updatesOf, writeHistoryTo, type History } from '#test/audit/history.js';
 import type { HistoryArchive } from '#test/audit/memoryArchive.js';
@@ -37,6 +40,7 @@ import {
 } from '#test/local/gatewayProcess.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { startStores, type Stores } from '#test/services/realParts.js';
+import { receiptSigning } from '#test/support/receipts.js';
 import { startTemporal } from '#test/support/temporal.js';
 import { until } from '#test/support/until.js';
 
@@ -152,9 +156,70 @@ test('a worker that is killed while it answers has answered each question once w
   expect((await stack.chain.escrow(history.job)).phase).toBe('running');
 }, 180_000);
 
+test('a worker that is killed answers each receipt once: with the update, or with what its runner signed twice', async () => {
+  const included = await closed('receipts');
+  const conflicting = await closed('two statements', {
+    headers: async (headers, sign) => {
+      const updateRoot = sha256Hex(new Uint8Array([7]));
+      const [first, ...others] = headers;
+      if (!first) throw new Error('The round has no runners.');
+      const { runner, samples } = first;
+      return [
+        { ...first, updateRoot, signature: await sign(runner, { round: 2, updateRoot, samples }) },
+        ...others,
+      ];
+    },
+  });
+  const before = await answersSent();
+  for (const history of [included, conflicting])
+    for (const receipt of await signedFor(history)) await askWhere(receipt);
+  expect(await openQuestions(stack.chain)).toHaveLength(6);
+  for (let kills = 0; kills < 2; kills++) {
+    await startWorker();
+    const left = (await openQuestions(stack.chain)).length;
+    await until(
+      async () => kills === 0 || (await openQuestions(stack.chain)).length < left,
+      'the worker answers',
+      90,
+    );
+    await killWorker();
+  }
+  await startWorker();
+  await until(async () => (await openQuestions(stack.chain)).length === 0, 'no question is open', 90);
+  expect((await answersSent()) - before).toBe(6);
+  for (const { job } of [included, conflicting])
+    expect((await stack.chain.escrow(job)).phase).toBe('running');
+}, 180_000);
+
+/** Receipts of round 2 as this stack's worker signs and keeps them. */
+async function signedFor({ worked }: History<HistoryArchive>): Promise<KeptReceipt[]> {
+  const round = worked[1];
+  if (!round) throw new Error('There is no second round.');
+  const sign = receiptSigning(stack.deployment, stack.member);
+  const { job, openHash } = round.opening;
+  const receipts = round.headers.map(({ runner, updateRoot, dimension, samples, steps, signature }) => {
+    const receipt = { job, round: 2, openHash, runner, updateRoot };
+    return {
+      ...receipt,
+      signature: sign(receipt),
+      update: { dimension, samples, steps, signature },
+    };
+  });
+  await openTable({ table: tableName }).putReceipts(receipts);
+  return receipts;
+}
+
+/** Whoever has the receipt asks, whatever the round holds. */
+async function askWhere({ signature, update: _update, ...receipt }: KeptReceipt): Promise<void> {
+  const { closing: previous } = await stack.chain.commitments(receipt.job, 1);
+  const question = leftOut(stack.deployment, { receipt, signature }, null, previous ?? '0x');
+  if (!question) throw new Error('There is nothing to ask.');
+  await fileAccusation(stack.chain, stack.sender(stranger), question);
+}
+
 /** An honest coordinator's rounds, with the updates where its stack keeps them, sealed. */
-async function closed(name: string): Promise<History<HistoryArchive>> {
-  const history = await writeHistoryTo(stack, name, { archive: historyArchive(archive) });
+async function closed(name: string, falsify: Falsification = {}): Promise<History<HistoryArchive>> {
+  const history = await writeHistoryTo(stack, name, { archive: historyArchive(archive) }, falsify);
   const reader = {
     member: addressOf(stack.member),
     publicKey: toHex(x25519PublicKey(sealing.privateKey)),
@@ -178,7 +243,7 @@ async function committed(history: History<HistoryArchive>) {
 const ask = (call: ChainCall) =>
   fileAccusation(stack.chain, stack.sender(stranger), { what: '', kind: 'question', call });
 
-/** Transactions of the coordinator's key to the judge that asks. */
+/** Transactions of the coordinator's key to the judges that ask. */
 async function answersSent(): Promise<number> {
   const { provider, deployment } = stack.chain;
   let sent = 0;
@@ -186,7 +251,8 @@ async function answersSent(): Promise<number> {
     const found = await provider.getBlock(block, true);
     sent += (found?.prefetchedTransactions ?? []).filter(
       ({ from, to }) =>
-        from.toLowerCase() === addressOf(stack.member) && to?.toLowerCase() === deployment.judges.data,
+        from.toLowerCase() === addressOf(stack.member) &&
+        [deployment.judges.data, deployment.judges.receipts].includes((to ?? '').toLowerCase() as Hex),
     ).length;
   }
   return sent;

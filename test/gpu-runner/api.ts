@@ -120,6 +120,7 @@ export async function startApi(
       isMember: () => Promise.resolve(false),
       runner: (address) =>
         Promise.resolve(registered.has(address) ? ({ member, stake: 1n, leftAt: null } as never) : null),
+      drawn: () => Promise.resolve(null),
       serving: () => Promise.resolve({ keyFingerprint: null, data: ['digits', 'letters'] }),
       acceptsSignature: () => Promise.resolve(false),
     },

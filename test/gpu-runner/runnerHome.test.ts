@@ -19,6 +19,7 @@ const config = {
   member: `0x${'a1'.repeat(20)}`,
   stacks: [{ coordinator, api: 'http://127.0.0.1:1' }],
   privateHosts: [],
+  gateways: ['https://arweave.net'],
   chain: {
     rpcUrls: ['http://127.0.0.1:3'],
     block: 7,
@@ -46,6 +47,7 @@ describe('the home folder', () => {
     expect(await readPolicy(read.paths)).toEqual({
       allow: [{ coordinators: [coordinator], jobs: ['digits-*'], data: ['digits'], fewestRunners: 1 }],
       throttle: 1,
+      receipts: 'keep',
       bandwidth: { up: null, down: null },
       limits: {},
     });

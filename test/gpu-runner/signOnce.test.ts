@@ -43,6 +43,22 @@ describe('a runner signs once for a round', () => {
     expect(runner.trainer.requests).toHaveLength(1);
   });
 
+  // With determinism: fast nothing else could be sent: training again would end at other numbers.
+  test('an update that never arrived is still there after rounds of many other jobs', async () => {
+    const runner = await makeRunner(api);
+    const task = makeTask(runner.key.address, model);
+    api.fault = ({ url }) => (url.endsWith('/v1/uploads') ? new Response('', { status: 503 }) : null);
+    await expect(runner.train(task)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    api.fault = null;
+    for (let other = 1; other <= 9; other++)
+      await updateOf(runner.train(makeTask(runner.key.address, model)));
+    const trained = runner.trainer.requests.length;
+    runner.trainer.change = (value) => value + 1;
+    const answer = await updateOf(runner.train(task));
+    expect(sha256Hex(await storedUpdate(api, task, answer))).toBe(answer.file);
+    expect(runner.trainer.requests).toHaveLength(trained);
+  });
+
   test('for another opening of the round it refuses', async () => {
     const runner = await makeRunner(api);
     const task = makeTask(runner.key.address, model);

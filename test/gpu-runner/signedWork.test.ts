@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import type { TrainUpdate } from '#core/messages.js';
@@ -81,4 +81,32 @@ test('update files of old rounds are removed, answers never', async () => {
   const files = async (round: number) => existsSync(join(await work.open(job, round), 'update.bin'));
   expect(await Promise.all([1, 2, 3, 10].map(files))).toEqual([false, false, true, true]);
   expect(await work.find(job, 1)).not.toBeNull();
+});
+
+test('the update of a round that may still ask for it is kept, however many others come', async () => {
+  const folder = await temporaryFolder();
+  const update = new Uint8Array([1]);
+  const jobs = Array.from({ length: 12 }, (_, at) => `0x${String(10 + at).repeat(32)}` as const);
+  const keepAll = async (work: SignedWork, round: number) => {
+    for (const one of jobs) {
+      await work.keep(one, round, { openHash, answer: answerOf(update) }, update);
+      await work.trim();
+    }
+  };
+  const work = new SignedWork(folder);
+  await keepAll(work, 1);
+  // As after a restart: what is there is found on the disk.
+  const later = new SignedWork(folder);
+  await later.trim();
+  const there = (round: number) =>
+    Promise.all(jobs.map(async (one) => existsSync(join(await later.open(one, round), 'update.bin'))));
+  expect(await there(1)).toEqual(jobs.map(() => true));
+  await keepAll(later, 2);
+  expect(await there(1)).toEqual(jobs.map(() => false));
+  expect(await there(2)).toEqual(jobs.map(() => true));
+  const [first = job] = jobs;
+  const weekAgo = new Date(Date.now() - 8 * 86_400_000);
+  await utimes(join(await later.open(first, 2), 'update.bin'), weekAgo, weekAgo);
+  await new SignedWork(folder).trim();
+  expect(await there(2)).toEqual(jobs.map((one) => one !== first));
 });

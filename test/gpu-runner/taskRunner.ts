@@ -11,6 +11,7 @@ import { noTraces } from '#services/telemetry/traces.js';
 import { ModelCache } from '#gpu-runner/modelCache.js';
 import type { AnnouncedKey } from '#gpu-runner/readers.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
+import { ReceiptBook } from '#gpu-runner/receiptBook.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
 import { Turns } from '#gpu-runner/turns.js';
@@ -53,6 +54,7 @@ export async function makeRunner(
       trainer,
       turns: new Turns(),
       decisions: await DecisionLog.open(home.paths, key),
+      receipts: await ReceiptBook.open(home.paths.receipts, () => undefined),
       coordinator,
       log: silent,
       traces: noTraces,

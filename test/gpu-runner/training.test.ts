@@ -11,6 +11,7 @@ import { unlockKey } from '#gpu-runner/keystore.js';
 import { ModelCache } from '#gpu-runner/modelCache.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
 import { LocalStatistics } from '#gpu-runner/localStatistics.js';
+import { ReceiptBook } from '#gpu-runner/receiptBook.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
 import { Turns } from '#gpu-runner/turns.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
@@ -62,6 +63,7 @@ async function round(
     bandwidth: new Bandwidth(),
     announcedKey: null,
     decisions: await DecisionLog.open(home.paths, key),
+    receipts: await ReceiptBook.open(home.paths.receipts, () => undefined),
     coordinator,
     log: quiet,
     traces: noTraces,

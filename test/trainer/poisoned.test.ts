@@ -1,5 +1,4 @@
-import { rmSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { isRoundtableError } from '#core/errors.js';
 import { INT32_LIMIT } from '#core/fixedPoint.js';
 import { createLayout, encodeUpdate, floatTensors, quantiseModel } from '#core/layout.js';
@@ -7,10 +6,9 @@ import type { RobustRule } from '#core/robustRule.js';
 import { roundTree } from '#core/robustTree.js';
 import { fedAvg } from '#core/step.js';
 import { readModel } from '#trainer/model.js';
-import { TrainingProcess } from '#trainer/run/trainingProcess.js';
 import { cnn } from '../../examples/mnist/models.js';
 import { digits, readTensors, writeJob, writeWeightsFile } from './job.js';
-import { temporaryFolder } from './parts.js';
+import { startTraining, temporaryFolder } from './parts.js';
 
 /** Ten runners train on digits of their own, and three of them send their update times -100. */
 const runners = 10;
@@ -18,7 +16,7 @@ const poisoners = [1, 4, 8];
 const rounds = 4;
 
 const folder = temporaryFolder();
-const training = new TrainingProcess();
+const training = startTraining();
 const model = cnn();
 const { weights } = readModel(model);
 const layout = createLayout(weights);
@@ -26,10 +24,6 @@ const heldOut = writeJob(folder, model, digits(5_000, 1_000));
 const jobs = Array.from({ length: runners }, (_, i) =>
   writeJob(folder, model, digits(300 * i, 300), { batch: 20, epochs: 2 }),
 );
-afterAll(async () => {
-  await training.close();
-  rmSync(folder, { recursive: true });
-});
 
 describe('with three poisoned updates among ten', () => {
   let honest: number;

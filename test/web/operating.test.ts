@@ -1,14 +1,16 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { GetQueueUrlCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Wallet } from 'ethers';
 import type { Hex } from '#core/hex.js';
-import { queueNames } from '#core/names.js';
+import { deadLetterName, queueNames } from '#core/names.js';
 import { deriveJobId } from '#functions/jobs.js';
 import { awsEnvironment } from '#local/environment.js';
 import { distFile } from '#local/paths.js';
 import { readPorts } from '#local/supervisor/ports.js';
+import { openDeadLetters } from '#services/deadLetters.js';
+import { createQueueClient } from '#services/queue.js';
 import { placeContractAccount } from '../support/contractAccount.js';
 import { digitsSpec } from '../support/digitsJob.js';
 import { until } from '../support/until.js';
@@ -35,8 +37,8 @@ withBrowser('somebody who operates a stack', () => {
     const { coordinator } = at.stack.file;
     const key = 'a-job-that-was-not-there';
     const job = deriveJobId('submit', coordinator, key);
-    // The message is there before the row, as after a table that was restored to a moment too early.
-    await ring({ type: 'job', job });
+    // A message that came before its row, as after a table that was restored to a moment too early.
+    await layAside({ type: 'job', job });
     const { page, wallet } = await at.openWithWallet('stack');
     await page.waitForSelector('text=1 could not be processed', { timeout: 60_000 });
     const section = page.locator('section', { has: page.locator('h2:text-is("Queues")') });
@@ -75,7 +77,7 @@ withBrowser('somebody who operates a stack', () => {
     await page.goto(`${at.stack.file.api}/#/stack`);
     const log = page.locator('section', { has: page.locator('h2:text-is("Acts")') });
     const row = log.locator('tr', { hasText: 'a new disk' });
-    expect(await row.locator(`code[title="${runner.runner}"]`).count()).toBe(1);
+    await row.locator(`code[title="${runner.runner}"]`).first().waitFor();
     await owner('undrain', runner.home);
     await page.goto(`${at.stack.file.api}/#/runners`);
     await page.waitForSelector('text=drained, so it gets', { state: 'detached', timeout: 20_000 });
@@ -121,18 +123,22 @@ withBrowser('somebody who operates a stack', () => {
   });
 });
 
-/** A message on the queue of jobs, as the webhook sends it. */
-async function ring(message: object): Promise<void> {
-  Object.assign(
-    process.env,
-    awsEnvironment(readPorts(at.stack.supervisor.stateDir) as Parameters<typeof awsEnvironment>[0]),
-  );
-  const sqs = new SQSClient({ useQueueUrlAsEndpoint: false });
+/** As the dispatch function does it at the last delivery of a message that it cannot process. */
+async function layAside(message: object): Promise<void> {
+  const ports = readPorts(at.stack.supervisor.stateDir) as Parameters<typeof awsEnvironment>[0];
+  Object.assign(process.env, awsEnvironment(ports));
+  const client = createQueueClient();
+  const urlOf = async (QueueName: string): Promise<string> =>
+    String((await client.send(new GetQueueUrlCommand({ QueueName }))).QueueUrl);
   try {
-    const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: queueNames.jobs }));
-    await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify(message) }));
+    const urls = { queue: await urlOf(queueNames.jobs), dead: await urlOf(deadLetterName(queueNames.jobs)) };
+    const why = {
+      code: 'NOT_FOUND' as const,
+      reason: 'The queue names a job which the table does not have.',
+    };
+    await openDeadLetters(urls, client).bury({ body: JSON.stringify(message), deliveries: 5 }, why);
   } finally {
-    sqs.destroy();
+    client.destroy();
   }
 }
 

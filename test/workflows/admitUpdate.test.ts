@@ -19,6 +19,7 @@ import { ByteCache } from '#workflows/artifactCache.js';
 import { updateOutliner } from '#workflows/updateOutline.js';
 import { updateReader } from '#workflows/updateReader.js';
 import { coordinatorAddress, fakePrepared, fakeSpec, hash } from './fakes.js';
+import { forgetful, receiptSigning } from '#test/support/receipts.js';
 
 /** Hostile and clumsy runners: what is not exactly what it should be does not enter a sum. */
 const dimension = 130;
@@ -58,7 +59,9 @@ const deps = {
   outliner: pieces,
   readUpdate: (name, most) =>
     updateReader({ get: ({ file }) => artifacts.get(file, most) }, reader, new ByteCache(0))(name, most),
-} as Pick<Dependencies, 'artifacts' | 'outliner' | 'readUpdate'> as Dependencies;
+  table: forgetful,
+  signReceipt: receiptSigning(fakePrepared(job, fakeSpec()).domain),
+} as Partial<Dependencies> as Dependencies;
 const spec = { ...fakeSpec(), updates: { recipients: readers } };
 const prepared: PreparedJob = { ...fakePrepared(job, spec), dimension };
 

@@ -156,6 +156,12 @@ export async function fakeStack(
       archive: { model: 'm'.repeat(43), manifest: 'n'.repeat(43), manifestHash: hash('6') },
       shares: [],
     }),
+    signReceipts: async ({ opening, updates }) => {
+      seen.calls.push(`receipts ${opening.round} for ${updates.length}`);
+    },
+    proposeClosing: async ({ round }) => void seen.calls.push(`propose ${round}`),
+    awaitAttestations: async () => ({ needed: 0, given: [], silent: [] }),
+    withdrawProposal: async ({ round }) => void seen.calls.push(`withdraw ${round}`),
     finishRound: async () => undefined,
     projectJob: async (view) => void seen.jobs.push(structuredClone(view)),
     projectRound: async (view) => void seen.rounds.push(structuredClone(view)),
@@ -172,7 +178,9 @@ export async function fakeStack(
   const chain: ChainActivities = {
     createJob: async () => [await record('create')],
     openRound: ({ round }) => record(`open ${round}`),
-    closeRound: ({ round }) => record(`close ${round}`),
+    keepDraw: ({ round }) => record(`draw ${round}`),
+    closeRound: ({ round, attestations }) =>
+      record(`close ${round}${attestations ? ` with ${attestations.length}` : ''}`),
     finishJob: () => record('finish'),
     releaseBudgets: async () => void seen.calls.push('release'),
     sendAnswer: () => record('answer'),

@@ -35,6 +35,7 @@ import { updateOutliner } from '#workflows/updateOutline.js';
 import { updateReader } from '#workflows/updateReader.js';
 import { seeded } from '../support/seeded.js';
 import { startStores, type Stores } from '../services/realParts.js';
+import { forgetful, receiptSigning } from '#test/support/receipts.js';
 import { coordinatorAddress, fakePrepared, fakeSpec, hash, runnerAddress } from './fakes.js';
 
 /** Large sums as they are made: the deployed bundle, called as Lambda is, on sealed updates in the bucket. */
@@ -93,6 +94,8 @@ export async function handler(event, context) {
     updates: stored,
     readUpdate: updateReader(stored, reader, new ByteCache(0)),
     outliner: updateOutliner(stored, reader),
+    table: forgetful,
+    signReceipt: receiptSigning({ chainId: 31337, jobs: hash('d').slice(0, 42) as `0x${string}` }),
     sums: openSums({ bucket: bucketName }),
     sumFunction: openFunction({ name: 'sum' }),
   } as Partial<Dependencies> as Dependencies;

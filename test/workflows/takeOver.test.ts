@@ -32,6 +32,7 @@ import { finishEpoch, planEpoch } from '#workflows/activities/settle.js';
 import { prepareTakeOver } from '#workflows/activities/takeOver.js';
 import { createChainActivities } from '#workflows/activities/transactions.js';
 import type { PreparedJob } from '#workflows/types.js';
+import { receiptSigning } from '#test/support/receipts.js';
 
 const clock = Date.now.bind(Date);
 const taker = new Wallet(id('another member'));
@@ -160,6 +161,7 @@ function dependencies(coordinator: Hex): Dependencies {
     domain: { chainId, jobs },
     windowSeconds: 60,
     table,
+    signReceipt: receiptSigning({ chainId, jobs }),
     artifacts: openArtifacts({ bucket: bucketName }),
     readUpdate: async ({ file }: { file: Hex }) => files.get(file),
     archive: {
@@ -171,7 +173,7 @@ function dependencies(coordinator: Hex): Dependencies {
       }),
     },
     chain: stack.chain,
-    credits: { send: async (message: CreditMessage) => void rung.push(message) },
+    credits: { sendAll: async (messages: readonly CreditMessage[]) => void rung.push(...messages) },
     shardRules: { most: Infinity, each: Infinity },
     scratch,
   } as unknown as Dependencies;

@@ -45,7 +45,55 @@ describe('a training job', () => {
       state: 'failed',
       problem: { code: 'QUORUM_NOT_REACHED', message: expect.stringContaining('1 of the 2 updates') },
     });
-    expect(last(stack.seen.calls)).toBe('finish');
+    // Whoever came has done its work: its receipt is worth a fee, since the round died.
+    expect(stack.seen.calls).toEqual(['create', 'open 1', 'receipts 1 for 1', 'finish']);
+  });
+
+  test('that asks for attesters keeps the draw and closes with their signatures', async () => {
+    const signature = `0x${'ab'.repeat(64)}1b` as const;
+    const waits: number[] = [];
+    const stack = await fakeStack(temporal(), {
+      spec: { ...fakeSpec({ rounds: 1 }), attesters: 2 },
+      runners: { [first]: answering(1), [second]: answering(1) },
+      override: {
+        awaitAttestations: async ({ seconds }) => {
+          waits.push(seconds);
+          const given = [0, 3].slice(0, waits.length).map((place) => ({ place, signature }));
+          return { needed: 2, given, silent: [] };
+        },
+      },
+    });
+    await stack.run(() => finish(`0x${'25'.repeat(32)}`));
+    expect(waits).toHaveLength(2);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(20);
+    expect(stack.seen.calls).toEqual([
+      'create',
+      'open 1',
+      'draw 1',
+      'propose 1',
+      'withdraw 1',
+      'close 1 with 2',
+      'finish',
+    ]);
+  });
+
+  test('does not close a round without the signatures that it needs, and says whose are missing', async () => {
+    const stack = await fakeStack(temporal(), {
+      spec: { ...fakeSpec({ rounds: 1, deadlineSeconds: 1 }), attesters: 1 },
+      runners: { [first]: answering(1), [second]: answering(1) },
+      override: {
+        awaitAttestations: async ({ seconds }) => {
+          await new Promise((resolve) => setTimeout(resolve, 1_000 * seconds));
+          return { needed: 1, given: [], silent: [runnerAddress(9)] };
+        },
+      },
+    });
+    await expect(stack.run(() => finish(`0x${'26'.repeat(32)}`))).rejects.toThrow(WorkflowFailedError);
+    expect(stack.seen.calls).toEqual(['create', 'open 1', 'draw 1', 'propose 1', 'withdraw 1', 'finish']);
+    expect(last(stack.seen.jobs)).toMatchObject({
+      state: 'failed',
+      problem: { code: 'ATTESTERS_MISSING', message: expect.stringContaining(runnerAddress(9)) },
+    });
   });
 
   test('fails before anything is on chain when its spec cannot be run', async () => {

@@ -1,7 +1,8 @@
 /** Finds PyTorch's parameters again in an export that may have renamed, transposed, reshaped, cut or packed them. */
 import type { ModelProto } from '../onnx/onnx.gen.js';
 import { openGraph } from '../graph.js';
-import { plain, traceOf, undoExport } from '../exporters.js';
+import { undoExport } from '../exporters.js';
+import { plain, traceOf } from '../exporters/traces.js';
 import type { WeightTensor } from '../model.js';
 import { elementCount } from '../onnx/tensor.js';
 import type { Numbers } from './tensors.js';
@@ -26,8 +27,11 @@ export function matchParameters(
   const views = weights.flatMap((weight) => viewsOf(weight, cells.get(weight.name)));
   const pairs = [...parameters].flatMap(([parameter, numbers]) =>
     views.flatMap((view) => {
+      const likely = scoreOf(parameter, view.weight.name, hints);
       const places = placesIn(numbers, view);
-      return places ? [{ parameter, view, places, score: scoreOf(parameter, view.weight.name, hints) }] : [];
+      if (places) return [{ parameter, view, places, score: likely }];
+      const turned = view.whole ? turnedPlaces(numbers, view) : undefined;
+      return turned ? [{ parameter, view, places: turned, score: likely - 0.5 }] : [];
     }),
   );
   const matches = new Map<string, Match>();
@@ -45,6 +49,8 @@ interface View {
   readonly weight: WeightTensor;
   readonly shape: readonly number[];
   readonly places: Int32Array;
+  /** All of the weight, in its order. */
+  readonly whole?: true;
 }
 
 interface Cell {
@@ -55,7 +61,7 @@ interface Cell {
 function viewsOf(weight: WeightTensor, cell: Cell | undefined): View[] {
   const all = Int32Array.from(weight.data, (_, index) => index);
   const shape = weight.dims;
-  const views: View[] = [{ weight, shape, places: all }];
+  const views: View[] = [{ weight, shape, places: all, whole: true }];
   const [rows = 1, columns = 1] = shape;
   if (shape.length === 2 && rows > 1 && columns > 1)
     views.push({
@@ -99,6 +105,36 @@ function placesIn({ shape, values }: Numbers, view: View): Int32Array | undefine
   const places = new Int32Array(elementCount(shape)).fill(-1);
   places.set(view.places);
   return places;
+}
+
+/** A parameter whose axes were exchanged and joined (nn.Bilinear becomes one matrix product). */
+function turnedPlaces({ shape, values }: Numbers, { weight: { data } }: View): Int32Array | undefined {
+  if (values.length !== data.length || shape.length < 2 || shape.length > 4) return undefined;
+  for (const order of permutations([...shape.keys()])) {
+    const strides = order.map((axis) => elementCount(shape.slice(axis + 1)));
+    const sizes = order.map((axis) => shape[axis] ?? 1);
+    const from = (place: number) => {
+      let [rest, sum] = [place, 0];
+      for (let at = order.length - 1; at >= 0; at--) {
+        const size = sizes[at] ?? 1;
+        sum += (rest % size) * (strides[at] ?? 0);
+        rest = Math.floor(rest / size);
+      }
+      return sum;
+    };
+    if (!data.every((value, place) => value === values[from(place)])) continue;
+    const places = new Int32Array(values.length);
+    data.forEach((_, place) => (places[from(place)] = place));
+    return places;
+  }
+  return undefined;
+}
+
+function permutations(items: readonly number[]): number[][] {
+  if (items.length === 0) return [[]];
+  return items.flatMap((item) =>
+    permutations(items.filter((other) => other !== item)).map((rest) => [item, ...rest]),
+  );
 }
 
 /** Without the dimensions of 1 that exporters add and remove. */

@@ -3,7 +3,7 @@
  * s = gamma / sqrt(variance + epsilon). A reference that has W, gamma and beta says what the export forgot.
  */
 import { create } from '@bufbuild/protobuf';
-import { plain } from '../exporters.js';
+import { plain } from '../exporters/traces.js';
 import { openGraph } from '../graph.js';
 import { intAttribute } from '../onnx/attributes.js';
 import { attribute, nodeLike } from '../onnx/builder.js';

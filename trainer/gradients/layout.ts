@@ -71,6 +71,12 @@ export const layoutGradients: Record<string, GradientRule> = {
       ),
     ];
   },
+  TopK: (g) => [
+    g.emit('ScatterElements', [g.zeros(g.inputShape(0)), g.output(1), g.dy], {
+      axis: intAttribute(g.node, 'axis', -1),
+    }),
+    undefined,
+  ],
   Transpose: (g) => {
     const perm = permutation(g.shapes, g.inputShape(0).length);
     return [

@@ -1,33 +1,31 @@
 import { floatAttribute, intAttribute } from '../onnx/attributes.js';
 import { elementCount, type Shape } from '../onnx/tensor.js';
-import { readEinsum } from '../shapes.js';
-import { unsupported } from '../shapes/values.js';
+import { readEinsum, type Equation } from '../shapes/einsum.js';
 import type { GradientRule, NodeGradient } from './nodeGradient.js';
 
 /** Derivatives of matrix products. */
 export const productGradients: Record<string, GradientRule> = {
   Einsum: (g) => {
-    const { inputs, output } = readEinsum(g.node);
-    return inputs.map((letters, index) => g.when(index, () => einsum(g, inputs, output, letters, index)));
+    const equation = readEinsum(g.shapes);
+    return equation.inputs.map((_, index) => g.when(index, () => einsum(g, equation, index)));
   },
   Gemm: gemm,
   MatMul: matMul,
 };
 
-/** The gradient takes the place of one factor, and that factor that of the result. */
-function einsum(
-  g: NodeGradient,
-  inputs: readonly string[],
-  output: string,
-  letters: string,
-  index: number,
-): string {
+/** The gradient takes the place of one factor, and that factor that of the result; what was summed alone is stretched. */
+function einsum(g: NodeGradient, { inputs, output }: Equation, index: number): string {
+  const letters = [...(inputs[index] ?? '')];
   const others = inputs.filter((_, other) => other !== index);
   const known = new Set(output + others.join(''));
-  if ([...letters].some((letter) => !known.has(letter)))
-    throw unsupported(g.node, 'sums a factor over an axis that nothing else has');
   const factors = g.node.input.filter((_, other) => other !== index);
-  return g.emit('Einsum', [g.dy, ...factors], { equation: `${[output, ...others].join(',')}->${letters}` });
+  const left = [output, ...others].join(',');
+  const kept = letters.filter((letter) => known.has(letter)).join('');
+  const product = g.emit('Einsum', [g.dy, ...factors], { equation: `${left}->${kept}` });
+  const shape = g.inputShape(index);
+  if (kept.length === letters.length) return product;
+  const thin = shape.map((dim, axis) => (known.has(letters[axis] ?? '') ? dim : 1));
+  return g.emit('Expand', [g.reshape(product, thin), g.ints(shape)]);
 }
 
 /** Y = alpha A' B' + beta C (ONNX Gemm-13). */
@@ -49,26 +47,39 @@ function gemm(g: NodeGradient): (string | undefined)[] {
 
 /** Y = A B over the last two axes. A linear layer on sequences ([.., K] times [K, N]) is one matrix product. */
 function matMul(g: NodeGradient): (string | undefined)[] {
-  const [a, b] = [g.inputShape(0), g.inputShape(1)];
+  const [left, right] = [g.inputShape(0), g.inputShape(1)];
+  // A vector is a matrix of one row on the left, of one column on the right.
+  const a = left.length === 1 ? [1, ...left] : left;
+  const b = right.length === 1 ? [...right, 1] : right;
+  const as = (value: string, from: Shape, to: Shape) =>
+    from.length === to.length ? value : g.reshape(value, to);
+  const [first, second] = [as(g.input(0), left, a), as(g.input(1), right, b)];
+  const shape = g.outputShape(0);
+  const batch = shape.slice(0, shape.length - (left.length > 1 ? 1 : 0) - (right.length > 1 ? 1 : 0));
+  const whole = [...batch, a.at(-2) ?? 1, b.at(-1) ?? 1];
+  const dy = as(g.dy, shape, whole);
   if (b.length === 2) {
-    const rows = (value: string, shape: Shape) =>
-      shape.length === 2 ? value : g.reshape(value, [elementCount(shape.slice(0, -1)), shape.at(-1) ?? 0]);
-    const dy = rows(g.dy, g.outputShape(0));
-    const back = (value: string) => (a.length === 2 ? value : g.reshape(value, a));
+    const rows = (value: string, of: Shape) =>
+      of.length === 2 ? value : g.reshape(value, [elementCount(of.slice(0, -1)), of.at(-1) ?? 0]);
+    const flat = rows(dy, whole);
     return [
-      g.when(0, () => back(g.gemm(dy, false, g.input(1), true))),
-      g.when(1, () => g.gemm(rows(g.input(0), a), true, dy, false)),
+      g.when(0, () => {
+        const gradient = g.gemm(flat, false, second, true);
+        return left.length === 2 ? gradient : g.reshape(gradient, left);
+      }),
+      g.when(1, () => as(g.gemm(rows(first, a), true, flat, false), b, right)),
     ];
   }
   const transposed = (value: string, rank: number) =>
     g.emit('Transpose', [value], { perm: [...Array(rank - 2).keys(), rank - 1, rank - 2] });
-  const batch = g.outputShape(0).slice(0, -2);
   return [
-    g.when(0, () =>
-      g.sumTo(g.emit('MatMul', [g.dy, transposed(g.input(1), b.length)]), [...batch, ...a.slice(-2)], a),
-    ),
-    g.when(1, () =>
-      g.sumTo(g.emit('MatMul', [transposed(g.input(0), a.length), g.dy]), [...batch, ...b.slice(-2)], b),
-    ),
+    g.when(0, () => {
+      const gradient = g.emit('MatMul', [dy, transposed(second, b.length)]);
+      return as(g.sumTo(gradient, [...batch, ...a.slice(-2)], a), a, left);
+    }),
+    g.when(1, () => {
+      const gradient = g.emit('MatMul', [transposed(first, a.length), dy]);
+      return as(g.sumTo(gradient, [...batch, ...b.slice(-2)], b), b, right);
+    }),
   ];
 }

@@ -49,6 +49,15 @@ export function readFloats(tensor: TensorProto): Float32Array<ArrayBuffer> {
   return Float32Array.from(tensor.floatData);
 }
 
+/** Values of a float64 tensor. @throws as readFloats */
+export function readDoubles(tensor: TensorProto): Float64Array {
+  const count = elementCount(tensorShape(tensor));
+  const bytes = rawBytes(tensor, count, 8);
+  if (bytes) return new Float64Array(bytes);
+  if (tensor.doubleData.length !== count) throw wrongLength(tensor, tensor.doubleData.length, count);
+  return Float64Array.from(tensor.doubleData);
+}
+
 /**
  * Values of a small tensor as numbers: shapes, axes, scale factors; booleans are 0 and 1. Integers beyond 2^53, by which
  * exporters mean "to the end", become the nearest that a number holds.

@@ -12,6 +12,7 @@ export function ActTable({ records, target }: { records: readonly ActRecord[]; t
     <Table
       name="acts"
       caption={strings.acts.caption}
+      stacks
       rows={rows}
       keyOf={({ seq }) => String(seq)}
       columns={target === undefined ? columns : columns.filter(({ title }) => title !== 'To')}

@@ -28,29 +28,32 @@ export function Table<Row>(props: {
   keyOf: (row: Row) => string;
   rowClass?: (row: Row) => string;
   files?: boolean;
+  /** On narrow screens a row is a block with a line for each column: for tables with more than fits there. */
+  stacks?: boolean;
   /** All rows for the file, where those at hand are not all. */
   everything?: () => Promise<readonly Row[]>;
   /** Where the pages are made by somebody else. */
   pager?: ComponentChildren;
 }) {
-  const { name, caption, columns, rows, keyOf, rowClass, files = true, everything } = props;
+  const { name, caption, columns, rows, keyOf, rowClass, files = true, stacks = false, everything } = props;
   const pages = Math.max(1, Math.ceil(rows.length / atOnce));
   const page = Math.min(pages, Math.max(1, Math.floor(Number(route.value.query.get(name) ?? 1)) || 1));
   return (
     <div class="table">
       <div class="scroll" role="region" aria-label={caption} tabIndex={0}>
-        <table>
+        {/* A browser forgets what a table is when its rows are blocks. */}
+        <table class={stacks ? 'stacks' : ''} role="table">
           <caption class="unseen">{caption}</caption>
-          <thead>
-            <tr>
+          <thead role="rowgroup">
+            <tr role="row">
               {columns.filter(isShown).map((column) => (
-                <th key={column.title} scope="col" class={cellClass(column)}>
+                <th key={column.title} role="columnheader" scope="col" class={cellClass(column)}>
                   {column.title}
                 </th>
               ))}
             </tr>
           </thead>
-          <tbody>
+          <tbody role="rowgroup">
             {rows.slice((page - 1) * atOnce, page * atOnce).map((row) => (
               <Cells key={keyOf(row)} row={row} columns={columns} name={rowClass?.(row) ?? ''} />
             ))}
@@ -128,9 +131,9 @@ const steady = signal(0);
 function Cells<Row>({ row, columns, name }: { row: Row; columns: readonly Column<Row>[]; name: string }) {
   void steady.value;
   return (
-    <tr class={name}>
+    <tr class={name} role="row">
       {columns.filter(isShown).map((column) => (
-        <td key={column.title} class={cellClass(column)}>
+        <td key={column.title} role="cell" class={cellClass(column)} data-title={column.title}>
           {column.show?.(row)}
         </td>
       ))}

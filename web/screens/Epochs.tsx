@@ -34,6 +34,7 @@ export function Epochs() {
         <Table
           name="epochs"
           caption="Epochs"
+          stacks
           rows={published.toReversed()}
           keyOf={({ epoch }) => String(epoch)}
           columns={columnsOf(windows)}

@@ -50,6 +50,7 @@ export function Mine({ token }: { token: string | undefined }) {
           <Table
             name="decisions"
             caption={strings.mine.decisions}
+            stacks
             rows={log.items.toReversed()}
             keyOf={({ seq }) => String(seq)}
             columns={columns}

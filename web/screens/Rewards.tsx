@@ -42,6 +42,7 @@ export function Rewards() {
           <Table
             name="rewards"
             caption="Earned and paid"
+            stacks
             rows={[...earned].map(([account, amount]) => ({ account, amount: String(amount) }))}
             keyOf={({ account }) => account}
             columns={[

@@ -64,6 +64,7 @@ export function RunnerTable({
       rows={runners}
       keyOf={({ runner }) => runner}
       files={facts !== undefined}
+      stacks
       columns={facts ? [...columnsOf(saidAt), ...factColumns(facts)] : columnsOf(saidAt)}
     />
   );

@@ -57,6 +57,7 @@ export function Stack() {
             <Table
               name="dead-letters"
               caption={strings.stack.deadLetters}
+              stacks
               rows={waiting.flatMap(({ queue, letters }) => letters.map((letter) => ({ queue, ...letter })))}
               keyOf={({ id }) => id}
               columns={[

@@ -13,6 +13,7 @@ import type { Aggregate, AggregateInput, PreparedJob } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 import { outlineOf } from './shardedSum.js';
 import { step, storeAggregate } from './newVersion.js';
+import { signReceipts } from './receipts.js';
 import { aggregateRobustly } from './robustAggregate.js';
 import { checkHeader, readDelta, refuse } from './updateDelta.js';
 import { updateRootOf } from './updateRoot.js';
@@ -90,8 +91,14 @@ const unreadable: readonly ErrorCode[] = [
 export async function aggregate(deps: Dependencies, input: AggregateInput): Promise<Aggregate> {
   const { prepared, opening, base, updates } = input;
   const { robust } = prepared.spec.aggregation;
-  if (robust) return aggregateRobustly(deps, input, robust);
-  const { layout, params, velocity } = await loadVersion(deps, base);
+  if (robust) {
+    await signReceipts(deps, input);
+    return aggregateRobustly(deps, input, robust);
+  }
+  const [{ layout, params, velocity }] = await Promise.all([
+    loadVersion(deps, base),
+    signReceipts(deps, input),
+  ]);
   const weights = updates.map(({ samples }) => weightOf(samples, opening.shift));
   const sumRoots: Hex[][] = [];
   const { values, weight } = await sumTree({

@@ -12,15 +12,16 @@ import type { AnswerInput } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 
 /**
- * The call that answers a question. About an epoch: from its manifest. About a round: from the manifest, the versions in the store, and the updates, which are kept until
- * their round is final, and no round of a job is final while a question about the job waits.
+ * The call that answers a question. About an epoch: from its manifest. About a round: from its manifest, the versions in the store, the receipts that were signed, and the
+ * updates, which are kept until their round is final, and no round of a job is final while a question about the job waits.
  */
 export function findAnswer(deps: Dependencies, { question }: AnswerInput): Promise<ChainCall | null> {
-  const { chain, archive } = deps;
+  const { chain, archive, table } = deps;
   if ('epoch' in question) return answerEpochQuestion({ chain, archive, hash: sha256 }, question);
   return answerQuestion(
     { chain, archive, hash: sha256, held: (hash) => held(deps, hash), updateSource: storedUpdates(deps) },
     question,
+    (job, round) => table.listReceipts(job, round),
   );
 }
 

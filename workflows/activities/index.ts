@@ -1,4 +1,5 @@
 import type { CoordinatorActivities } from '../types.js';
+import { awaitAttestations, proposeClosing } from './attest.js';
 import { admitUpdate, aggregate } from './aggregate.js';
 import { archiveModel, archiveRound } from './archive.js';
 import { findAnswer } from './answer.js';
@@ -7,6 +8,7 @@ import { evaluateRound } from './evaluate.js';
 import { finishRound } from './finish.js';
 import { prepareJob } from './prepare.js';
 import { failQueuedJob, projectJob, projectRound } from './project.js';
+import { signReceipts } from './receipts.js';
 import { forgetUpdates } from './retention.js';
 import { findPlaces, selectRunners } from './select.js';
 import { finishEpoch, planEpoch } from './settle.js';
@@ -21,6 +23,7 @@ export function createActivities(deps: Dependencies): CoordinatorActivities {
     selectRunners: (input) => selectRunners(deps, input),
     findPlaces: (group) => Promise.resolve(findPlaces(group)),
     admitUpdate: (input) => admitUpdate(deps, input),
+    signReceipts: (input) => signReceipts(deps, input),
     aggregate: (input) => aggregate(deps, input),
     planSum: (input) => planSum(deps, input),
     sumShard: (input) => sumShard(deps, input),
@@ -28,6 +31,9 @@ export function createActivities(deps: Dependencies): CoordinatorActivities {
     evaluate: ({ prepared, version }) => evaluateRound(deps, prepared, version),
     archiveModel: (input) => archiveModel(deps, input),
     archiveRound: (input) => archiveRound(deps, input),
+    proposeClosing: (input) => proposeClosing(deps, input),
+    awaitAttestations: (input) => awaitAttestations(deps, input),
+    withdrawProposal: ({ job, round }) => deps.table.withdrawProposal(job, round),
     finishRound: (input) => finishRound(deps, input),
     projectJob: (view) => projectJob(deps, view),
     projectRound: (view) => projectRound(deps, view),

@@ -1,7 +1,7 @@
 import { hashJson } from '#core/canonicalJson.js';
 import { sameShapes } from '#core/dataShape.js';
 import { toHex } from '#core/hex.js';
-import type { JobSpec } from '#core/jobSpec.js';
+import { claimedSamples, type JobSpec } from '#core/jobSpec.js';
 import type { MissingRunner } from '#core/messages.js';
 import { offlineAfterSeconds } from '#core/entryMessages.js';
 import { openHash, selectionPlaces, type SelectionPlace } from '#core/openHash.js';
@@ -31,7 +31,7 @@ export async function selectRunners(deps: Dependencies, input: RoundInput): Prom
   const candidates: Candidate[] = [];
   const serving = (await deps.table.listRunners()).flatMap((view) => {
     const samples = samplesServed(view, spec);
-    return samples === null ? [] : [{ view, samples }];
+    return samples === null ? [] : [{ view, samples: claimedSamples(spec.data, samples) }];
   });
   const kept = await concurrently(
     100,

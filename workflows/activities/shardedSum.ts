@@ -19,6 +19,7 @@ import { weightOf } from '#core/weights.js';
 import type { UpdateOutline } from '../updateOutline.js';
 import type { Aggregate, AggregateInput, JoinInput, PreparedJob, ShardInput } from '../types.js';
 import type { Dependencies } from './dependencies.js';
+import { signReceipts } from './receipts.js';
 import { VersionInRanges } from './versionInRanges.js';
 
 /** As an update of this job is read in pieces; twice costs little, since what was read last is remembered. */
@@ -37,6 +38,7 @@ export function outlineOf(
 export async function planSum(deps: Dependencies, input: AggregateInput): Promise<Sha256Hex[]> {
   const { prepared, opening, updates } = input;
   const { dimension, shards } = prepared;
+  await signReceipts(deps, input);
   const { robust } = prepared.spec.aggregation;
   const ranges = shardRanges(dimension, shards);
   const { job, round } = opening;

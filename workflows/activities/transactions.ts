@@ -1,7 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { MaxUint256 } from 'ethers';
 import type { Address } from '#contracts/deployment.js';
 import type { ChainCall } from '#contracts/typed.js';
-import { isRoundtableError } from '#core/errors.js';
+import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import type { TransactionRecord } from '#core/messages.js';
 import type { Chain } from '#services/chain.js';
@@ -10,6 +11,9 @@ import { wordTime } from '#services/chain/words.js';
 import { chainCalls } from '#services/chainCalls.js';
 import type { Sender } from '#services/chainSender.js';
 import type { ChainActivities, PreparedJob } from '../types.js';
+
+/** Blocks until the draw of an opening is known: two, and as many again where others' are slow to come. */
+const mostDraws = 4;
 
 /**
  * Everything that this stack's key says on chain. Each transaction has an intent whose id follows from what it
@@ -94,11 +98,33 @@ export function createChainActivities({ chain, sender }: { chain: Chain; sender:
     openRound: ({ job, round, openHash }) =>
       send('open', `${job}/open/${round}`, calls.jobs.open(job, round, openHash)),
 
-    closeRound({ prepared: { job }, round, rootHeader, version, archive }) {
+    async keepDraw({ job, round }) {
+      for (let tries = 1; ; tries += 1) {
+        // Before the block after next there is nothing to keep.
+        await pause(2_000 * chain.network.blockSeconds);
+        const last = await send('draw', `${job}/draw/${round}/${tries}`, calls.jobs.draw(job));
+        if (await chain.isDrawKept(job)) return last;
+        if (tries === mostDraws)
+          throw new RoundtableError(
+            'UNAVAILABLE',
+            `The draw of round ${round} of job ${job} is not known yet.`,
+          );
+      }
+    },
+
+    async closeRound({ prepared: { job }, round, rootHeader, version, archive, attestations }) {
       const { paramsRoot, versionId } = version;
       const { manifestHash, manifest: archiveId } = archive;
       const closing = { job, round, rootHeader, paramsRoot, versionId, manifestHash, archiveId };
-      return send('close', `${job}/close/${round}`, calls.jobs.close(closing));
+      if (!attestations) return send('close', `${job}/close/${round}`, calls.jobs.close(closing));
+      const { opening } = await chain.commitments(job, round);
+      if (!opening)
+        throw new RoundtableError(
+          'UNAVAILABLE',
+          `The chain does not show the opening of round ${round} yet.`,
+        );
+      const call = calls.jobs.closeAttested(opening, closing, attestations, null);
+      return send('close', `${job}/close/${round}`, call);
     },
 
     async finishJob({ job }) {

@@ -11,6 +11,19 @@ export const moving: Record<string, fc.Arbitrary<Case>> = {
     inputs: { x: shape },
     build: (builder) => void builder.node('Unsqueeze', ['x', builder.ints([2], [0, -1])], {}, 'y'),
   })),
+  TopK: drawn(fc.tuple(size, size, flag, flag), ([a, b, axis, largest]) => ({
+    inputs: { x: [a, b] },
+    build(builder) {
+      const most = axis === 0 ? a : b;
+      builder.add('TopK', ['x', builder.ints([1], [Math.ceil(most / 2)])], ['top', 'places'], {
+        axis,
+        largest,
+      });
+      builder.node('Mul', ['top', 'top'], {}, 'y');
+    },
+    domain: small,
+    curved: true,
+  })),
   Transpose: drawn(fc.tuple(shape, fc.nat(23)), ([shape, order]) => ({
     ...operator(
       'Transpose',

@@ -49,9 +49,17 @@ export const linear: Record<string, fc.Arbitrary<Case>> = {
       n: size,
       left: fc.array(few, { maxLength: 2 }),
       right: fc.constantFrom('none', 'same', 'one'),
+      vector: fc.constantFrom('neither', 'neither', 'left', 'right', 'both'),
       seed,
     })
-    .map(({ m, k, n, left, right, seed }) => {
+    .map(({ m, k, n, left, right, vector, seed }) => {
+      if (vector !== 'neither') {
+        const inputs = {
+          a: vector === 'right' ? [...left, m, k] : [k],
+          b: vector === 'left' ? [...left, k, n] : [k],
+        };
+        return operator('MatMul', inputs, {}, seed);
+      }
       const lead = right === 'none' ? [] : right === 'same' ? left : left.map(() => 1);
       return operator('MatMul', { a: [...left, m, k], b: [...lead, k, n] }, {}, seed);
     }),

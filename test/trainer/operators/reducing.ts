@@ -16,13 +16,33 @@ import {
 /** Products, pools, reductions and norms. */
 export const reducing: Record<string, fc.Arbitrary<Case>> = {
   Einsum: drawn(
-    fc.tuple(size, size, size, fc.constantFrom('ij,jk->ik', 'bij,bkj->bki', 'ij,ij->i', 'i,j->ij')),
+    fc.tuple(
+      size,
+      size,
+      size,
+      fc.constantFrom(
+        'ij,jk->ik',
+        'bij,bkj->bki',
+        'ij,ij->i',
+        'i,j->ij',
+        'bij,bk->bk',
+        'ij, jk',
+        '...ij,jk->...ik',
+        'b...,b...->...',
+        '...i,...i',
+        'bij->ib',
+      ),
+    ),
     ([a, b, c, equation]) => {
-      const sizes: Record<string, number> = { i: a, j: b, k: c, b: 2 };
-      const [left = '', right = ''] = equation.split('->')[0]?.split(',') ?? [];
-      const dims = (letters: string) => [...letters].map((letter) => sizes[letter] ?? 1);
+      // An ellipsis stands for two axes.
+      const sizes: Record<string, number[]> = { i: [a], j: [b], k: [c], b: [2], '.': [c, 2] };
+      const factors = equation.replaceAll('...', '.').split('->')[0]?.split(',') ?? [];
+      const inputs = factors.map((letters, at) => [
+        'ab'[at] ?? '',
+        [...letters.trim()].flatMap((letter) => sizes[letter] ?? []),
+      ]);
       return {
-        ...operator('Einsum', { a: dims(left), b: dims(right) }, { equation }, 0),
+        ...operator('Einsum', Object.fromEntries(inputs), { equation }, 0),
         domain: small,
         curved: true,
       };

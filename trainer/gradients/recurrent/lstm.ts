@@ -24,11 +24,11 @@ export function lstmSizes(g: NodeGradient): LstmSizes {
 }
 
 /**
- * What the forward pass keeps of a direction, as further outputs of the node: sigmoids of i, o, f [steps, 3 hidden, batch];
- * n, c' and tanh(c') [steps, hidden, batch] each. writeLstm makes them.
+ * What the forward pass keeps of a direction, as further outputs of the node, [steps, hidden, batch] each: i, o, f, n, c'
+ * and tanh(c'). writeLstm makes them.
  */
 export function keptOutputs(direction: number): number[] {
-  return [0, 1, 2, 3].map((at) => 3 + 4 * direction + at);
+  return [0, 1, 2, 3, 4, 5].map((at) => 3 + 6 * direction + at);
 }
 
 /** The part of a direction in a value that has one for each. */
@@ -84,10 +84,8 @@ function direction(g: NodeGradient, sizes: LstmSizes, at: number): DirectionResu
   const turned = (value: string) => g.transpose(value, [1, 0]);
   const state = (input: number) => ofDirection(g, sizes, g.input(input), at, [batch, hidden]);
   const column = [hidden, batch];
-  const [gates = '', n = '', cells = '', t = ''] = keptOutputs(at).map((output) => g.output(output));
-  const parts = [0, 1, 2].map(() => g.builder.names.fresh('gate'));
-  g.builder.add('Split', [gates], parts, { axis: 1, num_outputs: 3 });
-  const [i = '', o = '', f = ''] = parts;
+  const kept = keptOutputs(at).map((output) => g.output(output));
+  const [i = '', o = '', f = '', n = '', cells = '', t = ''] = kept;
   const c0 = g.input(6) ? turned(state(6)) : g.zeros(column);
   const ending = (output: number) => {
     const gradient = g.dyOf(output);
@@ -97,13 +95,15 @@ function direction(g: NodeGradient, sizes: LstmSizes, at: number): DirectionResu
   };
 
   // What each gate's sum has to do with dh and dc, for all steps at once.
-  const slopes = [0, 1, 2].map(() => g.builder.names.fresh('slope'));
-  g.builder.add('Split', [g.mul(gates, g.sub(1, gates))], slopes, { axis: 1, num_outputs: 3 });
-  const [di = '', dOut = '', df = ''] = slopes;
   const previous = shifted(g, g.reshape(c0, [1, ...column]), cells, steps, reverse);
-  const fresh = g.mul(i, g.sub(1, g.square(n)));
-  const factors = g.emit('Concat', [g.mul(n, di), g.mul(t, dOut), g.mul(previous, df), fresh], { axis: 1 });
-  const into = g.mul(o, g.sub(1, g.square(t)));
+  const slope = (gate: string) => g.emit('Sub', [gate, g.square(gate)]);
+  const fresh = g.emit('Sub', [i, g.mul(i, g.square(n))]);
+  const factors = g.emit(
+    'Concat',
+    [g.mul(n, slope(i)), g.mul(t, slope(o)), g.mul(previous, slope(f)), fresh],
+    { axis: 1 },
+  );
+  const into = g.emit('Sub', [o, g.mul(o, g.square(t))]);
   const dy = g.dyOf(0);
   const outer = dy === undefined ? [] : [g.transpose(stepsOf(g, sizes, dy, at), [0, 2, 1])];
   const rows = g.transpose(ofDirection(g, sizes, g.input(2), at, [4 * hidden, hidden]), [1, 0]);

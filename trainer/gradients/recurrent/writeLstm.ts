@@ -26,7 +26,13 @@ function appendLstm(builder: GraphBuilder, node: NodeProto, known: KnownValues, 
   const ends = Array.from({ length: directions }, (_, at) => appendDirection(g, sizes, columns, at));
   const join = (output: number, values: readonly string[], axis: number) => {
     const name = node.output[output];
-    if (name) builder.node('Concat', values, { axis }, name);
+    if (name)
+      builder.node(
+        values.length === 1 ? 'Identity' : 'Concat',
+        values,
+        values.length === 1 ? {} : { axis },
+        name,
+      );
   };
   const rows = (value: string) => g.reshape(g.transpose(value, [1, 0]), [1, batch, hidden]);
   const steps = (value: string) => g.reshape(g.transpose(value, [0, 2, 1]), [sizes.steps, 1, batch, hidden]);
@@ -47,7 +53,7 @@ function appendLstm(builder: GraphBuilder, node: NodeProto, known: KnownValues, 
   );
 }
 
-/** The steps of a direction; `columns` is x as [steps, width, batch]. */
+/** The steps of a direction; `columns` is x as [steps, width, batch]. Both products of a step are one: [W R] times x over h. */
 function appendDirection(
   g: NodeGradient,
   sizes: LstmSizes,
@@ -58,7 +64,8 @@ function appendDirection(
   const column = [hidden, batch];
   const w = ofDirection(g, sizes, g.input(1), at, [4 * hidden, width]);
   const r = ofDirection(g, sizes, g.input(2), at, [4 * hidden, hidden]);
-  const product = g.emit('MatMul', [w, columns]);
+  const both = g.emit('Concat', [w, r], { axis: 1 });
+  const shift = g.input(3) ? [bias(g, sizes, at)] : [];
   const initial = [5, 6].map((input) =>
     g.input(input)
       ? g.transpose(ofDirection(g, sizes, g.input(input), at, [batch, hidden]), [1, 0])
@@ -69,13 +76,12 @@ function appendDirection(
     {
       initial,
       state: column,
-      inputs: [g.input(3) ? g.add(product, bias(g, sizes, at)) : product],
-      inputShapes: [[4 * hidden, batch]],
-      outputShapes: [[3 * hidden, batch]],
+      inputs: [columns],
+      inputShapes: [[width, batch]],
       reverse: isReverse(g, at),
     },
-    (b, [h = '', c = ''], [given = '']) => {
-      const sums = b.emit('Gemm', [r, h, given]);
+    (b, [h = '', c = ''], [x = '']) => {
+      const sums = b.emit('Gemm', [both, b.emit('Concat', [x, h], { axis: 0 }), ...shift]);
       const [three, one] = cut(b, sums, [3 * hidden, hidden]);
       const gates = b.emit('Sigmoid', [three ?? '']);
       const n = b.emit('Tanh', [one ?? '']);
@@ -83,14 +89,14 @@ function appendDirection(
       const next = b.emit('Add', [b.mul(f, c), b.mul(i, n)]);
       const t = b.emit('Tanh', [next]);
       const out = b.mul(o, t);
-      return { states: [out, next], outputs: [gates, n, next, t, out] };
+      return { states: [out, next], outputs: [i, o, f, n, next, t, out] };
     },
   );
   keptOutputs(at).forEach((output, index) => {
     const name = g.node.output[output];
     if (name) g.builder.node('Identity', [outputs[index] ?? ''], {}, name);
   });
-  return { hs: outputs[4] ?? '', h: states[0] ?? '', c: states[1] ?? '' };
+  return { hs: outputs[6] ?? '', h: states[0] ?? '', c: states[1] ?? '' };
 }
 
 /** Both biases, as a column. */

@@ -1,0 +1,46 @@
+/** What the exporters write beside the nodes: which parameters and modules they came from. */
+import type { GraphProto, NodeProto } from '../onnx/onnx.gen.js';
+
+interface Trace {
+  readonly known: boolean;
+  readonly parameters: ReadonlySet<string>;
+  readonly buffers: ReadonlySet<string>;
+  /** Path of the module that was called, dots as underscores. */
+  readonly module: string;
+}
+
+/** The parameters behind a node, as its exporter recorded them. */
+export function traceOf(node: NodeProto): Trace {
+  const value = (key: string) => node.metadataProps.find((entry) => entry.key === key)?.value;
+  const call = value('pkg.torch.onnx.fx_node');
+  const names = (kind: string) =>
+    new Set([...(call ?? '').matchAll(new RegExp(`%${kind}_(\\w+)`, 'g'))].map(([, name = '']) => name));
+  const scopes = [...(value('pkg.torch.onnx.name_scopes') ?? '').matchAll(/'([^']*)'/g)].map(
+    ([, scope = '']) => scope,
+  );
+  const path = node.name.startsWith('/')
+    ? node.name.split('/').slice(1, -1).join('_')
+    : (scopes.at(-2) ?? '');
+  return { known: call !== undefined, parameters: names('p'), buffers: names('b'), module: plain(path) };
+}
+
+/** A parameter's name as the newer exporter writes it into its traces. */
+export function plain(name: string): string {
+  return name.replaceAll(/[^A-Za-z0-9]/g, '_');
+}
+
+/** Names that the exporters make up, unlike those of parameters. */
+export function isMadeUp(name: string): boolean {
+  return /^(val_\d+|onnx::\w+|_?constant\w*|.*\/Constant\w*)$/i.test(name);
+}
+
+export function consumersOf(graph: GraphProto): Map<string, NodeProto[]> {
+  const consumers = new Map<string, NodeProto[]>();
+  for (const node of graph.node)
+    for (const name of new Set(node.input)) {
+      const known = consumers.get(name);
+      if (known) known.push(node);
+      else consumers.set(name, [node]);
+    }
+  return consumers;
+}
