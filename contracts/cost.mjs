@@ -43,7 +43,6 @@ export function costLines() {
     '| --- | --- | --- | --- | --- |',
     ...runnersInTables.map((runners) => {
       const paid = dollars(...claim(runners));
-      const both = (of) => ['base', 'arbitrum'].map((chain) => money(of(chain))).join(' / ');
       return row([
         count(runners),
         both((chain) => total(round[chain])),
@@ -77,7 +76,6 @@ function words(kinds) {
 
 /** Execution and data of one transaction on both chains. */
 function dollars(used, calldata) {
-  const inDollars = (wei) => (wei / 1e18) * fees.etherInDollars;
   const { base, arbitrum, l1BaseFee, l1BlobFee } = fees;
   // Signature, nonce, fees and receiver: no call can do without.
   const transaction = Buffer.concat([
@@ -99,6 +97,8 @@ function dollars(used, calldata) {
   };
 }
 
+const both = (of) => ['base', 'arbitrum'].map((chain) => money(of(chain))).join(' / ');
+const inDollars = (wei) => (wei / 1e18) * fees.etherInDollars;
 const total = ({ execution, data }) => execution + data;
 const row = (cells) => `| ${cells.join(' | ')} |`;
 const count = (number) => number.toLocaleString('en-US');
