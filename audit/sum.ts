@@ -2,7 +2,7 @@
 import { toHex, type Hex } from '#core/hex.js';
 import type { ManifestHeader, RoundManifest } from '#core/manifest.js';
 import { LEAF, valuesRoot } from '#core/merkle.js';
-import { nameOf } from '#core/robust.js';
+import { nameOf } from '#core/robustNames.js';
 import { roundTree } from '#core/robustTree.js';
 import type { NodeSum } from '#core/sumTree.js';
 import { decodeUpdateFile } from '#core/updateFile.js';

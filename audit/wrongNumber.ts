@@ -2,7 +2,7 @@
 import { isRoundtableError } from '#core/errors.js';
 import { toHex, type Hex } from '#core/hex.js';
 import { LEAF, VALUES_PER_LEAF, valuesRoot, type LeafType, type LeafValues } from '#core/merkle.js';
-import { nameOf } from '#core/robust.js';
+import { nameOf } from '#core/robustNames.js';
 import { fedAvg, fedAvgM } from '#core/step.js';
 import { robustRuleOf, stepRule } from '#services/chain/terms.js';
 import { answerTo, question, report, versionInput, type Accusation, type Known } from './accusation.js';

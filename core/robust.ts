@@ -1,20 +1,10 @@
 /** Rules in place of the weighted sum, under which a few runners cannot move a round at will (PROTOCOL section 3). */
 import { RUNNERS_PER_NODE } from './commitment.js';
+import { nameOf } from './robustNames.js';
 import type { RobustRule } from './robustRule.js';
 
 /** Most updates that a robust rule is computed over: all of them are needed at once. */
 export const MOST_ROBUST = 1_024;
-
-/** @example nameOf({ rule: 'trimmed-mean', percent: 20 }) // '20% trimmed mean' */
-export function nameOf(rule: RobustRule): string {
-  return rule.rule === 'median' ? 'median' : `${rule.percent}% trimmed mean`;
-}
-
-/** @example aggregationName({ rule: 'fedavg', robust: { rule: 'median' } }) // 'FedAvg of the median' */
-export function aggregationName({ rule, robust }: { rule: string; robust?: RobustRule | undefined }): string {
-  const step = rule === 'fedavg' ? 'FedAvg' : 'FedAvgM';
-  return robust ? `${step} of the ${nameOf(robust)}` : step;
-}
 
 /**
  * Whether a wrong result can be shown to a contract (contracts/RobustJudge.sol).

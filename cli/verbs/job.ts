@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
-import { aggregationName, disputability } from '#core/robust.js';
+import { disputability } from '#core/robust.js';
+import { aggregationName } from '#core/robustNames.js';
 import { finalJobStates, type JobView } from '#core/views.js';
 import { addVerb, CheckFailed, resolveId, type Context } from '../command.js';
 import { readJobFile } from '../job/jobFile.js';

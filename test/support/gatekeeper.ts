@@ -153,7 +153,7 @@ const nowhere = {
   jobs: `0x${'03'.repeat(20)}`,
   rewards: `0x${'04'.repeat(20)}`,
   judges: Object.fromEntries(
-    ['sums', 'leaves', 'data', 'rewards', 'receipts', 'seals'].map((name, i) => [
+    ['sums', 'leaves', 'data', 'rewards', 'receipts', 'seals', 'robust'].map((name, i) => [
       name,
       `0x${String(i + 10).repeat(20)}`,
     ]),

@@ -21,7 +21,7 @@ test('a training that is killed goes on from its checkpoint and ends at the same
     schedule: { name: 'cosine', warmup: 5 },
     clipNorm: 1,
     dropout: { 'fc.weight': 0.2 },
-    throttle: 6,
+    throttle: 20,
     checkpoint: join(folder, 'checkpoint.safetensors'),
   } as const;
   const request = writeJob(folder, cnn(), digits(0, 405), change);

@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Hex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
-import { aggregationName } from '#core/robust.js';
+import { aggregationName } from '#core/robustNames.js';
 import type { GenesisManifest, RoundManifest } from '#core/manifest.js';
 import { Facts, Hash, Note, Section } from '../parts/basics.js';
 import { Table } from '../parts/Table.js';
