@@ -191,19 +191,25 @@ contract Rewards {
             ) return;
             revert EpochDiffers(epoch);
         }
-        if (epoch != latest + 1) revert EpochOutOfOrder(latest + 1, epoch);
+        unchecked {
+            // Neither passes 2^32: the next number was given as one.
+            if (epoch != uint256(latest) + 1) revert EpochOutOfOrder(latest + 1, epoch);
+        }
         if (leaves == 0) revert EpochEmpty();
         if (bonds[msg.sender] < minBond) revert BondTooSmall(minBond, bonds[msg.sender]);
         // Before the first epoch the slot may hold one that was revoked.
         uint256 effectiveAt = block.timestamp + window;
         if (latest != 0) {
-            (uint256 previous, uint256 before) = (kept[latest % KEPT].total, kept[latest % KEPT].effectiveAt);
-            if (total < previous) revert TotalFalls(previous, total);
-            if (before > effectiveAt) effectiveAt = before;
+            Epoch storage last = kept[latest % KEPT];
+            if (total < last.total) revert TotalFalls(last.total, total);
+            if (last.effectiveAt > effectiveAt) effectiveAt = last.effectiveAt;
         }
         if (total > purse.funded) revert NotFunded(purse.funded, total);
         // The entry that is overwritten may still be the one in effect: then its successor has to take effect first.
-        uint256 until = kept[(epoch + 1) % KEPT].effectiveAt;
+        uint256 until;
+        unchecked {
+            until = kept[(uint256(epoch) + 1) % KEPT].effectiveAt;
+        }
         // An entry of this number or a later one was revoked, and nothing of it is in effect.
         if (entry.number != 0 && entry.number < epoch && block.timestamp < until) revert QueueFull(until);
 
@@ -214,7 +220,8 @@ contract Rewards {
             uint112(total),
             leaves,
             epoch,
-            block.timestamp.toUint32(),
+            // Not later than when it takes effect.
+            uint32(block.timestamp),
             effectiveAt.toUint32(),
             0
         );
