@@ -4,7 +4,8 @@ import { actRecord, type ActEntry, type ActRecord } from '#core/acts.js';
 import { RoundtableError } from '#core/errors.js';
 import { sha256 } from '../sha256.js';
 import { expiryAttribute } from './definition.js';
-import { attempt, decodeView, encodeView, ordinal, type Items } from './items.js';
+import { attempt, ordinal, type Items } from './items.js';
+import { decodeView, encodeView } from './views.js';
 
 /** The log of what members and runners did here: a chain of hashes that only grows. */
 export interface ActTable {

@@ -2,7 +2,8 @@ import type { Hex, JobId } from '#core/hex.js';
 import { closingProposal, mostProposals, type ClosingProposal } from '#core/attestations.js';
 import { address, signature65 } from '#core/schema.js';
 import { expiryAttribute } from './definition.js';
-import { decodeView, encodeView, ordinal, type Items } from './items.js';
+import { ordinal, type Items } from './items.js';
+import { decodeView, encodeView } from './views.js';
 
 /** Rounds that wait for the signatures of drawn members, and the signatures. */
 export interface AttestationTable {

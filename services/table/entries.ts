@@ -3,7 +3,8 @@ import type { Hex, RunnerId, Sha256Hex } from '#core/hex.js';
 import { longestEntrySeconds, suspension, type Suspension } from '#core/entryMessages.js';
 import { address, count, hash32 } from '#core/schema.js';
 import { expiryAttribute } from './definition.js';
-import { decodeView, encodeView, type Items } from './items.js';
+import type { Items } from './items.js';
+import { decodeView, encodeView } from './views.js';
 import { listedRunner } from './runners.js';
 
 const entry = z.strictObject({ runner: address, fingerprint: hash32, sealingKey: hash32, expiresAt: count });

@@ -1,7 +1,8 @@
 import { RoundtableError } from '#core/errors.js';
 import type { JobId } from '#core/hex.js';
 import { finalJobStates, jobView, roundView, type JobView, type RoundView } from '#core/views.js';
-import { decodeView, encodeView, ordinal, type Item, type Items } from './items.js';
+import { ordinal, type Item, type Items } from './items.js';
+import { decodeView, encodeView } from './views.js';
 
 /** What a job row can be waiting for: to be started by dispatch, or to be paid by a settlement. */
 export type WaitingFor = 'dispatch' | 'settlement';

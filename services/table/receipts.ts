@@ -1,7 +1,8 @@
 import type { JobId, RunnerId } from '#core/hex.js';
 import { keptReceipt, type KeptReceipt } from '#core/receipts.js';
 import { expiryAttribute } from './definition.js';
-import { decodeView, encodeView, ordinal, type Items } from './items.js';
+import { ordinal, type Items } from './items.js';
+import { decodeView, encodeView } from './views.js';
 
 /** Receipts that this stack's member has signed: runners fetch them, and the member must answer for them on chain. */
 export interface ReceiptTable {

@@ -11,7 +11,8 @@ import {
   type VersionView,
 } from '#core/views.js';
 import { creditMessage } from '#core/messages.js';
-import { decodeView, encodeView, type Item, type Items } from './items.js';
+import type { Item, Items } from './items.js';
+import { decodeView, encodeView } from './views.js';
 import { jobKey, listed, roundKey, waitingAfter } from './jobs.js';
 import { creditKey, epochKey, writeCredit } from './rewards.js';
 import { latestKey, placeKey, versionKey, versionTable } from './versions.js';

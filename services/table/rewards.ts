@@ -3,7 +3,8 @@ import { RoundtableError } from '#core/errors.js';
 import type { JobId } from '#core/hex.js';
 import { creditMessage, type CreditMessage } from '#core/messages.js';
 import { earningView, epochView, type EarningView, type EpochView } from '#core/views.js';
-import { attempt, decodeView, encodeView, ordinal, type Item, type Items, type Key } from './items.js';
+import { attempt, ordinal, type Item, type Items, type Key } from './items.js';
+import { decodeView, encodeView } from './views.js';
 
 /** Credits (an index that settlement checks against the manifests) and the epochs that paid them. */
 export interface RewardTable {

@@ -1,7 +1,8 @@
 import type { RunnerId } from '#core/hex.js';
 import type { SeenRequest, Suspension } from '#core/entryMessages.js';
 import { runnerView, type RunnerView } from '#core/views.js';
-import { decodeView, encodeView, type Item, type Items } from './items.js';
+import type { Item, Items } from './items.js';
+import { decodeView, encodeView } from './views.js';
 
 /**
  * Enrolled runners, what they say of themselves, and what the gatekeepers see of them. The table counts `seq` for

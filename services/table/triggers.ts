@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { triggerView, type TriggerView } from '#core/views.js';
-import { decodeView, encodeView, type Item, type Items } from './items.js';
+import type { Item, Items } from './items.js';
+import { decodeView, encodeView } from './views.js';
 
 /** Triggers; their secrets lie in items of their own, so that no list and no view ever reads one. */
 export interface TriggerTable {

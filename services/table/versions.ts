@@ -1,6 +1,7 @@
 import type { VersionId } from '#core/hex.js';
 import { versionView, type VersionView } from '#core/views.js';
-import { decodeView, encodeView, ordinal, type Items } from './items.js';
+import { ordinal, type Items } from './items.js';
+import { decodeView, encodeView } from './views.js';
 
 /** Model versions by lineage and by id. Two rounds may end at one version id (nothing was learned). */
 export interface VersionTable {
