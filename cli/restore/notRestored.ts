@@ -25,6 +25,10 @@ export const notRestored: readonly { what: string; why: string }[] = [
     why: 'it is planned anew; a number is published once',
   },
   {
+    what: 'receipts and attestations of rounds that are open or can still be disputed',
+    why: 'runners and members keep their own; a round that is begun anew signs for its updates again',
+  },
+  {
     what: 'used-up signatures, quotas and rates',
     why: 'they protect for minutes or a day, and begin anew',
   },

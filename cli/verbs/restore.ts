@@ -57,6 +57,7 @@ export const restoreVerb: Verb = (program, does) => {
             say(context, `chain and archive: ${done} of ${of} jobs`),
           );
           const outcome = await write(context, lost.restoration, read.rows, options.overwrite === true);
+          await lost.restoration.recount(member);
           const { problems } = read;
           context.print({ table: lost.table, member, ...outcome, problems, notRestored }, () =>
             report(context, lost.table, outcome, problems),

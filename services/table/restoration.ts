@@ -14,7 +14,7 @@ import { creditMessage } from '#core/messages.js';
 import type { Item, Items } from './items.js';
 import { decodeView, encodeView } from './views.js';
 import { jobKey, listed, roundKey, waitingAfter } from './jobs.js';
-import { creditKey, epochKey, writeCredit } from './rewards.js';
+import { creditKey, epochKey, recount, writeCredit } from './rewards.js';
 import { latestKey, placeKey, versionKey, versionTable } from './versions.js';
 
 /** A row as chain and archive tell it. */
@@ -34,6 +34,8 @@ export interface Restoration {
   compare(projection: Projection): Promise<Standing>;
   /** Puts it there, whatever is there. Harmless when repeated. */
   restore(projection: Projection): Promise<void>;
+  /** After all credits: the sums that are kept of them, of which a part may have been lost, follow from them again. */
+  recount(payer: string): Promise<void>;
 }
 
 export function restoration(items: Items): Restoration {
@@ -52,6 +54,8 @@ export function restoration(items: Items): Restoration {
   }
 
   return {
+    recount: (payer) => recount(items, payer),
+
     async compare({ kind, view }) {
       switch (kind) {
         case 'epoch':

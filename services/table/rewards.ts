@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RoundtableError } from '#core/errors.js';
-import type { JobId } from '#core/hex.js';
+import type { Hex, JobId } from '#core/hex.js';
 import { creditMessage, type CreditMessage } from '#core/messages.js';
 import { earningView, epochView, type EarningView, type EpochView } from '#core/views.js';
 import { attempt, ordinal, type Item, type Items, type Key } from './items.js';
@@ -83,6 +83,26 @@ export async function writeCredit(
     putInPlaceOf(items, existing, { ...creditKey(message), view: encodeView(message) }),
     putInPlaceOf(items, row, { ...key, view: encodeView(view) }),
   ]);
+}
+
+/** Makes the sums of a payer's runners what its credits say, whoever credits in the meantime. */
+export async function recount(items: Items, payer: string): Promise<void> {
+  // The sums are read first: whoever writes a credit after that changes one of them too, and is noticed.
+  const rows = new Map((await items.query(earningPartition(payer))).map((row) => [row.sk, row]));
+  const sums = new Map<string, EarningView>();
+  for (const item of await items.query(creditPartition(payer))) {
+    const { runner, amount } = decodeView(creditMessage, item);
+    const sum = sums.get(runner) ?? { payer: payer as Hex, runner, amount: '0', credits: 0 };
+    const together = String(BigInt(sum.amount) + BigInt(amount));
+    sums.set(runner, { ...sum, amount: together, credits: sum.credits + 1 });
+  }
+  for (const sum of sums.values()) {
+    const row = rows.get(sum.runner) ?? null;
+    const view = encodeView(sum);
+    if (row?.['view'] === view) continue;
+    if (!(await attempt(items, [putInPlaceOf(items, row, { ...earningKey(sum), view })])))
+      return recount(items, payer);
+  }
 }
 
 /** Only while the row is still what was read. */

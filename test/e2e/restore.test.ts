@@ -83,7 +83,8 @@ function substance(row: Row): Record<string, unknown> {
 }
 
 /** Partitions of which chain and archive know nothing. */
-const elsewhere = /^(runners|runner#|entry#|barred|triggers|triggerSecrets|once#|quota#|intent#)/;
+const elsewhere =
+  /^(runners|runner#|entry#|barred|triggers|triggerSecrets|once#|quota#|intent#|receipts#|attest)/;
 const told = (all: readonly Row[]) =>
   all
     .filter(({ pk }) => !elsewhere.test(pk))
