@@ -5,6 +5,7 @@ import {Jobs} from "./Jobs.sol";
 import {Judge} from "./Judge.sol";
 import {Rewards} from "./Rewards.sol";
 import {Protocol} from "./lib/Protocol.sol";
+import {WeiTransfer} from "./lib/WeiTransfer.sol";
 
 /// @title Questions about an epoch of rewards that its payer must answer in time, or the epoch is revoked.
 /// @notice As with rounds (Questions): a question costs a bond in wei, which the right answer wins; the epoch, and all that
@@ -159,7 +160,7 @@ abstract contract EpochQuestions is Judge {
         // It may have been revoked for another reason, and published anew: then only the bond goes back.
         if (rewards.stands(asked.payer, asked.epoch, asked.root, asked.publishedAt))
             _revoke(asked.payer, asked.epoch, asked.challenger);
-        _pay(asked.challenger);
+        WeiTransfer.pay(asked.challenger, bond);
     }
 
     function _checkLine(
@@ -215,7 +216,7 @@ abstract contract EpochQuestions is Judge {
         delete epochQuestions[question];
         emit EpochAnswered(question, msg.data);
         rewards.letGo(payer, entry.number);
-        _pay(payer);
+        WeiTransfer.pay(payer, bond);
     }
 
     /// @dev Name of a question: one subject of one publication of an epoch.
@@ -253,11 +254,5 @@ abstract contract EpochQuestions is Judge {
 
     function _deltaSubject(bytes32 node) private pure returns (bytes32) {
         return keccak256(abi.encode(DELTAS, node));
-    }
-
-    /// @dev An account that refuses wei must not be able to keep a question open for ever.
-    function _pay(address to) private {
-        (bool paid, ) = to.call{value: bond}("");
-        paid;
     }
 }

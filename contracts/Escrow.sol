@@ -35,11 +35,12 @@ abstract contract Escrow is Accounts {
         if (entry.state != State.Finished) revert NotFinished(job);
         if (block.timestamp < refundableAt(job)) revert NotFinal(job, entry.latest);
         uint32 last = lastClosed(job);
-        release(job, last);
         uint256 unspent = entry.budget - _budgetUpTo(entry, last);
         uint256 bond = entry.bond;
+        // Before anything is called: a token that called back would be paid once all the same.
         entry.state = State.Refunded;
         entry.bond = 0;
+        release(job, last);
         emit JobRefunded(job, unspent, bond);
         if (unspent != 0) token.safeTransfer(entry.funder, unspent);
         if (bond != 0) token.safeTransfer(entry.coordinator, bond);
@@ -49,7 +50,7 @@ abstract contract Escrow is Accounts {
     function raiseBond(bytes32 job, uint256 amount) external {
         Job storage entry = jobs[job];
         if (entry.state != State.Running || entry.coordinator == address(0)) revert NotRunning(job);
-        entry.bond = (entry.bond + amount).toUint96();
+        entry.bond = SafeCast.toUint96(entry.bond + amount);
         emit BondRaised(job, amount);
         ExactTransfer.pull(token, msg.sender, amount);
     }

@@ -12,6 +12,8 @@ import {Records} from "./lib/Records.sol";
 contract LeafJudge is Judge {
     /// @notice What shows a runner's work in a void round. @param closedAt block time of the void closing. @param steps
     ///         that the runner signed. @param signature r ‖ s ‖ v.
+    // Only ever calldata, where every field takes a word.
+    // solhint-disable-next-line gas-struct-packing
     struct Work {
         uint256 closedAt;
         uint8 child;

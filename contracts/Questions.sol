@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Jobs} from "./Jobs.sol";
 import {Judge} from "./Judge.sol";
 import {Records} from "./lib/Records.sol";
+import {WeiTransfer} from "./lib/WeiTransfer.sol";
 
 /// @title Questions that the coordinator must answer in time, or it is convicted.
 /// @notice A question about a closed round costs a bond in wei. No answer convicts; the right one wins the bond for the
@@ -64,7 +65,7 @@ abstract contract Questions is Judge {
         bool stands =
             asked.round <= _latest(asked.job) && jobs.closings(asked.job, asked.round) == asked.closing;
         if (stands) jobs.convict(asked.job, asked.round, asked.challenger, true);
-        _pay(asked.challenger);
+        WeiTransfer.pay(asked.challenger, bond);
     }
 
     /// @notice Name of a question: one subject of one closing.
@@ -97,16 +98,10 @@ abstract contract Questions is Judge {
         delete questions[question];
         emit Answered(question, answer);
         jobs.letGo(job, true);
-        _pay(_coordinator(job));
+        WeiTransfer.pay(_coordinator(job), bond);
     }
 
     function _latest(bytes32 job) private view returns (uint32 latest) {
         (, latest, , , , , , , , , , ) = jobs.jobs(job);
-    }
-
-    /// @dev An account that refuses wei must not be able to keep a question open for ever.
-    function _pay(address to) private {
-        (bool paid, ) = to.call{value: bond}("");
-        paid;
     }
 }

@@ -142,7 +142,7 @@ contract Rewards {
         uint256 reward = (bond * 30) / 100;
         emit EpochsRevoked(payer, epoch, purse.latest, reporter, bond, reward);
         purse.latest = epoch - 1;
-        purse.funded = (purse.funded + bond - reward).toUint112();
+        purse.funded = SafeCast.toUint112(purse.funded + bond - reward);
         bonds[payer] = 0;
         if (reward != 0) token.safeTransfer(reporter, reward);
     }
@@ -162,7 +162,7 @@ contract Rewards {
     /// @notice Puts the caller's tokens into the purse of `payer`.
     function fund(address payer, uint256 amount) external {
         Purse storage purse = purses[payer];
-        purse.funded = (purse.funded + amount).toUint112();
+        purse.funded = SafeCast.toUint112(purse.funded + amount);
         emit Funded(payer, msg.sender, amount);
         ExactTransfer.pull(token, msg.sender, amount);
     }

@@ -5,6 +5,7 @@ import {Jobs} from "./Jobs.sol";
 import {Judge} from "./Judge.sol";
 import {Protocol} from "./lib/Protocol.sol";
 import {Records} from "./lib/Records.sol";
+import {WeiTransfer} from "./lib/WeiTransfer.sol";
 
 /// @title What a runner's seals are worth: what it sealed it must show.
 /// @notice Where runners could copy each other, each signs the hash of its update's root, its address and a salt before
@@ -73,7 +74,7 @@ contract SealJudge is Judge {
         delete demands[name];
         _opens[name] = true;
         emit SealOpened(name, updateRoot, salt);
-        _pay(runner);
+        WeiTransfer.pay(runner, bond);
     }
 
     /// @notice Takes the stake of a runner that did not open its seal in time. Anyone may call it; the challenger is the
@@ -86,7 +87,7 @@ contract SealJudge is Judge {
         _opens[name] = true;
         emit Unopened(name, asked.runner, asked.challenger);
         jobs.consortium().slash(asked.runner, asked.challenger);
-        _pay(asked.challenger);
+        WeiTransfer.pay(asked.challenger, bond);
     }
 
     /// @notice A runner that signed an update of another root than it had sealed for the same opening.
@@ -142,11 +143,5 @@ contract SealJudge is Judge {
         bytes32 closing = jobs.closings(job, round);
         if (closing != 0 && block.timestamp >= Records.time(closing) + jobs.window())
             revert WindowPassed(job, round);
-    }
-
-    /// @dev An account that refuses wei must not be able to keep a demand open for ever.
-    function _pay(address to) private {
-        (bool paid, ) = to.call{value: bond}("");
-        paid;
     }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The part of solc's command line that forge uses, answered by solc-js: forge needs no download and no network. */
+/** The part of solc's command line that forge and slither use, answered by solc-js: no download, no network. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 

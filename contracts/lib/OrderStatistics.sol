@@ -4,6 +4,9 @@ pragma solidity 0.8.37;
 import {Records} from "./Records.sol";
 import {Values} from "./Values.sol";
 
+// The assembly reads and writes words in the middle of chunks, eight values at once; it stays inside the array.
+/* solhint-disable no-inline-assembly */
+
 /// @title Medians and trimmed means of PROTOCOL 3 over one chunk of 64 values of up to 16 updates.
 /// @notice Four values are sorted at a time: offset by 2^31 they are not negative, and in 64-bit lanes their difference
 ///         shows in a bit of its own which is the larger, without a branch.

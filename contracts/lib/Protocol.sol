@@ -4,6 +4,9 @@ pragma solidity 0.8.37;
 import {Bytes} from "@openzeppelin/contracts/utils/Bytes.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
+// The assembly hashes nodes of trees without allocating memory for each.
+/* solhint-disable no-inline-assembly */
+
 /// @title The hashes of docs/protocol, as a contract computes them.
 /// @notice SHA-256 over a type byte and little-endian fields; docs/protocol/vectors freezes every one of them
 ///         for TypeScript and Solidity together.
@@ -46,6 +49,8 @@ library Protocol {
     }
 
     /// @notice What a round was opened with; openHash commits to it.
+    // Never stored: the protocol hashes the fields in this order.
+    // solhint-disable-next-line gas-struct-packing
     struct Opening {
         bytes32 job;
         uint32 round;
@@ -57,6 +62,8 @@ library Protocol {
     }
 
     /// @notice What a runner signs (EIP-712); dimension in parameters, samples and steps of training.
+    // Never stored: EIP-712 hashes the fields in the order of the type.
+    // solhint-disable-next-line gas-struct-packing
     struct Update {
         bytes32 job;
         uint32 round;
@@ -72,6 +79,8 @@ library Protocol {
     );
 
     /// @notice What a coordinator signs when it has an update and will add it (EIP-712).
+    // Never stored: as above.
+    // solhint-disable-next-line gas-struct-packing
     struct Receipt {
         bytes32 job;
         uint32 round;

@@ -28,6 +28,8 @@ library Records {
     }
 
     /// @notice What a job is created with; amounts in token units.
+    // Never stored: its encoding is hashed, in this order.
+    // solhint-disable-next-line gas-struct-packing
     struct Creation {
         bytes32 job;
         address coordinator;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+// The assembly only reads words that Solidity would read byte by byte, from where the length was checked before.
+/* solhint-disable no-inline-assembly */
+
 /// @title The arithmetic of PROTOCOL 3 and 4 on one chunk of 64 values, as little-endian bytes.
 /// @notice Sums are added eight values a word: offset by 2^31 they are not negative, and in 64-bit lanes
 ///         sum(w) * 2^32 <= 2^54 never carries into the lane beside.

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {Judge} from "../../contracts/Judge.sol";
-import {RobustJudge} from "../../contracts/RobustJudge.sol";
 import {SumJudge} from "../../contracts/SumJudge.sol";
 import {Protocol} from "../../contracts/lib/Protocol.sol";
 import {Records} from "../../contracts/lib/Records.sol";

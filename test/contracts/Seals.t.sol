@@ -6,6 +6,24 @@ import {SealJudge} from "../../contracts/SealJudge.sol";
 import {Protocol} from "../../contracts/lib/Protocol.sol";
 import {SignedRound} from "./SignedRound.sol";
 
+/// @dev An account that notes what it receives, which costs it more than the 2,300 gas that come with wei.
+contract SlowWallet {
+    uint256 public received;
+
+    receive() external payable {
+        received += msg.value;
+    }
+}
+
+/// @dev An account that answers with half a megabyte.
+contract LoudWallet {
+    receive() external payable {
+        assembly {
+            revert(0, 0x80000)
+        }
+    }
+}
+
 /// @dev What a runner's seal is worth.
 contract SealsTest is SignedRound {
     bytes32 private constant SALT = "salt";
@@ -43,6 +61,23 @@ contract SealsTest is SignedRound {
         vm.assertEq(stranger.balance, 1 ether);
         vm.expectRevert(abi.encodeWithSelector(SealJudge.NotDemanded.selector, name));
         seals.expire(name);
+    }
+
+    function test_whoever_calls_leaves_the_paid_account_enough_gas_to_take_the_bond() public {
+        address wallet = address(new SlowWallet());
+        bytes memory expire = demandBy(wallet);
+        bool expired = false;
+        for (uint256 gas_ = 50_000; !expired; gas_ += 200)
+            (expired, ) = address(seals).call{gas: gas_}(expire);
+        vm.assertEq(wallet.balance, QUESTION_BOND);
+    }
+
+    function test_what_a_paid_account_returns_costs_nobody_anything() public {
+        address wallet = address(new LoudWallet());
+        (bool expired, ) = address(seals).call{gas: 750_000}(demandBy(wallet));
+        vm.assertTrue(expired);
+        vm.assertEq(wallet.balance, 0);
+        vm.assertEq(stakeOf(0), 0);
     }
 
     function test_seals_are_asked_for_only_where_the_runner_signed_and_the_round_still_counts() public {
@@ -107,6 +142,17 @@ contract SealsTest is SignedRound {
     function sealOf(uint256 i) private view returns (Protocol.Seal memory) {
         bytes32 seal = Protocol.sealOf(updateRoot(i), runner(i), SALT);
         return Protocol.Seal(JOB, opened.opening.round, openHash(), seal);
+    }
+
+    /// @dev The call that expires what the account has asked for.
+    function demandBy(address account) private returns (bytes memory) {
+        Protocol.Seal memory sealed_ = sealOf(0);
+        bytes memory signature = sign(keys[0], Protocol.sealHash(sealed_));
+        vm.deal(account, QUESTION_BOND);
+        vm.prank(account);
+        seals.demand{value: QUESTION_BOND}(runner(0), sealed_, signature, opened.previous);
+        vm.warp(block.timestamp + WINDOW);
+        return abi.encodeCall(seals.expire, (seals.nameOf(runner(0), sealed_)));
     }
 
     function demand(uint256 i) private returns (bytes32) {

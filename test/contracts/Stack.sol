@@ -52,7 +52,7 @@ abstract contract Stack is Test {
         address[] memory slashers = new address[](2);
         slashers[0] = judges[1];
         slashers[1] = vm.computeCreateAddress(address(this), nonce + 9);
-        token = new Token(SUPPLY);
+        token = newToken();
         consortium = new Consortium(token, MIN_STAKE, UNBONDING, slashers);
         rewards = new Rewards(token, WINDOW, PAYER_BOND, vm.computeCreateAddress(address(this), nonce + 7));
         jobs = new Jobs(consortium, rewards, WINDOW, PATIENCE, judges);
@@ -65,6 +65,11 @@ abstract contract Stack is Test {
         robust = new RobustJudge(jobs);
         consortium.addMember(alice, "Alice's clinic", "https://alice.example");
         consortium.addMember(bob, "Bob's bank", "https://bob.example");
+    }
+
+    /// @dev The token of the consortium; a test may bring a worse one.
+    function newToken() internal virtual returns (Token) {
+        return new Token(SUPPLY);
     }
 
     /// @dev Gives `account` tokens that `spender` may pull.
