@@ -6,7 +6,7 @@ import { startEventRun, type EventRun } from './support/eventRun.js';
  * EVENT_DELIVERIES webhooks from seed EVENT_SEED: `EVENT_DELIVERIES=10000 npm run jest -- eventPath` is the full load.
  * The bundles are those that are deployed; each runs in a process that is killed when its time is up.
  */
-const deliveries = Number(process.env['EVENT_DELIVERIES'] ?? 600);
+const deliveries = Number(process.env['EVENT_DELIVERIES'] ?? 300);
 const seed = Number(process.env['EVENT_SEED'] ?? 1);
 const patience = 240_000 + 90 * deliveries;
 

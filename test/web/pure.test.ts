@@ -4,6 +4,7 @@ import { Interface } from 'ethers';
 import { consortiumAbi } from '#contracts/generated/Consortium.js';
 import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { rewardsAbi } from '#contracts/generated/Rewards.js';
+import type { Hex } from '#core/hex.js';
 import type { RoundView, VersionView } from '#core/views.js';
 import { archiveIdToBytes32 } from '#services/archiveId.js';
 import { sha256 as nodeSha256 } from '#services/sha256.js';
@@ -14,9 +15,10 @@ import { csv } from '#web/text/csv.js';
 import { tokens } from '#web/text/format.js';
 import { isValidSignatureCall } from '#web/verify/accounts.js';
 import { ahead } from '#web/verify/ahead.js';
-import { archiveIdOf, claimCall, claimedCall, signatures } from '#web/verify/contracts.js';
+import { archiveIdOf, ChainView, claimCall, claimedCall, signatures } from '#web/verify/contracts.js';
 import { id } from '#web/verify/keccak.js';
 import type { ChainVersion } from '#web/verify/lineage.js';
+import { words, type Rpc } from '#web/verify/rpc.js';
 import { sha256 } from '#web/verify/sha256.js';
 
 describe('the fragment that names a view', () => {
@@ -130,6 +132,19 @@ describe('what the page knows of the contracts', () => {
       expect(found.map((fragment) => fragment.format('sighash'))).toEqual([signature]);
     }
     expect(id(signatures.RoundClosed)).toBe(faces[0]?.getEvent('RoundClosed')?.topicHash);
+  });
+
+  test('the newest round is read where the contract has it', async () => {
+    const jobs = new Interface(jobsAbi as unknown as string[]);
+    const answer = jobs.getFunction('jobs')?.outputs.map(({ name, type }) => {
+      if (name === 'latest') return 7;
+      return type === 'bool' ? true : type === 'address' ? `0x${'ab'.repeat(20)}` : 1;
+    });
+    const encoded = jobs.encodeFunctionResult('jobs', answer) as Hex;
+    const rpc = { call: async () => words(encoded) } as unknown as Rpc;
+    const nowhere = `0x${'0'.repeat(40)}` as const;
+    const contracts = { chainId: 1, consortium: nowhere, jobs: nowhere, rewards: nowhere, block: 0 };
+    expect(await new ChainView(rpc, contracts).latestRound(`0x${'1'.repeat(64)}`)).toBe(7);
   });
 
   test('a claim is encoded as ethers encodes it', () => {

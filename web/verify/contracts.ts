@@ -135,7 +135,7 @@ export class ChainView {
 
   /** Number of a job's newest opened round. What has a higher one was closed by somebody convicted, and is void. */
   async latestRound(job: Hex): Promise<number> {
-    const [, , latest] = await this.rpc.call(this.contracts.jobs, join(selector('jobs'), job));
+    const [, latest] = await this.rpc.call(this.contracts.jobs, join(selector('jobs'), job));
     return Number(latest ?? 0);
   }
 
