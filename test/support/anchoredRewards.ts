@@ -157,8 +157,8 @@ function serve(
   const answers: Record<string, (params: unknown[]) => unknown> = {
     eth_chainId: () => '0x7a69',
     eth_getLogs: ([filter]) => logs[(filter as { topics: string[] }).topics[0] ?? ''] ?? [],
-    // The third word of `jobs(bytes32)` is the newest round.
-    eth_call: () => words(word(0), word(0), word(epochs.length), word(0)),
+    // The second word of `jobs(bytes32)` is the newest round.
+    eth_call: () => words(word(0), word(epochs.length), word(0), word(0)),
     eth_getTransactionReceipt: ([hash]) => {
       const found = epochs.find(({ epoch }) => transactionOf(epoch) === hash);
       return found ? { gasUsed: word(50_000), blockNumber: word(found.epoch) } : null;
