@@ -1,7 +1,8 @@
 import { RoundtableError } from '#core/errors.js';
 import { gradientRules } from './gradients.js';
-import { writeLstms } from './gradients/recurrent/writeLstm.js';
+import { writeKept } from './gradients/kept.js';
 import { NodeGradient } from './gradients/nodeGradient.js';
+import { findTanhGelus } from './gradients/tanhGelu.js';
 import { describeNode, intAttribute } from './onnx/attributes.js';
 import type { GraphBuilder } from './onnx/builder.js';
 import { TensorProto_DataType as DataType, type NodeProto } from './onnx/onnx.gen.js';
@@ -89,7 +90,9 @@ export function differentiate(
 ): Map<string, string> {
   const needed = dependents(nodes, wanted);
   const gradients = new Map([[output.name, output.gradient]]);
-  for (const node of nodes.toReversed()) {
+  const gelus = findTanhGelus(nodes, known);
+  for (const original of nodes.toReversed()) {
+    const node = gelus.get(original) ?? original;
     const dys = node.output.map((name) => (needed.has(name) ? gradients.get(name) : undefined));
     if (dys.every((dy) => dy === undefined)) continue;
     const rule = gradientRules[node.opType];
@@ -105,7 +108,7 @@ export function differentiate(
       gradients.set(name, before === undefined ? gradient : builder.node('Add', [before, gradient]));
     });
   }
-  writeLstms(builder, known, opset);
+  writeKept(builder, gelus, known, opset);
   return new Map(
     wanted.flatMap((name) => {
       const gradient = gradients.get(name);

@@ -9,6 +9,7 @@ import { type NodeProto, type TensorProto } from './onnx/onnx.gen.js';
 import { numberTensor } from './onnx/tensor.js';
 import { inferShapes } from './shapes.js';
 import type { KnownValues } from './shapes/values.js';
+import { withExplicitPads } from './shapes/windows.js';
 
 /** Operator set of training graphs of older models: since 18 all reductions take their axes as an input. */
 const oldestOpset = 18;
@@ -36,12 +37,14 @@ export function prepare(
   const weights = graph.weights.map(({ name }) => name);
   const opset = Math.max(graph.opset, oldestOpset);
   const modern = new GraphBuilder(names);
-  const whole = stopNeedlessBiases(graph.nodes, graph.output.name, names);
-  const nodes = graph.opset < opset ? whole.map((node) => modernised(node, modern)) : whole;
+  const nodes = graph.opset < opset ? graph.nodes.map((node) => modernised(node, modern)) : graph.nodes;
   const before = shapesAt({ ...graph, nodes, constants: [...graph.constants, ...modern.constants] }, batch);
   const shapeOf = (value: string) => before.shapes.get(value) ?? [];
-  const dropped = insertDropout(nodes, dropout, weights, shapeOf, names);
-  const composed = compose(dropped.nodes, before, dependents(dropped.nodes, weights), names, graph.opset);
+  const padded = nodes.map((node) => withExplicitPads(node, shapeOf));
+  const dropped = insertDropout(padded, dropout, weights, shapeOf, names);
+  const output = graph.output.name;
+  const stopped = stopNeedlessBiases(dropped.nodes, { output, weights, known: before, opset }, names);
+  const composed = compose(stopped, before, dependents(stopped, weights), names, graph.opset);
   const constants = [...graph.constants, ...modern.constants, ...composed.constants];
   const inputs = new Map([
     ...inputShapes(graph, batch),
@@ -50,7 +53,7 @@ export function prepare(
   const types = new Map(graph.inputs.map((input) => [input.name, inputType(input)]));
   const known = inferShapes(composed.nodes, constants, inputs, opset, types);
   const { masks } = dropped;
-  const wanted = [graph.output.name, ...(graph.states ?? []).map(({ after }) => after)];
+  const wanted = [output, ...(graph.states ?? []).map(({ after }) => after)];
   return { ...folded(composed.nodes, constants, known, wanted), known, opset, masks };
 }
 

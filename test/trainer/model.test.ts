@@ -263,10 +263,10 @@ describe('a model that cannot be trained is refused with the reason', () => {
       /float16/,
     ],
     [
-      'padding to be worked out',
+      'padding of a transposed convolution to be worked out',
       () =>
         modelOf([1, 5], (b) => {
-          const same = b.node('Conv', ['x', weight(b, 'k', [1, 1, 3])], { auto_pad: 'SAME_UPPER' });
+          const same = b.node('ConvTranspose', ['x', weight(b, 'k', [1, 1, 3])], { auto_pad: 'SAME_UPPER' });
           b.node('MatMul', [b.node('Flatten', [same]), weight(b, 'w', [5, 3])], {}, 'logits');
         }),
       /auto_pad/,

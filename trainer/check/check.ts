@@ -52,7 +52,9 @@ export async function check(request: CheckRequest): Promise<CheckResult> {
       `The export does not hold ${lost.join(', ')} as they were: the exporter folded them into something else (a BatchNorm into the convolution before it, most often). Export with training=torch.onnx.TrainingMode.PRESERVE, or optimize=False.`,
       { details: { parameters: lost } },
     );
-  const trained = new Set(spec.trainable.map((name) => matches.get(name)?.weight ?? ''));
+  const trained = new Set(
+    spec.trainable.flatMap((name) => (matches.get(name)?.parts ?? []).map(({ weight }) => weight)),
+  );
   const model = readModel(file, { trainable: (name) => trained.has(name) });
   const harness = new Harness(model, spec, batches, request.batch);
   const matched = spec.trainable.flatMap((name) => matches.get(name) ?? []);
@@ -106,14 +108,14 @@ function unpack(
   absent: (parameter: string, index: number) => number,
 ): Map<string, Float64Array> {
   return new Map(
-    matches.map(({ parameter, weight, places }) => {
-      const values = results.get(weight);
-      return [
-        parameter,
-        Float64Array.from(places, (place, index) =>
-          place < 0 ? absent(parameter, index) : (values?.[place] ?? NaN),
-        ),
-      ];
+    matches.map(({ parameter, parts }) => {
+      const [first] = parts;
+      const found = Float64Array.from(first?.places ?? [], (_, index) => {
+        const part = parts.find(({ places }) => (places[index] ?? -1) >= 0);
+        if (!part) return absent(parameter, index);
+        return results.get(part.weight)?.[part.places[index] ?? 0] ?? NaN;
+      });
+      return [parameter, found];
     }),
   );
 }

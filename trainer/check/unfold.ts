@@ -33,24 +33,26 @@ export function unfoldNorms(model: ModelProto, parameters: ReadonlyMap<string, N
     const folded = findFolded(product, tensors, parameters, taken);
     if (!folded) return [product];
     const { name, weight, scale, bias, own } = folded;
+    const norm = normOf(product, name, scale, parameters, taken);
+    if (norm === undefined && !isNormTraced(product)) return [product];
     taken.add(name);
     const [result = ''] = product.output;
     const apart = `${result}/unfolded`;
     const values = (of: string) => parameters.get(of)?.values ?? new Float64Array();
-    const norm = normOf(product, name, scale, parameters, taken);
-    if (!norm) return [product];
-    taken.add(norm);
-    const [gamma, beta] = [values(`${norm}.weight`), values(`${norm}.bias`)];
     const before = own === undefined ? new Float64Array(scale.length) : values(own);
-    const means = scale.map((s, at) => (before[at] ?? 0) - ((bias[at] ?? 0) - (beta[at] ?? 0)) / s);
-    const variances = scale.map((s, at) => ((gamma[at] ?? 0) / s) ** 2 - epsilon);
     const inputs = [
       product.input[0] ?? '',
       add(name, weight, values(name)),
       ...(own === undefined ? [] : [add(own, [scale.length], before)]),
     ];
+    const again = nodeLike(product, { input: inputs, output: [apart] });
+    if (norm === undefined) return [again, ...scaled(apart, folded, before, result)];
+    taken.add(norm);
+    const [gamma, beta] = [values(`${norm}.weight`), values(`${norm}.bias`)];
+    const means = scale.map((s, at) => (before[at] ?? 0) - ((bias[at] ?? 0) - (beta[at] ?? 0)) / s);
+    const variances = scale.map((s, at) => ((gamma[at] ?? 0) / s) ** 2 - epsilon);
     return [
-      nodeLike(product, { input: inputs, output: [apart] }),
+      again,
       create(NodeProtoSchema, {
         opType: 'BatchNormalization',
         name: `${norm}/unfolded`,
@@ -83,6 +85,42 @@ interface Folded {
   readonly own: string | undefined;
 }
 
+/** The newer exporter's trace of a product into which it folded a norm. */
+function isNormTraced(node: NodeProto): boolean {
+  return node.metadataProps.some(({ key, value }) => key.endsWith('fx_node') && value.includes('batch_norm'));
+}
+
+/** A norm without scale and shift of its own: what is left of it are numbers, which stand in the graph and are not trained. */
+function scaled(
+  value: string,
+  { weight, scale, bias }: Folded,
+  before: Float64Array,
+  result: string,
+): NodeProto[] {
+  const shape = [scale.length, ...weight.slice(2).map(() => 1)];
+  const constant = (name: string, values: ArrayLike<number>) =>
+    create(NodeProtoSchema, {
+      opType: 'Constant',
+      name,
+      output: [name],
+      attribute: [attribute('value', { tensor: floatTensor(name, shape, Float32Array.from(values)) })],
+    });
+  const [factor, summand, product] = ['factor', 'summand', 'scaled'].map((kind) => `${value}/${kind}`) as [
+    string,
+    string,
+    string,
+  ];
+  const shift = scale.map((s, at) => (bias[at] ?? 0) - s * (before[at] ?? 0));
+  const node = (opType: string, input: string[], output: string) =>
+    create(NodeProtoSchema, { opType, name: output, input, output: [output] });
+  return [
+    constant(factor, scale),
+    constant(summand, shift),
+    node('Mul', [value, factor], product),
+    node('Add', [product, summand], result),
+  ];
+}
+
 /** A product whose weight is, channel by channel, a multiple of a parameter, and not the parameter itself. */
 function findFolded(
   node: NodeProto,
@@ -92,7 +130,8 @@ function findFolded(
 ): Folded | undefined {
   const [weight, bias] = [tensors.get(node.input[1] ?? ''), tensors.get(node.input[2] ?? '')];
   const axis = channelAxis(node);
-  if (!weight || !bias || axis === undefined) return undefined;
+  // A bias of zeros is left out: the fold of a norm that was never trained.
+  if (!weight || axis === undefined || (!bias && !isNormTraced(node))) return undefined;
   const [shape, values] = [tensorShape(weight), readFloats(weight)];
   const candidates = [...parameters]
     .filter(([name, numbers]) => numbers.shape.join() === shape.join() && !taken.has(name))
@@ -104,7 +143,8 @@ function findFolded(
     if (!scale) continue;
     const own = name.replace(/weight$/, 'bias');
     const isOwn = own !== name && parameters.get(own)?.values.length === scale.length;
-    return { name, weight: shape, scale, bias: readFloats(bias), own: isOwn ? own : undefined };
+    const shift = bias ? readFloats(bias) : new Float32Array(scale.length);
+    return { name, weight: shape, scale, bias: shift, own: isOwn ? own : undefined };
   }
   return undefined;
 }
@@ -152,7 +192,7 @@ function multiples(
 }
 
 /**
- * The norm that was folded: the one that the exporter's trace names, else the only one of this size, else the one whose
+ * The norm that was folded, if it has parameters: the one that the exporter's trace names, else the only one of this size, else the one whose
  * name is most like that of the product.
  */
 function normOf(
@@ -163,6 +203,7 @@ function normOf(
   taken: ReadonlySet<string>,
 ): string | undefined {
   const call = node.metadataProps.map(({ value }) => value).join('\n');
+  if (isNormTraced(node) && /args = \(%\w+, None, None,/.test(call)) return undefined;
   const norms = [...parameters].flatMap(([name, { shape, values }]) => {
     const norm = name.replace(/\.weight$/, '');
     const fits =

@@ -1,12 +1,11 @@
 /** Parameters of equal value that became one, apart again. */
-import { isNorm } from '../batchNorm.js';
 import {
   TensorProto_DataType as DataType,
   type GraphProto,
   type NodeProto,
   type TensorProto,
 } from '../onnx/onnx.gen.js';
-import { copyOf, parametersOf } from './parameters.js';
+import { copyOf, isUniform, parametersOf } from './parameters.js';
 import { consumersOf, plain, traceOf } from './traces.js';
 
 /** TorchScript: two parameters of equal value became one, and an Identity with the name of the second. */
@@ -26,12 +25,16 @@ export function separateNamed(graph: GraphProto): void {
 export function separateMerged(graph: GraphProto): void {
   const consumers = consumersOf(graph);
   const isParameter = parametersOf(graph);
+  const made = new Set([
+    ...graph.input.map(({ name }) => name),
+    ...graph.node.flatMap(({ output }) => output),
+  ]);
   const copies: TensorProto[] = [];
   for (const tensor of graph.initializer) {
     if (tensor.dataType !== DataType.FLOAT) continue;
     const uses = (consumers.get(tensor.name) ?? []).map((node) => ({
       node,
-      names: namesUsed(node, tensor, consumers),
+      names: namesUsed(node, tensor, consumers, made),
     }));
     if (uses.length < 2 || uses.some(({ names }) => names.size === 0) || !isParameter(tensor)) continue;
     const groups: { names: Set<string>; nodes: NodeProto[] }[] = [];
@@ -64,44 +67,30 @@ export function separateMerged(graph: GraphProto): void {
 }
 
 /**
- * The newer exporter merges the statistics of an untrained BatchNorm with its scale and shift, which are ones and zeros
- * too. A statistic that is also read as something else gets a tensor of its own, which no gradient reaches.
- */
-export function separateStatistics(graph: GraphProto): void {
-  const norms = graph.node.filter(isNorm);
-  const others = new Set(graph.node.flatMap((node) => (isNorm(node) ? node.input.slice(0, 3) : node.input)));
-  const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
-  for (const node of norms)
-    for (const [index, kind] of [
-      [3, 'running_mean'],
-      [4, 'running_var'],
-    ] as const) {
-      const tensor = tensors.get(node.input[index] ?? '');
-      if (!tensor || !others.has(tensor.name)) continue;
-      const name = `${(node.input[1] ?? '').replace(/\.weight$/, '')}.${kind}`;
-      if (!tensors.has(name)) {
-        tensors.set(name, copyOf(tensor, name));
-        graph.initializer.push(copyOf(tensor, name));
-      }
-      // A new list: nodes share theirs with the model as it was read.
-      node.input = node.input.with(index, name);
-    }
-}
-
-/**
- * The parameters, or buffers, that a node was made from. A node of the optimiser itself (a Split of packed weights) has no
- * trace; then the module that reads its result tells: there the parameter has the same last name.
+ * The parameters, or buffers, that a node was made from, or what was computed of them beforehand (transposed zeros). A node
+ * of the optimiser itself (a Split of packed weights) has no trace; then the module that reads its result tells: there the
+ * parameter has the same last name.
  */
 function namesUsed(
   node: NodeProto,
   tensor: TensorProto,
   consumers: ReadonlyMap<string, readonly NodeProto[]>,
+  made: ReadonlySet<string>,
 ): ReadonlySet<string> {
-  const { known, parameters, buffers } = traceOf(node);
-  if (known) return parameters.size > 0 ? parameters : buffers;
+  const { known, parameters, buffers, values } = traceOf(node);
+  if (known && parameters.size > 0) return parameters;
+  // Equal values that are not all the same number are one weight, however often it was transposed.
+  if (known && buffers.size === 0 && isUniform(tensor))
+    return new Set([...values].filter((name) => !made.has(name) && stem(name) === stem(tensor.name)));
+  if (known) return buffers;
   const readers = node.output.flatMap((name) => consumers.get(name) ?? []);
   // TorchScript has no traces, and gives a module that is called twice two names.
   const traces = readers.map(traceOf).filter((trace) => trace.known && trace.module !== '');
   const last = tensor.name.split('.').at(-1) ?? '';
   return new Set(traces.map(({ module }) => plain(`${module}.${last}`)));
+}
+
+/** A name without the number that tells calls apart. */
+function stem(name: string): string {
+  return name.replace(/_\d+$/, '');
 }

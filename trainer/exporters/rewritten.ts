@@ -16,18 +16,27 @@ import { consumersOf, isMadeUp, plain, traceOf } from './traces.js';
 export function restoreZeroBiases(graph: GraphProto): void {
   const claimed = new Set(graph.initializer.map(({ name }) => plain(name)));
   const byName = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+  const restored = new Set<string>();
   graph.node = graph.node.flatMap((node) => {
-    const lacks = node.opType === 'MatMul' || (['Gemm', 'Conv'].includes(node.opType) && !node.input[2]);
+    const lacks =
+      node.opType === 'MatMul' || (['Gemm', 'Conv', 'ConvTranspose'].includes(node.opType) && !node.input[2]);
     const weight = lacks ? byName.get(node.input[1] ?? '') : undefined;
-    const name =
-      weight && [...traceOf(node).parameters].find((used) => used.endsWith('_bias') && !claimed.has(used));
+    const isMissing = (used: string) => used.endsWith('_bias') && (!claimed.has(used) || restored.has(used));
+    const name = weight && [...traceOf(node).parameters].find(isMissing);
     if (!weight || name === undefined) return [node];
     const [rows = 1, ...more] = tensorShape(weight);
     const isTurned =
       node.opType === 'MatMul' || (node.opType === 'Gemm' && intAttribute(node, 'transB', 0) === 0);
-    const size = isTurned ? (more.at(-1) ?? 1) : rows;
-    graph.initializer.push(floatTensor(name, [size], new Float32Array(size)));
-    claimed.add(name);
+    // A transposed convolution has its channels second, those of one group.
+    const size =
+      node.opType === 'ConvTranspose'
+        ? (more[0] ?? 1) * intAttribute(node, 'group', 1)
+        : isTurned
+          ? (more.at(-1) ?? 1)
+          : rows;
+    // A module may be called more than once.
+    if (!restored.has(name)) graph.initializer.push(floatTensor(name, [size], new Float32Array(size)));
+    restored.add(name);
     if (node.opType !== 'MatMul') return [{ ...node, input: [...node.input.slice(0, 2), name] }];
     const product = `${node.output[0]}/without_bias`;
     const sum = create(NodeProtoSchema, {
@@ -47,11 +56,14 @@ export function tieTransposed(graph: GraphProto): void {
     (tensor) =>
       tensor.dataType === DataType.FLOAT && tensor.dims.length === 2 && tensor.dims.every((dim) => dim > 1n),
   );
-  for (const copy of matrices.filter(({ name }) => isMadeUp(name))) {
+  /** Made by the exporter, or the result of a call that it computed beforehand (`t`, `permute_1`). */
+  const isCopy = ({ name }: TensorProto) =>
+    isMadeUp(name) || (consumers.get(name) ?? []).some((node) => traceOf(node).values.has(name));
+  for (const copy of matrices.filter(isCopy)) {
     const parameters = (consumers.get(copy.name) ?? []).flatMap((node) => [...traceOf(node).parameters]);
     const original = matrices.find(
       (tensor) =>
-        !isMadeUp(tensor.name) &&
+        !isCopy(tensor) &&
         (parameters.length === 0 || parameters.includes(plain(tensor.name))) &&
         isTransposeOf(copy, tensor),
     );

@@ -5,6 +5,8 @@ interface Trace {
   readonly known: boolean;
   readonly parameters: ReadonlySet<string>;
   readonly buffers: ReadonlySet<string>;
+  /** Other values that the call read; one that no node makes was folded into an initialiser. */
+  readonly values: ReadonlySet<string>;
   /** Path of the module that was called, dots as underscores. */
   readonly module: string;
 }
@@ -21,7 +23,15 @@ export function traceOf(node: NodeProto): Trace {
   const path = node.name.startsWith('/')
     ? node.name.split('/').slice(1, -1).join('_')
     : (scopes.at(-2) ?? '');
-  return { known: call !== undefined, parameters: names('p'), buffers: names('b'), module: plain(path) };
+  const read = [...(call ?? '').replace(/^%\w+ :/, '').matchAll(/%(\w+)/g)].map(([, name = '']) => name);
+  const values = new Set(read.filter((name) => !/^[pb]_/.test(name)));
+  return {
+    known: call !== undefined,
+    parameters: names('p'),
+    buffers: names('b'),
+    values,
+    module: plain(path),
+  };
 }
 
 /** A parameter's name as the newer exporter writes it into its traces. */

@@ -1,6 +1,7 @@
-import { floatAttribute, textAttribute } from '../onnx/attributes.js';
+import { floatAttribute } from '../onnx/attributes.js';
 import { elementCount } from '../onnx/tensor.js';
 import type { GradientRule, NodeGradient } from './nodeGradient.js';
+import { isTanhGelu, tanhGelu } from './tanhGelu.js';
 
 /** dx = dy * slope, for functions of one value. */
 function unary(slope: (g: NodeGradient, x: string, y: string) => string): GradientRule {
@@ -47,9 +48,7 @@ export const elementwiseGradients: Record<string, GradientRule> = {
   Elu: unary((g, x, y) => rectified(g, x, g.scalar(1), g.add(y, alpha(g, 1)))),
   Erf: unary((g, x) => g.mul(g.emit('Exp', [g.neg(g.square(x))]), 2 / Math.sqrt(Math.PI))),
   Exp: unary((_, __, y) => y),
-  Gelu: unary((g, x) =>
-    textAttribute(g.node, 'approximate', 'none') === 'tanh' ? tanhGelu(g, x) : erfGelu(g, x),
-  ),
+  Gelu: (g) => [isTanhGelu(g.node) ? tanhGelu(g) : g.mul(g.dy, erfGelu(g, g.input(0)))],
   HardSigmoid: unary((g, _, y) => g.mul(g.mask('Greater', g.mul(y, g.sub(1, y)), 0), alpha(g, 0.2))),
   HardSwish: unary((g, x) => {
     const inside = g.add(g.mul(x, 1 / 3), 0.5);
@@ -131,14 +130,4 @@ function erfGelu(g: NodeGradient, x: string): string {
   const cdf = g.mul(g.add(g.emit('Erf', [g.mul(x, Math.SQRT1_2)]), 1), 0.5);
   const density = g.mul(g.emit('Exp', [g.mul(g.square(x), -0.5)]), 1 / Math.sqrt(2 * Math.PI));
   return g.add(cdf, g.mul(x, density));
-}
-
-/** 0.5 x (1 + tanh u), u = k (x + 0.044715 x^3). */
-function tanhGelu(g: NodeGradient, x: string): string {
-  const k = Math.sqrt(2 / Math.PI);
-  const square = g.square(x);
-  const t = g.emit('Tanh', [g.mul(g.mul(x, g.add(g.mul(square, 0.044715), 1)), k)]);
-  const inner = g.add(g.mul(square, 1.5 * 0.044715 * k), 0.5 * k);
-  const bent = g.mul(g.mul(x, inner), g.sub(1, g.square(t)));
-  return g.add(g.add(g.mul(t, 0.5), 0.5), bent);
 }

@@ -35,7 +35,11 @@ function channelSums(g: NodeGradient): string {
 }
 
 function convolutionAttributes(g: NodeGradient) {
-  const { kernel, strides, pads, dilations } = readWindow(g.node, g.inputShape(1).slice(2));
+  const { kernel, strides, pads, dilations } = readWindow(
+    g.node,
+    g.inputShape(1).slice(2),
+    g.inputShape(0).slice(2),
+  );
   return { kernel_shape: kernel, strides, pads, dilations, group: intAttribute(g.node, 'group', 1) };
 }
 
@@ -49,7 +53,7 @@ function spatialAxes(g: NodeGradient): number[] {
 /** dX: the transposed convolution of dY with the same filters. */
 function convolutionInput(g: NodeGradient): string {
   const [x, w] = [g.inputShape(0), g.inputShape(1)];
-  const { kernel, strides, pads, dilations } = readWindow(g.node, w.slice(2));
+  const { kernel, strides, pads, dilations } = readWindow(g.node, w.slice(2), x.slice(2));
   const outputPadding = kernel.map((size, axis) => {
     const [stride = 1, dilation = 1] = [strides[axis], dilations[axis]];
     const covered = dilation * (size - 1) + 1;
@@ -75,7 +79,11 @@ function convolutionFilters(
   [image, x]: readonly [string, Shape],
   [gradient, y]: readonly [string, Shape],
 ): string {
-  const { kernel, strides, pads, dilations } = readWindow(g.node, g.inputShape(1).slice(2));
+  const { kernel, strides, pads, dilations } = readWindow(
+    g.node,
+    g.inputShape(1).slice(2),
+    g.inputShape(0).slice(2),
+  );
   const group = intAttribute(g.node, 'group', 1);
   const dy = y.slice(1);
   const images = batchAsChannels(g, image, x, group, true);
@@ -128,7 +136,7 @@ function batchAsChannels(
  */
 function maxPool(g: NodeGradient): string {
   const shape = g.inputShape(0);
-  const window = readWindow(g.node, intsAttribute(g.node, 'kernel_shape') ?? []);
+  const window = readWindow(g.node, intsAttribute(g.node, 'kernel_shape') ?? [], shape.slice(2));
   const { kernel, strides } = window;
   if (isApart(window) && intAttribute(g.node, 'ceil_mode', 0) === 0)
     return g.emit('MaxUnpool', [g.dy, g.output(1), g.ints(shape)], { kernel_shape: kernel, strides });
@@ -138,8 +146,8 @@ function maxPool(g: NodeGradient): string {
 
 /** Every value of a window gets an equal share: a transposed convolution with ones. */
 function averagePool(g: NodeGradient): string {
-  const window = readWindow(g.node, intsAttribute(g.node, 'kernel_shape') ?? []);
   const [batch = 0, channels = 0, ...image] = g.inputShape(0);
+  const window = readWindow(g.node, intsAttribute(g.node, 'kernel_shape') ?? [], image);
   const pooled = g.outputShape(0).slice(2);
   const shares = g.builder.floats(pooled, sharesOf(g, window, image, pooled));
   const maps = g.reshape(g.mul(g.dy, shares), [batch * channels, 1, ...pooled]);

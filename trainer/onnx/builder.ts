@@ -128,7 +128,7 @@ function valuesRead(node: NodeProto): string[] {
 /** A node like another. (A spread would lose what a message keeps in its prototype.) */
 export function nodeLike(
   node: NodeProto,
-  changes: { opType?: string; name?: string; input?: string[]; output?: string[] } = {},
+  changes: Partial<Pick<NodeProto, 'opType' | 'name' | 'input' | 'output' | 'attribute'>> = {},
 ): NodeProto {
   const { opType, name, domain, input, output, attribute, metadataProps } = node;
   return create(NodeProtoSchema, {

@@ -10,7 +10,9 @@ import { maxContents, normalAxis, type NodeShapes } from './values.js';
 export function evaluate(s: NodeShapes, outputs: readonly Shape[]): (readonly number[])[] | undefined {
   const rule = rules[s.node.opType];
   if (!rule || outputs.some((shape) => elementCount(shape) > maxContents)) return undefined;
-  const inputs = s.node.input.map((name, index) => (name === '' ? [] : s.contents(index)));
+  // The second input of CastLike tells a type alone.
+  const count = s.node.opType === 'CastLike' ? 1 : s.node.input.length;
+  const inputs = s.node.input.slice(0, count).map((name, index) => (name === '' ? [] : s.contents(index)));
   if (!shapeOnly.has(s.node.opType) && inputs.some((values) => values === undefined)) return undefined;
   const results = rule(s, inputs as number[][], outputs);
   const type = s.known.types.get(s.node.output[0] ?? '') ?? DataType.FLOAT;

@@ -1,4 +1,5 @@
 import { intAttribute, intsAttribute, textAttribute } from '../onnx/attributes.js';
+import { attribute, nodeLike } from '../onnx/builder.js';
 import type { NodeProto } from '../onnx/onnx.gen.js';
 import type { Shape } from '../onnx/tensor.js';
 import { mismatch, text, unsupported, type NodeShapes } from './values.js';
@@ -11,21 +12,52 @@ export interface Window {
   readonly dilations: readonly number[];
 }
 
-export function readWindow(node: NodeProto, kernel: readonly number[]): Window {
+/** @param image what the window slides over, without batch and channels */
+export function readWindow(node: NodeProto, kernel: readonly number[], image: readonly number[]): Window {
   const ones = kernel.map(() => 1);
-  if (!['NOTSET', 'VALID'].includes(textAttribute(node, 'auto_pad', 'NOTSET')))
-    throw unsupported(node, 'uses auto_pad; export explicit pads');
-  const window = {
+  const [strides, dilations] = [
+    intsAttribute(node, 'strides') ?? ones,
+    intsAttribute(node, 'dilations') ?? ones,
+  ];
+  const given = {
     kernel,
-    strides: intsAttribute(node, 'strides') ?? ones,
+    strides,
+    dilations,
     pads: intsAttribute(node, 'pads') ?? [...ones, ...ones].fill(0),
-    dilations: intsAttribute(node, 'dilations') ?? ones,
   };
+  const window = { ...given, pads: automaticPads(node, given, image) ?? given.pads };
   const positive = [...window.kernel, ...window.strides, ...window.dilations].every((size) => size >= 1);
   const lengths = [window.strides, window.dilations].every((list) => list.length === kernel.length);
   if (!positive || !lengths || window.pads.length !== 2 * kernel.length || window.pads.some((pad) => pad < 0))
     throw mismatch(node, `has strides, pads or dilations that do not fit its kernel ${text(kernel)}`);
   return window;
+}
+
+/** The same node with pads in numbers: onnxruntime refuses automatic ones with dilations. */
+export function withExplicitPads(node: NodeProto, shapeOf: (value: string) => Shape): NodeProto {
+  if (!textAttribute(node, 'auto_pad', 'NOTSET').startsWith('SAME')) return node;
+  const image = shapeOf(node.input[0] ?? '').slice(2);
+  const kernel = intsAttribute(node, 'kernel_shape') ?? shapeOf(node.input[1] ?? '').slice(2);
+  const others = node.attribute.filter(({ name }) => name !== 'auto_pad' && name !== 'pads');
+  return nodeLike(node, { attribute: [...others, attribute('pads', readWindow(node, kernel, image).pads)] });
+}
+
+/** SAME: as many windows as strides fit into the image, what is missing on both sides, an odd one at the end that is told. */
+function automaticPads(
+  node: NodeProto,
+  { kernel, strides, dilations }: Window,
+  image: readonly number[],
+): number[] | undefined {
+  const kind = textAttribute(node, 'auto_pad', 'NOTSET');
+  if (!['SAME_UPPER', 'SAME_LOWER'].includes(kind)) return undefined;
+  if (node.opType === 'ConvTranspose') throw unsupported(node, 'uses auto_pad; export explicit pads');
+  const missing = image.map((size, axis) => {
+    const [stride = 1, reach = 1] = [strides[axis], (dilations[axis] ?? 1) * ((kernel[axis] ?? 1) - 1) + 1];
+    return Math.max(0, (Math.ceil(size / stride) - 1) * stride + reach - size);
+  });
+  const smaller = missing.map((count) => Math.floor(count / 2));
+  const larger = missing.map((count) => Math.ceil(count / 2));
+  return kind === 'SAME_UPPER' ? [...smaller, ...larger] : [...larger, ...smaller];
 }
 
 /** Whether no input is seen by two windows, and none lies outside: then a gradient goes back to one place. */
@@ -42,7 +74,7 @@ export function convolution(s: NodeShapes): Shape {
   if (x.length < 3 || x.length !== w.length || channels !== depth * group || filters % group !== 0)
     throw mismatch(s.node, `applies filters of ${text(w)} in ${group} group(s) to an input of ${text(x)}`);
   checkFilters(s, w, kernel, filters);
-  return [batch, filters, ...slide(s.node, spatial, readWindow(s.node, kernel), false)];
+  return [batch, filters, ...slide(s.node, spatial, readWindow(s.node, kernel, spatial), false)];
 }
 
 export function transposedConvolution(s: NodeShapes): Shape {
@@ -55,7 +87,7 @@ export function transposedConvolution(s: NodeShapes): Shape {
   if (intsAttribute(s.node, 'output_shape'))
     throw unsupported(s.node, 'declares output_shape; export output_padding instead');
   checkFilters(s, w, kernel, depth * group);
-  const { strides, pads, dilations } = readWindow(s.node, kernel);
+  const { strides, pads, dilations } = readWindow(s.node, kernel, spatial);
   const extra = intsAttribute(s.node, 'output_padding') ?? kernel.map(() => 0);
   const sizes = spatial.map((size, axis) => {
     const reach = (dilations[axis] ?? 1) * ((kernel[axis] ?? 1) - 1) + 1;
@@ -68,7 +100,7 @@ export function transposedConvolution(s: NodeShapes): Shape {
 
 export function pooling(s: NodeShapes): Shape {
   const [batch = 0, channels = 0, ...spatial] = s.input(0);
-  const window = readWindow(s.node, intsAttribute(s.node, 'kernel_shape') ?? []);
+  const window = readWindow(s.node, intsAttribute(s.node, 'kernel_shape') ?? [], spatial);
   if (window.kernel.length !== spatial.length || spatial.length === 0)
     throw mismatch(s.node, `slides a window of ${text(window.kernel)} over ${text(s.input(0))}`);
   const up = intAttribute(s.node, 'ceil_mode', 0) !== 0;

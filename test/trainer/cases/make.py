@@ -196,6 +196,44 @@ class Masked(nn.Module):
         return self.head((x * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True).clamp(min=1))
 
 
+class Shared(nn.Module):
+    """Modules that are called twice, one with a bias of zeros; adapters that begin with zeros; a head that is the table
+    of the words."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(13, 6)
+        self.step, self.shift = nn.Linear(6, 6, bias=False), nn.Linear(6, 6)
+        nn.init.zeros_(self.shift.bias)
+        self.down, self.down2 = (nn.Parameter(torch.randn(2, 6) * 0.4) for _ in range(2))
+        self.up, self.up2 = (nn.Parameter(torch.zeros(6, 2)) for _ in range(2))
+
+    def forward(self, ids):
+        x = self.embed(ids)
+        for _ in range(2):
+            x = x + torch.tanh(self.step(x)) + F.gelu(self.shift(x), approximate="tanh")
+        x = x + x @ self.down.T @ self.up.T
+        x = x + torch.sigmoid(x @ self.down2.T @ self.up2.T)
+        return x @ self.embed.weight.t()
+
+
+class Layers(nn.Module):
+    """Biases of zeros, of which each layer has its own, and an attention whose packed weights are cut."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(5, 6, num_layers=2)
+        self.attend = nn.MultiheadAttention(6, 2)
+        self.head = nn.Linear(6, 3)
+        for name, parameter in self.named_parameters():
+            if "bias" in name:
+                nn.init.zeros_(parameter)
+
+    def forward(self, x):
+        x, _ = self.rnn(x.transpose(0, 1))
+        return self.head(self.attend(x, x, x)[0].mean(0))
+
+
 def cnn():
     return nn.Sequential(nn.Conv2d(1, 4, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
                          nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1),
@@ -225,6 +263,8 @@ cases = {
     "lora": (Lora, (8,), {"frozen": ["base.", "head."]}),
     "segmentation": (Segmentation, (1, *image), {"labels": (4, image)}),
     "flat": (Flat, (5,), {"tokens": 11}),
+    "shared": (Shared, (5,), {"tokens": 13}),
+    "layers": (Layers, (5, 5), {}),
     "masked": (Masked, (6,), {"tokens": 20, "mask": True, "labels": (3, ())}),
 }
 rates = {

@@ -13,6 +13,7 @@ import {
   unary,
   type Case,
 } from './case.js';
+import { writtenGelus } from './writtenGelu.js';
 
 /** Between -0.8 and 0.8. */
 const within = (value: number) => 0.8 * Math.tanh(value);
@@ -46,9 +47,17 @@ export const elementwise: Record<string, fc.Arbitrary<Case>> = {
   Elu: unary('Elu', small, alpha),
   Erf: unary('Erf'),
   Exp: unary('Exp'),
-  Gelu: fc
-    .tuple(unary('Gelu', small, fc.constantFrom({ approximate: 'none' }, { approximate: 'tanh' })))
-    .map(([drawn]) => ({ ...drawn, opset: 20 })),
+  Gelu: fc.oneof(
+    fc
+      .tuple(unary('Gelu', small, fc.constantFrom({ approximate: 'none' }, { approximate: 'tanh' })))
+      .map(([drawn]) => ({ ...drawn, opset: 20 })),
+    drawn(fc.tuple(shape, fc.constantFrom(...Object.values(writtenGelus))), ([shape, write]) => ({
+      inputs: { x: shape },
+      domain: small,
+      curved: true,
+      build: (builder) => void builder.node('Identity', [write(builder)], {}, 'y'),
+    })),
+  ),
   HardSigmoid: unary('HardSigmoid', (value) => value * 2),
   HardSwish: unary('HardSwish', (value) => value * 1.5),
   LeakyRelu: unary('LeakyRelu', small, alpha),

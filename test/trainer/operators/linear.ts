@@ -76,10 +76,11 @@ export const linear: Record<string, fc.Arbitrary<Case>> = {
       pads: fc.array(flag, { minLength: 4, maxLength: 4 }),
       extra: fc.array(fc.nat(3), { minLength: 2, maxLength: 2 }),
       bias: fc.boolean(),
+      automatic: fc.constantFrom('NOTSET', 'NOTSET', 'SAME_UPPER', 'SAME_LOWER'),
       seed,
     })
     .map((drawn) => {
-      const { rank, batch, group, depth, filters, extra, bias, seed } = drawn;
+      const { rank, batch, group, depth, filters, extra, bias, automatic, seed } = drawn;
       const [kernel, strides, dilations, pads] = [
         drawn.kernel.slice(0, rank),
         drawn.strides.slice(0, rank),
@@ -94,7 +95,8 @@ export const linear: Record<string, fc.Arbitrary<Case>> = {
         w: [group * filters, depth, ...kernel],
         ...(bias ? { b: [group * filters] } : {}),
       };
-      return operator('Conv', inputs, { kernel_shape: kernel, strides, dilations, pads, group }, seed);
+      const edges = automatic === 'NOTSET' ? { pads, dilations } : { auto_pad: automatic };
+      return operator('Conv', inputs, { kernel_shape: kernel, strides, group, ...edges }, seed);
     }),
   Flatten: fc
     .record({
