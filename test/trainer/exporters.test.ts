@@ -61,6 +61,18 @@ describe('what an exporter made one', () => {
     ]);
   });
 
+  test('parameters of the model itself, which TorchScript tells apart by an Identity', () => {
+    const file = edited(
+      modelOf([4], (builder) => {
+        const scale = weight(builder, 'scale', [4]);
+        const other = builder.node('Identity', [scale], {}, 'other');
+        flatten(builder, builder.node('Mul', [builder.node('Mul', ['x', scale]), other]), 'head', 4);
+      }),
+      ({ graph }) => graph?.node.slice(0, 1).forEach((node) => (node.name = 'Identity_5')),
+    );
+    expect(namesOf(file)).toEqual(['head', 'other', 'scale']);
+  });
+
   test('a bias that the optimiser itself splits goes to the module that reads its parts', () => {
     const file = edited(
       modelOf([8], (builder) => {
@@ -141,6 +153,17 @@ describe('one weight that the exporter wrote several times', () => {
     expect(namesOf(file)).toEqual(['head', 'onnx::MatMul_7']);
   });
 
+  test('because a parameter was transposed at each call', () => {
+    const calls = ['%x, %p_cell_weight', '%tanh, %p_cell_weight'];
+    const file = edited(twice(['one', 'two'], ['val_7', 'val_8']), ({ graph }) => {
+      const products = graph?.node.filter(({ opType }) => opType === 'MatMul') ?? [];
+      products.slice(0, 2).forEach((node, at) => {
+        node.metadataProps = [metadata('pkg.torch.onnx.fx_node', `%l : args = (${calls[at]})`)];
+      });
+    });
+    expect(namesOf(file)).toEqual(['head', 'val_7']);
+  });
+
   test('but not that of another module, though it has the same values', () => {
     expect(namesOf(twice(['/layers.0/MatMul', '/layers.1/MatMul'], folded))).toEqual(['head', ...folded]);
     const named = twice(['/cell/MatMul', '/cell_1/MatMul'], folded, ['cell_1.bias']);
@@ -178,6 +201,22 @@ describe('one weight that the exporter wrote several times', () => {
     );
     expect(namesOf(file)).toEqual(['table']);
   });
+});
+
+test('a cut that the optimiser made once for two layers is made for each, from a weight of its own', () => {
+  const file = edited(
+    modelOf([4], (builder) => {
+      ramp(builder, 'one.in_weight', [4, 8]);
+      builder.add('Split', ['one.in_weight', builder.ints([2], [4, 4])], ['first', 'second'], { axis: 1 });
+      const once = builder.node('MatMul', [builder.node('MatMul', ['x', 'first']), 'second']);
+      flatten(builder, builder.node('MatMul', [builder.node('MatMul', [once, 'first']), 'second']), 'head', 4);
+    }),
+    ({ graph }) => {
+      const products = graph?.node.filter(({ opType }) => opType === 'MatMul') ?? [];
+      products.forEach((node, at) => (node.metadataProps = call(at < 2 ? 'one' : 'two', '%getitem')));
+    },
+  );
+  expect(namesOf(file)).toEqual(['head', 'one.in_weight', 'two_in_weight']);
 });
 
 describe('weights of zeros that became one', () => {

@@ -1,4 +1,5 @@
 /** Parameters of equal value that became one, apart again. */
+import { nodeLike } from '../onnx/builder.js';
 import {
   TensorProto_DataType as DataType,
   type GraphProto,
@@ -11,10 +12,13 @@ import { consumersOf, plain, traceOf } from './traces.js';
 /** TorchScript: two parameters of equal value became one, and an Identity with the name of the second. */
 export function separateNamed(graph: GraphProto): void {
   const byName = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+  const outputs = new Set(graph.output.map(({ name }) => name));
   graph.node = graph.node.filter((node) => {
     const [source = '', name = ''] = [node.input[0], node.output[0]];
     const tensor = node.opType === 'Identity' ? byName.get(source) : undefined;
-    const named = (name.includes('.') && !name.startsWith('/')) || name.startsWith('onnx::');
+    // A parameter of the model itself has no dot in its name; the exporter's own nodes have no path in theirs.
+    const isOwn = /^Identity_\d+$/.test(node.name) && !outputs.has(name);
+    const named = !name.startsWith('/') && (name.includes('.') || isOwn || name.startsWith('onnx::'));
     if (!tensor || tensor.dataType !== DataType.FLOAT || !named || byName.has(name)) return true;
     graph.initializer.push(copyOf(tensor, name));
     return false;
@@ -23,6 +27,7 @@ export function separateNamed(graph: GraphProto): void {
 
 /** The newer exporter: one initialiser for parameters of equal value; the calls that use it name different ones. */
 export function separateMerged(graph: GraphProto): void {
+  repeatShared(graph);
   const consumers = consumersOf(graph);
   const isParameter = parametersOf(graph);
   const made = new Set([
@@ -66,6 +71,27 @@ export function separateMerged(graph: GraphProto): void {
   graph.initializer.push(...copies);
 }
 
+/** Cuts of a packed weight that the optimiser made once for several modules (layers that were copied): once for each. */
+function repeatShared(graph: GraphProto): void {
+  const consumers = consumersOf(graph);
+  const tensors = new Set(graph.initializer.map(({ name }) => name));
+  graph.node = graph.node.flatMap((node) => {
+    const isCut = ['Split', 'Slice'].includes(node.opType) && !traceOf(node).known && !node.name.startsWith('/');
+    if (!isCut || !node.input.every((name) => name === '' || tensors.has(name))) return [node];
+    const readers = new Set(node.output.flatMap((name) => consumers.get(name) ?? []));
+    const modules = [...new Set([...readers].map((reader) => traceOf(reader).module))];
+    if (modules.includes('')) return [node];
+    return modules.map((module, at) => {
+      if (at === 0) return node;
+      const own = (name: string) => (name === '' ? '' : `${name}/${module}`);
+      for (const reader of readers)
+        if (traceOf(reader).module === module)
+          reader.input = reader.input.map((name) => (node.output.includes(name) ? own(name) : name));
+      return nodeLike(node, { name: own(node.name), output: node.output.map(own) });
+    });
+  });
+}
+
 /**
  * The parameters, or buffers, that a node was made from, or what was computed of them beforehand (transposed zeros). A node
  * of the optimiser itself (a Split of packed weights) has no trace; then the module that reads its result tells: there the
@@ -77,11 +103,13 @@ function namesUsed(
   consumers: ReadonlyMap<string, readonly NodeProto[]>,
   made: ReadonlySet<string>,
 ): ReadonlySet<string> {
-  const { known, parameters, buffers, values } = traceOf(node);
+  const { known, parameters, buffers, values, module } = traceOf(node);
   if (known && parameters.size > 0) return parameters;
-  // Equal values that are not all the same number are one weight, however often it was transposed.
-  if (known && buffers.size === 0 && isUniform(tensor))
-    return new Set([...values].filter((name) => !made.has(name) && stem(name) === stem(tensor.name)));
+  if (known && parameters.size + buffers.size === 0) {
+    const folded = [...values].filter((name) => !made.has(name) && stem(name) === stem(tensor.name));
+    // Equal values that are not all the same number are one weight of a module, however often it was transposed or cut.
+    return new Set(isUniform(tensor) || folded.length === 0 ? folded : [module || 'model']);
+  }
   if (known) return buffers;
   const readers = node.output.flatMap((name) => consumers.get(name) ?? []);
   // TorchScript has no traces, and gives a module that is called twice two names.

@@ -1,25 +1,30 @@
 /** Weights of modules that are called more than once, and of layers that are one module. */
 import { createHash } from 'node:crypto';
-import { TensorProto_DataType as DataType, type GraphProto, type TensorProto } from '../onnx/onnx.gen.js';
+import {
+  TensorProto_DataType as DataType,
+  type GraphProto,
+  type NodeProto,
+  type TensorProto,
+} from '../onnx/onnx.gen.js';
 import { readFloats, tensorShape } from '../onnx/tensor.js';
 import { copyOf, isUniform } from './parameters.js';
-import { consumersOf } from './traces.js';
+import { consumersOf, isCopy, traceOf } from './traces.js';
 
 /**
- * Makes equal weights one again where one module reads them: TorchScript folds the transpose of a weight at each call, and
- * calls a module the second time by its name and a number (/cell_1/MatMul). Layers that were copied have names of their own,
- * and keep weights of their own.
+ * Makes equal weights one again where one module reads them: both exporters fold the transpose of a weight at each call.
+ * TorchScript calls a module the second time by its name and a number (/cell_1/MatMul), the newer exporter notes the
+ * parameter. Layers that were copied have names of their own, and keep weights of their own.
  */
 export function joinRepeated(graph: GraphProto): void {
   const consumers = consumersOf(graph);
   const names = new Set(graph.initializer.map(({ name }) => name));
   const groups = new Map<string, TensorProto[]>();
   for (const tensor of graph.initializer) {
-    const [reader, ...others] = consumers.get(tensor.name) ?? [];
-    const isCopy = tensor.dataType === DataType.FLOAT && tensor.name.startsWith('onnx::');
-    if (!isCopy || !reader?.name.startsWith('/') || others.length > 0) continue;
-    const module = moduleOf(reader.name.split('/').slice(1, -1), names);
-    const key = `${module.join('/')} ${reader.opType} ${tensorShape(tensor)}`;
+    const [reader] = consumers.get(tensor.name) ?? [];
+    if (tensor.dataType !== DataType.FLOAT || !reader || !isCopy(tensor, [reader])) continue;
+    const owner = ownerOf(reader, names);
+    if (owner === undefined) continue;
+    const key = `${owner} ${reader.opType} ${tensorShape(tensor)}`;
     const group = groups.get(key);
     if (group) group.push(tensor);
     else groups.set(key, [tensor]);
@@ -59,6 +64,14 @@ export function separateLayers(graph: GraphProto): void {
     }
     node.input = node.input.with(3, own);
   }
+}
+
+/** What a node belongs to: the parameters that its call names, else its module. */
+function ownerOf(node: NodeProto, names: ReadonlySet<string>): string | undefined {
+  const { known, parameters, module } = traceOf(node);
+  if (known) return parameters.size > 0 ? [...parameters].sort().join() : module;
+  if (!node.name.startsWith('/')) return undefined;
+  return moduleOf(node.name.split('/').slice(1, -1), names).join('/');
 }
 
 /** The path of a module without the numbers of its calls; a number that parameters have in their names belongs to it. */

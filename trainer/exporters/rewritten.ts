@@ -10,7 +10,7 @@ import {
 } from '../onnx/onnx.gen.js';
 import { floatTensor, readFloats, tensorShape } from '../onnx/tensor.js';
 import { copyOf, isUniform } from './parameters.js';
-import { consumersOf, isMadeUp, plain, traceOf } from './traces.js';
+import { consumersOf, isCopy, plain, traceOf } from './traces.js';
 
 /** The newer exporter leaves out a bias that is zero; it would never be trained. Its name still stands in the call. */
 export function restoreZeroBiases(graph: GraphProto): void {
@@ -56,14 +56,12 @@ export function tieTransposed(graph: GraphProto): void {
     (tensor) =>
       tensor.dataType === DataType.FLOAT && tensor.dims.length === 2 && tensor.dims.every((dim) => dim > 1n),
   );
-  /** Made by the exporter, or the result of a call that it computed beforehand (`t`, `permute_1`). */
-  const isCopy = ({ name }: TensorProto) =>
-    isMadeUp(name) || (consumers.get(name) ?? []).some((node) => traceOf(node).values.has(name));
-  for (const copy of matrices.filter(isCopy)) {
+  const isCopied = (tensor: TensorProto) => isCopy(tensor, consumers.get(tensor.name) ?? []);
+  for (const copy of matrices.filter(isCopied)) {
     const parameters = (consumers.get(copy.name) ?? []).flatMap((node) => [...traceOf(node).parameters]);
     const original = matrices.find(
       (tensor) =>
-        !isCopy(tensor) &&
+        !isCopied(tensor) &&
         (parameters.length === 0 || parameters.includes(plain(tensor.name))) &&
         isTransposeOf(copy, tensor),
     );

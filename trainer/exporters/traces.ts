@@ -22,7 +22,7 @@ export function traceOf(node: NodeProto): Trace {
   );
   const path = node.name.startsWith('/')
     ? node.name.split('/').slice(1, -1).join('_')
-    : (scopes.at(-2) ?? '');
+    : (scopes.at(-2) ?? '').replaceAll(/@\d+/g, '');
   const read = [...(call ?? '').replace(/^%\w+ :/, '').matchAll(/%(\w+)/g)].map(([, name = '']) => name);
   const values = new Set(read.filter((name) => !/^[pb]_/.test(name)));
   return {
@@ -42,6 +42,11 @@ export function plain(name: string): string {
 /** Names that the exporters make up, unlike those of parameters. */
 export function isMadeUp(name: string): boolean {
   return /^(val_\d+|onnx::\w+|_?constant\w*|.*\/Constant\w*)$/i.test(name);
+}
+
+/** Made by the exporter, or the result of a call that it computed beforehand (`t`, `permute_1`). */
+export function isCopy({ name }: { name: string }, readers: readonly NodeProto[]): boolean {
+  return isMadeUp(name) || readers.some((node) => traceOf(node).values.has(name));
 }
 
 export function consumersOf(graph: GraphProto): Map<string, NodeProto[]> {
