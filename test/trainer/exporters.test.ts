@@ -127,25 +127,26 @@ test('a bias of zeros that was left out is trained, also that of a transposed co
   expect(weights.map(({ name, dims }) => [name, dims])).toContainEqual(['up_bias', [6]]);
 });
 
+/** Two products, one behind the other, by nodes and with equal weights of these names. */
+const twice = (nodes: readonly string[], weights: readonly string[], others: readonly string[] = []) =>
+  edited(
+    modelOf([4], (builder) => {
+      for (const name of weights) ramp(builder, name, [4, 4]);
+      const once = builder.node('Tanh', [builder.node('MatMul', ['x', weights[0] ?? ''])]);
+      const again = builder.node('Tanh', [builder.node('MatMul', [once, weights[1] ?? ''])]);
+      const sum = others.reduce(
+        (value, name) => builder.node('Add', [value, ramp(builder, name, [4])]),
+        again,
+      );
+      flatten(builder, sum, 'head', 4);
+    }),
+    ({ graph }) => {
+      const products = graph?.node.filter(({ opType }) => opType === 'MatMul') ?? [];
+      products.forEach((node, at) => (node.name = nodes[at] ?? ''));
+    },
+  );
+
 describe('one weight that the exporter wrote several times', () => {
-  /** Two products, one behind the other, by nodes and with equal weights of these names. */
-  const twice = (nodes: readonly string[], weights: readonly string[], others: readonly string[] = []) =>
-    edited(
-      modelOf([4], (builder) => {
-        for (const name of weights) ramp(builder, name, [4, 4]);
-        const once = builder.node('Tanh', [builder.node('MatMul', ['x', weights[0] ?? ''])]);
-        const again = builder.node('Tanh', [builder.node('MatMul', [once, weights[1] ?? ''])]);
-        const sum = others.reduce(
-          (value, name) => builder.node('Add', [value, ramp(builder, name, [4])]),
-          again,
-        );
-        flatten(builder, sum, 'head', 4);
-      }),
-      ({ graph }) => {
-        const products = graph?.node.filter(({ opType }) => opType === 'MatMul') ?? [];
-        products.forEach((node, at) => (node.name = nodes[at] ?? ''));
-      },
-    );
   const folded = ['onnx::MatMul_7', 'onnx::MatMul_8'];
 
   test('because a module is called twice', () => {
@@ -196,7 +197,7 @@ describe('one weight that the exporter wrote several times', () => {
       ({ graph }) => {
         for (const node of graph?.node ?? [])
           if (node.input[1] === 't')
-            node.metadataProps = [metadata('pkg.torch.onnx.fx_node', '%m : args = (%a, %t)')];
+            node.metadataProps = [metadata('pkg.torch.onnx.fx_node', '%m : args = (%a, %t, %p_other_bias)')];
       },
     );
     expect(namesOf(file)).toEqual(['table']);
@@ -209,7 +210,12 @@ test('a cut that the optimiser made once for two layers is made for each, from a
       ramp(builder, 'one.in_weight', [4, 8]);
       builder.add('Split', ['one.in_weight', builder.ints([2], [4, 4])], ['first', 'second'], { axis: 1 });
       const once = builder.node('MatMul', [builder.node('MatMul', ['x', 'first']), 'second']);
-      flatten(builder, builder.node('MatMul', [builder.node('MatMul', [once, 'first']), 'second']), 'head', 4);
+      flatten(
+        builder,
+        builder.node('MatMul', [builder.node('MatMul', [once, 'first']), 'second']),
+        'head',
+        4,
+      );
     }),
     ({ graph }) => {
       const products = graph?.node.filter(({ opType }) => opType === 'MatMul') ?? [];

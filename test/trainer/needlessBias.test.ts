@@ -41,40 +41,45 @@ test('a norm over several channels leaves each its own', () => {
   expect(names).toEqual(['beta', 'bias', 'gamma', 'head', 'kernel']);
 });
 
+/** Four positions of three values; `change` is made to the keys, `hide` to the scores. */
+const attention = (
+  change: (builder: GraphBuilder, keys: string) => string,
+  hide: (builder: GraphBuilder, scores: string) => string = (_, scores) => scores,
+) =>
+  modelOf([4, 3], (builder) => {
+    const [queries = '', keys = '', values = ''] = ['query', 'key', 'value'].map((name) =>
+      builder.node('Add', [
+        builder.node('MatMul', ['x', weight(builder, name, [3, 4])]),
+        weight(builder, `${name}.bias`, [4]),
+      ]),
+    );
+    const heads = (value: string, perm: number[]) =>
+      builder.node('Transpose', [builder.node('Reshape', [value, builder.ints([4], [-1, 4, 2, 2])])], {
+        perm,
+      });
+    const turned = heads(change(builder, keys), [0, 2, 3, 1]);
+    const scores = builder.node('MatMul', [heads(queries, [0, 2, 1, 3]), turned]);
+    const shares = builder.node('Softmax', [
+      hide(builder, builder.node('Div', [scores, builder.floats([], [2])])),
+    ]);
+    const mixed = builder.node('MatMul', [shares, heads(values, [0, 2, 1, 3])]);
+    builder.node(
+      'Gemm',
+      [builder.node('Flatten', [mixed]), weight(builder, 'head', [16, 3])],
+      {},
+      'logits',
+    );
+  });
+
+const mask = (number: number) => (builder: GraphBuilder, scores: string) => {
+  const seen = builder.node('Less', [scores, builder.floats([], [3])]);
+  return builder.node('Where', [seen, scores, builder.floats([], [number])]);
+};
+
+const angles = (builder: GraphBuilder) =>
+  builder.node('Cast', [builder.ints([4, 1], [1, 2, 3, 4])], { to: 1 });
+
 describe('an attention', () => {
-  /** Four positions of three values; `change` is made to the keys, `hide` to the scores. */
-  const attention = (
-    change: (builder: GraphBuilder, keys: string) => string,
-    hide: (builder: GraphBuilder, scores: string) => string = (_, scores) => scores,
-  ) =>
-    modelOf([4, 3], (builder) => {
-      const [queries = '', keys = '', values = ''] = ['query', 'key', 'value'].map((name) =>
-        builder.node('Add', [
-          builder.node('MatMul', ['x', weight(builder, name, [3, 4])]),
-          weight(builder, `${name}.bias`, [4]),
-        ]),
-      );
-      const heads = (value: string, perm: number[]) =>
-        builder.node('Transpose', [builder.node('Reshape', [value, builder.ints([4], [-1, 4, 2, 2])])], {
-          perm,
-        });
-      const turned = heads(change(builder, keys), [0, 2, 3, 1]);
-      const scores = builder.node('MatMul', [heads(queries, [0, 2, 1, 3]), turned]);
-      const shares = builder.node('Softmax', [
-        hide(builder, builder.node('Div', [scores, builder.floats([], [2])])),
-      ]);
-      const mixed = builder.node('MatMul', [shares, heads(values, [0, 2, 1, 3])]);
-      builder.node(
-        'Gemm',
-        [builder.node('Flatten', [mixed]), weight(builder, 'head', [16, 3])],
-        {},
-        'logits',
-      );
-    });
-  const mask = (number: number) => (builder: GraphBuilder, scores: string) => {
-    const seen = builder.node('Less', [scores, builder.floats([], [3])]);
-    return builder.node('Where', [seen, scores, builder.floats([], [number])]);
-  };
   const all = ['head', 'key', 'query', 'query.bias', 'value', 'value.bias'];
 
   test('does not see what is the same for all keys', () => {
@@ -83,8 +88,6 @@ describe('an attention', () => {
   });
 
   test('sees it where keys are turned by their position, or scores are replaced by others', () => {
-    const angles = (builder: GraphBuilder) =>
-      builder.node('Cast', [builder.ints([4, 1], [1, 2, 3, 4])], { to: 1 });
     const turned = attention((builder, keys) => builder.node('Mul', [keys, angles(builder)]));
     expect(trained(turned)).toEqual(['head', 'key', 'key.bias', ...all.slice(2)]);
     expect(trained(attention((_, keys) => keys, mask(0)))).toEqual([

@@ -29,28 +29,30 @@ describe('GELU by tanh is recognised where it is written out', () => {
   });
 });
 
-describe('what is nearly one is left as it is', () => {
-  const form = (build: (builder: GraphBuilder, one: string, half: string) => void) =>
-    found((b) => build(b, b.floats([], [1]), b.floats([], [0.5])));
-  const inner = (b: GraphBuilder, factor = 0.044715) => {
-    const cubed = b.node('Pow', ['x', b.floats([], [3])]);
-    const sum = b.node('Add', ['x', b.node('Mul', [cubed, b.floats([], [factor])])]);
-    return b.node('Tanh', [b.node('Mul', [sum, b.floats([], [Math.sqrt(2 / Math.PI)])])]);
-  };
+const form = (build: (builder: GraphBuilder, one: string, half: string) => void) =>
+  found((b) => build(b, b.floats([], [1]), b.floats([], [0.5])));
+const inner = (b: GraphBuilder, factor = 0.044715) => {
+  const cubed = b.node('Pow', ['x', b.floats([], [3])]);
+  const sum = b.node('Add', ['x', b.node('Mul', [cubed, b.floats([], [factor])])]);
+  return b.node('Tanh', [b.node('Mul', [sum, b.floats([], [Math.sqrt(2 / Math.PI)])])]);
+};
 
+const other = (b: GraphBuilder, one: string) =>
+  b.node('Mul', [b.node('Add', [inner(b, 0.05), one]), 'x']);
+
+const gate = (b: GraphBuilder) => b.node('Sigmoid', ['x']);
+
+describe('what is nearly one is left as it is', () => {
   test('without the one', () => {
     expect(form((b, _, half) => b.node('Mul', [b.node('Mul', [inner(b), half]), 'x']))).toEqual([]);
   });
 
   test('with another factor', () => {
-    const other = (b: GraphBuilder, one: string) =>
-      b.node('Mul', [b.node('Add', [inner(b, 0.05), one]), 'x']);
     expect(form((b, one, half) => b.node('Mul', [other(b, one), half]))).toEqual([]);
     expect(form((b, one) => b.node('Mul', [b.node('Add', [inner(b), one]), 'x']))).toEqual([]);
   });
 
   test('times another value', () => {
-    const gate = (b: GraphBuilder) => b.node('Sigmoid', ['x']);
     expect(
       form((b, one, half) => b.node('Mul', [b.node('Mul', [b.node('Add', [inner(b), one]), half]), gate(b)])),
     ).toEqual([]);

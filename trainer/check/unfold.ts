@@ -111,14 +111,16 @@ function scaled(
     string,
   ];
   const shift = scale.map((s, at) => (bias[at] ?? 0) - s * (before[at] ?? 0));
-  const node = (opType: string, input: string[], output: string) =>
-    create(NodeProtoSchema, { opType, name: output, input, output: [output] });
   return [
     constant(factor, scale),
     constant(summand, shift),
-    node('Mul', [value, factor], product),
-    node('Add', [product, summand], result),
+    nodeOf('Mul', [value, factor], product),
+    nodeOf('Add', [product, summand], result),
   ];
+}
+
+function nodeOf(opType: string, input: string[], output: string): NodeProto {
+  return create(NodeProtoSchema, { opType, name: output, input, output: [output] });
 }
 
 /** A product whose weight is, channel by channel, a multiple of a parameter, and not the parameter itself. */

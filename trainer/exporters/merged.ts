@@ -76,7 +76,8 @@ function repeatShared(graph: GraphProto): void {
   const consumers = consumersOf(graph);
   const tensors = new Set(graph.initializer.map(({ name }) => name));
   graph.node = graph.node.flatMap((node) => {
-    const isCut = ['Split', 'Slice'].includes(node.opType) && !traceOf(node).known && !node.name.startsWith('/');
+    const isCut =
+      ['Split', 'Slice'].includes(node.opType) && !traceOf(node).known && !node.name.startsWith('/');
     if (!isCut || !node.input.every((name) => name === '' || tensors.has(name))) return [node];
     const readers = new Set(node.output.flatMap((name) => consumers.get(name) ?? []));
     const modules = [...new Set([...readers].map((reader) => traceOf(reader).module))];

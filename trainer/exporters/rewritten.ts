@@ -58,7 +58,10 @@ export function tieTransposed(graph: GraphProto): void {
   );
   const isCopied = (tensor: TensorProto) => isCopy(tensor, consumers.get(tensor.name) ?? []);
   for (const copy of matrices.filter(isCopied)) {
-    const parameters = (consumers.get(copy.name) ?? []).flatMap((node) => [...traceOf(node).parameters]);
+    const traces = (consumers.get(copy.name) ?? []).map(traceOf);
+    // Where the call names the copy itself, other parameters that it names say nothing of it.
+    const isNamed = traces.some(({ values }) => values.has(copy.name));
+    const parameters = isNamed ? [] : traces.flatMap((trace) => [...trace.parameters]);
     const original = matrices.find(
       (tensor) =>
         !isCopied(tensor) &&

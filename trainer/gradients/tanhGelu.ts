@@ -1,9 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { textAttribute } from '../onnx/attributes.js';
-import { attribute, type GraphBuilder } from '../onnx/builder.js';
+import { attribute } from '../onnx/builder.js';
 import { NodeProtoSchema, type NodeProto } from '../onnx/onnx.gen.js';
 import type { KnownValues } from '../shapes/values.js';
-import { NodeGradient } from './nodeGradient.js';
+import type { NodeGradient } from './nodeGradient.js';
 
 /**
  * 0.5 x (1 + tanh u), u = k x (1 + c x^2): the usual approximation of x Phi(x) (Hendrycks and Gimpel 2016). As
