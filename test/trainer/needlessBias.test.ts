@@ -63,12 +63,7 @@ const attention = (
       hide(builder, builder.node('Div', [scores, builder.floats([], [2])])),
     ]);
     const mixed = builder.node('MatMul', [shares, heads(values, [0, 2, 1, 3])]);
-    builder.node(
-      'Gemm',
-      [builder.node('Flatten', [mixed]), weight(builder, 'head', [16, 3])],
-      {},
-      'logits',
-    );
+    builder.node('Gemm', [builder.node('Flatten', [mixed]), weight(builder, 'head', [16, 3])], {}, 'logits');
   });
 
 const mask = (number: number) => (builder: GraphBuilder, scores: string) => {

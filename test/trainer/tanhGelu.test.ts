@@ -37,8 +37,7 @@ const inner = (b: GraphBuilder, factor = 0.044715) => {
   return b.node('Tanh', [b.node('Mul', [sum, b.floats([], [Math.sqrt(2 / Math.PI)])])]);
 };
 
-const other = (b: GraphBuilder, one: string) =>
-  b.node('Mul', [b.node('Add', [inner(b, 0.05), one]), 'x']);
+const other = (b: GraphBuilder, one: string) => b.node('Mul', [b.node('Add', [inner(b, 0.05), one]), 'x']);
 
 const gate = (b: GraphBuilder) => b.node('Sigmoid', ['x']);
 
