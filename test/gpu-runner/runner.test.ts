@@ -70,7 +70,7 @@ async function updateOf(asked: AskedTask): Promise<TrainUpdate> {
   const outcome: Outcome = await asked.outcome;
   if (outcome.kind !== 'answered') throw new Error(`not answered: ${JSON.stringify(outcome)}`);
   const answer = trainAnswer.parse(outcome.answer);
-  if (answer.kind !== 'update') throw new Error(`refused: ${answer.reason}`);
+  if (answer.kind !== 'update') throw new Error(`no update: ${JSON.stringify(answer)}`);
   return answer;
 }
 
