@@ -76,6 +76,7 @@ export class SignedWork {
   async sign(job: JobId, round: number, record: SignedRecord): Promise<TrainUpdate> {
     const before = await this.#standing(job, round, record);
     const { file, bytes } = record.answer;
+    if (before?.answer.file === file) return before.answer;
     const kept = before ? { ...before, answer: { ...before.answer, file, bytes } } : record;
     await writeDurably(join(await this.open(job, round), 'answer.json'), JSON.stringify(kept, null, 2));
     return kept.answer;

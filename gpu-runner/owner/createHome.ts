@@ -11,7 +11,9 @@ export interface HomeFacts {
   name?: string | undefined;
   member?: Hex | undefined;
   rpcUrls: string[];
-  chain?: { chainId: number; consortium: Hex; jobs: Hex; receiptJudge: Hex; sealJudge: Hex; block: number } | undefined;
+  chain?:
+    | { chainId: number; consortium: Hex; jobs: Hex; receiptJudge: Hex; sealJudge: Hex; block: number }
+    | undefined;
   /** A stack that the owner named with its URL. */
   stack?: { coordinator: Hex; api: string } | undefined;
 }

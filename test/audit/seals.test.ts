@@ -6,9 +6,10 @@ import { accuse } from '#audit/dispute.js';
 import { checkSeals } from '#audit/seals.js';
 import { roundManifest, type RoundManifest } from '#core/manifest.js';
 import { sha256 } from '#services/sha256.js';
-import { addressOf, startChainStack, type ChainStack } from '#test/services/chainStack.js';
+import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { listSignedBy, sealedBy } from '#test/support/seals.js';
-import { prepareCoordinator, updatesOf, writeHistory, type History } from './history.js';
+import { sourcesOf as sourcesIn, startCourt } from './court.js';
+import { writeHistory, type History } from './history.js';
 import { runnerWallets } from './signing.js';
 
 /** Seals in the record of a round: whatever is wrong with one is found, and its runner named. */
@@ -20,20 +21,14 @@ if (!first || !second || !third) throw new Error('no runners');
 const otherRoot = `0x${'77'.repeat(32)}` as const;
 
 beforeAll(async () => {
-  stack = await startChainStack();
-  await prepareCoordinator(stack);
+  stack = await startCourt();
   honest = await writeHistory(stack, 'sealed', {}, { sealFirst: true });
   const bytes = await honest.archive.get(honest.archived['manifest 2'] ?? '');
   manifest = roundManifest.parse(JSON.parse(new TextDecoder().decode(bytes))).hashed;
 });
 afterAll(() => stack.stop());
 
-const sourcesOf = (history: History) => ({
-  chain: stack.chain,
-  archive: history.archive,
-  hash: sha256,
-  updateSource: updatesOf(history),
-});
+const sourcesOf = (history: History) => sourcesIn(stack, history);
 
 async function checked(round: RoundManifest['hashed']) {
   const list = new Checklist();

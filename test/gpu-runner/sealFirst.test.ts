@@ -209,8 +209,7 @@ describe('it does not reveal', () => {
     [
       'with a seal that its runner did not sign',
       /signed by 0x/,
-      (task, own) =>
-        revealing(task, ascending([entryOf(own), sealedBy(other, task, someRoot, stranger)])),
+      (task, own) => revealing(task, ascending([entryOf(own), sealedBy(other, task, someRoot, stranger)])),
     ],
     [
       'with a seal for another opening',
@@ -226,8 +225,7 @@ describe('it does not reveal', () => {
     [
       'with more seals than runners were selected',
       /3 seals, and 2 runners/,
-      (task, own) =>
-        revealing(task, ascending([...listOf(task, own), sealedBy(stranger, task, someRoot)])),
+      (task, own) => revealing(task, ascending([...listOf(task, own), sealedBy(stranger, task, someRoot)])),
     ],
     [
       'for what is no list',

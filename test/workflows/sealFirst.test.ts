@@ -1,10 +1,24 @@
 import { describe, expect, test } from '@jest/globals';
+import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
+import { id, Wallet } from 'ethers';
+import { isRoundtableError } from '#core/errors.js';
 import { roundWorkflowId, signalNames } from '#core/names.js';
-import type { RevealTask } from '#core/messages.js';
+import type { RevealTask, TrainAnswer } from '#core/messages.js';
+import { admitSeal, checkSealed } from '#workflows/activities/seals.js';
 import type { ArchiveRoundInput } from '#workflows/types.js';
+import { saltOf, sealedBy } from '../support/seals.js';
 import { until } from '../support/until.js';
-import { answering, fakeSpec, fakeStack, hash, runnerAddress, sealing, silent } from './fakes.js';
+import {
+  answering,
+  fakeSpec,
+  fakeStack,
+  hash,
+  runnerAddress,
+  sealing,
+  silent,
+  type FakeRunner,
+} from './fakes.js';
 import { finish, last, lastOfRound, start, temporal } from './running.js';
 
 const [first, second, third] = [runnerAddress(1), runnerAddress(2), runnerAddress(3)];
@@ -13,6 +27,18 @@ const sealSpec = (change: Parameters<typeof fakeSpec>[0] = {}) => ({
   ...fakeSpec({ rounds: 1, ...change }),
   sealFirst: true as const,
 });
+
+const lower = ({ address }: Wallet) => address.toLowerCase() as `0x${string}`;
+
+/** As the worker's interceptor does it. */
+function asFailure(check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (!isRoundtableError(error)) throw error;
+    throw ApplicationFailure.nonRetryable(error.message, error.code);
+  }
+}
 
 describe('a round whose runners seal first', () => {
   test('asks for every seal, signs their list, and only then has anything revealed', async () => {
@@ -83,27 +109,55 @@ describe('a round whose runners seal first', () => {
     expect(lastOfRound(stack.seen.rounds, 1).missing).toEqual([]);
   });
 
-  test('rejects a runner that reveals what it had not sealed, and goes on with the rest', async () => {
+  test('rejects a runner that reveals what it had not sealed, or seals as another, and goes on with the rest', async () => {
+    const wallets = [1, 2, 3, 4].map((number) => new Wallet(id(`sealing runner ${number}`)));
+    const [honest, alsoHonest, changing, posing] = wallets;
+    if (!honest || !alsoHonest || !changing || !posing) throw new Error('no wallets');
+    const [root, otherRoot] = [hash('4'), hash('a')];
+    const runnerOf = (wallet: Wallet, by = wallet): FakeRunner => {
+      return async (task) => {
+        await Context.current().sleep(100);
+        return { kind: 'sealed', ...sealedBy(wallet, task, root, by) };
+      };
+    };
+    const revealerOf = (wallet: Wallet, updateRoot = root) => {
+      return async (task: RevealTask): Promise<TrainAnswer> => {
+        const update = await answering(1)(task);
+        if (update.kind !== 'update') throw new Error('no update');
+        return { ...update, updateRoot, salt: saltOf(wallet, task.opening.round) };
+      };
+    };
     const stack = await fakeStack(temporal(), {
       spec: sealSpec({ quorum: 2, graceFactor: 100 }),
-      runners: { [first]: sealing(100), [second]: sealing(100), [third]: sealing(100) },
+      runners: {
+        [lower(honest)]: runnerOf(honest),
+        [lower(alsoHonest)]: runnerOf(alsoHonest),
+        [lower(changing)]: runnerOf(changing),
+        [lower(posing)]: runnerOf(posing, honest),
+      },
+      revealing: {
+        [lower(honest)]: revealerOf(honest),
+        [lower(alsoHonest)]: revealerOf(alsoHonest),
+        [lower(changing)]: revealerOf(changing, otherRoot),
+      },
       override: {
-        admitUpdate: async ({ update }) => {
-          if (update.runner === third)
-            throw ApplicationFailure.nonRetryable('its root and salt do not open', 'UPDATE_REFUSED');
-        },
+        admitSeal: async (input) => asFailure(() => admitSeal(input)),
+        admitUpdate: async (input) => asFailure(() => checkSealed(input)),
       },
     });
     await stack.run(() => finish(job('54')));
-    const round = lastOfRound(stack.seen.rounds, 1);
-    expect(round.phase).toBe('done');
-    expect(round.missing).toEqual([
-      {
-        runner: third,
-        code: 'rejected',
-        reason: 'sealed an update, and then: its root and salt do not open',
-      },
-    ]);
+    const { phase, missing, participants } = lastOfRound(stack.seen.rounds, 1);
+    expect(phase).toBe('done');
+    expect(participants.filter(({ state }) => state === 'done')).toHaveLength(2);
+    expect(new Map(missing.map(({ runner, code, reason }) => [runner, [code, reason]]))).toEqual(
+      new Map([
+        [
+          lower(changing),
+          ['rejected', expect.stringMatching(/^sealed an update, and then: .*do not open the seal/)],
+        ],
+        [lower(posing), ['rejected', expect.stringContaining(`signed by ${lower(honest)}`)]],
+      ]),
+    );
   });
 
   test('asks nobody to reveal who sealed nothing, or whose seal was refused', async () => {
