@@ -42,7 +42,11 @@ export async function collectUpdates(
   const sealed = sealFirst ? await collectSeals(input, selection, tell) : null;
   const asked = sealed ? sealed.seals.map(({ runner }) => runner) : runners;
   const before: Outcomes = sealed?.missing ?? new Map<string, Outcome>();
-  const { outcomes: given, seconds } = await gather({
+  const {
+    outcomes: given,
+    seconds,
+    end,
+  } = await gather({
     asking: {
       round: input,
       opening,
@@ -56,6 +60,7 @@ export async function collectUpdates(
     leastGrace: sealed?.leastGrace ?? 0,
     report: (some) => tell(new Map([...before, ...some])),
   });
+  end();
   const waited = seconds.toFixed(1);
   for (const runner of asked)
     if (!given.has(runner))

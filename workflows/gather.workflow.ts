@@ -24,11 +24,22 @@ const REPORT_MS = 500;
 /** A report holds every runner, and a round of many takes longer: told at the same pace, reports would outgrow it. */
 const REPORT_MS_PER_RUNNER = 5;
 
+interface Gathered {
+  outcomes: Outcomes;
+  /** How long it took. */
+  seconds: number;
+  /**
+   * Cancels the activities of those that are late. For whoever gathers, at once: cancelled before it goes on, they would
+   * stand before its next command, and histories that were recorded have them behind it.
+   */
+  end: () => void;
+}
+
 /**
  * Asks runners at once and returns when the quorum and its grace period, all of them, or the job's deadline has come.
  * Whoever is late costs the round nothing: its activity is cancelled and what it still says is dropped.
  */
-export async function gather(gathering: Gathering): Promise<{ outcomes: Outcomes; seconds: number }> {
+export async function gather(gathering: Gathering): Promise<Gathered> {
   const { asking, runners, quorum, counts, graceFactor, leastGrace, report } = gathering;
   const outcomes: Outcomes = new Map();
   const { started } = asking;
@@ -69,8 +80,7 @@ export async function gather(gathering: Gathering): Promise<{ outcomes: Outcomes
     await until(settled, Math.min(deadline, started + grace));
   }
   open = false;
-  scope.cancel();
-  return { outcomes, seconds: (Date.now() - started) / 1000 };
+  return { outcomes, seconds: (Date.now() - started) / 1000, end: () => scope.cancel() };
 }
 
 /** The lower median of the times that runners took, ms; 0 for none. */

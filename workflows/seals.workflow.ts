@@ -29,7 +29,7 @@ export async function collectSeals(
 ): Promise<Sealed> {
   const { graceFactor } = input.prepared.spec.participants;
   const runners = opening.selection.map(({ runner }) => runner);
-  const { outcomes, seconds } = await gather({
+  const { outcomes, seconds, end } = await gather({
     asking: { round: input, opening, started: Date.now() },
     runners,
     quorum,
@@ -38,6 +38,7 @@ export async function collectSeals(
     leastGrace: 0,
     report,
   });
+  end();
   const waited = seconds.toFixed(1);
   const seals: TrainSeal[] = [];
   const missing: Outcomes = new Map();

@@ -5,7 +5,6 @@ import { AuditStopped, Checklist } from '#audit/checklist.js';
 import { accuse } from '#audit/dispute.js';
 import { checkSeals } from '#audit/seals.js';
 import { roundManifest, type RoundManifest } from '#core/manifest.js';
-import { sha256 } from '#services/sha256.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { listSignedBy, sealedBy } from '#test/support/seals.js';
 import { sourcesOf as sourcesIn, startCourt } from './court.js';
