@@ -227,7 +227,7 @@ test('asked to, it demands what a runner sealed and did not show, and names what
   expect(await transactionsOfStranger()).toBe(before);
   const { out } = await typed(['watch', ...once, '--demand-seals', ...place()]);
   expect(out.replaceAll('\n', ' ')).toMatch(
-    new RegExp(`… round 2 of job ${history.job}, runner ${runner?.runner}: it sealed an update and did not`),
+    new RegExp(`round 2 of job ${history.job}, runner ${runner?.runner}: it sealed an update and did not`),
   );
   expect((await transactionsOfStranger()) - before).toBe(1);
   const both = await typed(['watch', '--dry-run', '--demand-seals', ...place()]);
