@@ -29,8 +29,8 @@ interface Gathered {
   /** How long it took. */
   seconds: number;
   /**
-   * Cancels the activities of those that are late. For whoever gathers, at once: cancelled before it goes on, they would
-   * stand before its next command, and histories that were recorded have them behind it.
+   * Cancels the activities of those that are late; to be called at once. Not done here: histories were recorded with these
+   * cancellations behind the next command of whoever gathers.
    */
   end: () => void;
 }
