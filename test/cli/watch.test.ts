@@ -212,7 +212,7 @@ describe('a watcher that goes on', () => {
 test('asked to, it demands what a runner sealed and did not show, and names what no contract can be shown', async () => {
   const history = await writeHistoryTo(
     stack,
-    'not shown',
+    'sealed and not shown',
     { archive: auditor.archive, sealFirst: true },
     { manifest: ({ headers: [header] }) => void delete header?.salt },
   );

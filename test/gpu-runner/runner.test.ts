@@ -52,8 +52,11 @@ beforeAll(async () => {
   gatekeeper = await api.openGatekeeper(temporal);
   model = await storeModel(api.artifacts, smallModel());
 });
-const ask = (address: string, task: TrainTask | RevealTask, change: Partial<Parameters<typeof askWith>[2]> = {}) =>
-  askWith(address, task, { codec: gatekeeper.codec, ...change });
+const ask = (
+  address: string,
+  task: TrainTask | RevealTask,
+  change: Partial<Parameters<typeof askWith>[2]> = {},
+) => askWith(address, task, { codec: gatekeeper.codec, ...change });
 beforeEach(() => {
   api.fault = null;
 });
