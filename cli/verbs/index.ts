@@ -1,6 +1,7 @@
 import type { Verb } from '../run.js';
 import { actsVerb } from './acts.js';
 import { announceKeyVerb } from './announceKey.js';
+import { connectVerb } from './connect.js';
 import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
@@ -36,6 +37,7 @@ export const verbs: readonly Verb[] = [
   dataVerbs,
   costVerb,
   deployVerb,
+  connectVerb,
   temporalCertificatesVerb,
   trainVerbs,
 ];
