@@ -18,9 +18,11 @@ export const engineEnvironment = Object.fromEntries(
   }),
 );
 
-/** As docs/runner.md says that an image is run: nothing to write to but what is mounted, no capability, no way to get one. */
-export const hardened =
-  '--rm --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --network host'.split(' ');
+/** Nothing to write to but what is mounted, no capability, no way to get one; podman would give folders in memory. */
+export const hardened = [
+  ...'--rm --read-only --cap-drop ALL --security-opt no-new-privileges --network host'.split(' '),
+  ...(words[0] === 'podman' ? ['--read-only-tmpfs=false'] : []),
+];
 
 /** What a process is started with. */
 export function engineCommand(...argv: string[]): { command: string; args: string[] } {
