@@ -52,7 +52,15 @@ test('nothing that is there is made anew, and what is missing is', async () => {
 });
 
 test('for a rotation one is made alone, a certificate with its key', async () => {
-  const renewed = await secrets('--only', 'gatekeeper-certificate', '--out', 'later', '--days', '30', '--json');
+  const renewed = await secrets(
+    '--only',
+    'gatekeeper-certificate',
+    '--out',
+    'later',
+    '--days',
+    '30',
+    '--json',
+  );
   expect(renewed.json()).toMatchObject({ made: ['gatekeeper-certificate', 'gatekeeper-key'], accounts: {} });
   expect(read('gatekeeper-key', 'later')).not.toBe(read('gatekeeper-key'));
   const runner = await secrets('--only', 'runner/gpu-1', '--out', 'later', '--json');

@@ -206,7 +206,9 @@ describe('triggers', () => {
     const { secret } = (await api.post('/v1/triggers/leaked/rotate', undefined)).body;
     expect((await api.parts.table.getTrigger('leaked'))?.secrets).toEqual([secret]);
     expect((await api.post('/v1/triggers/nothing/stop', undefined)).body.code).toBe('UNKNOWN_TRIGGER');
-    expect((await api.post('/v1/triggers/leaked/stop', undefined, { by: runner })).body.code).toBe('FORBIDDEN');
+    expect((await api.post('/v1/triggers/leaked/stop', undefined, { by: runner })).body.code).toBe(
+      'FORBIDDEN',
+    );
   });
 
   test('are set up only by members, for jobs that can be run', async () => {

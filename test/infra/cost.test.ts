@@ -43,7 +43,10 @@ describe('a sum in functions', () => {
     const { functions, secondsOfOne, gigabyteSeconds, dollars } = sumCost({ parameters: 1e9, runners: 16 });
     expect(functions).toBe(60);
     const values = 1e9 / 60;
-    expect(secondsOfOne).toBeCloseTo(1 + (72 * values) / 75e6 + (16 * values) / sumSpeed.valuesPerVcpuSecond, 6);
+    expect(secondsOfOne).toBeCloseTo(
+      1 + (72 * values) / 75e6 + (16 * values) / sumSpeed.valuesPerVcpuSecond,
+      6,
+    );
     expect(gigabyteSeconds).toBeCloseTo((60 * secondsOfOne * 1769) / 1024, 6);
     expect(dollars.compute).toBeCloseTo(gigabyteSeconds * 0.0000133334, 10);
     // 17 GETs at least a function, 8 MiB each; a plan and a part are written for each.
