@@ -14,4 +14,6 @@ export default {
   testEnvironment: '<rootDir>/test/environment.mjs',
   testTimeout: 60_000,
   maxWorkers: 2,
+  // Modules of a test file are kept by its process; one that holds much is replaced before the next file.
+  workerIdleMemoryLimit: '1GB',
 };

@@ -31,21 +31,30 @@ export async function answerEpochQuestion(
   sources: AuditSources,
   question: EpochQuestion,
 ): Promise<ChainCall | null> {
-  const { chain, hash } = sources;
+  const { chain } = sources;
   if (!(await epochStands(chain, question.id))) return null;
   const { payer } = question;
   const onChain = (await chain.epochs(payer)).find(({ epoch }) => epoch === question.epoch);
   const epoch = onChain ? await openEpoch(sources, onChain) : `epoch ${question.epoch} is not on chain`;
   if (typeof epoch === 'string') throw unanswerable(question, epoch);
+  return epochAnswerFrom(sources, epoch, question);
+}
+
+/** The answer that an epoch holds. @throws NOT_FOUND for a question about what it has not */
+export function epochAnswerFrom(
+  { chain, hash }: Pick<AuditSources, 'chain' | 'hash'>,
+  epoch: OpenEpoch,
+  question: EpochQuestion,
+): ChainCall {
   const { rewards } = chainCalls(chain.deployment).judges;
-  const at = [payer, BigInt(question.epoch)] as const;
+  const at = [question.payer, BigInt(question.epoch)] as const;
   const isIt = (subject: EpochSubject) => epochSubjectHash(subject) === question.subject;
   for (const { index } of epoch.leaves)
     if (isIt({ of: 'line', index })) return rewards.answerLine(...at, epoch.line(index));
   for (let height = 1; height <= treeDepth(epoch.leaves.length); height++)
     for (let index = 0; index < Math.ceil(epoch.leaves.length / 2 ** height); index++)
       if (isIt({ of: 'row', height, index })) {
-        const { nodes, proof } = row(sources.hash, epoch, height, index);
+        const { nodes, proof } = row(hash, epoch, height, index);
         return rewards.answerRow(...at, BigInt(height), BigInt(index), nodes, proof);
       }
   for (const leaf of epoch.leaves)

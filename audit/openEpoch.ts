@@ -15,17 +15,18 @@ export interface Delta {
   amount: bigint;
 }
 
-/** What an epoch's lines and the rounds that they are earned in say, in a manifest or in answers on chain. */
-export interface EpochLines {
-  accounts: EpochManifest['hashed']['accounts'];
-  rounds: { job: Hex; round: number; shares: { runner: Hex; amount: string }[] }[];
+/** A round, and who was paid how much for it. */
+export interface PaidRound {
+  job: Hex;
+  round: number;
+  shares: { runner: Hex; amount: string }[];
 }
 
 /** Says what is missing where it cannot be opened. */
 export async function openEpoch(sources: AuditSources, onChain: ChainEpoch): Promise<OpenEpoch | string> {
   try {
     const { hashed } = await findEpochManifest(sources, onChain);
-    const epoch = new OpenEpoch(sources.hash, hashed);
+    const epoch = new OpenEpoch(sources.hash, linesOf(hashed.accounts), hashed.rounds);
     if (epoch.leaves.length === onChain.leaves && toHex(epoch.tree.root) === onChain.root) return epoch;
     return `epoch ${onChain.epoch}: its manifest does not lead to its root`;
   } catch (error) {
@@ -34,31 +35,36 @@ export async function openEpoch(sources: AuditSources, onChain: ChainEpoch): Pro
   }
 }
 
+/** The lines that a manifest's accounts make: each begins where those before it end. */
+export function linesOf(accounts: EpochManifest['hashed']['accounts']): RewardLeaf[] {
+  let totalPrefix = 0n;
+  return accounts.map((written, index) => {
+    const [cumulative, previous] = [BigInt(written.cumulative), BigInt(written.previous)];
+    const deltaRoot = fromHex(written.deltaRoot, 32);
+    const line = { index, account: written.account, cumulative, previous, totalPrefix, deltaRoot };
+    totalPrefix += cumulative;
+    return line;
+  });
+}
+
+/** Lines and rounds as a manifest or answers on chain say them. */
 export class OpenEpoch {
-  readonly leaves: RewardLeaf[] = [];
   readonly tree: MerkleTree;
-  readonly #places = new Map<Hex, number>();
+  readonly #places: ReadonlyMap<Hex, number>;
   readonly #deltas: Map<Hex, Delta[] | null>;
 
   /** @param shown what lines commit to, by account, where it is known without the rounds */
   constructor(
     private readonly hash: Hash,
-    readonly manifest: EpochLines,
+    readonly leaves: readonly RewardLeaf[],
+    readonly rounds: readonly PaidRound[],
     shown: ReadonlyMap<Hex, Delta[]> = new Map(),
   ) {
     this.#deltas = new Map(shown);
-    let totalPrefix = 0n;
-    for (const [index, written] of manifest.accounts.entries()) {
-      const { account } = written;
-      const [cumulative, previous] = [BigInt(written.cumulative), BigInt(written.previous)];
-      const deltaRoot = fromHex(written.deltaRoot, 32);
-      this.leaves.push({ index, account, cumulative, previous, totalPrefix, deltaRoot });
-      this.#places.set(account, index);
-      totalPrefix += cumulative;
-    }
+    this.#places = new Map(leaves.map(({ account }, index) => [account, index]));
     this.tree = new MerkleTree(
       hash,
-      this.leaves.map((leaf) => rewardLeafHash(hash, leaf)),
+      leaves.map((leaf) => rewardLeafHash(hash, leaf)),
     );
   }
 
@@ -88,7 +94,7 @@ export class OpenEpoch {
   deltas({ account, deltaRoot }: RewardLeaf): Delta[] | null {
     const known = this.#deltas.get(account);
     if (known !== undefined) return known;
-    const written = this.manifest.rounds.flatMap(({ job, round, shares }) =>
+    const written = this.rounds.flatMap(({ job, round, shares }) =>
       shares.flatMap(({ runner, amount }) =>
         runner === account ? [{ job, round: BigInt(round), amount: BigInt(amount) }] : [],
       ),

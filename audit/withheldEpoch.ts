@@ -4,6 +4,7 @@
  */
 import { fromHex, toHex, type Hash, type Hex } from '#core/hex.js';
 import { NODE, zeroHashes } from '#core/merkle.js';
+import { lowerCase } from '#services/chain/lowerCase.js';
 import type { ChainEpoch } from '#services/chain.js';
 import type { Accusation, Judges } from './accusation.js';
 import {
@@ -14,7 +15,7 @@ import {
   type EpochQuestion,
   type EpochSubject,
 } from './epochQuestions.js';
-import { OpenEpoch, type Delta, type EpochLines } from './openEpoch.js';
+import { OpenEpoch, type Delta, type PaidRound } from './openEpoch.js';
 import type { AuditSources } from './sources.js';
 
 /** Questions asked at once: each costs a bond, and answers may end them all. */
@@ -44,8 +45,7 @@ class Shown {
   ) {}
 
   gathered(leaves: number): OpenEpoch | Accusation[] {
-    const accounts: EpochLines['accounts'] = [];
-    const rounds = new Map<string, EpochLines['rounds'][number]>();
+    const rounds = new Map<string, PaidRound>();
     const shown = new Map<Hex, Delta[]>();
     const at = this.#at();
     const lines: Line[] = [];
@@ -54,9 +54,7 @@ class Shown {
       if (line) lines.push(lineOf(line['line']));
     }
     for (const line of this.#missing.length > 0 ? [] : lines) {
-      const { cumulative, previous, deltaRoot } = line.leaf;
-      const account = line.leaf.account.toLowerCase() as Hex;
-      accounts.push({ account, cumulative: String(cumulative), previous: String(previous), deltaRoot });
+      const { account, deltaRoot } = line.leaf;
       const deltas = BigInt(deltaRoot) === 0n ? [] : this.#deltasUnder(line, deltaRoot, 0, []);
       shown.set(account, deltas);
       for (const { job, round, amount } of deltas) {
@@ -68,7 +66,12 @@ class Shown {
       }
     }
     if (this.#missing.length > 0) return this.#missing.slice(0, mostAtOnce);
-    return new OpenEpoch(this.sources.hash, { accounts, rounds: [...rounds.values()] }, shown);
+    const leavesShown = lines.map(({ leaf }, index) => ({
+      ...leaf,
+      index,
+      deltaRoot: fromHex(leaf.deltaRoot, 32),
+    }));
+    return new OpenEpoch(this.sources.hash, leavesShown, [...rounds.values()], shown);
   }
 
   /** @param proof siblings from the node upwards */
@@ -117,7 +120,10 @@ interface Line {
 function lineOf(args: unknown): Line {
   const { leaf, proof } = args as Line;
   const { index, account, cumulative, previous, totalPrefix, deltaRoot } = leaf;
-  return { leaf: { index, account, cumulative, previous, totalPrefix, deltaRoot }, proof: [...proof] };
+  return {
+    leaf: { index, account: lowerCase(account), cumulative, previous, totalPrefix, deltaRoot },
+    proof: [...proof],
+  };
 }
 
 /** Of one node of a row, up to the node eight levels above it. @param height of the row above the deltas */

@@ -32,7 +32,7 @@ export async function accuseEpoch(sources: AuditSources, onChain: ChainEpoch): P
     epoch.deltas(leaf) ? [] : [`what ${leaf.account} was paid for: no rounds lead to its line`],
   );
   const unknown = [...(typeof before === 'string' ? [before] : []), ...unopened];
-  for (const paid of epoch.manifest.rounds) {
+  for (const paid of epoch.rounds) {
     const found = await wrongShare(at, paid);
     if (typeof found === 'string') unknown.push(found);
     else if (found) return { accusations: [found], unknown: [] };
@@ -48,14 +48,20 @@ export interface PublishedEpoch {
 }
 
 function wrongOrder({ judges, onChain, epoch }: PublishedEpoch): Accusation | null {
-  const at = epoch.leaves.findIndex(
-    ({ account }, i) => i > 0 && account <= (epoch.leaves[i - 1]?.account ?? ''),
-  );
-  if (at < 1) return null;
-  return report(
-    `account ${epoch.leaves[at]?.account} is out of order or there twice`,
-    judges.wrongOrder(onChain.payer, BigInt(onChain.epoch), epoch.line(at - 1), epoch.line(at)),
-  );
+  const accuse = (what: string, at: number) =>
+    report(what, judges.wrongOrder(onChain.payer, BigInt(onChain.epoch), epoch.line(at - 1), epoch.line(at)));
+  for (const [at, { account, totalPrefix }] of epoch.leaves.entries()) {
+    const before = epoch.leaves[at - 1];
+    if (!before) continue;
+    if (account <= before.account) return accuse(`account ${account} is out of order or there twice`, at);
+    const due = before.totalPrefix + before.cumulative;
+    if (totalPrefix !== due || (at === 1 && before.totalPrefix !== 0n))
+      return accuse(
+        `the lines before account ${account} come to ${due}, and its line says ${totalPrefix}`,
+        at,
+      );
+  }
+  return null;
 }
 
 function wrongTotal({ judges, onChain, epoch }: PublishedEpoch): Accusation | null {
@@ -111,7 +117,7 @@ function follows(before: Delta | undefined, { job, round }: Delta): boolean {
 }
 
 async function unreleased({ sources, judges, onChain, epoch }: PublishedEpoch): Promise<Accusation | null> {
-  for (const { job, round, shares } of epoch.manifest.rounds) {
+  for (const { job, round, shares } of epoch.rounds) {
     const { released } = await sources.chain.escrow(job);
     if (round <= released) continue;
     for (const { runner } of shares) {

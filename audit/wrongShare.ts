@@ -4,13 +4,13 @@ import { apportion, roundBudget } from '#core/rewards.js';
 import { report, type Accusation } from './accusation.js';
 import { loadAccused, type Committed } from './accused.js';
 import type { Evidence } from './evidence.js';
-import type { Delta, EpochLines } from './openEpoch.js';
+import type { Delta, PaidRound } from './openEpoch.js';
 import type { PublishedEpoch } from './wrongEpoch.js';
 
 /** What is wrong with how one round was paid; a text where that cannot be seen, or not be shown. */
 export async function wrongShare(
   { sources, judges, onChain, epoch }: PublishedEpoch,
-  { job, round, shares }: EpochLines['rounds'][number],
+  { job, round, shares }: PaidRound,
 ): Promise<Accusation | string | null> {
   const { committed, job: created } = await loadAccused(sources, job, round);
   if (!committed) return `the shares of round ${round} of job ${job}: its manifest is not to be had`;

@@ -1,20 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { answerEpochQuestion } from '#audit/epochAnswer.js';
-import { epochQuestions } from '#audit/epochQuestions.js';
-import { OpenEpoch } from '#audit/openEpoch.js';
-import type { AuditSources } from '#audit/sources.js';
 import { canonicalBytes } from '#core/canonicalJson.js';
 import { Watcher, type Observation } from '#audit/watcher.js';
-import { toHex, ZERO_HASH, type Hex } from '#core/hex.js';
+import type { Hex } from '#core/hex.js';
 import { manifestHash, type EpochManifest } from '#core/manifest.js';
-import { deltaRootInOrder } from '#core/rewards.js';
 import { sha256 } from '#services/sha256.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
-import { passWindow, sourcesOf, startCourt, stranger } from './court.js';
+import { sourcesOf, startCourt, stranger } from './court.js';
+import { give, root, settle, type FalseEpoch } from './falseEpoch.js';
 import { writeHistory } from './history.js';
 import { runnerWallets } from './signing.js';
-
-type Epoch = EpochManifest['hashed'];
 
 /** Each history publishes epoch 1 of the same payer; what is revoked makes room for the next. */
 let stack: ChainStack;
@@ -26,7 +20,7 @@ afterAll(() => stack.stop());
 const [first, second, third] = runnerWallets.map(addressOf);
 
 describe('a payer is convicted by the watcher for', () => {
-  const lies: [name: string, falsify: (epoch: Epoch) => void, call: string, what: RegExp][] = [
+  const lies: [name: string, falsify: (epoch: FalseEpoch) => void, call: string, what: RegExp][] = [
     [
       'a unit that one runner got and another should have',
       (epoch) => {
@@ -88,7 +82,7 @@ describe('a payer is convicted by the watcher for', () => {
     ]);
   });
 
-  const lines: [name: string, falsify: (epoch: Epoch) => void, call: string, what: RegExp][] = [
+  const lines: [name: string, falsify: (epoch: FalseEpoch) => void, call: string, what: RegExp][] = [
     [
       'a line that its rounds do not lead to',
       ({ accounts: [line] }) => {
@@ -146,7 +140,7 @@ test('an account that the epoch before had, and this one leaves out, revokes it'
     if (!left || !heir) throw new Error('The epoch pays nobody.');
     // Its share goes to another, so that the total does not fall.
     heir.cumulative = String(BigInt(heir.cumulative) + BigInt(left.cumulative));
-    const hashed: Epoch = {
+    const hashed: FalseEpoch = {
       ...first.hashed,
       epoch: 2,
       previousManifest: manifestHash(sha256, first),
@@ -182,97 +176,6 @@ test('an account that the epoch before had, and this one leaves out, revokes it'
   }
 });
 
-describe('what nobody can open is asked for', () => {
-  test('and revoked when nobody answers', async () => {
-    const history = await writeHistory(stack, 'unopened', {
-      epoch: (epoch) => void (epoch.root = ZERO_HASH),
-    });
-    const { watcher, seen } = watching(sourcesOf(stack, history));
-    expect(await seen()).toMatchObject([{ outcome: 'asked', calls: lineCalls }]);
-    // Nothing is asked twice, and nothing takes effect while it waits.
-    expect(await seen()).toEqual([]);
-    await passWindow(stack);
-    expect((await stack.chain.purse(history.payer)).inEffect).toBe(0);
-    await watcher.look(() => undefined);
-    expect((await stack.chain.purse(history.payer)).latest).toBe(0);
-  });
-
-  test('and judged by the answers where nobody else has the manifest', async () => {
-    const history = await writeHistory(stack, 'withheld and wrong', {
-      epoch: (epoch) => {
-        give(epoch, 0, first, -1n);
-        give(epoch, 0, second, 1n);
-        settle(epoch);
-      },
-    });
-    const { seen } = watching(withoutEpochs(sourcesOf(stack, history)));
-    expect(await seen()).toMatchObject([{ outcome: 'asked', calls: lineCalls }]);
-    await answerAll(history);
-    expect(await seen()).toMatchObject([
-      { outcome: 'asked', calls: ['askDeltas', 'askDeltas', 'askDeltas'] },
-    ]);
-    // In the last moment, when the epoch's own window is long over.
-    await answerAll(history);
-    expect(await seen()).toMatchObject([{ outcome: 'convicted', calls: ['wrongAmount'] }]);
-    expect((await stack.chain.purse(history.payer)).latest).toBe(0);
-  });
-
-  test('and an honest payer that answers loses nothing and pays out', async () => {
-    const history = await writeHistory(stack, 'withheld and right');
-    const { chain, anvil, member } = stack;
-    const { seen } = watching(withoutEpochs(sourcesOf(stack, history)));
-    await seen();
-    const before = await anvil.provider.getBalance(member.address);
-    expect(await answerAll(history)).toBe(3);
-    await seen();
-    expect(await answerAll(history)).toBe(3);
-    expect((await anvil.provider.getBalance(member.address)) - before).toBeGreaterThan(5n * 10n ** 16n);
-    expect(await seen()).toMatchObject([{ outcome: 'holds', unknown: [] }]);
-    await passWindow(stack);
-    expect((await chain.purse(history.payer)).inEffect).toBe(1);
-  });
-});
-
-const lineCalls = ['askLine', 'askLine', 'askLine'];
-
-/** As whoever finds no epoch's manifest in the archive. */
-function withoutEpochs(sources: AuditSources): AuditSources {
-  const { archive } = sources;
-  return {
-    ...sources,
-    archive: {
-      get: (id, most) => archive.get(id, most),
-      find: async (tags) => (tags['Kind'] === 'epoch' ? [] : archive.find(tags)),
-    },
-  };
-}
-
-/** What one watcher says of epochs, look by look. */
-function watching(sources: AuditSources) {
-  const watcher = new Watcher(sources, stack.sender(stranger));
-  const seen = async () => {
-    const said: Observation[] = [];
-    await watcher.look((observation) => said.push(observation));
-    return said.filter(({ subject }) => subject === 'epoch');
-  };
-  return { watcher, seen };
-}
-
-/** The payer's stack answers everything that waits, shortly before it is due. */
-async function answerAll(history: Told): Promise<number> {
-  const waiting = (await epochQuestions(stack.chain, { payer: history.payer, from: undefined })).filter(
-    ({ challenger }) => challenger !== null,
-  );
-  await stack.anvil.provider.send('evm_increaseTime', [40]);
-  await stack.anvil.provider.send('evm_mine', []);
-  for (const question of waiting) {
-    const call = await answerEpochQuestion(sourcesOf(stack, history), question);
-    if (!call) throw new Error('There was no answer.');
-    await stack.sender(stack.member).send(`answer ${question.id}`, call);
-  }
-  return waiting.length;
-}
-
 test('an honest epoch is revoked by nobody', async () => {
   const fresh = await startCourt();
   try {
@@ -299,28 +202,4 @@ async function look(history: Told): Promise<Observation[]> {
   const seen: Observation[] = [];
   await new Watcher(sourcesOf(stack, history), stack.sender(stranger)).look((said) => seen.push(said));
   return seen;
-}
-
-function give({ rounds }: Epoch, round: number, to: Hex | undefined, units: bigint): void {
-  const share = rounds[round]?.shares.find(({ runner }) => runner === to);
-  if (share) share.amount = String(BigInt(share.amount) + units);
-}
-
-/** Lines, root and total that follow from the rounds. */
-function settle(epoch: Epoch): void {
-  for (const line of epoch.accounts) {
-    const deltas = epoch.rounds.flatMap(({ job, round, shares }) =>
-      shares.flatMap(({ runner, amount }) =>
-        runner === line.account ? [{ job, round, amount: BigInt(amount) }] : [],
-      ),
-    );
-    line.cumulative = String(deltas.reduce((sum, { amount }) => sum + amount, 0n));
-    line.deltaRoot = toHex(deltaRootInOrder(sha256, deltas));
-  }
-  root(epoch);
-}
-
-function root(epoch: Epoch): void {
-  epoch.root = toHex(new OpenEpoch(sha256, epoch).tree.root);
-  epoch.total = String(epoch.accounts.reduce((sum, { cumulative }) => sum + BigInt(cumulative), 0n));
 }
