@@ -4,7 +4,7 @@ import { prices } from './prices.js';
 
 /**
  * How fast a function is taken to be. None of it was measured on AWS: docs/costs.md says where each figure comes from and
- * has the table that follows from them; test/infra/cost.test.ts compares.
+ * has the table that follows from them, and a test compares.
  */
 export const sumSpeed = {
   /** From the call to the first byte. */
