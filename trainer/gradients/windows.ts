@@ -67,8 +67,10 @@ function convolutionInput(g: NodeGradient): string {
 }
 
 /**
- * dW: the convolution of X with dY, where the batch takes the place of the channels; strides and dilations change
- * places. With groups, the group stands in front of the batch, so that each group meets its own filters.
+ * dW: the convolution of X with dY, where the batch takes the place of the channels and the channels of X that of one more
+ * axis of space, over which the filters do not extend. So one matrix product makes a filter's gradient for all of its
+ * channels, and threads share it. Strides and dilations change places. With groups, the group stands in front of the
+ * batch, so that each group meets its own filters.
  */
 function convolutionFilters(
   g: NodeGradient,
@@ -77,48 +79,46 @@ function convolutionFilters(
 ): string {
   const { kernel, strides, pads, dilations } = readWindow(g.node, g.inputShape(1).slice(2));
   const group = intAttribute(g.node, 'group', 1);
-  const dy = y.slice(1);
-  const images = batchAsChannels(g, image, x, group, true);
-  const filters = batchAsChannels(g, gradient, y, group, false);
-  const full = g.emit('Conv', [images, filters], {
-    kernel_shape: dy.slice(1),
-    strides: dilations,
-    pads,
-    dilations: strides,
+  const half = kernel.length;
+  const full = g.emit('Conv', [channelsInSpace(g, image, x, group), batchAsChannels(g, gradient, y)], {
+    kernel_shape: [1, ...y.slice(2)],
+    strides: [1, ...dilations],
+    pads: [0, ...pads.slice(0, half), 0, ...pads.slice(half)],
+    dilations: [1, ...strides],
     group,
   });
   // A stride that does not divide the image leaves a margin that the forward pass never looked at.
   const sizes = kernel.map((_, axis) => {
     const [stride = 1, dilation = 1] = [strides[axis], dilations[axis]];
-    const padded = (x[axis + 2] ?? 0) + (pads[axis] ?? 0) + (pads[axis + kernel.length] ?? 0);
-    return Math.floor((padded - (stride * ((dy[axis + 1] ?? 1) - 1) + 1)) / dilation) + 1;
+    const padded = (x[axis + 2] ?? 0) + (pads[axis] ?? 0) + (pads[axis + half] ?? 0);
+    return Math.floor((padded - (stride * ((y[axis + 2] ?? 1) - 1) + 1)) / dilation) + 1;
   });
-  const axes = spatialAxes(g);
   const exact = sizes.join() === kernel.join();
+  const axes = kernel.map((_, axis) => axis + 3);
   const cut = exact
     ? full
     : g.emit('Slice', [full, g.ints(kernel.map(() => 0)), g.ints(kernel), g.ints(axes)]);
-  return g.emit('Transpose', [cut], { perm: [1, 0, ...axes] });
+  return g.reshape(cut, g.inputShape(1));
 }
 
-/** [B, g*C, ...] to [C, g*B, ...] (images) or [g*C, B, ...] (filters). */
+/** [B, g*C, ...] to [1, g*B, C, ...]. */
+function channelsInSpace(g: NodeGradient, value: string, shape: Shape, group: number): string {
+  const [batch = 0, channels = 0, ...spatial] = shape;
+  const shared = channels / group;
+  if (group === 1) return g.reshape(value, [1, batch, shared, ...spatial]);
+  const split = g.reshape(value, [batch, group, shared, ...spatial]);
+  const perm = [1, 0, 2, ...spatial.map((_, axis) => axis + 3)];
+  return g.reshape(g.emit('Transpose', [split], { perm }), [1, group * batch, shared, ...spatial]);
+}
+
+/** [B, C, ...] to [C, B, 1, ...]. */
 function batchAsChannels(
   g: NodeGradient,
   value: string,
-  shape: Shape,
-  group: number,
-  images: boolean,
+  [batch = 0, channels = 0, ...spatial]: Shape,
 ): string {
-  const [batch = 0, channels = 0, ...spatial] = shape;
-  if (group === 1)
-    return g.emit('Transpose', [value], { perm: [1, 0, ...spatial.map((_, axis) => axis + 2)] });
-  const split = g.reshape(value, [batch, group, channels / group, ...spatial]);
-  const perm = [...(images ? [2, 1, 0] : [1, 2, 0]), ...spatial.map((_, axis) => axis + 3)];
-  const moved = g.emit('Transpose', [split], { perm });
-  return g.reshape(
-    moved,
-    images ? [channels / group, group * batch, ...spatial] : [channels, batch, ...spatial],
-  );
+  const perm = [1, 0, ...spatial.map((_, axis) => axis + 2)];
+  return g.reshape(g.emit('Transpose', [value], { perm }), [channels, batch, 1, ...spatial]);
 }
 
 /**

@@ -65,16 +65,16 @@ export const linear: Record<string, fc.Arbitrary<Case>> = {
     }),
   Conv: fc
     .record({
-      rank: few,
+      rank: fc.integer({ min: 1, max: 3 }),
       batch: few,
       group: few,
       depth: few,
       filters: few,
-      kernel: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 2, maxLength: 2 }),
-      strides: fc.array(few, { minLength: 2, maxLength: 2 }),
-      dilations: fc.array(few, { minLength: 2, maxLength: 2 }),
-      pads: fc.array(flag, { minLength: 4, maxLength: 4 }),
-      extra: fc.array(fc.nat(3), { minLength: 2, maxLength: 2 }),
+      kernel: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 3, maxLength: 3 }),
+      strides: fc.array(few, { minLength: 3, maxLength: 3 }),
+      dilations: fc.array(few, { minLength: 3, maxLength: 3 }),
+      pads: fc.array(flag, { minLength: 6, maxLength: 6 }),
+      extra: fc.array(fc.nat(3), { minLength: 3, maxLength: 3 }),
       bias: fc.boolean(),
       seed,
     })
