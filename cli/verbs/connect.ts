@@ -24,7 +24,7 @@ export const connectVerb: Verb = (program, does) => {
     program,
     'connect',
     'write a state folder for a deployed stage, so that job, trigger, rewards and queue speak to it',
-    '--state production connect --stage production --key member.key --rpc https://node.example.org',
+    'connect --state production --stage production --key member.key --rpc https://node.example.org',
   )
     .requiredOption('--stage <name>', 'the stage, with its settings in infra/stages')
     .requiredOption('--key <file>', "the member's EVM key, which signs requests; it is read where it lies")
