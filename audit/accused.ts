@@ -43,8 +43,8 @@ export interface Accused {
   /** Null when its manifest is not to be had, or does not lead to what stands on chain. */
   committed: Committed | null;
   record: ChainRound;
-  /** What its manifest says of the version it made; null when there is none. */
-  made: VersionRecord | null;
+  /** Its manifest, believed or not; null when there is none. */
+  made: RoundManifest['hashed'] | null;
 }
 
 /** Each null when its files are sealed, missing, or not what was committed to. */

@@ -110,8 +110,8 @@ export class Attester {
     };
     try {
       const sources = { ...this.sources, updateSource: stack.updateSource };
-      const { accusations, unknown } = await accuse(sources, job, round, fields);
-      const wrong = [...new Set(accusations.map(({ what }) => what))];
+      const { accusations, unknown, undisputable = [] } = await accuse(sources, job, round, fields);
+      const wrong = [...new Set([...accusations.map(({ what }) => what), ...undisputable])];
       if (wrong.length > 0) {
         this.#decided.add(closing);
         return tell('refused', wrong.join('; '));

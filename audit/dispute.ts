@@ -2,11 +2,14 @@
  * What is wrong with a closed round, as the calls that convict its coordinator: the smallest proof that a judge takes,
  * or questions that a liar cannot answer. Needs chain, archive and, for sums, the updates; trusts nobody.
  */
+import { hashJson } from '#core/canonicalJson.js';
 import type { Hex } from '#core/hex.js';
 import { chainCalls, type ClosedFields } from '#services/chainCalls.js';
 import type { Accusation, Known } from './accusation.js';
-import { loadAccused } from './accused.js';
+import { loadAccused, type Accused } from './accused.js';
+import { Wrong } from './checklist.js';
 import { questionsOf, type RoundQuestion } from './questions.js';
+import { throwUnlessSealed } from './seals.js';
 import type { AuditSources } from './sources.js';
 import { gather } from './withheld.js';
 import { malformed, openingKnown, wrongOpening, wrongVersion } from './wrongOpening.js';
@@ -56,9 +59,23 @@ export async function accuse(
   if (forged.length > 0) return { accusations: forged, unknown: [] };
   const unknown = known.selection ? [] : ['the selection: nobody has its lines'];
   const numbers = await wrongNumber(known);
+  const undisputable = [...(numbers.undisputable ?? []), ...wrongSeals(sources, accused)];
   return {
     accusations: numbers.accusation ? [numbers.accusation] : [],
     unknown: [...unknown, ...numbers.unknown],
-    ...(numbers.undisputable && { undisputable: numbers.undisputable }),
+    ...(undisputable.length > 0 && { undisputable }),
   };
+}
+
+/** Which seals a round has is the manifest's word, and no contract reads manifests. */
+function wrongSeals({ hash }: AuditSources, { made, job }: Pick<Accused, 'made' | 'job'>): string[] {
+  if (!made) return [];
+  if (hashJson(hash, made.spec) !== job.specHash) return ['its manifest has another spec than the job'];
+  try {
+    throwUnlessSealed(hash, made);
+    return [];
+  } catch (error) {
+    if (error instanceof Wrong) return [error.message];
+    throw error;
+  }
 }

@@ -6,6 +6,7 @@ import { same, type Checklist } from './checklist.js';
 import { checkManifest, sameJson } from './documents.js';
 import { checkDomain, type Genesis } from './genesis.js';
 import { checkOpening, checkParticipants, checkSignatures, checkTree } from './headers.js';
+import { checkSeals } from './seals.js';
 import type { AuditChain, AuditSources } from './sources.js';
 import { checkStep, checkVelocity } from './step.js';
 import { checkSum } from './sum.js';
@@ -61,6 +62,7 @@ export async function checkRound(
   await checkOpening(list, sources, subject, hashed.opening, onChain.openHash);
   await checkParticipants(list, subject, hashed, genesis.dimension);
   await checkSignatures(list, subject, hashed);
+  await checkSeals(list, sources, subject, hashed);
   await checkTree(list, sources, subject, hashed, closing.rootHeader);
   const models = { base: base.model, next: model };
   await checkVelocity(list, subject, hashed, models);

@@ -67,6 +67,24 @@ export const sealTypes = {
   ],
 };
 
+/** What a coordinator signs before it asks anybody to reveal: that these seals are all that the round has. */
+export interface SealListStatement {
+  job: JobId;
+  round: number;
+  openHash: Sha256Hex;
+  /** sealListHash of the round's seals, see seal.ts. */
+  list: Sha256Hex;
+}
+
+export const sealListTypes = {
+  SealList: [
+    { name: 'job', type: 'bytes32' },
+    { name: 'round', type: 'uint32' },
+    { name: 'openHash', type: 'bytes32' },
+    { name: 'list', type: 'bytes32' },
+  ],
+};
+
 /** What a drawn member signs: "I hold every update under this root and recomputed it" (contracts/Attestations.sol). */
 export interface AttestationStatement {
   job: JobId;

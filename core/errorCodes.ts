@@ -76,6 +76,11 @@ export const errorCodes = {
     meaning:
       'A round was begun twice, and an update that a receipt was signed for is missing the second time.',
   },
+  SEALS_BROKEN: {
+    status: 409,
+    meaning:
+      'A round was begun twice, and has other seals the second time than those whose list was signed the first time.',
+  },
   QUORUM_NOT_REACHED: { status: 409, meaning: 'Fewer updates than the quorum came before the deadline.' },
   SETTLEMENT_MISMATCH: {
     status: 409,
@@ -283,6 +288,15 @@ export const errorCodes = {
     status: 409,
     meaning:
       'The runner has signed an update for this round of the job under other conditions, and signs only once.',
+  },
+  NOT_SEALED: {
+    status: 409,
+    meaning: 'The runner was asked to reveal an update that it has not sealed for this opening of the round.',
+  },
+  SEALS_REFUSED: {
+    status: 422,
+    meaning:
+      "The list of a round's seals is not one that the runner reveals its update for: unsigned, incomplete, or another than before.",
   },
   READERS_REFUSED: {
     status: 403,

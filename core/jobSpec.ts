@@ -117,6 +117,8 @@ export const jobSpec = z
     ...common,
     /** Drawn members that must sign a closing; not there for none. */
     attesters: z.number().int().min(1).max(mostAttesters).exactOptional(),
+    /** Runners seal their updates before any of them shows its own (seal.ts); not there where they do not. */
+    sealFirst: z.literal(true).exactOptional(),
     model: z.strictObject({ sha256: hash32 }),
     evaluation: z.strictObject({ sha256: hash32 }).nullable(),
     training: trainingSpec,
@@ -166,6 +168,12 @@ export const jobFile = z
       .max(63)
       .default([])
       .describe("Members that can read the runners' updates besides the coordinator, to recompute rounds."),
+    sealFirst: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Every runner signs a seal of its update before any of them shows its own, so that none can copy another. A round then asks its runners twice.',
+      ),
     archive: z
       .strictObject({
         encrypt: z.boolean().default(false).describe('Archive models encrypted for the members only.'),
@@ -187,10 +195,11 @@ export function toJobSpec(
     readers: Recipient[];
   },
 ): JobSpec {
-  const { archive: _archive, auditors: _auditors, attesters, ...rest } = file;
+  const { archive: _archive, auditors: _auditors, attesters, sealFirst, ...rest } = file;
   return jobSpec.parse({
     ...rest,
     ...(attesters > 0 && { attesters }),
+    ...(sealFirst && { sealFirst }),
     model: resolved.model,
     evaluation: resolved.evaluation,
     archive: { recipients: resolved.recipients },

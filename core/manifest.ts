@@ -14,6 +14,7 @@ import {
   signature65,
   versionIdSchema,
 } from './schema.js';
+import { sealList } from './seal.js';
 import { roundSeconds } from './views.js';
 
 /** One committed update: the fields of its header (PROTOCOL 5) and what its runner signed (PROTOCOL 2). */
@@ -26,6 +27,8 @@ export const manifestHeader = z.strictObject({
   steps: count,
   weight: count,
   signature: signature65,
+  /** Opens the runner's seal; only in rounds with seals. */
+  salt: hash32.exactOptional(),
   training: trainingClass,
 });
 export type ManifestHeader = z.output<typeof manifestHeader>;
@@ -60,6 +63,8 @@ export const roundManifest = z.strictObject({
     rootHeader: hash32,
     headers: z.array(manifestHeader),
     missing: z.array(missingRunner),
+    /** Of jobs whose runners seal first: all seals of the round, and its coordinator's SealListStatement of them. */
+    seals: z.strictObject({ list: sealList, signature: signature65 }).exactOptional(),
     rewards: z.strictObject({ budget: amount, shares: z.array(reward) }),
     /** SHA-256 of the plain parameter file, and where it is archived (encrypted if the spec names recipients). */
     model: z.strictObject({ sha256: hash32, archive: archiveId }),

@@ -12,6 +12,7 @@ import {
   slug,
   versionIdSchema,
 } from './schema.js';
+import { signedSeal } from './seal.js';
 
 /** What the parts say to each other: queue messages, activity inputs and answers. Tensors travel by hash only. */
 
@@ -125,6 +126,14 @@ export const trainTask = z.strictObject({
 });
 export type TrainTask = z.output<typeof trainTask>;
 
+/** A round's seals: the artifact that holds their list (seal.ts), and its coordinator's SealListStatement. */
+export const signedSealList = z.strictObject({ list: hash32, signature: signature65 });
+export type SignedSealList = z.output<typeof signedSealList>;
+
+/** The second task of a round whose runners seal first: the same round, and whose seals it has. */
+export const revealTask = z.strictObject({ ...trainTask.shape, seals: signedSealList });
+export type RevealTask = z.output<typeof revealTask>;
+
 /** Runtime that produced an update: what repeats to the bit repeats only within one class (PROTOCOL 8). */
 export const trainingClass = z.strictObject({
   onnxruntime: z.string().max(40),
@@ -146,6 +155,8 @@ export const trainAnswer = z.discriminatedUnion('kind', [
     steps: count,
     saturated: count,
     signature: signature65,
+    /** Opens the runner's seal; only where the round has seals. */
+    salt: hash32.exactOptional(),
     training: trainingClass,
     loss: z.number(),
     seconds: z.number().min(0),
@@ -157,9 +168,12 @@ export const trainAnswer = z.discriminatedUnion('kind', [
     code: z.string().max(60),
     reason: z.string().max(1_000),
   }),
+  /** Where the job has runners seal first: the update exists, and stays where it is until the runner is asked to reveal it. */
+  z.strictObject({ kind: z.literal('sealed'), ...signedSeal.shape }),
 ]);
 export type TrainAnswer = z.output<typeof trainAnswer>;
 export type TrainUpdate = Extract<TrainAnswer, { kind: 'update' }>;
+export type TrainSeal = Extract<TrainAnswer, { kind: 'sealed' }>;
 
 /** What was wrong at a runner: the first of its failure's details, which are encrypted as answers are. */
 export interface RunnerFailure {

@@ -45,6 +45,9 @@ export function jobOfWorkflow(id: string): { job: `0x${string}`; round?: number 
 /** Some of a round's runners, when they are too many for one history. */
 export const groupWorkflowId = (job: string, round: number, group: number): string =>
   `${roundWorkflowId(job, round)}/runners/${group}`;
+/** The same runners, when they are asked to reveal what they sealed. */
+export const revealGroupWorkflowId = (job: string, round: number, group: number): string =>
+  `${roundWorkflowId(job, round)}/revealing/${group}`;
 export const settlementWorkflowId = (payer: string, epoch: number): string =>
   `settlement/${payer.toLowerCase()}/${epoch}`;
 
@@ -54,3 +57,4 @@ export const answerWorkflowId = (question: string, transaction: string): string 
 
 /** The activity's id carries the runner, so that a payload codec can choose the runner's key. */
 export const trainActivityId = (runner: string): string => `train/${runner.toLowerCase()}`;
+export const revealActivityId = (runner: string): string => `reveal/${runner.toLowerCase()}`;

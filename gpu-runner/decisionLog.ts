@@ -26,6 +26,10 @@ export type Decision =
       samples: number;
       bytes: number;
     }
+  /** The round's update was sealed; asked again, the seal is noted again. */
+  | { kind: 'sealed'; coordinator: Hex; job: Hex; name: string; round: number; seal: Hex }
+  /** What was sealed was demanded on chain, and opened there. */
+  | { kind: 'opened'; job: Hex; round: number; seal: Hex; transaction: Hex }
   /** The coordinator has signed that it will add the update. */
   | { kind: 'receipt'; coordinator: Hex; job: Hex; round: number; updateRoot: Hex; signature: Hex }
   /** What came of a receipt: see receiptBook.ts. `transaction`: what this runner sent for it last. */

@@ -22,8 +22,17 @@ import type { TrainControl, TrainParts } from './trainParts.js';
 const TRAINING_ATTEMPTS = 3;
 const ATTEMPT = 'attempt-';
 
+/** What a runner answers with once it has signed for it. */
+export type UnsignedUpdate = Omit<TrainUpdate, 'signature' | 'salt'>;
+
+export interface MadeUpdate {
+  answer: UnsignedUpdate;
+  /** The file, as it is uploaded. */
+  update: Uint8Array;
+}
+
 /**
- * The update of a task: fetched, trained, encoded, signed, sealed. Nothing is kept or sent yet.
+ * The update of a task: fetched, trained, encoded, encrypted for its readers. Nothing is signed, kept or sent yet.
  * @throws a refusal; UPDATE_NOT_FINITE, UNAVAILABLE, TRAINING_CHILD_DIED and others; the signal's reason when aborted
  */
 export async function makeUpdate(
@@ -31,7 +40,7 @@ export async function makeUpdate(
   task: TrainTask,
   { policy, readers }: { policy: Policy; readers: readonly Recipient[] },
   control: TrainControl,
-): Promise<{ answer: TrainUpdate; update: Uint8Array }> {
+): Promise<MadeUpdate> {
   const { key, work, models, dataSets } = parts;
   const { job, round } = task.opening;
   const data = checkData(task, await dataSets.find(task.spec.data.contract));
@@ -90,28 +99,19 @@ export async function makeUpdate(
       `${saturated} values of the update do not fit into 32 bits; the job allows ${task.spec.participants.allowSaturated}.`,
     );
 
-  const statement = {
-    job,
-    round,
-    openHash: task.opening.openHash,
-    updateRoot: toHex(valuesRoot(sha256, LEAF.update, delta)) as Sha256Hex,
-    dimension,
-    samples: claimedSamples(task.spec.data, data.contract.samples),
-    steps: result.steps,
-  };
+  const updateRoot = toHex(valuesRoot(sha256, LEAF.update, delta)) as Sha256Hex;
   await Promise.all([removeAttempts(folder), models.trim()]);
   const update = sealUpdate(plain, readers, { job, round, runner: key.address });
-  const answer: TrainUpdate = {
+  const answer: UnsignedUpdate = {
     kind: 'update',
     runner: key.address,
     file: sha256Hex(update),
     bytes: update.length,
-    updateRoot: statement.updateRoot,
-    dimension: statement.dimension,
-    samples: statement.samples,
-    steps: statement.steps,
+    updateRoot,
+    dimension,
+    samples: claimedSamples(task.spec.data, data.contract.samples),
+    steps: result.steps,
     saturated,
-    signature: key.signUpdate(task.domain, statement),
     training: result.runtime,
     loss: result.loss,
     seconds: (performance.now() - began) / 1_000,

@@ -14,6 +14,7 @@ import { ReceiptBook } from './receiptBook.js';
 import { keepReceipts } from './receiptKeeper.js';
 import { readRunnerHome } from './runnerHome.js';
 import { LocalStatistics } from './localStatistics.js';
+import { keepSeals } from './sealKeeper.js';
 import { SignedWork } from './signedWork.js';
 import { serveStacks } from './stacks.js';
 import type { Trainer } from './trainer.js';
@@ -80,6 +81,7 @@ export async function createRunner(options: {
         await Promise.all([
           serveStacks(shared, () => consortium.members(), signal),
           keepReceipts({ home, privateKey, book: receipts, chain: consortium, decisions, log }, signal),
+          keepSeals({ home, privateKey, work: shared.work, chain: consortium, decisions, log }, signal),
         ]);
       } finally {
         consortium.close();

@@ -26,6 +26,8 @@ export const runnerConfig = z.strictObject({
     rpcUrls: z.array(httpUrl).max(16).default([]),
     /** Where a receipt is shown; without it the runner keeps its receipts and claims nothing. */
     receiptJudge: address.optional(),
+    /** Where the runner opens what it sealed, when it is asked on chain; without it its stake can be lost. */
+    sealJudge: address.optional(),
     /** Block of the Consortium's creation: nothing before it is looked at. */
     block: count.default(0),
     /** What differs from the table of chains in docs/payments.md, or describes one that is not in it. */

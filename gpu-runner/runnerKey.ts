@@ -1,9 +1,11 @@
 import {
   enrolmentTypes,
   entryDomain,
+  sealTypes,
   updateDomain,
   updateTypes,
   type EnrolmentStatement,
+  type SealStatement,
   type UpdateStatement,
 } from '#core/eip712.js';
 import type { ActPlace, SignedAct } from '#core/acts.js';
@@ -21,6 +23,8 @@ export interface RunnerKey {
   signText(text: string): Hex;
   /** EIP-712 signature of an update, 65 bytes. */
   signUpdate(domain: { chainId: number; jobs: Hex }, statement: UpdateStatement): Hex;
+  /** EIP-712 signature of an update's seal, 65 bytes. */
+  signSeal(domain: { chainId: number; jobs: Hex }, statement: SealStatement): Hex;
   /** EIP-712 signature of an entry at a stack, 65 bytes. */
   signEnrolment(place: EntryPlace, statement: EnrolmentStatement): Hex;
   /** What the runner does about itself at a stack. */
@@ -43,6 +47,8 @@ export function runnerKey(privateKey: string, source = 'The key'): RunnerKey {
     signText: (value) => sign(textDigest(value)),
     signUpdate: ({ chainId, jobs }, statement) =>
       sign(typedDataDigest(updateDomain(chainId, jobs), updateTypes, statement)),
+    signSeal: ({ chainId, jobs }, statement) =>
+      sign(typedDataDigest(updateDomain(chainId, jobs), sealTypes, statement)),
     signEnrolment: ({ chainId, consortium }, statement) =>
       sign(typedDataDigest(entryDomain(chainId, consortium), enrolmentTypes, statement)),
     signAct: (place, act) => signAct(place, act, address, sign),

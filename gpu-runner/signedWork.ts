@@ -1,13 +1,15 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { isRoundtableError, RoundtableError } from '#core/errors.js';
+import { RoundtableError } from '#core/errors.js';
 import type { JobId, Sha256Hex } from '#core/hex.js';
 import { trainAnswer, type TrainUpdate } from '#core/messages.js';
-import { hash32, parseMessage } from '#core/schema.js';
+import { hash32 } from '#core/schema.js';
 import { sha256Hex } from '#services/sha256.js';
 import { errorNumber } from './failures.js';
 import { writeDurably } from './files.js';
+import { SealedWork } from './sealedWork.js';
+import { readSignedFile } from './signedFile.js';
 import type { UploadMemo } from './upload.js';
 
 /** What the runner signed for one round of one job. Its file is the only thing that lets a signature leave. */
@@ -27,12 +29,15 @@ const LONGEST_ROUND_MS = 604_800_000;
  * anything is sent, and no second answer is ever written for a round (PROTOCOL section 2).
  */
 export class SignedWork {
+  /** Of rounds whose runners seal first. */
+  readonly seals: SealedWork;
   readonly #folder: string;
   /** The update files that are there, oldest first; read once, then kept. */
   #updates: StoredUpdate[] | null = null;
 
   constructor(folder: string) {
     this.#folder = folder;
+    this.seals = new SealedWork(folder);
   }
 
   /** The round's folder, created; training puts its files there too. */
@@ -43,20 +48,8 @@ export class SignedWork {
   }
 
   /** @throws FORMAT_INVALID when the record is damaged: rather no update than two */
-  async find(job: JobId, round: number): Promise<SignedRecord | null> {
-    const path = join(this.#path(job, round), 'answer.json');
-    try {
-      return parseMessage(signedRecord, JSON.parse(await readFile(path, 'utf8')), path);
-    } catch (error) {
-      if (errorNumber(error) === 'ENOENT') return null;
-      if (error instanceof SyntaxError || isRoundtableError(error, 'INVALID_INPUT'))
-        throw new RoundtableError(
-          'FORMAT_INVALID',
-          `${path} is damaged, so nobody knows what was signed for this round; the runner will not sign again.`,
-          { cause: error },
-        );
-      throw error;
-    }
+  find(job: JobId, round: number): Promise<SignedRecord | null> {
+    return readSignedFile(join(this.#path(job, round), 'answer.json'), signedRecord);
   }
 
   /**
@@ -66,20 +59,26 @@ export class SignedWork {
    * @throws CONFLICT if another answer is there
    */
   async keep(job: JobId, round: number, record: SignedRecord, update: Uint8Array): Promise<TrainUpdate> {
-    const folder = await this.open(job, round);
-    const before = await this.find(job, round);
-    if (before && !sameStatement(before, record))
-      throw new RoundtableError(
-        'CONFLICT',
-        `Round ${round} of job ${job} was signed with another update; training has not repeated to the bit.`,
-      );
-    const path = join(folder, 'update.bin');
+    await this.#standing(job, round, record);
+    await this.keepUpdate(job, round, update);
+    return this.sign(job, round, record);
+  }
+
+  /** Keeps an update before anything of it is signed, as it is sealed for its readers. */
+  async keepUpdate(job: JobId, round: number, update: Uint8Array): Promise<void> {
+    const path = join(await this.open(job, round), 'update.bin');
     await writeDurably(path, update);
     const stored = { path, job: job.slice(2), round, time: Date.now() };
     if (this.#updates) this.#updates = [...this.#updates.filter((other) => other.path !== path), stored];
+  }
+
+  /** Keeps the answer for an update that is kept. @returns and throws as keep */
+  async sign(job: JobId, round: number, record: SignedRecord): Promise<TrainUpdate> {
+    const before = await this.#standing(job, round, record);
     const { file, bytes } = record.answer;
+    if (before?.answer.file === file) return before.answer;
     const kept = before ? { ...before, answer: { ...before.answer, file, bytes } } : record;
-    await writeDurably(join(folder, 'answer.json'), JSON.stringify(kept, null, 2));
+    await writeDurably(join(await this.open(job, round), 'answer.json'), JSON.stringify(kept, null, 2));
     return kept.answer;
   }
 
@@ -96,7 +95,7 @@ export class SignedWork {
   }
 
   /** The sealed update of a kept answer; null when its file is gone or damaged and must be made again. */
-  async update(job: JobId, round: number, answer: TrainUpdate): Promise<Uint8Array | null> {
+  async update(job: JobId, round: number, answer: Pick<TrainUpdate, 'file'>): Promise<Uint8Array | null> {
     try {
       const bytes = await readFile(join(this.#path(job, round), 'update.bin'));
       return sha256Hex(bytes) === answer.file ? bytes : null;
@@ -120,6 +119,17 @@ export class SignedWork {
     const removed = new Set(all.slice(0, -KEPT_UPDATES).filter(ended));
     for (const { path } of removed) await rm(path, { force: true });
     this.#updates = this.#updates.filter((update) => !removed.has(update));
+  }
+
+  /** @throws CONFLICT if another answer is there */
+  async #standing(job: JobId, round: number, record: SignedRecord): Promise<SignedRecord | null> {
+    const before = await this.find(job, round);
+    if (before && !sameStatement(before, record))
+      throw new RoundtableError(
+        'CONFLICT',
+        `Round ${round} of job ${job} was signed with another update; training has not repeated to the bit.`,
+      );
+    return before;
   }
 
   async #findUpdates(): Promise<StoredUpdate[]> {

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TrainAnswer } from '#core/messages.js';
 import type { Introduction, SeenRequest } from '#core/entryMessages.js';
 import { certificateExpiry, certificateFingerprint } from '#services/certificate.js';
 import type { Traces } from '#services/telemetry/traces.js';
@@ -16,13 +15,14 @@ import { ModelCache } from './modelCache.js';
 import type { AnnouncedKey } from './readers.js';
 import type { ReceiptBook } from './receiptBook.js';
 import { collectReceipts } from './receiptCollector.js';
+import { revealUpdate } from './revealUpdate.js';
 import type { RunnerHome } from './runnerHome.js';
 import type { RunnerKey } from './runnerKey.js';
 import type { SignedWork } from './signedWork.js';
 import { sayFarewell, signsOfLife } from './signsOfLife.js';
 import { StackClient } from './stackClient.js';
 import type { KnownStack } from './stackFinder.js';
-import { pollTasks } from './taskWorker.js';
+import { pollTasks, type TaskHandler } from './taskWorker.js';
 import type { Trainer } from './trainer.js';
 import type { Transfer } from './trainParts.js';
 import { trainUpdate } from './trainUpdate.js';
@@ -70,26 +70,28 @@ export async function serveStack(shared: SharedParts, stack: KnownStack, signal:
 
   // One task of a stack at a time, also when Temporal gives one again whose last attempt has not noticed its end yet.
   let last = { control: new AbortController(), done: Promise.resolve<unknown>(null) };
-  const train = async (task: unknown, taskSignal: AbortSignal): Promise<TrainAnswer> => {
-    last.control.abort();
-    await last.done;
-    const control = new AbortController();
-    seen = { state: 'training', progress: null };
-    const answer = trainUpdate(parts, task, {
-      signal: AbortSignal.any([taskSignal, control.signal]),
-      onProgress: ({ opening: { job, round } }, { step, steps, loss }) => {
-        seen = { state: 'training', progress: { job, round, step, steps, loss } };
-      },
-      onTransfer: (now) => {
-        transfer = now;
-      },
-    }).finally(() => {
-      seen = idle;
-      transfer = null;
-    });
-    last = { control, done: answer.catch(() => null) };
-    return answer;
-  };
+  const oneAtATime =
+    (work: typeof trainUpdate): TaskHandler =>
+    async (task, taskSignal) => {
+      last.control.abort();
+      await last.done;
+      const control = new AbortController();
+      seen = { state: 'training', progress: null };
+      const answer = work(parts, task, {
+        signal: AbortSignal.any([taskSignal, control.signal]),
+        onProgress: ({ opening: { job, round } }, { step, steps, loss }) => {
+          seen = { state: 'training', progress: { job, round, step, steps, loss } };
+        },
+        onTransfer: (now) => {
+          transfer = now;
+        },
+      }).finally(() => {
+        seen = idle;
+        transfer = null;
+      });
+      last = { control, done: answer.catch(() => null) };
+      return answer;
+    };
   const introduction = async (): Promise<Introduction> => {
     const sets = await dataSets.list();
     return { name, software, machine: machineName(), data: sets.map(({ contract }) => contract) };
@@ -119,7 +121,8 @@ export async function serveStack(shared: SharedParts, stack: KnownStack, signal:
       {
         door: () => enrolment.door(),
         runner: key.address,
-        train,
+        train: oneAtATime(trainUpdate),
+        reveal: oneAtATime(revealUpdate),
         progress: () => transfer ?? seen.progress,
         log,
       },

@@ -35,6 +35,8 @@ interface Options {
   door(): Promise<Door>;
   runner: RunnerId;
   train: TaskHandler;
+  /** The second half of rounds whose runners seal first. */
+  reveal: TaskHandler;
   progress(): unknown;
   log: Log;
 }
@@ -68,11 +70,13 @@ export async function pollTasks(options: Options, signal: AbortSignal): Promise<
 }
 
 async function workUntilFailure(options: Options, signal: AbortSignal, onReady: () => void): Promise<void> {
-  const { runner, train, progress, log } = options;
+  const { runner, progress, log } = options;
   const door = await untilAborted(options.door(), signal);
   if (!door) return;
   const connection = await connect(door);
   const codec = runnerCodec(runner, door.sealingKey, fromHex(door.coordinatorSealingKey, 32));
+  const doing = (handler: TaskHandler) => (task: unknown) =>
+    activity(() => handler(task, Context.current().cancellationSignal), progress, log);
   let worker: Worker;
   try {
     worker = await Worker.create({
@@ -81,10 +85,7 @@ async function workUntilFailure(options: Options, signal: AbortSignal, onReady: 
       identity: `runner/${runner}`,
       taskQueue: runnerQueue(runner),
       dataConverter: { payloadCodecs: [codec] },
-      activities: {
-        train: (task: unknown) =>
-          activity(() => train(task, Context.current().cancellationSignal), progress, log),
-      },
+      activities: { train: doing(options.train), reveal: doing(options.reveal) },
       maxConcurrentActivityTaskExecutions: 1,
       activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
       // A late runner learns from its heartbeats that its round is over; the default would tell it after a minute.
@@ -154,8 +155,8 @@ async function followDoor(
   }
 }
 
-function connect(door: Door): Promise<NativeConnection> {
-  return NativeConnection.connect({
+async function connect(door: Door): Promise<NativeConnection> {
+  const connection = await NativeConnection.connect({
     address: door.address,
     tls: {
       serverNameOverride: gatekeeperHost,
@@ -163,6 +164,10 @@ function connect(door: Door): Promise<NativeConnection> {
       clientCertPair: { crt: Buffer.from(door.certificate), key: Buffer.from(door.privateKey) },
     },
   });
+  // A worker runs activities in a context of its connection's own, for calls that they make through it; ours make none. From
+  // then on every promise of the process would carry one more, and with some hundred runners nothing else would be done.
+  connection.withAbortSignal = (_signal, work) => work();
+  return connection;
 }
 
 function once(signal: AbortSignal): Promise<void> {

@@ -21,7 +21,6 @@ import {
 import type { Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
 import { RoundtableError } from '#core/errors.js';
 import { fromHex, type Hex, type RunnerId } from '#core/hex.js';
-import { trainActivityId } from '#core/names.js';
 import { agreeX25519, x25519PublicKey } from './x25519.js';
 
 /** `encoding` in the metadata of an encrypted payload. */
@@ -133,7 +132,7 @@ const nonceLength = 12;
 const tagLength = 16;
 const keyLength = 32;
 const keptTickets = 64;
-const runnerActivity = /^train\/(0x[0-9a-f]{40})$/;
+const runnerActivity = /^(?:train|reveal)\/(0x[0-9a-f]{40})$/;
 
 /** Null: not a runner's activity. */
 function idsOf(context: SerializationContext | undefined): Ids | null {
@@ -141,7 +140,7 @@ function idsOf(context: SerializationContext | undefined): Ids | null {
   const { namespace, workflowId, activityId = '' } = context;
   const runner = runnerActivity.exec(activityId)?.[1] as RunnerId | undefined;
   if (!runner || workflowId === undefined) return null;
-  return { runner, namespace, workflow: workflowId, activity: trainActivityId(runner) };
+  return { runner, namespace, workflow: workflowId, activity: activityId };
 }
 
 /** Without ambiguity, whatever the ids hold. */

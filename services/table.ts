@@ -13,6 +13,7 @@ import { receiptTable, type ReceiptTable } from './table/receipts.js';
 import { restoration, type Restoration } from './table/restoration.js';
 import { rewardTable, type RewardTable } from './table/rewards.js';
 import { runnerTable, type RunnerTable } from './table/runners.js';
+import { sealTable, type SealTable } from './table/seals.js';
 import { triggerTable, type TriggerTable } from './table/triggers.js';
 import { versionTable, type VersionTable } from './table/versions.js';
 
@@ -34,6 +35,7 @@ export interface Table
     Quotas,
     ReceiptTable,
     AttestationTable,
+    SealTable,
     ActTable {
   /** Signed transactions, for services/chainSender.ts. */
   intents: IntentStore;
@@ -53,6 +55,7 @@ export function openTable(options: { table: string; client?: DynamoDBClient }): 
     ...actTable(items),
     ...receiptTable(items),
     ...attestationTable(items),
+    ...sealTable(items),
     intents: intentTable(items),
   };
 }

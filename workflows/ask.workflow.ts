@@ -15,28 +15,41 @@ import {
 } from '@temporalio/workflow';
 import type {
   MissingCode,
+  RevealTask,
   RoundOpening,
   RunnerFailure,
+  SignedSealList,
   TrainAnswer,
+  TrainSeal,
   TrainTask,
   TrainUpdate,
 } from '#core/messages.js';
-import { groupWorkflowId, runnerQueue, trainActivityId } from '#core/names.js';
+import {
+  groupWorkflowId,
+  revealActivityId,
+  revealGroupWorkflowId,
+  runnerQueue,
+  trainActivityId,
+} from '#core/names.js';
 import type { SelectionPlace } from '#core/openHash.js';
 import { pinned } from './pinned.workflow.js';
 import { problemOf } from './problem.workflow.js';
 import { coordinator, quick } from './proxies.workflow.js';
 import type { RoundInput } from './types.js';
 
+/** Unreadable: not encrypted as it must be, see services/runnerPayloads.ts. */
+type Given = TrainAnswer | { kind: 'unreadable'; reason: string };
 interface RunnerActivities {
-  /** Unreadable: not encrypted as it must be, see services/runnerPayloads.ts. */
-  train(task: TrainTask): Promise<TrainAnswer | { kind: 'unreadable'; reason: string }>;
+  train(task: TrainTask): Promise<Given>;
+  /** Only of runners that have sealed. */
+  reveal(task: RevealTask): Promise<Given>;
 }
 
-type Answer = { update: TrainUpdate } | { code: MissingCode; reason: string };
+type Missing = { code: MissingCode; reason: string };
+type Answer = { update: TrainUpdate } | { seal: TrainSeal } | Missing;
 
-/** What became of one runner: its update and after how many milliseconds, or why it is not in the round. */
-export type Outcome = { update: TrainUpdate; after: number } | { code: MissingCode; reason: string };
+/** What became of one runner: its update or seal and after how many milliseconds, or why it is not in the round. */
+export type Outcome = { update: TrainUpdate; after: number } | { seal: TrainSeal; after: number } | Missing;
 export type Arrived = [runner: `0x${string}`, outcome: Outcome][];
 
 export interface Asking {
@@ -44,6 +57,8 @@ export interface Asking {
   opening: RoundOpening;
   /** When the round began to collect, ms since 1970. */
   started: number;
+  /** Where runners have sealed: they alone are asked, to reveal what they sealed. */
+  reveal?: { list: SignedSealList; seals: TrainSeal[] };
 }
 
 /** A history holds six events and four kilobytes a runner: those of more than this many go into children. */
@@ -52,22 +67,32 @@ const RUNNERS_PER_GROUP = 100;
 const TELL_MS = 500;
 
 const arrivedSignal = defineSignal<[Arrived]>('arrived');
+/** A late word of those that were asked for seals is none of those that reveal. */
+const revealedSignal = defineSignal<[Arrived]>('revealed');
+const signalOf = ({ reveal }: Asking) => (reveal ? revealedSignal : arrivedSignal);
 
-/** Asks every runner of the selection; `told` hears every outcome once. Cancelled, it asks no further. */
+/**
+ * Asks every runner of the selection, or those of them that have sealed; `told` hears every outcome once. Cancelled, it asks
+ * no further.
+ */
 export async function askAll(asking: Asking, told: (arrived: Arrived) => void): Promise<void> {
-  const { round, opening } = asking;
+  const { round, opening, reveal } = asking;
   const runners = opening.selection.length;
   if (runners <= RUNNERS_PER_GROUP) return askGroup({ ...asking, from: 0, to: runners }, told);
-  setHandler(arrivedSignal, told);
-  const groups = Array.from({ length: Math.ceil(runners / RUNNERS_PER_GROUP) }, (_, group) => ({
-    ...asking,
-    from: group * RUNNERS_PER_GROUP,
-    to: Math.min(runners, (group + 1) * RUNNERS_PER_GROUP),
-  }));
+  setHandler(signalOf(asking), told);
+  const groups = Array.from({ length: Math.ceil(runners / RUNNERS_PER_GROUP) }, (_, group) => {
+    const from = group * RUNNERS_PER_GROUP;
+    const to = Math.min(runners, (group + 1) * RUNNERS_PER_GROUP);
+    if (!reveal) return { ...asking, from, to };
+    const inside = new Set(opening.selection.slice(from, to).map(({ runner }) => runner));
+    const seals = reveal.seals.filter(({ runner }) => inside.has(runner));
+    return { ...asking, reveal: { ...reveal, seals }, from, to };
+  });
+  const idOf = reveal ? revealGroupWorkflowId : groupWorkflowId;
   await Promise.allSettled(
     groups.map((group, index) =>
       executeChild(runnerGroup, {
-        workflowId: groupWorkflowId(round.prepared.job, round.round, index),
+        workflowId: idOf(round.prepared.job, round.round, index),
         parentClosePolicy: ParentClosePolicy.TERMINATE,
         args: [group],
       }),
@@ -90,21 +115,26 @@ export async function runnerGroup(group: Group): Promise<void> {
     await condition(() => state.complete || state.untold.length > 0);
     if (!state.complete) await condition(() => state.complete, TELL_MS);
     const telling = state.untold.splice(0);
-    if (telling.length > 0) await round.signal(arrivedSignal, telling);
+    if (telling.length > 0) await round.signal(signalOf(group), telling);
   }
   await asked;
 }
 setWorkflowOptions(pinned, runnerGroup);
 
 async function askGroup(group: Group, told: (arrived: Arrived) => void): Promise<void> {
-  const { round, opening, started, from, to } = group;
+  const { opening, started, from, to, reveal } = group;
   const places = await quick.findPlaces({ opening, from, to });
   await Promise.all(
     opening.selection.slice(from, to).map(async (selected, index) => {
+      const { runner } = selected;
       const place = places[index];
-      if (!place) throw new TypeError(`Runner ${selected.runner} has no place.`);
-      const outcome = await ask(round, { ...opening, selection: [selected] }, selected.runner, place);
-      told([[selected.runner, 'update' in outcome ? { ...outcome, after: Date.now() - started } : outcome]]);
+      if (!place) throw new TypeError(`Runner ${runner} has no place.`);
+      const sealed = reveal?.seals.find((seal) => seal.runner === runner);
+      if (reveal && !sealed) return;
+      const revealing = reveal && sealed && { list: reveal.list, seal: sealed.seal };
+      const own = { ...opening, selection: [selected] };
+      const outcome = await ask(group.round, own, runner, place, revealing);
+      told([[runner, 'code' in outcome ? outcome : { ...outcome, after: Date.now() - started }]]);
     }),
   );
 }
@@ -115,42 +145,50 @@ async function ask(
   opening: RoundOpening,
   runner: `0x${string}`,
   place: SelectionPlace,
+  revealing: { list: SignedSealList; seal: `0x${string}` } | undefined,
 ): Promise<Answer> {
   const deadline = prepared.spec.participants.deadlineSeconds * 1000;
-  const { train } = proxyActivities<RunnerActivities>({
+  const { train, reveal } = proxyActivities<RunnerActivities>({
     taskQueue: runnerQueue(runner),
-    activityId: trainActivityId(runner),
+    activityId: revealing ? revealActivityId(runner) : trainActivityId(runner),
     scheduleToCloseTimeout: deadline,
     startToCloseTimeout: deadline,
     heartbeatTimeout: '5s',
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry: { initialInterval: '250ms', backoffCoefficient: 2, maximumInterval: '5s' },
   });
+  const task: TrainTask = {
+    protocol: 1,
+    coordinator: prepared.coordinator,
+    runner,
+    domain: prepared.domain,
+    opening,
+    place,
+    model: base,
+    spec: prepared.spec,
+  };
   try {
-    const answer = await train({
-      protocol: 1,
-      coordinator: prepared.coordinator,
-      runner,
-      domain: prepared.domain,
-      opening,
-      place,
-      model: base,
-      spec: prepared.spec,
-    });
+    const answer = await (revealing ? reveal({ ...task, seals: revealing.list }) : train(task));
     if (answer.kind === 'unreadable') return { code: 'rejected', reason: clipped(answer.reason) };
     if (answer.kind === 'refused')
       return { code: 'refused', reason: clipped(`${answer.code}: ${answer.reason}`) };
     if (answer.runner !== runner)
       return { code: 'rejected', reason: `the answer names another runner, ${answer.runner}` };
     // Not as a local activity: of two that end in one task, a replay hears at once, and timers between them differ.
-    await coordinator.admitUpdate({ prepared, opening, update: answer });
-    return { update: answer };
+    if (prepared.spec.sealFirst && !revealing) {
+      const seal = answer as TrainSeal;
+      await coordinator.admitSeal({ prepared, opening, seal });
+      return { seal };
+    }
+    const update = answer as TrainUpdate;
+    await coordinator.admitUpdate({ prepared, opening, update, ...(revealing && { seal: revealing.seal }) });
+    return { update };
   } catch (error) {
     return failure(error);
   }
 }
 
-function failure(error: unknown): Answer {
+function failure(error: unknown): Missing {
   const problem = problemOf(error);
   if (problem.code === 'UPDATE_REFUSED') return { code: 'rejected', reason: clipped(problem.message) };
   if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure)

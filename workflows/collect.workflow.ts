@@ -1,8 +1,10 @@
-import { ApplicationFailure, CancellationScope, condition, patched } from '@temporalio/workflow';
-import type { MissingRunner, TrainUpdate } from '#core/messages.js';
+import { ApplicationFailure, patched } from '@temporalio/workflow';
+import type { MissingRunner, SignedSealList, TrainUpdate } from '#core/messages.js';
 import type { ParticipantView } from '#core/views.js';
-import { askAll, type Outcome } from './ask.workflow.js';
+import type { Outcome } from './ask.workflow.js';
+import { gather, type Outcomes } from './gather.workflow.js';
 import { coordinator } from './proxies.workflow.js';
+import { collectSeals } from './seals.workflow.js';
 import type { RoundInput, Selection } from './types.js';
 
 export interface Collected {
@@ -10,118 +12,122 @@ export interface Collected {
   updates: TrainUpdate[];
   participants: ParticipantView[];
   missing: MissingRunner[];
+  /** Where the job's runners seal first. */
+  seals?: SignedSealList;
 }
 
-/** Fast rounds are not held up by telling every arrival. */
-const REPORT_MS = 500;
-/** A report holds every runner, and a round of many takes longer: told at the same pace, reports would outgrow it. */
-const REPORT_MS_PER_RUNNER = 5;
+type Report = (participants: ParticipantView[], missing: MissingRunner[]) => Promise<void>;
 
 /**
- * Asks every selected runner at once and returns when the quorum and its grace period, all of them, or the
- * deadline has come. Only updates that were checked count. Whoever is late costs the round nothing: its
- * activity is cancelled and what it still says is dropped.
+ * Asks every selected runner at once for its update; where the job has them seal first, for their seals, and then those
+ * that sealed. Only updates that were checked count.
  */
 export async function collectUpdates(
   input: RoundInput,
   selection: Selection,
-  report: (participants: ParticipantView[], missing: MissingRunner[]) => Promise<void>,
+  report: Report,
 ): Promise<Collected> {
-  const { participants: rules } = input.prepared.spec;
-  const runners = selection.opening.selection.map(({ runner }) => runner);
-  const outcomes = new Map<string, Outcome>();
-  const started = Date.now();
-  const deadline = started + rules.deadlineSeconds * 1000;
-  const arrived = () => [...outcomes.values()].filter((outcome) => 'update' in outcome);
-  const settled = () => outcomes.size === runners.length;
-  const enough = () => arrived().length >= selection.quorum;
-  let open = true;
-
-  const scope = new CancellationScope();
-  void scope.run(() =>
-    askAll({ round: input, opening: selection.opening, started }, (arrived) => {
-      if (open) for (const [runner, outcome] of arrived) outcomes.set(runner, outcome);
-    }),
-  );
-
-  const pause = Math.max(REPORT_MS, REPORT_MS_PER_RUNNER * runners.length);
-  let reported = -1;
-  let reportAt = 0;
-  const progress = async () => {
-    if (reported === outcomes.size || Date.now() < reportAt) return;
-    reported = outcomes.size;
-    reportAt = Date.now() + pause;
-    await report(view(runners, outcomes), [...selection.missing, ...missingOf(runners, outcomes)]);
-  };
-  const until = async (done: () => boolean, time: number) => {
-    while (!done() && Date.now() < time) {
-      await progress();
-      const seen = outcomes.size;
-      const next = reported < seen ? Math.min(time, reportAt) : time;
-      await condition(() => done() || outcomes.size > seen, Math.max(1, next - Date.now()));
-    }
+  const { participants: rules, sealFirst } = input.prepared.spec;
+  const { opening, quorum } = selection;
+  const runners = opening.selection.map(({ runner }) => runner);
+  const viewOf = (outcomes: Outcomes) => ({
+    participants: view(runners, outcomes),
+    missing: [...selection.missing, ...missingOf(runners, outcomes)],
+  });
+  const tell = (outcomes: Outcomes) => {
+    const { participants, missing } = viewOf(outcomes);
+    return report(participants, missing);
   };
 
-  await until(() => enough() || settled(), deadline);
-  if (!settled() && enough())
-    await until(settled, Math.min(deadline, started + grace(arrived(), rules.graceFactor)));
-  open = false;
-  scope.cancel();
-
-  const waited = ((Date.now() - started) / 1000).toFixed(1);
-  for (const runner of runners)
-    if (!outcomes.has(runner))
-      outcomes.set(runner, {
+  const sealed = sealFirst ? await collectSeals(input, selection, tell) : null;
+  const asked = sealed ? sealed.seals.map(({ runner }) => runner) : runners;
+  const before: Outcomes = sealed?.missing ?? new Map<string, Outcome>();
+  const {
+    outcomes: given,
+    seconds,
+    end,
+  } = await gather({
+    asking: {
+      round: input,
+      opening,
+      started: Date.now(),
+      ...(sealed && { reveal: { list: sealed.list, seals: sealed.seals } }),
+    },
+    runners: asked,
+    quorum,
+    counts: (outcome) => 'update' in outcome,
+    graceFactor: rules.graceFactor,
+    leastGrace: sealed?.leastGrace ?? 0,
+    report: (some) => tell(new Map([...before, ...some])),
+  });
+  end();
+  const waited = seconds.toFixed(1);
+  for (const runner of asked)
+    if (!given.has(runner))
+      given.set(runner, {
         code: 'late',
         reason: `no update within ${waited} s; the round went on without it`,
       });
-  const missing = [...selection.missing, ...missingOf(runners, outcomes)];
+  const outcomes: Outcomes = new Map([...before, ...(sealed ? unrevealed(given) : given)]);
+  const { participants, missing } = viewOf(outcomes);
   const updates = runners.flatMap((runner) => {
     const outcome = outcomes.get(runner);
     return outcome && 'update' in outcome ? [outcome.update] : [];
   });
-  if (updates.length < selection.quorum) {
+  if (updates.length < quorum) {
     // Whoever did its work is paid for it although the round dies (contracts/ReceiptJudge.sol).
     if (updates.length > 0 && patched('receipts of dead rounds'))
-      await coordinator.signReceipts({ opening: selection.opening, updates });
-    throw ApplicationFailure.nonRetryable(
-      `Round ${input.round} has ${updates.length} of the ${selection.quorum} updates it needs after ${waited} s. Missing: ` +
-        missing.map(({ runner, reason }) => `${runner}: ${reason}`).join('; '),
-      'QUORUM_NOT_REACHED',
-    );
+      await coordinator.signReceipts({ opening, updates });
+    throw tooFew(input.round, updates.length, quorum, waited, missing);
   }
-  return { updates, participants: view(runners, outcomes), missing };
+  return { updates, participants, missing, ...(sealed && { seals: sealed.list }) };
 }
 
-/** A slow runner has until `factor` times the median of those who made the quorum, counted from the start. */
-function grace(arrived: readonly Outcome[], factor: number): number {
-  const times = arrived
-    .flatMap((outcome) => ('after' in outcome ? [outcome.after] : []))
-    .sort((a, b) => a - b);
-  return factor * (times[Math.floor((times.length - 1) / 2)] ?? 0);
+/** @param waited seconds */
+function tooFew(
+  round: number,
+  updates: number,
+  quorum: number,
+  waited: string,
+  missing: readonly MissingRunner[],
+): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(
+    `Round ${round} has ${updates} of the ${quorum} updates it needs after ${waited} s. Missing: ` +
+      missing.map(({ runner, reason }) => `${runner}: ${reason}`).join('; '),
+    'QUORUM_NOT_REACHED',
+  );
 }
 
-function view(runners: readonly `0x${string}`[], outcomes: ReadonlyMap<string, Outcome>): ParticipantView[] {
+/** Who sealed and is missing all the same: the round's record says so. */
+function unrevealed(outcomes: Outcomes): Outcomes {
+  return new Map(
+    [...outcomes].map(([runner, outcome]) => [
+      runner,
+      'code' in outcome ? { ...outcome, reason: `sealed an update, and then: ${outcome.reason}` } : outcome,
+    ]),
+  );
+}
+
+function view(runners: readonly `0x${string}`[], outcomes: Outcomes): ParticipantView[] {
   return runners.map((runner) => {
     const outcome = outcomes.get(runner);
-    if (!outcome || !('update' in outcome))
-      return {
-        runner,
-        state: outcome ? 'missing' : 'asked',
-        samples: null,
-        loss: null,
-        seconds: null,
-        bytes: null,
-      };
-    const { samples, loss, seconds, bytes } = outcome.update;
-    return { runner, state: 'done', samples, loss, seconds, bytes };
+    if (outcome && 'update' in outcome) {
+      const { samples, loss, seconds, bytes } = outcome.update;
+      return { runner, state: 'done', samples, loss, seconds, bytes };
+    }
+    const isMissing = outcome && 'code' in outcome;
+    return {
+      runner,
+      state: isMissing ? 'missing' : 'asked',
+      samples: null,
+      loss: null,
+      seconds: null,
+      bytes: null,
+    };
   });
 }
 
-function missingOf(
-  runners: readonly `0x${string}`[],
-  outcomes: ReadonlyMap<string, Outcome>,
-): MissingRunner[] {
+function missingOf(runners: readonly `0x${string}`[], outcomes: Outcomes): MissingRunner[] {
   return runners.flatMap((runner) => {
     const outcome = outcomes.get(runner);
     return outcome && 'code' in outcome ? [{ runner, code: outcome.code, reason: outcome.reason }] : [];

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Wallet } from 'ethers';
-import { receiptTypes, updateDomain } from '#core/eip712.js';
+import { receiptTypes, sealListTypes, updateDomain } from '#core/eip712.js';
 import { fromHex, toHex, type Hex } from '#core/hex.js';
 import { chainQueue, coordinatorQueue } from '#core/names.js';
 import { archiveAddress, openArchive, type JWKInterface } from '#services/archive.js';
@@ -43,6 +43,7 @@ const deployment = environment.CHAIN_DEPLOYMENT;
 const wallet = new Wallet(readFileSync(environment.COORDINATOR_KEY_FILE, 'utf8').trim());
 
 const signingKey = fromHex(wallet.privateKey as Hex, 32);
+const signedFor = updateDomain(deployment.chainId, deployment.jobs);
 const sealingKey = fromHex(readFileSync(environment.COORDINATOR_SEALING_KEY_FILE, 'utf8').trim(), 32);
 const archiveKey = JSON.parse(readFileSync(environment.ARWEAVE_KEY_FILE, 'utf8')) as JWKInterface;
 
@@ -75,8 +76,8 @@ const activities = createActivities({
   sums: openSums(bucket),
   sumFunction: openFunction({ name: environment.SUM_FUNCTION }),
   sealingKey: toHex(x25519PublicKey(sealing.privateKey)),
-  signReceipt: (statement) =>
-    signTypedData(signingKey, updateDomain(deployment.chainId, deployment.jobs), receiptTypes, statement),
+  signReceipt: (statement) => signTypedData(signingKey, signedFor, receiptTypes, statement),
+  signSealList: (statement) => signTypedData(signingKey, signedFor, sealListTypes, statement),
   unseal: (envelope, context) => unseal(envelope, sealing, context),
   archive: openArchive({
     gateways: environment.ARWEAVE_GATEWAYS,

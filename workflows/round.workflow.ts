@@ -74,7 +74,7 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
         project({ phase: 'collecting', participants, missing, openHash: opening.openHash }),
       ),
     );
-    const { updates, missing } = collected;
+    const { updates, missing, seals } = collected;
     await project({ phase: 'aggregating', participants: collected.participants, missing });
     const aggregated = await timed('aggregate', async () => {
       transactions.push(await opened);
@@ -101,6 +101,7 @@ export async function trainingRound(input: RoundInput): Promise<RoundResult> {
       opening,
       base,
       updates,
+      ...(seals && { seals }),
       previousManifest: input.previousManifest,
       aggregate: aggregated,
       model: await archivedModel,

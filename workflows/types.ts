@@ -4,6 +4,8 @@ import type {
   MissingRunner,
   ModelRef,
   RoundOpening,
+  SignedSealList,
+  TrainSeal,
   TrainUpdate,
   TransactionRecord,
 } from '#core/messages.js';
@@ -101,6 +103,14 @@ export interface AggregateInput {
   updates: TrainUpdate[];
 }
 
+export interface AdmitInput {
+  prepared: PreparedJob;
+  opening: RoundOpening;
+  update: TrainUpdate;
+  /** What its runner had sealed, where the job's runners seal first. */
+  seal?: Hex;
+}
+
 /** Updates that a round has for good, whatever becomes of it. */
 export type ReceiptsInput = Pick<AggregateInput, 'opening' | 'updates'>;
 
@@ -126,6 +136,8 @@ export interface Aggregate {
 }
 
 export interface ArchiveRoundInput extends AggregateInput {
+  /** Where the job's runners seal first. */
+  seals?: SignedSealList;
   previousManifest: Hex;
   aggregate: Aggregate;
   model: ArchivedModel;
@@ -212,7 +224,11 @@ export interface CoordinatorActivities {
   prepareJob(input: { job: Hex }): Promise<PreparedJob>;
   selectRunners(input: RoundInput): Promise<Selection>;
   findPlaces(group: RunnerGroup): Promise<SelectionPlace[]>;
-  admitUpdate(input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate }): Promise<void>;
+  /** Where the job's runners seal first. */
+  admitSeal(input: { prepared: PreparedJob; opening: RoundOpening; seal: TrainSeal }): Promise<void>;
+  /** Of all seals that a round has, ascending by runner; signed for an opening once. */
+  signSeals(input: { opening: RoundOpening; seals: TrainSeal[] }): Promise<SignedSealList>;
+  admitUpdate(input: AdmitInput): Promise<void>;
   /** For a round that does not come about; where it does, adding its updates signs for them. */
   signReceipts(input: ReceiptsInput): Promise<void>;
   aggregate(input: AggregateInput): Promise<Aggregate>;

@@ -25,8 +25,8 @@ export const notRestored: readonly { what: string; why: string }[] = [
     why: 'it is planned anew; a number is published once',
   },
   {
-    what: 'receipts and attestations of rounds that are open or can still be disputed',
-    why: 'runners and members keep their own; a round that is begun anew signs for its updates again',
+    what: 'receipts, lists of seals and attestations of rounds that are open or can still be disputed',
+    why: 'runners and members keep their own; a round that is begun anew signs for its updates again, and whoever revealed refuses another list of seals',
   },
   {
     what: 'used-up signatures, quotas and rates',

@@ -16,6 +16,10 @@ function textOf(record: DecisionRecord): string {
       return `the certificates ${field('fingerprints')} at the stack of ${field('coordinator')}`;
     case 'allowed':
       return `${field('name')}, round ${field('round')}, on ${field('data')}, by rule ${field('rule')}, for ${field('coordinator')}`;
+    case 'sealed':
+      return `${field('name')}, round ${field('round')}: the seal ${field('seal')} of an update, to ${field('coordinator')}`;
+    case 'opened':
+      return `job ${field('job')}, round ${field('round')}: the seal ${field('seal')}, on chain by ${field('transaction')}`;
     case 'sent':
       return `${field('name')}, round ${field('round')}: an update from ${field('samples')} samples, ${field('bytes')} bytes, to ${field('coordinator')}`;
     case 'receipt':

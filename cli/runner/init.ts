@@ -83,7 +83,14 @@ async function askStack(url: string, signal: AbortSignal) {
     const answer: unknown = JSON.parse((await readAtMost(response, 65_536, 'The stack')).toString());
     const { stack, deployment: contracts } = parseMessage(health, answer, `${api}/health`);
     const { chainId, consortium, jobs, block, judges } = contracts;
-    const chain = { chainId, consortium, jobs, receiptJudge: judges.receipts, block };
+    const chain = {
+      chainId,
+      consortium,
+      jobs,
+      receiptJudge: judges.receipts,
+      sealJudge: judges.seals,
+      block,
+    };
     return { coordinator: stack, api, chain };
   } catch (cause) {
     if (cause instanceof RoundtableError) throw cause;

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Wallet } from 'ethers';
 import type { Command } from 'commander';
 import type { AuditSources, UpdateSource } from '#audit/index.js';
+import { SealDemands } from '#audit/sealDemands.js';
 import { Watcher, type Observation } from '#audit/watcher.js';
 import { isRoundtableError, RoundtableError, type ErrorDetails } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
@@ -20,6 +21,7 @@ import { intentsHere } from '../rewards/accounts.js';
 import type { Verb } from '../run.js';
 import { attestEveryMs, attestWhenDrawn } from '../watch/attesting.js';
 import { observationLines } from '../watch/observation.js';
+import { sealLines } from '../watch/seals.js';
 
 interface WatchOptions extends RecordOptions {
   key?: string;
@@ -27,6 +29,7 @@ interface WatchOptions extends RecordOptions {
   sealingKey?: string[];
   dryRun?: boolean;
   once?: boolean;
+  demandSeals?: boolean;
 }
 
 const keyVariable = 'ROUNDTABLE_WATCH_KEY';
@@ -44,9 +47,15 @@ export const watchVerb: Verb = (program, does) => {
       `EVM key whose account pays gas and questions' bonds, and is rewarded (or $${keyVariable})`,
     )
     .option('--dry-run', 'send nothing: say what would be sent')
+    .option(
+      '--demand-seals',
+      'ask runners on chain for what they sealed and did not show: a bond each, which they win by opening it',
+    )
     .option('--once', 'look once instead of for ever; exit 1 unless nothing is wrong');
   addAuditorOptions(addPlaceOptions(watch)).action(
     does<WatchOptions>(async (context, options) => {
+      if (options.demandSeals && options.dryRun)
+        throw new UsageError('--dry-run sends nothing, so it demands nothing: leave one of the two out.');
       const wallet = walletOf(context, options);
       const { chain, archive, stack, hosts } = openPlace(context, options);
       try {
@@ -66,6 +75,7 @@ export const watchVerb: Verb = (program, does) => {
         };
         const sender = wallet && createSender({ chain, wallet, intents: intentsHere(context.state) });
         const watcher = new Watcher(sources, sender);
+        const seals = options.demandSeals && sender ? new SealDemands(sources, sender) : null;
         const window = await started(() => chain.disputeWindow(), context, options);
         const as = sender?.address ?? null;
         const isMember = as !== null && (await chain.isMember(as));
@@ -90,6 +100,9 @@ export const watchVerb: Verb = (program, does) => {
         const look = async () => {
           known = updates();
           await watcher.look(say);
+          await seals?.look((view) =>
+            context.print({ subject: 'seal', ...view }, () => sealLines(context.terminal.theme(), view)),
+          );
         };
         if (options.once === true) {
           await look();

@@ -11,7 +11,9 @@ export interface HomeFacts {
   name?: string | undefined;
   member?: Hex | undefined;
   rpcUrls: string[];
-  chain?: { chainId: number; consortium: Hex; jobs: Hex; receiptJudge: Hex; block: number } | undefined;
+  chain?:
+    | { chainId: number; consortium: Hex; jobs: Hex; receiptJudge: Hex; sealJudge: Hex; block: number }
+    | undefined;
   /** A stack that the owner named with its URL. */
   stack?: { coordinator: Hex; api: string } | undefined;
 }
@@ -83,7 +85,7 @@ function configText({ name, member, rpcUrls, chain, stack }: HomeFacts): string 
     `  chainId: ${chain?.chainId ?? "'FILL IN: such as 8453'"}`,
     `  consortium: ${quoted(chain?.consortium, anAddress)}`,
     `  jobs: ${quoted(chain?.jobs, anAddress)}`,
-    ...(chain ? [`  receiptJudge: '${chain.receiptJudge}'`] : []),
+    ...(chain ? [`  receiptJudge: '${chain.receiptJudge}'`, `  sealJudge: '${chain.sealJudge}'`] : []),
     `  block: ${chain?.block ?? 0}`,
     '  # Nodes of the chain, to register, to leave and to find stacks.',
     ...(rpcUrls.length > 0

@@ -40,6 +40,7 @@ export async function writeRunnerHomes(options: RunnerHomeOptions): Promise<void
           jobs: deployment.jobs,
           consortium: deployment.consortium,
           receiptJudge: deployment.judges.receipts,
+          sealJudge: deployment.judges.seals,
           block: deployment.block,
           rpcUrls: [rpcUrl],
         },

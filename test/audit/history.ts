@@ -28,6 +28,7 @@ import { publishEpoch } from './epoch.js';
 import { rootOf, type Falsification } from './falsification.js';
 import { archiveOf, type HistoryArchive, type MemoryArchive } from './memoryArchive.js';
 import { rounds, specOf } from './spec.js';
+import { sealHeaders } from './sealing.js';
 import { runnersOf, signUpdate, type Sign } from './signing.js';
 import { mlp } from '../../examples/mnist/models.js';
 
@@ -42,6 +43,8 @@ export interface HistoryOptions<A extends HistoryArchive> {
   salt?: number;
   /** At most 20; 3 unless told. Only a chain's first history is paid, and it has 3. */
   runners?: number;
+  /** The job has its runners seal first. */
+  sealFirst?: boolean;
   /** Leaves the last round open. */
   dies?: boolean;
   /** Attesters that the job asks for, and their signatures of a closing by their places in the draw. */
@@ -107,7 +110,10 @@ export async function writeHistoryTo<A extends HistoryArchive>(
   const wallets = runnersOf(options.runners ?? 3);
   const onnx = mlp([4, options.hidden ?? 5, 3]);
   const model = readModel(onnx);
-  const spec = specOf(sha256Hex(onnx), rule, robust);
+  const spec = {
+    ...specOf(sha256Hex(onnx), rule, robust),
+    ...(options.sealFirst && { sealFirst: true as const }),
+  };
   const specHash = hashJson(sha256, spec);
   const weights = parent ? floatTensors(parent.model.layout, parent.model.params) : model.weights;
   const layout = createLayout(weights);
@@ -188,7 +194,7 @@ export async function writeHistoryTo<A extends HistoryArchive>(
         (_value, at) => ((at * 7919 + i * 104_729 + round * 31 + salt) % 200_003) - 100_001,
       ),
     );
-    let headers = await Promise.all(
+    let headers: ManifestHeader[] = await Promise.all(
       wallets.map(async (wallet, index) => {
         const delta = deltas[index] ?? new Int32Array();
         const updateRoot = toHex(valuesRoot(sha256, LEAF.update, delta));
@@ -208,6 +214,10 @@ export async function writeHistoryTo<A extends HistoryArchive>(
         };
       }),
     );
+    const sealed = options.sealFirst
+      ? sealHeaders(stack.member, wallets, { domain, opening }, headers)
+      : null;
+    headers = sealed?.headers ?? headers;
     worked.push({ opening, headers });
     if (options.dies && round === rounds) break;
     const counted = headers.map(({ weight }) => weight);
@@ -247,6 +257,7 @@ export async function writeHistoryTo<A extends HistoryArchive>(
         rootHeader,
         headers,
         missing: [],
+        ...(sealed && { seals: sealed.seals }),
         rewards: {
           budget: String(budget),
           shares: headers.map(({ runner }, i) => ({

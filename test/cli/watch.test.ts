@@ -209,6 +209,31 @@ describe('a watcher that goes on', () => {
   }, 90_000);
 });
 
+test('asked to, it demands what a runner sealed and did not show, and names what no contract can be shown', async () => {
+  const history = await writeHistoryTo(
+    stack,
+    'sealed and not shown',
+    { archive: auditor.archive, sealFirst: true },
+    { manifest: ({ headers: [header] }) => void delete header?.salt },
+  );
+  auditor.keep(history);
+  const [runner] = history.worked[1]?.headers ?? [];
+  const before = await transactionsOfStranger();
+  const unasked = await watch(once);
+  expect(unasked.code).toBe(1);
+  expect(ofRound(unasked, history, 2)).toMatchObject([
+    { outcome: 'wrong', what: expect.stringContaining('has no salt'), calls: [] },
+  ]);
+  expect(await transactionsOfStranger()).toBe(before);
+  const { out } = await typed(['watch', ...once, '--demand-seals', ...place()]);
+  expect(out.replaceAll('\n', ' ')).toMatch(
+    new RegExp(`round 2 of job ${history.job}, runner ${runner?.runner}: it sealed an update and did not`),
+  );
+  expect((await transactionsOfStranger()) - before).toBe(1);
+  const both = await typed(['watch', '--dry-run', '--demand-seals', ...place()]);
+  expect([both.code, both.err]).toEqual([2, expect.stringContaining('leave one of the two out')]);
+});
+
 describe('it says', () => {
   test('with --dry-run what it would send, and sends nothing', async () => {
     const lying = await closed('not sent', { params: (params) => void (params[7] = (params[7] ?? 0) + 1) });

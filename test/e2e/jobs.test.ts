@@ -91,6 +91,27 @@ describe('jobs that run', () => {
     }
   }, 120_000);
 
+  test('runners that seal first: nothing is shown before all are committed, and its versions verify', async () => {
+    const view = await run(await specOfJob('sealed', { sealFirst: true, rewards: { budget: '1000' } }));
+    expect(view).toMatchObject({ state: 'done', round: 2 });
+    await untilSettled(api, view.job);
+    const record = openPublicRecord(stack.file);
+    try {
+      const audit = await auditVersion({ ...record, hash: sha256 }, view.version?.versionId ?? '0x', {
+        job: view.job,
+      });
+      expect(audit.wrong).toBeNull();
+      const seals = audit.checks.filter(({ check, place }) => check === 'seals' && place.job === view.job);
+      const all = `${stack.runners.length} opened, 0 not`;
+      expect(seals.map(({ subject, ok, detail }) => [subject, ok, detail])).toEqual([
+        ['round 1', true, all],
+        ['round 2', true, all],
+      ]);
+    } finally {
+      record.chain.close();
+    }
+  }, 120_000);
+
   test('a second job of the same name goes on from the newest version', async () => {
     const spec = await specOfJob('lineage', { rounds: 1 });
     const first = await run(spec);

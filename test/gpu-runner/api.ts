@@ -22,7 +22,7 @@ import { startGatekeeper, type TestGatekeeper } from '../support/gatekeeper.js';
 import { temporaryFolder } from './folder.js';
 import { freePort, startPart } from './parts.js';
 
-const coordinatorWallet = new Wallet(`0x${'c0'.repeat(32)}`);
+export const coordinatorWallet = new Wallet(`0x${'c0'.repeat(32)}`);
 export const coordinator = coordinatorWallet.address.toLowerCase() as Hex;
 export const member = `0x${'a1'.repeat(20)}` as const;
 /** The coordinator's key, for which updates are sealed. */

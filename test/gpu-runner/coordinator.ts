@@ -3,7 +3,7 @@ import { Connection, isGrpcServiceError, type WorkflowService } from '@temporali
 import { defaultPayloadConverter, type Payload, type PayloadCodec } from '@temporalio/common';
 import proto, { type temporal } from '@temporalio/proto';
 import type { TrainTask } from '#core/messages.js';
-import { runnerQueue, trainActivityId } from '#core/names.js';
+import { revealActivityId, runnerQueue, trainActivityId } from '#core/names.js';
 
 const { CommandType, EventType } = proto.temporal.api.enums.v1;
 type Event = temporal.api.history.v1.IHistoryEvent;
@@ -44,6 +44,8 @@ export async function ask(
     heartbeatSeconds?: number;
     attempts?: number;
     startSeconds?: number;
+    /** Which half of a round it is; train unless told. */
+    activity?: 'train' | 'reveal';
   },
 ): Promise<AskedTask> {
   const connection = await Connection.connect({ address });
@@ -51,7 +53,8 @@ export async function ask(
   const workflowId = randomUUID();
   const taskQueue = { name: `test-${workflowId}` };
   const execution = { workflowId };
-  const activityId = trainActivityId(task.runner);
+  const activity = options.activity ?? 'train';
+  const activityId = { train: trainActivityId, reveal: revealActivityId }[activity](task.runner);
   const context = { type: 'activity', namespace, workflowId, activityId, isLocal: false } as const;
   const read: Reader = async (payload) => {
     const [opened] = payload ? await options.codec.decode([payload as Payload], context) : [];
@@ -71,7 +74,7 @@ export async function ask(
     commandType: CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK,
     scheduleActivityTaskCommandAttributes: {
       activityId,
-      activityType: { name: 'train' },
+      activityType: { name: activity },
       taskQueue: { name: runnerQueue(task.runner) },
       input: { payloads: input },
       startToCloseTimeout: { seconds: (options.startSeconds ?? 60) as never },

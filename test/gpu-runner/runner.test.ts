@@ -6,12 +6,23 @@ import type { ChildProcess } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
-import { trainAnswer, type ModelRef, type TrainTask, type TrainUpdate } from '#core/messages.js';
+import { canonicalBytes } from '#core/canonicalJson.js';
+import {
+  trainAnswer,
+  type ModelRef,
+  type RevealTask,
+  type TrainAnswer,
+  type TrainTask,
+  type TrainUpdate,
+} from '#core/messages.js';
+import { sealOf } from '#core/seal.js';
 import { projectRoot } from '#local/paths.js';
 import { findTemporal } from '#local/temporal/find.js';
 import { temporalPart } from '#local/temporal/part.js';
+import { sha256 } from '#services/sha256.js';
+import { listSignedBy } from '../support/seals.js';
 import { until } from '../support/until.js';
-import { startApi, type TestApi } from './api.js';
+import { coordinatorWallet, startApi, type TestApi } from './api.js';
 import { ask as askWith, type AskedTask, type Outcome } from './coordinator.js';
 import type { TestGatekeeper } from '../support/gatekeeper.js';
 import { writeData } from './data.js';
@@ -41,8 +52,11 @@ beforeAll(async () => {
   gatekeeper = await api.openGatekeeper(temporal);
   model = await storeModel(api.artifacts, smallModel());
 });
-const ask = (address: string, task: TrainTask, change: Partial<Parameters<typeof askWith>[2]> = {}) =>
-  askWith(address, task, { codec: gatekeeper.codec, ...change });
+const ask = (
+  address: string,
+  task: TrainTask | RevealTask,
+  change: Partial<Parameters<typeof askWith>[2]> = {},
+) => askWith(address, task, { codec: gatekeeper.codec, ...change });
 beforeEach(() => {
   api.fault = null;
 });
@@ -66,11 +80,15 @@ async function runnerIn(change: Parameters<typeof makeHome>[1] = {}) {
   return { ...home, start, work: join(home.folder, 'work') };
 }
 
-async function updateOf(asked: AskedTask): Promise<TrainUpdate> {
+async function answerOf(asked: AskedTask): Promise<TrainAnswer> {
   const outcome: Outcome = await asked.outcome;
   if (outcome.kind !== 'answered') throw new Error(`not answered: ${JSON.stringify(outcome)}`);
-  const answer = trainAnswer.parse(outcome.answer);
-  if (answer.kind !== 'update') throw new Error(`refused: ${answer.reason}`);
+  return trainAnswer.parse(outcome.answer);
+}
+
+async function updateOf(asked: AskedTask): Promise<TrainUpdate> {
+  const answer = await answerOf(asked);
+  if (answer.kind !== 'update') throw new Error(`no update: ${JSON.stringify(answer)}`);
   return answer;
 }
 
@@ -174,6 +192,35 @@ describe('killed at any moment and started again, a runner gives the update that
     });
     expect((await readdir(roundFolder(work, task))).sort()).toEqual(['answer.json', 'update.bin']);
     await next.kill('SIGTERM');
+  });
+
+  test('between its seal and its update, and while it sends that', async () => {
+    const { start, work, key } = await runnerIn({ number });
+    const spec = { ...long, sealFirst: true as const };
+    const sealing = makeTask(key.address, model, { spec, job: task.opening.job });
+    const first = await start();
+    const sealed = await answerOf(await ask(temporal, sealing));
+    if (sealed.kind !== 'sealed') throw new Error(`no seal: ${JSON.stringify(sealed)}`);
+    await first.kill('SIGKILL');
+
+    const { kind: _, ...entry } = sealed;
+    const seals = {
+      list: await api.artifacts.put(canonicalBytes([entry])),
+      signature: listSignedBy(coordinatorWallet, sealing, [entry]),
+    };
+    api.fault = ({ url }) => (url.endsWith('/v1/uploads') ? never() : null);
+    const second = await start();
+    const asked = await ask(temporal, { ...sealing, seals }, { activity: 'reveal' });
+    await until(() => existsSync(join(roundFolder(work, sealing), 'answer.json')), 'the signature');
+    await second.kill('SIGKILL');
+    api.fault = null;
+
+    const third = await start();
+    const update = await updateOf(asked);
+    expect(update.updateRoot).toBe(undisturbed.updateRoot);
+    expect(sealOf(sha256, update.updateRoot, update.runner, update.salt ?? '0x')).toBe(sealed.seal);
+    expect(await answerOf(await ask(temporal, sealing))).toEqual(sealed);
+    await third.kill('SIGTERM');
   });
 
   test('its training process, in the middle of training', async () => {

@@ -13,6 +13,7 @@ import type { AnnouncedKey } from '#gpu-runner/readers.js';
 import { readRunnerHome } from '#gpu-runner/runnerHome.js';
 import { ReceiptBook } from '#gpu-runner/receiptBook.js';
 import { SignedWork } from '#gpu-runner/signedWork.js';
+import { revealUpdate } from '#gpu-runner/revealUpdate.js';
 import { trainUpdate } from '#gpu-runner/trainUpdate.js';
 import { Turns } from '#gpu-runner/turns.js';
 import { coordinator, type TestApi } from './api.js';
@@ -34,40 +35,43 @@ export async function makeRunner(
   const made = await makeHome(api, change);
   const trainer = new LightTrainer();
   const control = new AbortController();
-  const train = async (task: unknown): Promise<TrainAnswer> => {
-    // Everything anew for each task, as after a restart.
-    const home = await readRunnerHome(made.folder);
-    const { key } = await unlockKey(home.paths, () => Promise.reject(new Error('no passphrase')));
-    const stack = clientOf(api, key);
-    const models = new ModelCache(home.paths.models, stack);
-    const dataSets = new DataSets(home.paths.data, () => undefined);
-    const parts = {
-      home,
-      key,
-      stack,
-      models,
-      bandwidth: new Bandwidth(),
-      announcedKey: change.announcedKey ?? null,
-      dataSets,
-      work: new SignedWork(home.paths.work),
-      statistics: new LocalStatistics(home.paths.statistics),
-      trainer,
-      turns: new Turns(),
-      decisions: await DecisionLog.open(home.paths, key),
-      receipts: await ReceiptBook.open(home.paths.receipts, () => undefined),
-      coordinator,
-      log: silent,
-      traces: noTraces,
+  const doing =
+    (work: typeof trainUpdate) =>
+    async (task: unknown): Promise<TrainAnswer> => {
+      // Everything anew for each task, as after a restart.
+      const home = await readRunnerHome(made.folder);
+      const { key } = await unlockKey(home.paths, () => Promise.reject(new Error('no passphrase')));
+      const stack = clientOf(api, key);
+      const models = new ModelCache(home.paths.models, stack);
+      const dataSets = new DataSets(home.paths.data, () => undefined);
+      const parts = {
+        home,
+        key,
+        stack,
+        models,
+        bandwidth: new Bandwidth(),
+        announcedKey: change.announcedKey ?? null,
+        dataSets,
+        work: new SignedWork(home.paths.work),
+        statistics: new LocalStatistics(home.paths.statistics),
+        trainer,
+        turns: new Turns(),
+        decisions: await DecisionLog.open(home.paths, key),
+        receipts: await ReceiptBook.open(home.paths.receipts, () => undefined),
+        coordinator,
+        log: silent,
+        traces: noTraces,
+      };
+      const answer = await work(parts, task, { signal: control.signal, onProgress: () => undefined });
+      return trainAnswer.parse(JSON.parse(JSON.stringify(answer)));
     };
-    const answer = await trainUpdate(parts, task, { signal: control.signal, onProgress: () => undefined });
-    return trainAnswer.parse(JSON.parse(JSON.stringify(answer)));
-  };
-  return { ...made, trainer, control, train, work: join(made.folder, 'work') };
+  const [train, reveal] = [doing(trainUpdate), doing(revealUpdate)];
+  return { ...made, trainer, control, train, reveal, work: join(made.folder, 'work') };
 }
 
 export async function updateOf(answer: Promise<TrainAnswer>): Promise<TrainUpdate> {
   const given = await answer;
-  if (given.kind !== 'update') throw new Error(`refused: ${given.code}: ${given.reason}`);
+  if (given.kind !== 'update') throw new Error(`no update: ${JSON.stringify(given)}`);
   return given;
 }
 

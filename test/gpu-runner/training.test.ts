@@ -70,7 +70,7 @@ async function round(
   };
   const control = { signal: new AbortController().signal, onProgress: () => undefined };
   const answer = await trainUpdate(parts, task, control);
-  if (answer.kind !== 'update') throw new Error(`refused: ${answer.code}: ${answer.reason}`);
+  if (answer.kind !== 'update') throw new Error(`no update: ${JSON.stringify(answer)}`);
   const { round } = task.opening;
   const place = { job, round, runner: key.address };
   const sealed = await api.updates.get({ ...place, file: answer.file }, answer.bytes);

@@ -73,6 +73,10 @@ export function exampleAnswer() {
   };
 }
 
+export function exampleSeal() {
+  return { runner: addressOf('r'), seal: hashOf('seal'), signature: `0x${'1b'.repeat(65)}` };
+}
+
 export function exampleGenesis() {
   return {
     hashed: {

@@ -35,6 +35,7 @@ function work(runner: TestRunner, train: TaskHandler) {
       door: () => Promise.resolve(door),
       runner: runner.runner,
       train,
+      reveal: train,
       progress: () => ({ step: 1 }),
       log: { debug: say, info: say, warn: say, error: say },
     },

@@ -2,7 +2,15 @@ import { createHmac } from 'node:crypto';
 import { RoundtableError } from '#core/errors.js';
 import { hashJson } from '#core/canonicalJson.js';
 import { epochManifest, genesisManifest, manifestHash, roundManifest } from '#core/manifest.js';
-import { creditMessage, jobMessage, submitRequest, trainAnswer, trainTask } from '#core/messages.js';
+import {
+  creditMessage,
+  jobMessage,
+  revealTask,
+  submitRequest,
+  trainAnswer,
+  trainTask,
+} from '#core/messages.js';
+import { sealList, sealListHash } from '#core/seal.js';
 import { enrolRequest } from '#core/entryMessages.js';
 import { uploadRequest } from '#core/transferMessages.js';
 import { parseMessage } from '#core/schema.js';
@@ -34,6 +42,7 @@ import {
   exampleEnrolment,
   exampleGenesis,
   exampleRoundManifest,
+  exampleSeal,
   exampleEpochManifest,
   exampleStackFile,
 } from './examples.js';
@@ -149,9 +158,16 @@ export async function messageParsers(): Promise<Parser[]> {
     },
     {
       name: 'a task for a runner',
-      examples: () => [json(exampleTask())],
+      examples: () => [
+        json(exampleTask()),
+        json({ ...exampleTask(), seals: { list: hashOf('list'), signature: `0x${'1b'.repeat(65)}` } }),
+        json([exampleSeal()]),
+      ],
       parse: (bytes) => {
-        const task = parseMessage(trainTask, parseJson(bytes, 'The task'), 'The task');
+        const value = parseJson(bytes, 'The task');
+        if (Array.isArray(value)) return sealListHash(sha256, parseMessage(sealList, value, 'The seals'));
+        const reveals = typeof value === 'object' && value !== null && 'seals' in value;
+        const task = parseMessage(reveals ? revealTask : trainTask, value, 'The task');
         return hashJson(sha256, task.spec);
       },
       codes: refused,
@@ -162,6 +178,7 @@ export async function messageParsers(): Promise<Parser[]> {
       examples: () => [
         json({ kind: 'refused', runner: addressOf('r'), code: 'POLICY_REFUSED', reason: 'not allowed' }),
         json(exampleAnswer()),
+        json({ kind: 'sealed', ...exampleSeal() }),
       ],
       parse: (bytes) => parseMessage(trainAnswer, parseJson(bytes, 'The answer'), 'The answer'),
       codes: refused,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { defaultPayloadConverter, type Payload, type SerializationContext } from '@temporalio/common';
 import { toHex } from '#core/hex.js';
-import { trainActivityId } from '#core/names.js';
+import { revealActivityId, trainActivityId } from '#core/names.js';
 import { coordinatorCodec, runnerCodec, sealedEncoding } from '#services/runnerPayloads.js';
 import { generateX25519Key } from '#services/x25519.js';
 
@@ -56,6 +56,17 @@ test('task and answer arrive as they were, and cannot be read on the way', async
     expect(Buffer.from(payload?.data ?? []).toString('latin1')).not.toMatch(/secret|loss|json/);
   }
   expect(await coordinator().encode([toPayload(task)], at())).not.toEqual(asked);
+});
+
+test('what a runner said when it was to train is no answer when it is to reveal', async () => {
+  const revealing = at({ activityId: revealActivityId(runner) });
+  const { here, asked, answered } = await exchange();
+  await expect(here.decode(asked, revealing)).rejects.toMatchObject({ code: 'SEAL_BROKEN' });
+  expect(valueOf(await coordinator().decode(answered, revealing))).toMatchObject({ kind: 'unreadable' });
+  const second = await coordinator().encode([toPayload(task)], revealing);
+  expect(valueOf(await here.decode(second, revealing))).toEqual(task);
+  const revealed = await here.encode([toPayload(answer)], revealing);
+  expect(valueOf(await coordinator().decode(revealed, revealing))).toEqual(answer);
 });
 
 test('what is not between a workflow and a runner passes as it is', async () => {

@@ -5,7 +5,7 @@ import { Worker, type NativeConnection } from '@temporalio/worker';
 import { Context } from '@temporalio/activity';
 import { toHex } from '#core/hex.js';
 import type { JobSpec } from '#core/jobSpec.js';
-import type { ModelRef, TrainAnswer, TrainTask, TransactionRecord } from '#core/messages.js';
+import type { ModelRef, RevealTask, TrainAnswer, TrainTask, TransactionRecord } from '#core/messages.js';
 import { chainQueue, coordinatorQueue, runnerQueue } from '#core/names.js';
 import type { JobView, RoundView } from '#core/views.js';
 import { coordinatorCodec, runnerCodec } from '#services/runnerPayloads.js';
@@ -83,6 +83,8 @@ export interface FakeStack {
 }
 
 export type FakeRunner = (task: TrainTask) => Promise<TrainAnswer>;
+/** Is asked with the same and the list of all seals. */
+export type FakeRevealer = (task: RevealTask) => Promise<TrainAnswer>;
 
 /** Activities without a stack: they answer at once and write down what they were asked. */
 export async function fakeStack(
@@ -90,6 +92,8 @@ export async function fakeStack(
   options: {
     spec: JobSpec;
     runners: Record<`0x${string}`, FakeRunner>;
+    /** What each does when it is asked to reveal; unless told, it shows its update at once. */
+    revealing?: Record<`0x${string}`, FakeRevealer>;
     selected?: `0x${string}`[];
     /** Runners that read their tasks and answer in the clear. */
     unsealed?: `0x${string}`[];
@@ -127,6 +131,11 @@ export async function fakeStack(
       opening.selection
         .slice(from, to)
         .map((_, i) => ({ index: from + i, count: opening.selection.length, proof: [] })),
+    admitSeal: async () => undefined,
+    signSeals: async ({ opening, seals }) => {
+      seen.calls.push(`seals ${opening.round} of ${seals.length}`);
+      return { list: hash('c'), signature: `0x${'ab'.repeat(64)}1b` };
+    },
     admitUpdate: async ({ update }) => {
       if (update.samples > 100) throw ApplicationFailure.nonRetryable('too many samples', 'UPDATE_REFUSED');
     },
@@ -205,7 +214,7 @@ export async function fakeStack(
         connection,
         taskQueue: runnerQueue(runner),
         dataConverter: { payloadCodecs: [fakeRunnerCodec(runner, options.unsealed ?? [])] },
-        activities: { train },
+        activities: { train, reveal: options.revealing?.[runner as `0x${string}`] ?? answering(1) },
       }),
     ),
   ]);
@@ -257,6 +266,14 @@ export function answering(milliseconds: number, change: { samples?: number } = {
       loss: 1,
       seconds: milliseconds / 1000,
     };
+  };
+}
+
+/** A runner that seals after so many milliseconds. */
+export function sealing(milliseconds: number): FakeRunner {
+  return async ({ runner }) => {
+    await Context.current().sleep(milliseconds);
+    return { kind: 'sealed', runner, seal: hash('d'), signature: `0x${'ab'.repeat(64)}1b` };
   };
 }
 

@@ -42,6 +42,8 @@ export const decisionWords: Readonly<Record<string, string>> = {
   enrolled: 'entered',
   revoked: 'revoked',
   allowed: 'allowed',
+  sealed: 'sealed',
+  opened: 'opened',
   sent: 'sent',
   refused: 'refused',
   repaired: 'repaired',

@@ -9,12 +9,13 @@ import { sumTree } from '#core/sumTree.js';
 import { weightOf } from '#core/weights.js';
 import { typedDataSigner } from '#services/signatures.js';
 import { sha256 } from '#services/sha256.js';
-import type { Aggregate, AggregateInput, PreparedJob } from '../types.js';
+import type { AdmitInput, Aggregate, AggregateInput, PreparedJob } from '../types.js';
 import type { Dependencies } from './dependencies.js';
 import { outlineOf } from './shardedSum.js';
 import { step, storeAggregate } from './newVersion.js';
 import { signReceipts } from './receipts.js';
 import { aggregateRobustly } from './robustAggregate.js';
+import { checkSealed } from './seals.js';
 import { checkHeader, readDelta, refuse } from './updateDelta.js';
 import { updateRootOf } from './updateRoot.js';
 import { loadVersion } from './versions.js';
@@ -24,10 +25,7 @@ import { loadVersion } from './versions.js';
  * for this opening, within what it had declared.
  * @throws UPDATE_REFUSED
  */
-export async function admitUpdate(
-  deps: Dependencies,
-  input: { prepared: PreparedJob; opening: RoundOpening; update: TrainUpdate },
-): Promise<void> {
+export async function admitUpdate(deps: Dependencies, input: AdmitInput): Promise<void> {
   const { opening, prepared } = input;
   const update = wellFormed(input.update);
   const selected = opening.selection.find(({ runner }) => runner === update.runner);
@@ -38,6 +36,7 @@ export async function admitUpdate(
     );
   const signer = recover(prepared, opening, update);
   if (signer !== update.runner) refuse(`its signature is of ${signer}, not of runner ${update.runner}`);
+  checkSealed({ ...input, update });
   const { dimension } = prepared;
   if (update.dimension !== dimension)
     refuse(`it has ${update.dimension} values, and the model has ${dimension}`);

@@ -4,6 +4,8 @@ import type { JobSpec } from '#core/jobSpec.js';
 import { manifestHash, type RoundManifest } from '#core/manifest.js';
 import type { ModelRef } from '#core/messages.js';
 import { apportion, roundBudget } from '#core/rewards.js';
+import { parseMessage } from '#core/schema.js';
+import { sealList } from '#core/seal.js';
 import { seal } from '#services/sealing.js';
 import { sha256 } from '#services/sha256.js';
 import type { ArchivedModel, ArchivedRound, ArchiveRoundInput, PreparedJob } from '../types.js';
@@ -63,7 +65,7 @@ export async function archiveModel(
 
 /** Writes and archives the manifest: everything from which the round can be recomputed (PROTOCOL 7). */
 export async function archiveRound(deps: Dependencies, input: ArchiveRoundInput): Promise<ArchivedRound> {
-  const manifest = roundManifestOf(deps, input);
+  const manifest = roundManifestOf(deps, input, await sealsOf(deps, input));
   const hash = manifestHash(sha256, manifest);
   const { job } = input.prepared;
   const { id } = await deps.archive.put(
@@ -80,7 +82,20 @@ export async function archiveRound(deps: Dependencies, input: ArchiveRoundInput)
   };
 }
 
-function roundManifestOf(deps: Dependencies, input: ArchiveRoundInput): RoundManifest {
+type Seals = Pick<RoundManifest['hashed'], 'seals'>;
+
+/** The round's seals, if it has any, with their list as runners were shown it. */
+async function sealsOf({ artifacts }: Dependencies, { seals }: ArchiveRoundInput): Promise<Seals> {
+  if (!seals) return {};
+  const list = parseMessage(
+    sealList,
+    JSON.parse(new TextDecoder().decode(await artifacts.get(seals.list))),
+    'The list of seals',
+  );
+  return { seals: { list, signature: seals.signature } };
+}
+
+function roundManifestOf(deps: Dependencies, input: ArchiveRoundInput, seals: Seals): RoundManifest {
   const { prepared, opening, base, updates, aggregate, model, missing } = input;
   const { version, weights, sumRoots, rootHeader } = aggregate;
   const { budget } = prepared.spec.rewards;
@@ -108,9 +123,11 @@ function roundManifestOf(deps: Dependencies, input: ArchiveRoundInput): RoundMan
         steps: update.steps,
         weight: weights[index] ?? 0,
         signature: update.signature,
+        ...(seals.seals && update.salt !== undefined && { salt: update.salt }),
         training: update.training,
       })),
       missing,
+      ...seals,
       rewards: {
         budget: String(purse),
         shares: updates.map(({ runner }, index) => ({

@@ -1,4 +1,4 @@
-import type { ReceiptStatement } from '#core/eip712.js';
+import type { ReceiptStatement, SealListStatement } from '#core/eip712.js';
 import type { Hex } from '#core/hex.js';
 import type { ShardRules } from '#core/shards.js';
 import type { Archive } from '#services/archive.js';
@@ -32,6 +32,8 @@ export interface Dependencies {
   sealingKey: Hex;
   /** The member's signature of a receipt, r ‖ s ‖ v. */
   signReceipt: (statement: ReceiptStatement) => Hex;
+  /** The member's signature of a round's seals, likewise. */
+  signSealList: (statement: SealListStatement) => Hex;
   /** Opens what is sealed for this member; `context` is the hash of the plain bytes. @throws SEAL_NOT_FOR_YOU */
   unseal: (envelope: Uint8Array, context: Hex) => Uint8Array;
   archive: Archive;

@@ -11,6 +11,7 @@ import { failQueuedJob, projectJob, projectRound } from './project.js';
 import { signReceipts } from './receipts.js';
 import { forgetUpdates } from './retention.js';
 import { findPlaces, selectRunners } from './select.js';
+import { admitSeal, signSeals } from './seals.js';
 import { finishEpoch, planEpoch } from './settle.js';
 import { joinSum, planSum, sumShard } from './shardedSum.js';
 
@@ -22,6 +23,8 @@ export function createActivities(deps: Dependencies): CoordinatorActivities {
     prepareJob: ({ job }) => prepareJob(deps, job),
     selectRunners: (input) => selectRunners(deps, input),
     findPlaces: (group) => Promise.resolve(findPlaces(group)),
+    admitSeal: async (input) => admitSeal(input),
+    signSeals: (input) => signSeals(deps, input),
     admitUpdate: (input) => admitUpdate(deps, input),
     signReceipts: (input) => signReceipts(deps, input),
     aggregate: (input) => aggregate(deps, input),
