@@ -52,6 +52,8 @@ export interface Api {
   triggers(): Promise<TriggerView[]>;
   addTrigger(request: TriggerRequest): Promise<z.output<typeof triggerSecret>>;
   rotateTrigger(name: string): Promise<z.output<typeof triggerSecret>>;
+  /** No secret of it counts any more. */
+  stopTrigger(name: string): Promise<TriggerView>;
   runners(): Promise<RunnerView[]>;
   versions(lineage?: string): Promise<VersionView[]>;
   epochs(): Promise<EpochView[]>;
@@ -114,6 +116,8 @@ export function openApi(options: { url: string; audience: string; keyFile: strin
     addTrigger: (request) => call(triggerSecret, 'POST', '/v1/triggers', request),
     rotateTrigger: (name) =>
       call(triggerSecret, 'POST', `/v1/triggers/${encodeURIComponent(name)}/rotate`, {}),
+    stopTrigger: async (name) =>
+      (await call(stoppedTrigger, 'POST', `/v1/triggers/${encodeURIComponent(name)}/stop`, {})).trigger,
     runners: () => list('/v1/runners', runnerView),
     versions: (lineage) =>
       list(
@@ -178,6 +182,7 @@ export function readWallet(keyFile: string): Wallet {
 const items = <T extends z.ZodType>(schema: T) => z.object({ items: z.array(schema) });
 const health = z.object({ ok: z.boolean(), stack: z.string(), chainId: z.number() });
 const accepted = z.object({ job: jobId, repeated: z.boolean() });
+const stoppedTrigger = z.object({ trigger: triggerView });
 const triggerSecret = z.object({ trigger: triggerView, secret: z.string() });
 const problemDetails = z.object({
   code: z.string().optional(),

@@ -17,6 +17,8 @@ const supply = 10n ** 27n;
 
 /** Rules of a consortium, fixed for ever in its contracts. Amounts in token units, times in seconds. */
 export interface Rules {
+  /** The ERC-20 that everything is paid in; left out: one is deployed, for local and test stacks. */
+  token?: Address;
   /** Smallest stake of a runner. */
   minStake: bigint;
   /** From a runner's exit to its stake's return. */
@@ -32,7 +34,7 @@ export interface Rules {
 }
 
 /**
- * Deploys a consortium's contracts; the signer becomes its founder and owns all tokens. Contracts and judges know each
+ * Deploys a consortium's contracts; the signer becomes its founder and owns all tokens of a new one. Contracts and judges know each
  * other from the start, by the addresses that the signer's next transactions will give them, so none has a setter.
  *
  * @throws whatever the signer's provider throws; what was deployed by then is harmless
@@ -40,27 +42,29 @@ export interface Rules {
 export async function deployContracts(signer: Signer, rules: Rules): Promise<Deployment> {
   const { chainId } = await providerOf(signer).getNetwork();
   const from = await signer.getAddress();
-  const first = await signer.getNonce();
+  // The judges come after the token, if one is deployed, and three others.
+  const first = (await signer.getNonce()) + (rules.token === undefined ? 1 : 0);
   const coming = (after: number) => getCreateAddress({ from, nonce: first + after }).toLowerCase() as Address;
   const { windowSeconds: window } = rules;
   const judges = {
-    sums: coming(4),
-    leaves: coming(5),
-    data: coming(6),
-    rewards: coming(7),
-    receipts: coming(8),
-    seals: coming(9),
-    robust: coming(10),
+    sums: coming(3),
+    leaves: coming(4),
+    data: coming(5),
+    rewards: coming(6),
+    receipts: coming(7),
+    seals: coming(8),
+    robust: coming(9),
   };
-  const token = await deploy(signer, tokenAbi, tokenBytecode, [supply]);
+  const given = rules.token === undefined ? null : { address: rules.token, block: Infinity };
+  const { address: token, block } = given ?? (await deploy(signer, tokenAbi, tokenBytecode, [supply]));
   const consortium = await deploy(signer, consortiumAbi, consortiumBytecode, [
-    token.address,
+    token,
     rules.minStake,
     rules.unbondingSeconds,
     [judges.leaves, judges.seals],
   ]);
   const rewards = await deploy(signer, rewardsAbi, rewardsBytecode, [
-    token.address,
+    token,
     window,
     rules.payerBond,
     judges.rewards,
@@ -96,12 +100,12 @@ export async function deployContracts(signer: Signer, rules: Rules): Promise<Dep
     throw new Error('The judges got other addresses than foretold: another program sends with this key.');
   return {
     chainId: Number(chainId),
-    token: token.address,
+    token,
     consortium: consortium.address,
     jobs: jobs.address,
     rewards: rewards.address,
     judges,
-    block: token.block,
+    block: Math.min(block, consortium.block),
   };
 }
 

@@ -2,6 +2,21 @@ import { shardsFor } from '#core/shards.js';
 import { functions } from './functions.js';
 import { prices } from './prices.js';
 
+/**
+ * How fast a function is taken to be. None of it was measured on AWS: docs/costs.md says where each figure comes from and
+ * has the table that follows from them, and a test compares.
+ */
+export const sumSpeed = {
+  /** From the call to the first byte. */
+  startSeconds: 1,
+  /** From S3 into one function. */
+  bytesPerSecond: 75e6,
+  /** Decrypted, hashed under its proof and added, by one vCPU: `valuesPerSecond` of `npm run bench -- shards`. */
+  valuesPerVcpuSecond: 20e6,
+  /** MB of memory with which Lambda gives a function one vCPU; more or less memory gives more or less of one. */
+  megabytesOfOneVcpu: 1769,
+};
+
 /** A round whose updates functions add. */
 export interface LargeSum {
   parameters: number;
@@ -25,8 +40,10 @@ export function sumCost({ parameters, runners }: LargeSum): SumCost {
   const shards = Math.max(1, shardsFor(parameters, { ...sumRules, most: sumRules.each }));
   const values = parameters / shards;
   const read = 4 * values * runners;
+  const { startSeconds, bytesPerSecond, valuesPerVcpuSecond, megabytesOfOneVcpu } = sumSpeed;
+  const vcpus = functions.sum.memory / megabytesOfOneVcpu;
   const secondsOfOne =
-    startSeconds + (read + 8 * values) / bytesPerSecond + (values * runners) / valuesPerSecond;
+    startSeconds + (read + 8 * values) / bytesPerSecond + (values * runners) / (vcpus * valuesPerVcpuSecond);
   const gigabyteSeconds = shards * secondsOfOne * (functions.sum.memory / 1024);
   const gets = shards * (1 + runners * Math.ceil((4 * values) / bytesOfOneGet));
   const puts = 2 * shards;
@@ -44,10 +61,4 @@ export function sumCost({ parameters, runners }: LargeSum): SumCost {
   };
 }
 
-/** Assumptions; docs/costs.md names them. */
-const startSeconds = 1;
-/** From S3 into a function of one core. */
-const bytesPerSecond = 75e6;
-/** Decrypted, hashed and added, of one core: `npm run bench -- shards`. */
-const valuesPerSecond = 40e6;
 const bytesOfOneGet = 8 * 1024 * 1024;

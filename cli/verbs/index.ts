@@ -1,6 +1,8 @@
 import type { Verb } from '../run.js';
 import { actsVerb } from './acts.js';
 import { announceKeyVerb } from './announceKey.js';
+import { connectVerb } from './connect.js';
+import { consortiumVerbs } from './consortium.js';
 import { costVerb } from './cost.js';
 import { dataVerbs } from './data.js';
 import { demoVerb } from './demo.js';
@@ -12,6 +14,7 @@ import { queueVerbs } from './queue.js';
 import { restoreVerb } from './restore.js';
 import { rewardVerbs } from './rewards.js';
 import { runnerVerbs } from './runner.js';
+import { secretsVerb } from './secrets.js';
 import { stackVerbs } from './stack.js';
 import { temporalCertificatesVerb } from './temporalCertificates.js';
 import { trainVerbs } from './train.js';
@@ -35,7 +38,10 @@ export const verbs: readonly Verb[] = [
   restoreVerb,
   dataVerbs,
   costVerb,
+  consortiumVerbs,
   deployVerb,
+  connectVerb,
+  secretsVerb,
   temporalCertificatesVerb,
   trainVerbs,
 ];

@@ -57,6 +57,20 @@ export const triggerVerbs: Verb = (program, does) => {
     ),
   );
 
+  addVerb(
+    trigger,
+    'stop <name>',
+    'none of its secrets counts any more, so nothing it is sent starts a job; `rotate` gives it a new one',
+    'trigger stop retrain',
+  ).action(
+    does(async (context, _options, name = '') => {
+      const view = await context.api().stopTrigger(name);
+      context.print(view, () => [
+        `trigger ${name} is stopped; \`roundtable trigger rotate ${name}\` starts it again`,
+      ]);
+    }),
+  );
+
   addVerb(trigger, 'list', 'all triggers', 'trigger list').action(
     does(async (context) => {
       const triggers = await context.api().triggers();

@@ -69,17 +69,43 @@ export function addTriggers(app: OpenAPIHono, parts: ApiParts): void {
       answer: withSecret,
     },
     async ({ params: { name } }) => {
-      const known = await table.getTrigger(name);
-      if (!known) throw new RoundtableError('UNKNOWN_TRIGGER', `There is no trigger ${name}.`);
-      const { seq, kind } = known.view;
-      const secret = newSecret(kind);
-      const secrets = [secret, ...known.secrets.slice(0, 1)];
-      const updatedAt = new Date().toISOString();
-      if (!(await table.setTriggerSecrets(name, secrets, seq, updatedAt)))
-        throw new RoundtableError('CONFLICT', `Trigger ${name} was rotated by somebody else just now.`);
-      return { trigger: { ...known.view, seq: seq + 1, updatedAt, secrets: secrets.length }, secret };
+      let secret = '';
+      const trigger = await changeSecrets(name, (secrets, kind) => {
+        secret = newSecret(kind);
+        return [secret, ...secrets.slice(0, 1)];
+      });
+      return { trigger, secret };
     },
   );
+
+  addEndpoint(
+    app,
+    parts,
+    {
+      method: 'post',
+      path: '/v1/triggers/{name}/stop',
+      summary: 'No secret counts any more, until a rotation gives a new one.',
+      signers: 'member',
+      params: { name: slug },
+      status: 200,
+      answer: z.object({ trigger: triggerView }),
+    },
+    async ({ params: { name } }) => ({ trigger: await changeSecrets(name, () => []) }),
+  );
+
+  async function changeSecrets(
+    name: string,
+    change: (secrets: string[], kind: TriggerView['kind']) => string[],
+  ): Promise<TriggerView> {
+    const known = await table.getTrigger(name);
+    if (!known) throw new RoundtableError('UNKNOWN_TRIGGER', `There is no trigger ${name}.`);
+    const { seq, kind } = known.view;
+    const secrets = change(known.secrets, kind);
+    const updatedAt = new Date().toISOString();
+    if (!(await table.setTriggerSecrets(name, secrets, seq, updatedAt)))
+      throw new RoundtableError('CONFLICT', `Trigger ${name} was changed by somebody else just now.`);
+    return { ...known.view, seq: seq + 1, updatedAt, secrets: secrets.length };
+  }
 }
 
 /** 256 bits, in the spelling that each kind of sender wants. */

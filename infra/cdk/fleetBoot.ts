@@ -14,7 +14,7 @@ export function runnerUserData(of: {
   bucket: string;
 }): ec2.UserData {
   const { runner, settings, volume, key, rpcUrls, api, bucket } = of;
-  const { region, coordinator, deployment } = settings;
+  const { region, coordinator, deployment, chainNetwork } = settings;
   const data = ec2.UserData.forLinux();
   data.addCommands(
     'set -euo pipefail',
@@ -41,24 +41,36 @@ export function runnerUserData(of: {
     'stacks:',
     `  - coordinator: '${coordinator}'`,
     `    api: ${api}`,
+    `gateways: ${JSON.stringify(settings.arweaveGateways)}`,
     'chain:',
     `  chainId: ${deployment.chainId}`,
     `  jobs: '${deployment.jobs}'`,
     `  consortium: '${deployment.consortium}'`,
+    `  receiptJudge: '${deployment.judges.receipts}'`,
+    `  block: ${deployment.block}`,
+    // JSON is YAML.
+    ...(Object.keys(chainNetwork).length > 0 ? [`  network: ${JSON.stringify(chainNetwork)}`] : []),
     'END',
     `urls=$(aws secretsmanager get-secret-value --region ${region} --secret-id ${rpcUrls.secretArn} --query SecretString --output text)`,
     `printf "  rpcUrls: ['%s']\\n" "$(printf %s "$urls" | sed "s/ *, */', '/g")" >> /srv/runner/runner.yaml`,
     'chown -R roundtable: /srv/runner',
 
-    '# The runner as it was packed by its owner, with the libraries for CUDA that its native runtime fetches itself.',
+    '# The runner as it was packed by its owner, with the libraries for CUDA that its native runtime fetches itself: npm',
+    '# 12 runs no installers of packages, so this one is called by name.',
     'umask 022',
     'mkdir -p /opt/roundtable && cd /opt/roundtable',
     `aws s3 cp --region ${region} s3://${bucket}/runner/roundtable-runner.tgz .`,
-    `ONNXRUNTIME_NODE_INSTALL=cuda12 npm-${nodeVersion} install --omit=dev --no-audit --no-fund ./roundtable-runner.tgz`,
+    `ONNXRUNTIME_NODE_INSTALL=skip npm-${nodeVersion} install --omit=dev --no-audit --no-fund ./roundtable-runner.tgz`,
+    `(cd node_modules/onnxruntime-node && ONNXRUNTIME_NODE_INSTALL=cuda12 node-${nodeVersion} script/install)`,
 
     '# The unit opens the GPUs whose device files are there, and the driver makes them when it is first asked.',
     'nvidia-smi --list-gpus && nvidia-modprobe -c 0 -u',
-    `node-${nodeVersion} /opt/roundtable/node_modules/roundtable-runner/owner.js install /srv/runner --systemd`,
+    `runner=/opt/roundtable/node_modules/roundtable-runner/owner.js`,
+    `node-${nodeVersion} "$runner" install /srv/runner --systemd`,
+
+    '# Stake, TLS key and data sets on chain, as far as they are not there. Without funds it says what to send where; the',
+    '# runner then waits outside, and the next machine tries again.',
+    `runuser -u roundtable -- node-${nodeVersion} "$runner" register /srv/runner || echo "The runner ${runner} is not registered."`,
 
     "cat > /usr/local/bin/roundtable-interruption <<'END'",
     ...interruptionWatch(unitName(runner)),

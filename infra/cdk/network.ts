@@ -1,4 +1,5 @@
 import {
+  CfnOutput,
   RemovalPolicy,
   Stack,
   Validations,
@@ -82,6 +83,7 @@ export class NetworkStack extends Stack {
       removalPolicy: rules.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
       lifecycleRules: [{ maxImageCount: 20 }],
     });
+    new CfnOutput(this, 'Images', { value: this.images.repositoryUri });
 
     const secret = (id: string, name: string) => createSecret(this, id, `roundtable/${stage}/${name}`, rules);
     this.secrets = {

@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam } from 'aws-cdk-lib';
+import { Duration, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { tracing } from '../settings.js';
 import { sumRules } from '../sumCost.js';
@@ -41,7 +41,6 @@ export class WorkerStack extends Stack {
     const draining: unknown = this.node.tryGetContext('draining');
     if (typeof draining === 'string')
       this.createService(new Construct(this, 'Draining'), 'draining', draining, security, policy);
-    new CfnOutput(this, 'Images', { value: network.images.repositoryUri });
   }
 
   private createService(

@@ -31,6 +31,8 @@ export interface ServedData {
 
 export interface ConsortiumReads {
   isMember(account: Address): Promise<boolean>;
+  /** Whether it is the founder's, which admits members by itself until the first vote has passed. */
+  mayAdmit(account: Address): Promise<boolean>;
   members(at?: Confirmed): Promise<ChainMember[]>;
   /** null: never registered. */
   runner(runner: RunnerId): Promise<ChainRunner | null>;
@@ -68,6 +70,8 @@ export function consortiumReads(
   };
   return {
     isMember: (account) => consortium.read.isMember(account),
+    mayAdmit: async (account) =>
+      lowerCase(await consortium.read.founder()) === account && !(await consortium.read.voted()),
     members: async (at) => {
       const added = await logs(consortium, 'MemberAdded', {}, at);
       const changed = await logs(consortium, 'MemberChanged', {}, at);

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -295,6 +295,45 @@ describe('deploy --dry-run', () => {
     expect([deploying.code, deploying.err]).toEqual([2, expect.stringContaining('--dry-run')]);
     const unknown = await type(['deploy', '--dry-run', '--stage', 'bea', '--settings', folder]);
     expect([unknown.code, unknown.err]).toEqual([1, expect.stringContaining('bea.json does not exist')]);
+  });
+});
+
+const connect = (...more: string[]) => {
+  writeFileSync(join(folder, 'member.key'), `${wallet.privateKey}\n`, { mode: 0o600 });
+  const named = ['--stage', 'ada', '--settings', folder, '--rpc', chain.url, '--key', 'member.key'];
+  return type(['--state', 'away', 'connect', ...named, ...more], { folder, environment });
+};
+
+describe('connect', () => {
+  test('takes the address from the parameter, and refuses another stack, another chain, another key', async () => {
+    const health = { ok: true, stack: wallet.address.toLowerCase(), chainId: 84532 };
+    let answer: object = health;
+    const server = createServer((_, response) => response.end(JSON.stringify(answer)));
+    const url = await listening(server);
+    try {
+      expect((await connect()).err).toContain('has given no api/url yet');
+      aws.state.parameters[parameterName('ada', 'api/url')] = url;
+      answer = { ...health, stack: contract };
+      expect((await connect()).err).toContain(`is the stack of ${contract}`);
+      answer = { ...health, chainId: 1 };
+      expect((await connect()).err).toContain('works on chain 1; the settings name 84532');
+      writeFileSync(join(folder, 'other.key'), `0x${'44'.repeat(32)}\n`, { mode: 0o600 });
+      expect((await connect('--key', 'other.key')).err).toContain('is the key of');
+      expect(existsSync(join(folder, 'away'))).toBe(false);
+
+      answer = health;
+      expect(await connect()).toMatchObject({ code: 0, out: expect.stringContaining('ROUNDTABLE_STATE=') });
+      const stack = JSON.parse(readFileSync(join(folder, 'away', 'stack.json'), 'utf8')) as object;
+      expect(stack).toMatchObject({
+        api: url,
+        coordinator: wallet.address.toLowerCase(),
+        gateway: 'https://arweave.net',
+        chain: { deployment },
+        keys: { coordinator: join(folder, 'member.key') },
+      });
+    } finally {
+      await stopped(server);
+    }
   });
 });
 

@@ -335,6 +335,42 @@ describe('a settlement', () => {
   }, 120_000);
 });
 
+test('a folder that names a deployed stage lets the same verbs speak to it', async () => {
+  const example = JSON.parse(readFileSync('infra/stages/example.json', 'utf8')) as object;
+  const { chain, coordinator, keys } = stack.file;
+  const settings = { ...example, coordinator, deployment: chain.deployment };
+  writeFileSync(join(state, 'ada.json'), JSON.stringify(settings));
+  const away = (...argv: string[]) => type(['--state', join(state, 'away'), ...argv, '--json']);
+  const named = ['--stage', 'ada', '--settings', state, '--key', String(keys.coordinator)];
+  const connected = await away('connect', ...named, '--rpc', chain.rpcUrl, '--api', `${stack.file.api}/`);
+  expect(connected).toMatchObject({ code: 0, err: '' });
+  expect(readFileSync(join(state, 'away', 'stack.json'), 'utf8')).not.toContain(
+    readFileSync(String(keys.coordinator), 'utf8').trim(),
+  );
+  const here = (...argv: string[]) => type(['--state', state, ...argv, '--json']);
+  for (const verb of [
+    ['job', 'list'],
+    ['runner', 'list'],
+    ['queue', 'list'],
+    ['rewards', 'show'],
+    ['trigger', 'list'],
+  ]) {
+    const [there, beside] = [await away(...verb), await here(...verb)];
+    expect([verb, there.code, there.json()]).toEqual([verb, 0, beside.json()]);
+  }
+  const local = await type([
+    '--state',
+    state,
+    'connect',
+    ...named,
+    '--rpc',
+    chain.rpcUrl,
+    '--api',
+    stack.file.api,
+  ]);
+  expect(local).toMatchObject({ code: 1, err: expect.stringMatching(/^error CONFLICT: [^]*--state/) });
+}, 120_000);
+
 test('every part listens on 127.0.0.1 only', () => {
   const pids = stack.supervisor.status().flatMap(({ pid }) => pid ?? []);
   expect(pids.length).toBeGreaterThan(10);

@@ -13,19 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { Wallet } from 'ethers';
-import { stringify } from 'yaml';
-import type { Api } from '#cli/api.js';
-import { deployment } from '#contracts/deployment.js';
-import { tokenAbi } from '#contracts/generated/Token.js';
-import { typedContract } from '#contracts/typed.js';
-import { giveEther, localProvider, localTerms, sendCall } from '#local/consortium/contracts.js';
-import { encodeDataset } from '#local/consortium/dataset.js';
 import { startStack, type LocalStack } from '#local/stack.js';
-import { few } from '../support/digits.js';
-import { digitsSpec } from '../support/digitsJob.js';
-import { apiOf, untilEnded } from '../support/stackApi.js';
-import { until } from '../support/until.js';
+import { equip, trainsOneRound } from '../support/newRunner.js';
+import { apiOf } from '../support/stackApi.js';
 
 /** The runner as its owner gets it: packed, installed in an empty folder far from this checkout, and put to work. */
 const run = promisify(execFile);
@@ -33,7 +23,6 @@ let folder: string;
 let place: string;
 let bin: string;
 let stack: LocalStack;
-let api: Api;
 let agent: ChildProcess | undefined;
 
 interface Manifest {
@@ -117,7 +106,6 @@ test('it says its version, its verbs, and whether the machine will do', async ()
 test('it enrols at a stack and trains a round there', async () => {
   stack = await startStack({ stateDir: join(folder, 'stack'), data: [], plan: [] });
   const { file } = stack;
-  api = apiOf(stack);
   const home = join(folder, 'home');
   const secret = ['--passphrase-file', join(folder, 'passphrase')];
   const made = await owner(
@@ -133,28 +121,11 @@ test('it enrols at a stack and trains a round there', async () => {
     ...secret,
   );
   expect(made).toMatchObject({ code: 0, err: '' });
-  await fund((JSON.parse(made.out) as { address: `0x${string}` }).address);
-  writeFileSync(join(home, 'data/digits.safetensors'), encodeDataset(few(300)));
-  writeFileSync(
-    join(home, 'policy.yaml'),
-    stringify({ allow: [{ coordinators: [file.coordinator], jobs: ['packed'], data: ['digits'] }] }),
-  );
+  await equip(stack, home, (JSON.parse(made.out) as { address: `0x${string}` }).address);
   agent = spawn(bin, ['start', home, ...secret], { env: environment() });
   let log = '';
   for (const stream of [agent.stdout, agent.stderr]) stream?.on('data', (text) => (log += String(text)));
-  await until(async () => (await api.runners())[0]?.state === 'idle', 'the installed runner', 240).catch(
-    (cause: unknown) => {
-      throw new Error(log.slice(-2_000), { cause });
-    },
-  );
-  const spec = await digitsSpec(api, stack, {
-    name: 'packed',
-    data: { contract: 'digits', input: [1, 28, 28], classes: 10, purpose: 'research' },
-    participants: { quorum: 1 },
-  });
-  const { job } = await api.submit({ key: 'packed-submission', spec });
-  expect(await untilEnded(api, job, 240)).toMatchObject({ state: 'done', round: 1 });
-  expect((await api.rounds(job))[0]?.participants).toMatchObject([{ samples: 300 }]);
+  await trainsOneRound(stack, apiOf(stack), () => log);
 }, 540_000);
 
 /** A command of the installed package, with nothing of this checkout in its environment. */
@@ -175,20 +146,4 @@ function bytesIn(path: string): number {
     const inner = join(path, entry.name);
     return sum + (entry.isDirectory() ? bytesIn(inner) : entry.isFile() ? statSync(inner).size : 0);
   }, 0);
-}
-
-async function fund(address: `0x${string}`): Promise<void> {
-  const { token } = deployment.parse(stack.file.chain.deployment);
-  const provider = localProvider(stack.file.chain.rpcUrl);
-  try {
-    const founder = new Wallet(readFileSync(String(stack.file.keys['founder']), 'utf8').trim());
-    await giveEther(provider, address);
-    await sendCall(
-      founder,
-      provider,
-      typedContract(tokenAbi, token).call.transfer(address, localTerms.minStake),
-    );
-  } finally {
-    provider.destroy();
-  }
 }

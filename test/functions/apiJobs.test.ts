@@ -198,6 +198,19 @@ describe('triggers', () => {
     expect((await api.post('/v1/triggers/nothing/rotate', undefined)).body.code).toBe('UNKNOWN_TRIGGER');
   });
 
+  test('are stopped: every secret of before is gone, and a rotation gives the only one', async () => {
+    await api.post('/v1/triggers', request('leaked'));
+    const stopped = (await api.post('/v1/triggers/leaked/stop', undefined)).body;
+    expect(stopped.trigger).toMatchObject({ name: 'leaked', secrets: 0, seq: 1 });
+    expect((await api.parts.table.getTrigger('leaked'))?.secrets).toEqual([]);
+    const { secret } = (await api.post('/v1/triggers/leaked/rotate', undefined)).body;
+    expect((await api.parts.table.getTrigger('leaked'))?.secrets).toEqual([secret]);
+    expect((await api.post('/v1/triggers/nothing/stop', undefined)).body.code).toBe('UNKNOWN_TRIGGER');
+    expect((await api.post('/v1/triggers/leaked/stop', undefined, { by: runner })).body.code).toBe(
+      'FORBIDDEN',
+    );
+  });
+
   test('are set up only by members, for jobs that can be run', async () => {
     expect((await api.post('/v1/triggers', request('by-runner'), { by: runner })).body.code).toBe(
       'FORBIDDEN',

@@ -137,6 +137,14 @@ describe('a signed push', () => {
   });
 });
 
+test('a trigger that was stopped starts nothing, whatever its secret was', async () => {
+  await table.createTrigger(exampleTrigger({ name: 'stopped' }), []);
+  const body = pushBody();
+  const problem = await problemOf(await post('stopped', githubHeaders(body), body));
+  expect(problem).toMatchObject({ http: 401, code: 'BAD_SIGNATURE' });
+  expect(await rung()).toEqual([]);
+});
+
 describe('an authentic delivery that starts nothing', () => {
   test.each([
     ['a ping', { event: 'ping' }, JSON.stringify({ zen: 'Keep it logically awesome.' }), /^ping$/],

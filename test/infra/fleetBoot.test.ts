@@ -51,10 +51,13 @@ const programs = (): Record<string, string> => ({
   // A service does not run as root, so its home must belong to somebody else, here as there.
   chown: `[ "$(id -u)" != 0 ] || ${realProgram('chown')} -R 65534 "${root}/srv/runner"`,
   aws: `case "$*" in *chain-rpc*|*ChainRpc*|*Urls*) echo 'https://a.example.org, https://b.example.org';; *secretsmanager*) echo 0x${'11'.repeat(32)};; esac`,
-  'npm-24': '',
+  'npm-24': 'mkdir -p node_modules/onnxruntime-node',
   umount: '',
+  runuser: 'AS=$2; export AS; shift 3; exec "$@"',
   // systemd does not run here: the unit is shown instead of written where the machine's manager reads it.
-  'node-24': `shift; exec ${process.execPath} ${resolve('dist/runner/owner.js')} "$@" --dry-run --json > ${root}/installed`,
+  'node-24': `[ "$1" != script/install ] || { echo "$PWD $ONNXRUNTIME_NODE_INSTALL" >> ${root}/installer; exit; }
+    [ "$2" != register ] || { echo "$AS $*" >> ${root}/registered; exit 1; }
+    shift; exec ${process.execPath} ${resolve('dist/runner/owner.js')} "$@" --dry-run --json > ${root}/installed`,
 });
 
 describe('the script of a machine of the fleet', () => {
@@ -65,7 +68,9 @@ describe('the script of a machine of the fleet', () => {
 
   test('installs the packed runner with Node 24 and the libraries of CUDA', () => {
     expect(calls).toContain('dnf install -y nodejs24 nodejs24-npm');
-    expect(script).toContain('ONNXRUNTIME_NODE_INSTALL=cuda12 npm-24 install');
+    expect(script).toContain('ONNXRUNTIME_NODE_INSTALL=skip npm-24 install');
+    const installer = join(root, 'opt/roundtable/node_modules/onnxruntime-node');
+    expect(readFileSync(join(root, 'installer'), 'utf8')).toBe(`${installer} cuda12\n`);
     expect(calls).toContain('npm-24 install --omit=dev --no-audit --no-fund ./roundtable-runner.tgz');
     expect(script).not.toMatch(/nodejs?-?(20|22)\b/);
   });
@@ -74,10 +79,23 @@ describe('the script of a machine of the fleet', () => {
     const home = await readRunnerHome(join(root, 'srv/runner'));
     expect(home.config).toMatchObject({
       name: runner,
-      chain: { chainId: 84532, rpcUrls: ['https://a.example.org', 'https://b.example.org'] },
+      chain: {
+        chainId: 84532,
+        block: 1,
+        receiptJudge: '0x0000000000000000000000000000000000000009',
+        rpcUrls: ['https://a.example.org', 'https://b.example.org'],
+      },
+      gateways: ['https://arweave.net'],
     });
     const { stdout } = await run('stat', ['-c', '%a', join(root, 'srv/runner/key')]);
     expect(stdout.trim()).toBe('600');
+  });
+
+  test('registers the runner as the user of its home, and goes on when it has no funds yet', () => {
+    expect(readFileSync(join(root, 'registered'), 'utf8').trim()).toBe(
+      `roundtable ${root}/opt/roundtable/node_modules/roundtable-runner/owner.js register ${root}/srv/runner`,
+    );
+    expect(calls).toContain(`systemctl enable --now ${unit} roundtable-interruption.service`);
   });
 
   test('has the package write its unit, and enables and ends the unit of that very name', () => {
@@ -97,7 +115,7 @@ describe('the script of a machine of the fleet', () => {
   });
 
   test('looks for the GPU before the unit names its device files, and watches for the notice of interruption', async () => {
-    const order = ['nvidia-modprobe', 'node-24', 'systemctl enable'].map((name) =>
+    const order = ['nvidia-modprobe', 'node-24 /', 'systemctl enable'].map((name) =>
       calls.findIndex((call) => call.startsWith(name)),
     );
     expect(order).toEqual([...order].sort((a, b) => a - b));
