@@ -62,6 +62,18 @@ test('nothing can be read or written without a signature', async () => {
   expect(await bucket.size('closed')).toBe(1);
 });
 
+test('what is stored while the folder beside it is emptied stays', async () => {
+  const bytes = Buffer.from('kept');
+  const stored = Array.from({ length: 200 }, (_, i) => [`race/${i}/1/old`, `race/${i}/2/new`] as const);
+  for (const [old, fresh] of stored) {
+    await bucket.write(old, bytes, sha256Hex(bytes));
+    await Promise.all([bucket.remove(old), bucket.write(fresh, bytes, sha256Hex(bytes))]);
+  }
+  const missing: string[] = [];
+  for (const [, fresh] of stored) if ((await bucket.size(fresh)) === null) missing.push(fresh);
+  expect(missing).toEqual([]);
+});
+
 test('uploads that nobody went on with for two days are swept, others stay', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'roundtable-sweep-'));
   const uploads = join(folder, 'bucket', '._S3rver_uploads');

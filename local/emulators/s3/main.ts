@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import S3rver from '@20minutes/s3rver';
 import { z } from 'zod';
+import { keepWhatIsStored } from './folders.js';
 import { completeUploads, sweepUploads } from './uploads.js';
 
 const env = z.object({ S3_PORT: z.coerce.number().int(), S3_FOLDER: z.string().min(1) }).parse(process.env);
@@ -27,6 +28,7 @@ server.middleware.splice(routes, 0, (context, next) => {
 });
 
 completeUploads(server, env.S3_FOLDER);
+keepWhatIsStored(server);
 
 await sweepUploads(env.S3_FOLDER);
 setInterval(() => void sweepUploads(env.S3_FOLDER), 3_600_000).unref();

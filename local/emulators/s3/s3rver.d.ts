@@ -17,6 +17,10 @@ declare module '@20minutes/s3rver' {
   interface Store {
     /** Bytes written and their MD5. */
     putContent(path: string, content: Readable | IncomingMessage): Promise<[number, string]>;
+    putObject(object: unknown): Promise<unknown>;
+    deleteObject(bucket: string, key: string): Promise<void>;
+    /** Where a file of an object lies. */
+    getResourcePath(bucket: string, key: string, suffix: string): string;
     putObjectMultipart(bucket: string, upload: string, parts: unknown): Promise<unknown>;
   }
 
