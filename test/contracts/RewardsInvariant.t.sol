@@ -102,12 +102,12 @@ contract Payers is Test {
     function plant(uint256 who, uint32 epoch, uint256 seed, uint256 most) private returns (bytes32) {
         bytes32[] memory hashes = new bytes32[](ACCOUNTS);
         uint128 prefix = 0;
+        // Two payers may be given the same seed; a line that both had published could be claimed from both.
+        bytes32 own = keccak256(abi.encode(who, seed));
         for (uint32 i = 0; i < ACCOUNTS; ++i) {
             uint128 previous = epoch == 1 ? 0 : leavesOf[who][epoch - 1][i].cumulative;
             uint128 cumulative = previous + uint128(bound(seed >> (i * 8), 0, most));
-            leavesOf[who][epoch].push(
-                Protocol.RewardLeaf(i, account(i), cumulative, previous, prefix, bytes32(seed))
-            );
+            leavesOf[who][epoch].push(Protocol.RewardLeaf(i, account(i), cumulative, previous, prefix, own));
             hashes[i] = Tree.rewardLeaf(leavesOf[who][epoch][i]);
             prefix += cumulative;
         }
