@@ -201,8 +201,9 @@ function converse(
     };
     child.on('message', onMessage).on('exit', onEnd).on('error', onError);
     child.stderr?.on('data', onStderr);
+    // A child that can be told nothing is dead, or to be ended; until its end was noticed the next request would go to it too.
     child.send(message, (error) => {
-      if (error && child.exitCode === null && child.signalCode === null) onError(error);
+      if (error) child.kill('SIGKILL');
     });
   });
 }
