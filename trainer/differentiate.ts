@@ -77,7 +77,7 @@ export function influences(nodes: readonly NodeProto[], output: string): Set<str
  * Reverse-mode differentiation: appends to `builder` the nodes that compute the gradients of `wanted` from that of
  * `output`, and returns the names of those gradients.
  * @param nodes the forward graph in topological order; nodes may get additional outputs (indices of a maximum).
- * @param known static shapes of all values of the forward graph.
+ * @param known static shapes of all values of the forward graph; learns those of the gradients.
  * @throws MODEL_UNKNOWN_OPERATOR where a node between `wanted` and `output` has no rule.
  */
 export function differentiate(
@@ -91,6 +91,12 @@ export function differentiate(
   const needed = dependents(nodes, wanted);
   const gradients = new Map([[output.name, output.gradient]]);
   const gelus = findTanhGelus(nodes, known);
+  // A gradient has the shape of its value.
+  const learn = (name: string, gradient: string) => {
+    const shape = known.shapes.get(name);
+    if (shape) known.shapes.set(gradient, shape);
+  };
+  learn(output.name, output.gradient);
   for (const original of nodes.toReversed()) {
     const node = gelus.get(original) ?? original;
     const dys = node.output.map((name) => (needed.has(name) ? gradients.get(name) : undefined));
@@ -105,7 +111,9 @@ export function differentiate(
       const name = node.input[index];
       if (gradient === undefined || !name || !needed.has(name) || !passes(node, index)) return;
       const before = gradients.get(name);
-      gradients.set(name, before === undefined ? gradient : builder.node('Add', [before, gradient]));
+      const sum = before === undefined ? gradient : builder.node('Add', [before, gradient]);
+      gradients.set(name, sum);
+      learn(name, sum);
     });
   }
   writeKept(builder, gelus, known, opset);

@@ -15,6 +15,7 @@ import {
   type TensorProto,
   type ValueInfoProto,
 } from './onnx/onnx.gen.js';
+import { checkAttributes } from './onnx/requiredAttributes.js';
 import { canonicalTensor, maxRank, type Shape } from './onnx/tensor.js';
 import { inferShapes, isKnownOperator } from './shapes.js';
 import type { KnownValues } from './shapes/values.js';
@@ -224,6 +225,7 @@ function checkOperators(graph: Pick<Graph, 'nodes' | 'weights'>): void {
     graph.weights.map(({ name }) => name),
   );
   for (const node of graph.nodes) {
+    checkAttributes(node);
     const differentiated = node.input.some((name, index) => trained.has(name) && passes(node, index));
     const known = Object.hasOwn(gradientRules, node.opType) || Object.hasOwn(compositions, node.opType);
     if (isKnownOperator(node) && (!differentiated || known)) continue;

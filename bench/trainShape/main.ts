@@ -7,6 +7,7 @@ import ort from 'onnxruntime-node';
 import { compileTraining } from '#trainer/compile/training.js';
 import { readGraph } from '#trainer/graph.js';
 import { readModel } from '#trainer/model.js';
+import { blockSize } from '#trainer/run/blockSize.js';
 import { peakMemory } from '#trainer/run/peakMemory.js';
 
 export interface Task {
@@ -22,6 +23,7 @@ export interface Task {
 const task = JSON.parse(process.argv[2] ?? '') as Task;
 const samples = 640;
 const { batch, classes, sample, tokens, threads, seconds } = task;
+const block = await blockSize();
 const began = performance.now();
 const { graph, weights } = readModel(readFileSync(task.file));
 const plan = compileTraining(graph, {
@@ -29,6 +31,7 @@ const plan = compileTraining(graph, {
   optimizer: { name: 'sgd', lr: 0.01 },
   batch,
   inputs: [tokens ? 'int32' : 'float32'],
+  ...(block === undefined ? {} : { block }),
 });
 const compileSeconds = (performance.now() - began) / 1000;
 const session = await ort.InferenceSession.create(plan.model, {

@@ -114,6 +114,21 @@ describe('a hostile file is refused quickly', () => {
     ).toBe('MODEL_UNSUPPORTED');
   });
 
+  test.each([
+    ['Concat', ['x', 'x'], 'axis'],
+    ['MaxPool', ['x'], 'kernel_shape'],
+    ['Cast', ['x'], 'to'],
+  ])('a %s without an attribute that has no default', (operator, inputs, attribute) => {
+    const lacking = modelOf([3], (builder) => {
+      const node = builder.add(operator, inputs, ['h']);
+      node.name = 'lacking';
+      builder.node('Add', ['h', weight(builder, 'w', [1])], {}, 'logits');
+    });
+    expect(() => readModel(lacking)).toThrow(
+      `The ${operator} node "lacking" lacks its attribute ${attribute}, for which ONNX has no default.`,
+    );
+  });
+
   test('a value that is made twice', () => {
     const twice = modelOf([3], (builder) => {
       builder.add('Relu', ['x'], ['h']);

@@ -7,6 +7,7 @@ import { readGraph, type Graph } from '../graph.js';
 import { labelType, type LossName } from '../loss.js';
 import type { Model } from '../model.js';
 import { classAxis, labelShape } from '../modelData.js';
+import { blockSize } from '../run/blockSize.js';
 import { updateRule, type Optimizer } from '../optimizers.js';
 import { elementCount } from '../onnx/tensor.js';
 import { lossNames, type Case } from './caseFile.js';
@@ -41,7 +42,8 @@ export class Harness {
   /** Output and gradients at the initial weights. */
   async gradients(k: number): Promise<{ output: Float64Array; gradients: Map<string, Float64Array> }> {
     const { x, y, samples } = this.#batch(k);
-    const plan = compileGradients(this.#model.graph, { ...this.#options(samples), batch: samples });
+    const options = { ...this.#options(samples), ...(await blocked()) };
+    const plan = compileGradients(this.#model.graph, options);
     const session = await open(plan.model);
     const results = await session.run({
       ...Object.fromEntries(
@@ -73,8 +75,8 @@ export class Harness {
       const { x, y, samples } = this.#batch(k);
       const plan = compileTraining(this.#model.graph, {
         ...this.#options(samples),
+        ...(await blocked()),
         optimizer,
-        batch: samples,
       });
       const session = await open(plan.model);
       const passed = [...plan.weights, ...plan.slots, ...plan.statistics];
@@ -159,6 +161,12 @@ function dataTensor(type: InputType, { values, shape }: Numbers): ort.Tensor {
     default:
       return new ort.Tensor('float32', Float32Array.from(values), shape);
   }
+}
+
+/** With the kernels that a training takes on this machine. */
+async function blocked(): Promise<{ block?: number }> {
+  const block = await blockSize();
+  return block === undefined ? {} : { block };
 }
 
 function open(model: Uint8Array): Promise<ort.InferenceSession> {

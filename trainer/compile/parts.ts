@@ -1,4 +1,5 @@
 /** What all compiled graphs have in common: data in, the model's output, loss and gradients. */
+import { blockConvolutions } from '../blocked.js';
 import { differentiate } from '../differentiate.js';
 import { inputType as typeOfInput, type Graph } from '../graph.js';
 import { appendLoss, labelType, type Loss } from '../loss.js';
@@ -54,6 +55,7 @@ export function appendBackward(
     wanted,
     forward.opset,
   );
+  if (options.block !== undefined) blockConvolutions(builder, forward.known.shapes, options.block);
   return { loss, output, gradients };
 }
 

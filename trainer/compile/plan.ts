@@ -18,6 +18,8 @@ export interface LossPlan {
   readonly inputs: readonly InputType[];
   /** Norms take the statistics of each batch, and their running ones pass from step to step (batchNorm.ts). */
   readonly batchNorm?: 'local';
+  /** Channels in a block of this machine's convolution kernels; without it no convolution is blocked (blocked.ts). */
+  readonly block?: number;
 }
 
 export interface TrainingOptions extends LossPlan {

@@ -180,10 +180,21 @@ export function valueInfo(
 
 /** IR version 10 is the newest that every runtime of opset 13 to 23 still in use reads. */
 export function encodeModel(graph: GraphProto, opset: number): Uint8Array<ArrayBuffer> {
+  const others = [...domainsOf(graph)].filter((domain) => domain !== '');
   const model = create(ModelProtoSchema, {
     irVersion: 10n,
-    opsetImport: [{ domain: '', version: BigInt(opset) }],
+    opsetImport: [
+      { domain: '', version: BigInt(opset) },
+      ...others.map((domain) => ({ domain, version: 1n })),
+    ],
     graph,
   });
   return toBinary(ModelProtoSchema, model);
+}
+
+function domainsOf(graph: GraphProto): Set<string> {
+  const inner = graph.node.flatMap(({ attribute }) =>
+    attribute.flatMap(({ g }) => (g ? [...domainsOf(g)] : [])),
+  );
+  return new Set([...graph.node.map(({ domain }) => domain), ...inner]);
 }

@@ -3,6 +3,7 @@ import ort from 'onnxruntime-node';
 import { compileEvaluation } from '../compile/evaluation.js';
 import type { EvaluationOptions, EvaluationPlan, TrainingOptions, TrainingPlan } from '../compile/plan.js';
 import { compileTraining } from '../compile/training.js';
+import { blockSize } from './blockSize.js';
 import { cpuClass } from './hardware.js';
 import type { Provider } from './device.js';
 import type { Runtime } from './messages.js';
@@ -37,13 +38,18 @@ export class Sessions {
   }
 
   /** @param check called with the plan before it is loaded, and refuses it by throwing */
-  training(
+  async training(
     graph: Uint8Array,
     options: TrainingOptions,
     check: (plan: TrainingPlan) => void,
   ): Promise<Loaded<TrainingPlan>> {
-    // There a Scan would be computed on the CPU, step by step.
-    const fitting: TrainingOptions = this.provider === 'webgpu' ? { ...options, single: true } : options;
+    const block = this.provider === 'cpu' ? await blockSize() : undefined;
+    const fitting: TrainingOptions = {
+      ...options,
+      ...(block === undefined ? {} : { block }),
+      // There a Scan would be computed on the CPU, step by step.
+      ...(this.provider === 'webgpu' ? { single: true } : {}),
+    };
     const place = (plan: TrainingPlan) => residence(this.provider, plan);
     return this.#load(graph, ['training', fitting], () => compileTraining(graph, fitting), check, place);
   }
