@@ -63,7 +63,7 @@ export function typedContract<const A extends Abi>(
   address: Address,
   runner?: ContractRunner,
 ): TypedContract<A> {
-  const face = new Interface(abi as unknown as InterfaceAbi);
+  const face = faceOf(abi);
   const read: Record<string, (...inputs: unknown[]) => Promise<unknown>> = {};
   const call: Record<string, (...inputs: unknown[]) => ChainCall> = {};
   face.forEachFunction((fragment) => {
@@ -98,6 +98,17 @@ export function typedContract<const A extends Abi>(
     },
   };
 }
+
+/** Making one costs milliseconds, and its contract may be at many addresses. */
+function faceOf(abi: Abi): Interface {
+  const known = faces.get(abi);
+  if (known) return known;
+  const face = new Interface(abi as unknown as InterfaceAbi);
+  faces.set(abi, face);
+  return face;
+}
+
+const faces = new WeakMap<Abi, Interface>();
 
 function output(face: Interface, fragment: FunctionFragment, data: string): unknown {
   const result = face.decodeFunctionResult(fragment, data);

@@ -4,7 +4,6 @@ import { questionId } from '#audit/questions.js';
 import { leftOut, receiptSubject } from '#audit/receipts.js';
 import { fileAccusation } from '#audit/report.js';
 import { receiptJudgeAbi } from '#contracts/generated/ReceiptJudge.js';
-import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { typedContract } from '#contracts/typed.js';
 import { isRoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
@@ -221,9 +220,4 @@ function statementOf({ opening: { job, round, openHash }, runner, updateRoot }: 
 async function timeOf(chain: ConsortiumChain): Promise<number> {
   const block = await chain.provider.getBlock('latest');
   return Math.max(block?.timestamp ?? 0, Math.floor(Date.now() / 1_000));
-}
-
-/** Whether receipts can be shown to this contract, as Jobs says. */
-export async function isJudge({ provider, deployment }: ConsortiumChain, judge: Hex): Promise<boolean> {
-  return typedContract(jobsAbi, deployment.jobs, provider).read.judges(judge);
 }

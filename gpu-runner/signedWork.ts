@@ -59,9 +59,9 @@ export class SignedWork {
    * @throws CONFLICT if another answer is there
    */
   async keep(job: JobId, round: number, record: SignedRecord, update: Uint8Array): Promise<TrainUpdate> {
-    await this.#standing(job, round, record);
+    const before = await this.#standing(job, round, record);
     await this.keepUpdate(job, round, update);
-    return this.sign(job, round, record);
+    return this.#write(job, round, record, before);
   }
 
   /** Keeps an update before anything of it is signed, as it is sealed for its readers. */
@@ -74,12 +74,7 @@ export class SignedWork {
 
   /** Keeps the answer for an update that is kept. @returns and throws as keep */
   async sign(job: JobId, round: number, record: SignedRecord): Promise<TrainUpdate> {
-    const before = await this.#standing(job, round, record);
-    const { file, bytes } = record.answer;
-    if (before?.answer.file === file) return before.answer;
-    const kept = before ? { ...before, answer: { ...before.answer, file, bytes } } : record;
-    await writeDurably(join(await this.open(job, round), 'answer.json'), JSON.stringify(kept, null, 2));
-    return kept.answer;
+    return this.#write(job, round, record, await this.#standing(job, round, record));
   }
 
   /** Which upload of a file was begun, for whoever goes on with it after a kill. */
@@ -130,6 +125,20 @@ export class SignedWork {
         `Round ${round} of job ${job} was signed with another update; training has not repeated to the bit.`,
       );
     return before;
+  }
+
+  /** @param before what was signed, if anything was: it stays but for the file */
+  async #write(
+    job: JobId,
+    round: number,
+    record: SignedRecord,
+    before: SignedRecord | null,
+  ): Promise<TrainUpdate> {
+    const { file, bytes } = record.answer;
+    if (before?.answer.file === file) return before.answer;
+    const kept = before ? { ...before, answer: { ...before.answer, file, bytes } } : record;
+    await writeDurably(join(await this.open(job, round), 'answer.json'), JSON.stringify(kept, null, 2));
+    return kept.answer;
   }
 
   async #findUpdates(): Promise<StoredUpdate[]> {

@@ -12,8 +12,8 @@ FROM ${NODE_IMAGE} AS install
 WORKDIR /opt/roundtable
 COPY roundtable-runner-*.tgz ./
 # The native runtime's own installer fetches the libraries for CUDA, or nothing. Two packages bring builds for every system.
-RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
-  ONNXRUNTIME_NODE_INSTALL=skip npm install --omit=dev --no-audit --no-fund ./roundtable-runner-*.tgz \
+RUN --mount=type=secret,id=npmrc \
+  NPM_CONFIG_USERCONFIG=/run/secrets/npmrc ONNXRUNTIME_NODE_INSTALL=skip npm install --omit=dev --no-audit --no-fund ./roundtable-runner-*.tgz \
   && rm -rf roundtable-runner-*.tgz \
   node_modules/onnxruntime-node/bin/napi-v6/darwin node_modules/onnxruntime-node/bin/napi-v6/win32 \
   node_modules/@temporalio/core-bridge/releases/*-apple-darwin \

@@ -8,8 +8,8 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # Not npm ci: the lock names the optional packages of Linux x64 alone. Of those, one the emulator of the table.
 # Two packages bring builds for every system.
-RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
-  npm install --omit=dev --no-audit --no-fund \
+RUN --mount=type=secret,id=npmrc \
+  NPM_CONFIG_USERCONFIG=/run/secrets/npmrc npm install --omit=dev --no-audit --no-fund \
   && rm -rf node_modules/@dynoxide \
   node_modules/onnxruntime-node/bin/napi-v6/darwin node_modules/onnxruntime-node/bin/napi-v6/win32 \
   node_modules/@temporalio/core-bridge/releases/*-apple-darwin \

@@ -4,6 +4,7 @@
  * that used it (`pkg.torch.onnx.fx_node`, in which %p_NAME is a parameter, with dots as underscores, and %b_NAME a buffer).
  */
 import { TensorProto_DataType as DataType, type GraphProto } from './onnx/onnx.gen.js';
+import { tieDerived } from './exporters/derived.js';
 import { flattenSequences, narrowDoubles } from './exporters/forms.js';
 import { separateMerged, separateNamed } from './exporters/merged.js';
 import { separatePlainNorms, separateStatistics } from './exporters/norms.js';
@@ -23,6 +24,7 @@ export function undoExport(graph: GraphProto): void {
   separateMerged(graph);
   separateStatistics(graph);
   tieTransposed(graph);
+  tieDerived(graph);
   restoreZeroBiases(graph);
   if (!graph.initializer.some(({ dataType }) => dataType === DataType.FLOAT)) liftConstants(graph);
   restorePadding(graph);

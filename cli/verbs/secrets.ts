@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Wallet } from 'ethers';
+import { RoundtableError } from '#core/errors.js';
 import { toHex } from '#core/hex.js';
 import { checkStage } from '#infra/settings.js';
 import { generateArchiveKey } from '#services/archive.js';
@@ -34,7 +35,9 @@ export const secretsVerb: Verb = (program, does) => {
         mkdirSync(folder, { recursive: true, mode: 0o700 });
         const made: string[] = [];
         for (const { secrets, make } of kinds) {
-          if (secrets.some((name) => existsSync(join(folder, fileOf(name))))) continue;
+          const there = secrets.map(fileOf).filter((file) => existsSync(join(folder, file)));
+          if (there.length === secrets.length) continue;
+          if (there.length > 0) throw halfMade(folder, there, secrets.map(fileOf));
           for (const [index, text] of (await make(days)).entries()) {
             const name = String(secrets[index]);
             writeFileSync(join(folder, fileOf(name)), `${text.trim()}\n`, { mode: 0o600, flag: 'wx' });
@@ -63,6 +66,12 @@ export const secretsVerb: Verb = (program, does) => {
 };
 
 const fileOf = (secret: string): string => secret.replace('/', '-');
+
+const halfMade = (folder: string, there: string[], all: string[]): RoundtableError =>
+  new RoundtableError(
+    'CONFLICT',
+    `${folder} holds ${there.join()} alone of ${all.join(' and ')}, which are made together. Put the other beside it, or remove it.`,
+  );
 
 interface Kind {
   /** Made together, or not at all. */

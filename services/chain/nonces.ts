@@ -153,10 +153,10 @@ export function createNonces(options: {
     const request = { to: address, data: '0x' } as const;
     const what = `filling nonce ${nonce}`;
     const [gasLimit, market] = [await transactions.estimate(what, request), await transactions.market()];
-    const fees =
-      newest === undefined
-        ? feesAt(market, gasLimit, network, 0n)
-        : feesAbove(feesOf(Transaction.from(newest.raw)), market, gasLimit, network, 0n);
+    const above = newest && feesAbove(feesOf(Transaction.from(newest.raw)), market, gasLimit, network, 0n);
+    // Where what is signed has offered all that the caps allow, a node that still has it will mine it; one that has
+    // dropped it takes what costs less.
+    const fees = above ?? feesAt(market, gasLimit, network, 0n);
     if (fees === null) throw tooExpensive(what, network, market, gasLimit);
     const signed = await transactions.sign(request, nonce, gasLimit, fees);
     const stands = await book.addCandidate(nonce, candidates.length, { intent: null, ...signed });

@@ -49,6 +49,14 @@ test('nothing that is there is made anew, and what is missing is', async () => {
   const again = await secrets('--out', 'keys', '--json');
   expect(again.json()).toMatchObject({ made: ['gatekeeper-secrets'] });
   expect(made.slice(0, -1).map((name) => read(name))).toEqual(before.slice(0, -1));
+  rmSync(join(folder, 'keys', 'gatekeeper-key'));
+  expect(await secrets('--out', 'keys')).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(
+      /CONFLICT: [^]*gatekeeper-certificate alone of\s+gatekeeper-certificate and gatekeeper-key/,
+    ),
+  });
+  expect(read('gatekeeper-certificate')).toBe(before[3]);
 });
 
 test('for a rotation one is made alone, a certificate with its key', async () => {
@@ -62,7 +70,7 @@ test('for a rotation one is made alone, a certificate with its key', async () =>
     '--json',
   );
   expect(renewed.json()).toMatchObject({ made: ['gatekeeper-certificate', 'gatekeeper-key'], accounts: {} });
-  expect(read('gatekeeper-key', 'later')).not.toBe(read('gatekeeper-key'));
+  expect(read('gatekeeper-certificate', 'later')).not.toBe(read('gatekeeper-certificate'));
   const runner = await secrets('--only', 'runner/gpu-1', '--out', 'later', '--json');
   const { address } = new Wallet(read('runner-gpu-1', 'later').trim());
   expect(runner.json()).toMatchObject({ accounts: { 'runner/gpu-1': address.toLowerCase() } });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Bytes} from "@openzeppelin/contracts/utils/Bytes.sol";
 import {Judge} from "../../contracts/Judge.sol";
 import {SumJudge} from "../../contracts/SumJudge.sol";
 import {Protocol} from "../../contracts/lib/Protocol.sol";
@@ -8,74 +9,93 @@ import {Records} from "../../contracts/lib/Records.sol";
 import {Stack} from "./Stack.sol";
 import {Tree} from "./Tree.sol";
 
-/// @dev Closed rounds under random robust rules, with 1 to 16 runners and three chunks, against a plain sort. A round takes
-///      some 0.4 s, so there are few; the values in them are many.
+/// @dev Rounds of 1 to 16 runners closed under random robust rules, against a plain sort.
 contract RobustTest is Stack {
     bytes32 private constant JOB = keccak256("robust");
-    uint256 private constant CHUNKS = 3;
-    uint256 private constant VALUES = 150;
+    /// @dev The second chunk ends with 58 zeros that no runner sent.
+    uint256 private constant VALUES = 70;
+    uint256 private constant CHUNKS = 2;
     int256 private constant MOST = 2 ** 31 - 1;
+    uint256 private constant BOND = 1_000;
 
-    uint256 private trim;
-    /// @dev By runner and position.
-    int256[VALUES][] private updates;
-    uint32[] private weights;
-    int256[VALUES] private sums_;
-    Judge.Node private node;
-    Records.Closing private closing;
+    /// @dev What a round is closed with. @param updates by runner and position. @param weight what the node says that
+    ///      `weights` sum to. @param sums by position.
+    struct Round {
+        uint256 trim;
+        int256[][] updates;
+        uint32[] weights;
+        uint64 weight;
+        int256[] sums;
+    }
 
-    /// forge-config: default.fuzz.runs = 32
+    /// @dev What judges are shown of a closed round, by chunk.
+    struct Evidence {
+        Judge.Place place;
+        SumJudge.Chunk[CHUNKS] sums;
+        SumJudge.Update[][CHUNKS] updates;
+    }
+
+    function setUp() public {
+        deploy();
+        give(alice, address(jobs), 2 * BOND);
+    }
+
     function testFuzz_an_honest_round_is_never_convicted(uint256 seed) public {
-        close(seed, 0, 0);
-        for (uint32 chunk = 0; chunk < CHUNKS; ++chunk) {
-            vm.assertTrue(robust.sumHolds(place(), sumChunk(chunk), updateChunks(chunk)));
-            accuse(robust, wrongRobustSum(chunk), false);
+        Evidence memory shown = close(honest(seed));
+        for (uint256 chunk = 0; chunk < CHUNKS; ++chunk) {
+            vm.assertTrue(holds(shown, chunk));
+            accuse(robust, wrongRobustSum(shown, chunk), false);
         }
     }
 
-    /// forge-config: default.fuzz.runs = 32
-    function testFuzz_every_single_wrong_value_convicts(uint256 seed, uint256 position, bool up) public {
-        position = bound(position, 0, VALUES - 1);
-        close(seed, position, up ? int256(1) : int256(-1));
-        uint32 chunk = uint32(position / 64);
-        for (uint32 other = 0; other < CHUNKS; ++other)
-            vm.assertTrue(robust.sumHolds(place(), sumChunk(other), updateChunks(other)) == (other != chunk));
-        accuse(robust, wrongRobustSum(chunk), true);
+    /// @dev Zeros behind the last value are values too; one bit is the least that can be wrong.
+    function testFuzz_every_single_wrong_value_convicts(
+        uint256 seed,
+        uint256 position,
+        uint256 bit,
+        bool up
+    ) public {
+        Round memory round = honest(seed);
+        position = bound(position, 0, round.sums.length - 1);
+        int256 lie = int256(1 << bound(bit, 0, 63));
+        round.sums[position] += up ? lie : -lie;
+        Evidence memory shown = close(round);
+        uint256 wrong = position / 64;
+        for (uint256 chunk = 0; chunk < CHUNKS; ++chunk)
+            vm.assertTrue(holds(shown, chunk) == (chunk != wrong));
+        accuse(robust, wrongRobustSum(shown, wrong), true);
     }
 
-    /// forge-config: default.fuzz.runs = 32
+    function testFuzz_a_weight_that_is_not_that_of_the_headers_convicts(
+        uint256 seed,
+        uint256 chunk,
+        bool up
+    ) public {
+        Round memory round = honest(seed);
+        round.weight = up ? round.weight + 1 : round.weight - 1;
+        accuse(robust, wrongRobustSum(close(round), bound(chunk, 0, CHUNKS - 1)), true);
+    }
+
     function testFuzz_a_weighted_sum_in_its_place_is_for_nobody_else_to_judge(uint256 seed) public {
-        close(seed, 7, 1);
-        (Judge.Place memory here, SumJudge.Chunk memory sum, SumJudge.Update[] memory all) = evidence(0);
-        accuse(sums, abi.encodeCall(sums.wrongSum, (here, sum, all)), false);
-        accuse(sums, abi.encodeCall(sums.wrongUpperSum, (here, sum, new SumJudge.Sum[](0))), false);
-        accuse(robust, abi.encodeCall(robust.wrongRobustSum, (here, sum, all)), true);
+        Round memory round = honest(seed);
+        ++round.sums[7];
+        Evidence memory shown = close(round);
+        accuse(sums, wrongSum(shown, 0), false);
+        SumJudge.Sum[] memory none = new SumJudge.Sum[](0);
+        accuse(sums, abi.encodeCall(sums.wrongUpperSum, (shown.place, shown.sums[0], none)), false);
+        accuse(robust, wrongRobustSum(shown, 0), true);
     }
 
     function test_a_round_of_weighted_sums_is_not_judged_by_medians() public {
-        trim = 0;
-        deploy();
-        create(Records.FEDAVG);
-        fill(5);
-        commitTo();
-        (Judge.Place memory here, SumJudge.Chunk memory sum, SumJudge.Update[] memory all) = evidence(0);
-        accuse(robust, abi.encodeCall(robust.wrongRobustSum, (here, sum, all)), false);
-        // It holds a median, which is no weighted sum.
-        accuse(sums, abi.encodeCall(sums.wrongSum, (here, sum, all)), true);
-    }
-
-    /// forge-config: default.fuzz.runs = 32
-    function testFuzz_a_weight_that_is_not_that_of_the_headers_convicts(uint256 seed) public {
-        start(seed);
-        uint64 heavier = node.weight + 1;
-        node.weight = heavier;
-        shut();
-        accuse(robust, wrongRobustSum(0), true);
+        Round memory round = honest(5);
+        round.trim = 0;
+        Evidence memory shown = close(round);
+        accuse(robust, wrongRobustSum(shown, 0), false);
+        // It holds robust means, which are no weighted sums.
+        accuse(sums, wrongSum(shown, 0), true);
     }
 
     function test_only_rules_that_there_are_can_be_declared() public {
-        deploy();
-        give(alice, address(jobs), 10);
         for (uint256 rule = 0; rule < 256; ++rule) {
             Records.Creation memory creation = creationOf(bytes32(rule), alice, 1, 0);
             creation.terms.rule = uint8(rule);
@@ -87,173 +107,164 @@ contract RobustTest is Stack {
 
     // A round
 
-    /// @dev Closed with what its rule gives, but for one value that is off by `lie`.
-    function close(uint256 seed, uint256 position, int256 lie) private {
-        start(seed);
-        sums_[position] += lie;
-        commitTo();
-    }
-
-    function start(uint256 seed) private {
-        trim = bound(uint256(keccak256(abi.encode(seed, "trim"))), 1, 50);
-        deploy();
-        create(uint8(Records.FEDAVG | (trim << 2)));
-        fill(seed);
-    }
-
-    function create(uint8 rule) private {
-        give(alice, address(jobs), 1_000);
-        Records.Creation memory creation = creationOf(JOB, alice, 1, 1_000);
-        creation.terms.rule = rule;
-        creation.terms.dimension = uint64(VALUES);
-        give(alice, address(jobs), 2_000);
-        vm.prank(alice);
-        jobs.create(creation, 1_000);
-        vm.prank(alice);
-        jobs.open(JOB, 1, "opened");
-    }
-
-    function fill(uint256 seed) private {
-        uint256 count = bound(uint256(keccak256(abi.encode(seed, "count"))), 1, 16);
+    function honest(uint256 seed) private pure returns (Round memory round) {
+        round.trim = bound(random(seed, "trim", 0), 1, 50);
+        uint256 count = bound(random(seed, "count", 0), 1, 16);
+        round.updates = new int256[][](count);
+        round.weights = new uint32[](count);
         for (uint256 i = 0; i < count; ++i) {
-            weights.push(uint32(bound(uint256(keccak256(abi.encode(seed, "weight", i))), 1, 2 ** 18)));
-            updates.push();
-            for (uint256 at = 0; at < VALUES; ++at)
-                updates[i][at] = valueOf(uint256(keccak256(abi.encode(seed, i, at))));
+            round.weights[i] = weightOf(random(seed, "weight", i));
+            round.weight += round.weights[i];
+            round.updates[i] = new int256[](64 * CHUNKS);
+            for (uint256 position = 0; position < VALUES; ++position)
+                round.updates[i][position] = valueOf(random(seed, bytes32(i), position));
         }
-        uint256 weight = 0;
-        bytes32[] memory children = new bytes32[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            weight += weights[i];
-            Judge.Leaf memory leaf = leafOf(i);
-            children[i] = Protocol.runnerHeader(
-                leaf.index,
-                leaf.runner,
-                leaf.updateRoot,
-                leaf.samples,
-                leaf.weight,
-                leaf.signatureHash
+        round.sums = new int256[](64 * CHUNKS);
+        for (uint256 position = 0; position < VALUES; ++position)
+            round.sums[position] = int256(uint256(round.weight)) * meanAt(round, position);
+    }
+
+    function random(uint256 seed, bytes32 what, uint256 i) private pure returns (uint256) {
+        return uint256(keccak256(abi.encode(seed, what, i)));
+    }
+
+    /// @dev Sixteen of the largest are all that a round's weights may sum to.
+    function weightOf(uint256 any) private pure returns (uint32) {
+        uint256 most = 2 ** 18;
+        return
+            uint32(
+                any % 4 == 0
+                    ? most
+                    : any % 4 == 1
+                        ? 1
+                        : bound(any >> 8, 1, most)
             );
-        }
-        for (uint256 at = 0; at < VALUES; ++at) sums_[at] = int256(weight) * meanAt(at);
-        node = Judge.Node(0, uint64(weight), uint32(count), children);
-    }
-
-    function commitTo() private {
-        node.sumRoot = Tree.root(sumLeaves());
-        shut();
-    }
-
-    function shut() private {
-        if (node.sumRoot == 0) node.sumRoot = Tree.root(sumLeaves());
-        Judge.Node memory root = node;
-        closing = Records.Closing({
-            opening: jobs.openings(JOB, 1),
-            rootHeader: Protocol.nodeHeader(root.sumRoot, root.weight, root.count, root.children),
-            paramsRoot: "params",
-            versionId: "version",
-            manifestHash: "manifest",
-            arweaveId: "archive"
-        });
-        vm.prank(alice);
-        jobs.close(JOB, 1, closing.rootHeader, "params", "version", "manifest", "archive");
     }
 
     /// @dev Many equal values, the edges of the range, and anything between.
     function valueOf(uint256 any) private pure returns (int256) {
-        if (any % 4 == 0) return int256((any >> 8) % 3) - 1;
-        if (any % 4 == 1) return any & 256 == 0 ? MOST : -MOST;
-        return bound(any >> 8, 0, 2) == 0 ? int256(0) : int256(int32(uint32(any >> 16))) / 2;
+        if (any % 4 == 0) return any & 256 == 0 ? MOST : -MOST;
+        int256 most =
+            any % 4 == 1
+                ? int256(1)
+                : any % 4 == 2
+                    ? int256(10)
+                    : MOST;
+        return int256(bound(any >> 8, 0, uint256(2 * most))) - most;
     }
 
     /// @dev By insertion sort, and a division that looks at both neighbours.
-    function meanAt(uint256 at) private view returns (int256 mean) {
-        uint256 count = updates.length;
+    function meanAt(Round memory round, uint256 position) private pure returns (int256 near) {
+        uint256 count = round.updates.length;
         int256[] memory column = new int256[](count);
         for (uint256 i = 0; i < count; ++i) {
+            int256 value = round.updates[i][position];
             uint256 j = i;
-            for (; j > 0 && column[j - 1] > updates[i][at]; --j) column[j] = column[j - 1];
-            column[j] = updates[i][at];
+            for (; j > 0 && column[j - 1] > value; --j) column[j] = column[j - 1];
+            column[j] = value;
         }
-        bool isMedian = trim == 0 || trim == 50;
-        uint256 cut = isMedian ? (count + 1) / 2 - 1 : (trim * count) / 100;
+        bool isMedian = round.trim == 50;
+        uint256 cut = isMedian ? (count + 1) / 2 - 1 : (round.trim * count) / 100;
         uint256 end = isMedian ? cut + 1 : count - cut;
         int256 total = 0;
         for (uint256 i = cut; i < end; ++i) total += column[i];
         int256 kept = int256(end - cut);
-        mean = total / kept;
-        for (int256 near = mean - 1; near <= mean + 1; ++near) {
+        for (near = total / kept - 1; ; ++near) {
             int256 twice = 2 * (total - near * kept);
             if (twice < 0) twice = -twice;
             if (twice < kept || (twice == kept && near % 2 == 0)) return near;
         }
     }
 
+    /// @dev Closes the one round of a new job with it.
+    function close(Round memory round) private returns (Evidence memory shown) {
+        Records.Creation memory creation = creationOf(JOB, alice, 1, BOND);
+        creation.terms.rule = uint8(Records.FEDAVG | (round.trim << 2));
+        creation.terms.dimension = uint64(VALUES);
+        vm.prank(alice);
+        jobs.create(creation, BOND);
+        vm.prank(alice);
+        jobs.open(JOB, 1, "opened");
+        shown = evidence(round);
+        vm.prank(alice);
+        jobs.close(JOB, 1, shown.place.closing.rootHeader, "params", "version", "manifest", "archive");
+    }
+
     // Evidence
 
-    function place() private view returns (Judge.Place memory at) {
-        at = Judge.Place(JOB, 1, closing, new Judge.Node[](1), new uint8[](0));
-        at.path[0] = node;
-    }
-
-    function evidence(
-        uint32 chunk
-    ) private view returns (Judge.Place memory, SumJudge.Chunk memory, SumJudge.Update[] memory) {
-        return (place(), sumChunk(chunk), updateChunks(chunk));
-    }
-
-    function wrongRobustSum(uint32 chunk) private view returns (bytes memory) {
-        return abi.encodeCall(robust.wrongRobustSum, (place(), sumChunk(chunk), updateChunks(chunk)));
-    }
-
-    function sumChunk(uint32 chunk) private view returns (SumJudge.Chunk memory) {
-        return SumJudge.Chunk(chunk, sumValues(chunk), Tree.proof(sumLeaves(), chunk));
-    }
-
-    function updateChunks(uint32 chunk) private view returns (SumJudge.Update[] memory all) {
-        all = new SumJudge.Update[](updates.length);
-        for (uint256 i = 0; i < all.length; ++i)
-            all[i] = SumJudge.Update(leafOf(i), updateValues(i, chunk), Tree.proof(updateLeaves(i), chunk));
-    }
-
-    function leafOf(uint256 i) private view returns (Judge.Leaf memory) {
-        return
-            Judge.Leaf(
-                uint32(i),
-                address(uint160(1_000 + i)),
-                Tree.root(updateLeaves(i)),
-                weights[i],
-                weights[i],
-                "signature"
+    function evidence(Round memory round) private view returns (Evidence memory shown) {
+        Judge.Node memory node;
+        node.weight = round.weight;
+        node.count = uint32(round.updates.length);
+        node.children = new bytes32[](node.count);
+        for (uint256 chunk = 0; chunk < CHUNKS; ++chunk)
+            shown.updates[chunk] = new SumJudge.Update[](node.count);
+        for (uint32 i = 0; i < node.count; ++i) {
+            (bytes[CHUNKS] memory values, bytes32[] memory hashes) = chunked(
+                round.updates[i],
+                32,
+                Protocol.UPDATE
             );
+            (address runner, uint32 weight) = (address(uint160(1_000 + i)), round.weights[i]);
+            Judge.Leaf memory leaf = Judge.Leaf(i, runner, Tree.root(hashes), weight, weight, "signature");
+            node.children[i] = headerOf(leaf);
+            for (uint256 chunk = 0; chunk < CHUNKS; ++chunk)
+                shown.updates[chunk][i] = SumJudge.Update(leaf, values[chunk], Tree.proof(hashes, chunk));
+        }
+        (bytes[CHUNKS] memory sums_, bytes32[] memory leaves) = chunked(round.sums, 64, Protocol.SUM);
+        for (uint32 chunk = 0; chunk < CHUNKS; ++chunk)
+            shown.sums[chunk] = SumJudge.Chunk(chunk, sums_[chunk], Tree.proof(leaves, chunk));
+        node.sumRoot = Tree.root(leaves);
+        shown.place = placeOf(node);
     }
 
-    function updateLeaves(uint256 i) private view returns (bytes32[] memory hashes) {
-        hashes = new bytes32[](CHUNKS);
-        for (uint256 chunk = 0; chunk < CHUNKS; ++chunk)
-            hashes[chunk] = Protocol.valuesLeaf(Protocol.UPDATE, updateValues(i, chunk));
+    function placeOf(Judge.Node memory node) private view returns (Judge.Place memory place) {
+        bytes32 opening = jobs.openings(JOB, 1);
+        Records.Closing memory closing = Records.Closing(
+            opening,
+            headerOf(node),
+            "params",
+            "version",
+            "manifest",
+            "archive"
+        );
+        place = Judge.Place(JOB, 1, closing, new Judge.Node[](1), new uint8[](0));
+        place.path[0] = node;
     }
 
-    function sumLeaves() private view returns (bytes32[] memory hashes) {
-        hashes = new bytes32[](CHUNKS);
-        for (uint256 chunk = 0; chunk < CHUNKS; ++chunk)
-            hashes[chunk] = Protocol.valuesLeaf(Protocol.SUM, sumValues(chunk));
+    /// @dev Chunks of 64 integers of so many bits, and the leaves of the tree over them. A word of little-endian integers
+    ///      is one little-endian integer, the first of them lowest.
+    function chunked(
+        int256[] memory values,
+        uint256 bits,
+        bytes1 kind
+    ) private pure returns (bytes[CHUNKS] memory chunks, bytes32[] memory leaves) {
+        leaves = new bytes32[](CHUNKS);
+        uint256 each = 256 / bits;
+        uint256 mask = (1 << bits) - 1;
+        for (uint256 chunk = 0; chunk < CHUNKS; ++chunk) {
+            bytes32[] memory words = new bytes32[](64 / each);
+            for (uint256 i = 0; i < words.length; ++i) {
+                uint256 word = 0;
+                for (uint256 lane = 0; lane < each; ++lane)
+                    word |= (uint256(values[64 * chunk + each * i + lane]) & mask) << (bits * lane);
+                words[i] = Bytes.reverseBytes32(bytes32(word));
+            }
+            chunks[chunk] = abi.encodePacked(words);
+            leaves[chunk] = Protocol.valuesLeaf(kind, chunks[chunk]);
+        }
     }
 
-    function updateValues(uint256 i, uint256 chunk) private view returns (bytes memory values) {
-        values = new bytes(256);
-        for (uint256 at = 0; at < 64 && 64 * chunk + at < VALUES; ++at)
-            write(values, 4 * at, uint256(updates[i][64 * chunk + at]), 4);
+    function holds(Evidence memory shown, uint256 chunk) private view returns (bool) {
+        return robust.sumHolds(shown.place, shown.sums[chunk], shown.updates[chunk]);
     }
 
-    function sumValues(uint256 chunk) private view returns (bytes memory values) {
-        values = new bytes(512);
-        for (uint256 at = 0; at < 64 && 64 * chunk + at < VALUES; ++at)
-            write(values, 8 * at, uint256(sums_[64 * chunk + at]), 8);
+    function wrongRobustSum(Evidence memory shown, uint256 chunk) private view returns (bytes memory) {
+        return abi.encodeCall(robust.wrongRobustSum, (shown.place, shown.sums[chunk], shown.updates[chunk]));
     }
 
-    function write(bytes memory into, uint256 at, uint256 value, uint256 length) private pure {
-        for (uint256 i = 0; i < length; ++i) into[at + i] = bytes1(uint8(value >> (8 * i)));
+    function wrongSum(Evidence memory shown, uint256 chunk) private view returns (bytes memory) {
+        return abi.encodeCall(sums.wrongSum, (shown.place, shown.sums[chunk], shown.updates[chunk]));
     }
 
     function accuse(Judge judge, bytes memory call, bool convicts) private {
@@ -264,6 +275,6 @@ contract RobustTest is Stack {
         (bool done, bytes memory returned) = address(judge).call(call);
         vm.assertTrue(done == convicts);
         if (!done) vm.assertTrue(bytes4(returned) == Judge.NothingWrong.selector);
-        if (done) vm.assertEq(token.balanceOf(stranger), 300);
+        if (done) vm.assertEq(token.balanceOf(stranger), (30 * BOND) / 100);
     }
 }

@@ -77,24 +77,14 @@ abstract contract SignedRound is Stack {
     function closeRound(uint256 count) internal returns (Judge.Place memory place) {
         uint32 round = opened.opening.round;
         bytes32[] memory children = new bytes32[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            Judge.Leaf memory leaf = leafOf(i);
-            children[i] = Protocol.runnerHeader(
-                leaf.index,
-                leaf.runner,
-                leaf.updateRoot,
-                leaf.samples,
-                leaf.weight,
-                leaf.signatureHash
-            );
-        }
+        for (uint256 i = 0; i < count; ++i) children[i] = headerOf(leafOf(i));
         Judge.Node memory node = Judge.Node(sumRoot, uint64(10 * count), uint32(count), children);
         place = Judge.Place({
             job: JOB,
             round: round,
             closing: Records.Closing({
                 opening: jobs.openings(JOB, round),
-                rootHeader: Protocol.nodeHeader(node.sumRoot, node.weight, node.count, node.children),
+                rootHeader: headerOf(node),
                 paramsRoot: "params",
                 versionId: "version",
                 manifestHash: "manifest",

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Consortium} from "../../contracts/Consortium.sol";
 import {DataJudge} from "../../contracts/DataJudge.sol";
 import {Jobs} from "../../contracts/Jobs.sol";
+import {Judge} from "../../contracts/Judge.sol";
 import {LeafJudge} from "../../contracts/LeafJudge.sol";
 import {ReceiptJudge} from "../../contracts/ReceiptJudge.sol";
 import {RewardJudge} from "../../contracts/RewardJudge.sol";
@@ -12,6 +13,7 @@ import {RobustJudge} from "../../contracts/RobustJudge.sol";
 import {SealJudge} from "../../contracts/SealJudge.sol";
 import {SumJudge} from "../../contracts/SumJudge.sol";
 import {Token} from "../../contracts/Token.sol";
+import {Protocol} from "../../contracts/lib/Protocol.sol";
 import {Records} from "../../contracts/lib/Records.sol";
 import {Test} from "./Vm.sol";
 
@@ -98,5 +100,21 @@ abstract contract Stack is Test {
                 budget: budget,
                 terms: Records.Terms(100, Records.FEDAVG, 1, 1, 0, 1, 0, 0)
             });
+    }
+
+    function headerOf(Judge.Leaf memory leaf) internal pure returns (bytes32) {
+        return
+            Protocol.runnerHeader(
+                leaf.index,
+                leaf.runner,
+                leaf.updateRoot,
+                leaf.samples,
+                leaf.weight,
+                leaf.signatureHash
+            );
+    }
+
+    function headerOf(Judge.Node memory node) internal pure returns (bytes32) {
+        return Protocol.nodeHeader(node.sumRoot, node.weight, node.count, node.children);
     }
 }

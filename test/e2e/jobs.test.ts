@@ -1,12 +1,4 @@
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -17,9 +9,9 @@ import { openPublicRecord, sealingKeys, unsealWith } from '#cli/model/sources.js
 import { jobsAbi } from '#contracts/generated/Jobs.js';
 import { hashJson } from '#core/canonicalJson.js';
 import type { JobSpec } from '#core/jobSpec.js';
+import { authorizationHeader, requestText } from '#core/signedRequest.js';
 import type { JobView } from '#core/views.js';
 import { decodeVersion } from '#core/versionFile.js';
-import { decodeDataset, encodeDataset } from '#local/consortium/dataset.js';
 import { awsEnvironment } from '#local/environment.js';
 import { startStack, type LocalStack } from '#local/stack.js';
 import { readPorts } from '#local/supervisor/ports.js';
@@ -27,10 +19,11 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { openTable } from '#services/table.js';
 import { tableName } from '#core/names.js';
 import { sealedFor } from '#services/sealing.js';
-import { sha256 } from '#services/sha256.js';
+import { sha256, sha256Hex } from '#services/sha256.js';
 import { type } from '../cli/person.js';
 import { few } from '../support/digits.js';
 import { cnn, digitsSpec } from '../support/digitsJob.js';
+import { listeningAddresses } from '../support/listening.js';
 import { apiOf, untilEnded, untilEnrolled, untilSettled } from '../support/stackApi.js';
 import { until } from '../support/until.js';
 import { edited, linear } from '../trainer/models.js';
@@ -261,7 +254,6 @@ describe('jobs that cannot run fail with a reason before anything is on chain', 
 describe('whoever has no right is refused', () => {
   test('a stranger submits no job', async () => {
     const key = join(state, 'stranger');
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(key, Wallet.createRandom().privateKey, { mode: 0o600 });
     const spec = await specOfJob('stranger', { rounds: 1 });
     const { api: url, coordinator } = stack.file;
@@ -273,8 +265,6 @@ describe('whoever has no right is refused', () => {
 
   test('a key that is not registered on chain enrols no runner', async () => {
     const wallet = Wallet.createRandom();
-    const { requestText, authorizationHeader } = await import('#core/signedRequest.js');
-    const { sha256Hex } = await import('#services/sha256.js');
     const body = JSON.stringify({
       name: 'stranger',
       software: 'none',
@@ -379,11 +369,6 @@ test('every part listens on 127.0.0.1 only', () => {
   expect(new Set(listening)).toEqual(new Set(['127.0.0.1']));
 });
 
-test('data sets survive being written and read', () => {
-  const data = few(3);
-  expect(decodeDataset(encodeDataset(data), 'digits')).toEqual({ ...data, y: Int32Array.from(data.y) });
-});
-
 function dynamodb(): DynamoDBClient {
   const ports = readPorts(state) as Record<'dynamodb' | 's3' | 'sqs', number>;
   const environment = awsEnvironment(ports);
@@ -392,35 +377,4 @@ function dynamodb(): DynamoDBClient {
     endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] ?? '',
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
   });
-}
-
-/** Addresses of the sockets on which a process listens, as the kernel's tables have them (Linux). */
-function listeningAddresses(pid: number): string[] {
-  const inodes = new Set(
-    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      try {
-        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
-      } catch {
-        return []; // closed meanwhile
-      }
-    }),
-  );
-  return ['tcp', 'tcp6'].flatMap((table) =>
-    readFileSync(`/proc/${pid}/net/${table}`, 'utf8')
-      .split('\n')
-      .slice(1)
-      .map((line) => line.trim().split(/\s+/))
-      .filter(([, , , state, , , , , , inode]) => state === '0A' && inodes.has(inode ?? ''))
-      .map(([, local]) => dotted(local?.split(':')[0] ?? '')),
-  );
-}
-
-/** The kernel writes IPv4 addresses as little-endian hex; anything longer is IPv6 and shown as it is. */
-function dotted(hex: string): string {
-  return hex.length === 8
-    ? (hex.match(/../g) ?? [])
-        .toReversed()
-        .map((byte) => parseInt(byte, 16))
-        .join('.')
-    : hex;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Wallet } from 'ethers';
 import type { Hex } from '#core/hex.js';
 import { selectionPlaces } from '#core/openHash.js';
-import { openConsortium, type ConsortiumChain } from '#services/chain.js';
+import type { ConsortiumChain } from '#services/chain.js';
 import { createSender } from '#services/chainSender.js';
 import { chainCalls } from '#services/chainCalls.js';
 import { folderIntents } from '#services/folderIntents.js';
@@ -17,27 +17,24 @@ import type { Decision } from '#gpu-runner/decisionLog.js';
 import { ReceiptBook } from '#gpu-runner/receiptBook.js';
 import { fetchReceipts } from '#gpu-runner/receiptCollector.js';
 import { followReceipts } from '#gpu-runner/receiptClaims.js';
-import { passWindow, startCourt, stranger } from '#test/audit/court.js';
+import { passWindow, stranger } from '#test/audit/court.js';
 import { writeHistory, type History } from '#test/audit/history.js';
 import type { Falsification } from '#test/audit/falsification.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { receiptSigning } from '#test/support/receipts.js';
+import { startRunnersCourt, type RunnersCourt } from './court.js';
 import { temporaryFolder } from './folder.js';
 
+let court: RunnersCourt;
 let stack: ChainStack;
 let chain: ConsortiumChain;
 const withoutTheLast: Falsification = { headers: (headers) => headers.slice(0, -1) };
 
 beforeAll(async () => {
-  stack = await startCourt();
-  chain = openConsortium({ rpcUrls: [stack.anvil.url], deployment: stack.deployment });
-  // A chain's first history is paid, which takes it beyond its window.
-  await writeHistory(stack, 'paid');
+  court = await startRunnersCourt();
+  ({ stack, chain } = court);
 }, 60_000);
-afterAll(async () => {
-  chain?.close();
-  await stack?.stop();
-});
+afterAll(() => court?.stop());
 
 interface Held {
   folder: string;

@@ -8,28 +8,25 @@ import type { Hex } from '#core/hex.js';
 import type { Decision } from '#gpu-runner/decisionLog.js';
 import { openDemanded } from '#gpu-runner/sealOpening.js';
 import { SealedWork } from '#gpu-runner/sealedWork.js';
-import { openConsortium, type ConsortiumChain } from '#services/chain.js';
+import type { ConsortiumChain } from '#services/chain.js';
 import { createSender } from '#services/chainSender.js';
 import { folderIntents } from '#services/folderIntents.js';
-import { passWindow, startCourt, stranger } from '#test/audit/court.js';
+import { passWindow, stranger } from '#test/audit/court.js';
 import { writeHistory, type History } from '#test/audit/history.js';
 import { addressOf, type ChainStack } from '#test/services/chainStack.js';
 import { saltOf, sealedBy } from '#test/support/seals.js';
+import { startRunnersCourt, type RunnersCourt } from './court.js';
 import { temporaryFolder } from './folder.js';
 
+let court: RunnersCourt;
 let stack: ChainStack;
 let chain: ConsortiumChain;
 
 beforeAll(async () => {
-  stack = await startCourt();
-  chain = openConsortium({ rpcUrls: [stack.anvil.url], deployment: stack.deployment });
-  // A chain's first history is paid, which takes it beyond its window.
-  await writeHistory(stack, 'paid');
+  court = await startRunnersCourt();
+  ({ stack, chain } = court);
 }, 60_000);
-afterAll(async () => {
-  chain?.close();
-  await stack?.stop();
-});
+afterAll(() => court?.stop());
 
 const judge = () => typedContract(sealJudgeAbi, stack.deployment.judges.seals, stack.chain.provider);
 

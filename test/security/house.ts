@@ -1,7 +1,7 @@
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { ensureTable, openTable, type Table } from '#services/table.js';
+import type { Table } from '#services/table.js';
 import { ask } from '#test/gpu-runner/coordinator.js';
-import { startStores } from '#test/services/realParts.js';
+import { startTable } from '#test/services/realParts.js';
 import { startGatekeeper, type TestGatekeeper } from '../support/gatekeeper.js';
 import { startTemporal } from '../support/temporal.js';
 import { enter, makeRunner, type TestRunner } from './runners.js';
@@ -19,9 +19,7 @@ export interface TestHouse {
 }
 
 export async function openHouse(env: Record<string, string> = {}): Promise<TestHouse> {
-  const [stores, temporal] = await Promise.all([startStores(['dynamodb']), startTemporal()]);
-  const table = openTable({ table: 'roundtable' });
-  await ensureTable({ table: 'roundtable' });
+  const [{ stores, table }, temporal] = await Promise.all([startTable(), startTemporal()]);
   const address = temporal.address ?? '';
   const gatekeeper = await startGatekeeper({
     temporal: address,

@@ -296,10 +296,16 @@ describe('a chain', () => {
     expect(paid).toBe(7n);
   });
 
-  test('that undid a refused call does not get it again once another nonce paid for it', async () => {
+  test.each([
+    ['', 1_000n * gwei],
+    [', also where it had offered all that a call may cost', 2n * gwei],
+  ])('that undid a refused call does not get it again once another nonce paid for it%s', async (_, cap) => {
     const [owner, spender] = [await holder(), await holder()];
     const asOwner = through(owner, [stack.anvil.url]);
-    const asSpender = through(spender, [stack.anvil.url]);
+    const asSpender = through(spender, [], {
+      chain: stack.open([stack.anvil.url], { maxFeePerGas: cap }),
+      timing: { ...quick, patienceMs: 5_000 },
+    });
     const token = typedContract(tokenAbi, stack.deployment.token).call;
     const allow = (amount: bigint) => token.approve(addressOf(spender), amount);
     const take = token.transferFrom(addressOf(owner), receiver, 10n);

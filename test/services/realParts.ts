@@ -10,6 +10,7 @@ import { awsEnvironment, baseEnvironment } from '#local/environment.js';
 import { ensureQueue, openSqs } from '#local/events/queues.js';
 import type { Part } from '#local/supervisor/part.js';
 import { choosePorts } from '#local/supervisor/ports.js';
+import { ensureTable, openTable, type Table } from '#services/table.js';
 
 export interface StartedPart {
   kill(): Promise<void>;
@@ -80,6 +81,13 @@ export async function startStores(which: readonly ('dynamodb' | 's3' | 'sqs')[])
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A new table in a DynamoDB of its own. */
+export async function startTable(): Promise<{ stores: Stores; table: Table }> {
+  const stores = await startStores(['dynamodb']);
+  await ensureTable({ table: tableName });
+  return { stores, table: openTable({ table: tableName }) };
 }
 
 async function makeQueues(): Promise<Pick<Stores, 'jobsQueue' | 'deadJobsQueue' | 'queueUrls'>> {

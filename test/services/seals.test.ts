@@ -5,13 +5,12 @@ import { sealListTypes, updateDomain } from '#core/eip712.js';
 import { sealListHash } from '#core/seal.js';
 import { sealListSigner, sealSigner, wrongSeal } from '#services/seals.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
+import { runnersOf } from '../audit/signing.js';
 import { listSignedBy, sealedBy } from '../support/seals.js';
 
 const hash = (digit: string) => `0x${digit.repeat(64)}` as const;
 const coordinator = new Wallet(id('a coordinator'));
-const wallets = ['one', 'two', 'three']
-  .map((name) => new Wallet(id(name)))
-  .sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
+const wallets = runnersOf(3);
 const [first, second, third] = wallets;
 if (!first || !second || !third) throw new Error('no wallets');
 const round = {

@@ -4,11 +4,10 @@ import { receiptSigner } from '#audit/receipts.js';
 import { deploymentAt } from '#contracts/deployment.js';
 import type { Hex } from '#core/hex.js';
 import type { RoundOpening, TrainUpdate } from '#core/messages.js';
-import { tableName } from '#core/names.js';
-import { ensureTable, openTable, type Table } from '#services/table.js';
+import type { Table } from '#services/table.js';
 import { signReceipts } from '#workflows/activities/receipts.js';
 import { addressOf } from '#test/services/chainStack.js';
-import { startStores, type Stores } from '#test/services/realParts.js';
+import { startTable, type Stores } from '#test/services/realParts.js';
 import { receiptSigning } from '#test/support/receipts.js';
 import { hash, runnerAddress } from './fakes.js';
 
@@ -18,9 +17,7 @@ let stores: Stores;
 let table: Table;
 
 beforeAll(async () => {
-  stores = await startStores(['dynamodb']);
-  await ensureTable({ table: tableName });
-  table = openTable({ table: tableName });
+  ({ stores, table } = await startTable());
 }, 60_000);
 afterAll(() => stores?.stop());
 

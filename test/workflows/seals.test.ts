@@ -4,24 +4,21 @@ import { canonicalBytes } from '#core/canonicalJson.js';
 import { sealListTypes, updateDomain } from '#core/eip712.js';
 import type { Hex } from '#core/hex.js';
 import type { TrainSeal, TrainUpdate } from '#core/messages.js';
-import { tableName } from '#core/names.js';
 import { sealListHash } from '#core/seal.js';
 import { sealListSigner } from '#services/seals.js';
 import { sha256, sha256Hex } from '#services/sha256.js';
 import { signTypedData } from '#services/signatures.js';
-import { ensureTable, openTable, type Table } from '#services/table.js';
+import type { Table } from '#services/table.js';
 import { admitSeal, checkSealed, signSeals } from '#workflows/activities/seals.js';
 import type { PreparedJob } from '#workflows/types.js';
-import { startStores, type Stores } from '#test/services/realParts.js';
+import { runnersOf } from '#test/audit/signing.js';
+import { startTable, type Stores } from '#test/services/realParts.js';
 import { keyOf } from '#test/support/receipts.js';
 import { saltOf, sealedBy } from '#test/support/seals.js';
 import { fakePrepared, fakeSpec, hash } from './fakes.js';
 
 const coordinator = new Wallet(id('a coordinator'));
-const wallets = ['one', 'two', 'three']
-  .map((name) => new Wallet(id(name)))
-  .sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
-const [first, second, stranger] = wallets;
+const [first, second, stranger] = runnersOf(3);
 if (!first || !second || !stranger) throw new Error('no wallets');
 const lower = ({ address }: Wallet) => address.toLowerCase() as Hex;
 const prepared: PreparedJob = fakePrepared(hash('e'), { ...fakeSpec(), sealFirst: true });
@@ -104,9 +101,7 @@ describe('the list of seals', () => {
     },
   });
   beforeAll(async () => {
-    stores = await startStores(['dynamodb']);
-    await ensureTable({ table: tableName });
-    table = openTable({ table: tableName });
+    ({ stores, table } = await startTable());
   }, 60_000);
   afterAll(() => stores?.stop());
 

@@ -118,14 +118,7 @@ export class EventRun {
         'the contribution is credited',
         120,
       ),
-      left: await until(
-        async () => {
-          const [jobs, credits] = [await this.#bodies('jobs'), await this.#bodies('credits')];
-          return jobs.length === 1 && credits.length === 1 && { jobs, credits };
-        },
-        'only the two that nothing can mend lie aside',
-        120,
-      ),
+      left: await this.#untilOneEachIsLeft(),
     }));
   }
 
@@ -198,6 +191,19 @@ export class EventRun {
     );
   }
 
+  /** What lies aside once it is one message in each queue, be it there twice. */
+  async #untilOneEachIsLeft(): Promise<Record<'jobs' | 'credits', string[]>> {
+    let left: Record<'jobs' | 'credits', string[]> = { jobs: [], credits: [] };
+    const look = async () => {
+      left = { jobs: await this.#bodies('jobs'), credits: await this.#bodies('credits') };
+      return left.jobs.length === 1 && left.credits.length === 1;
+    };
+    await until(look, 'one message lies aside in each queue', 120).catch((cause: unknown) => {
+      throw new Error(`What lies aside: ${JSON.stringify(left)}`, { cause });
+    });
+    return left;
+  }
+
   async #put(url: string, body: string): Promise<void> {
     const message = new SendMessageCommand({ QueueUrl: url, MessageBody: body });
     await untilTaken(async () => void (await this.parts.sqs.send(message)));
@@ -212,7 +218,7 @@ export class EventRun {
   }
 
   async #bodies(queue: 'jobs' | 'credits'): Promise<string[]> {
-    return (await this.#letters(queue)).map(({ message }) => message);
+    return [...new Set((await this.#letters(queue)).map(({ message }) => message))];
   }
 
   #isStarted(job: Hex): Promise<boolean> {

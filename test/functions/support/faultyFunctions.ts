@@ -9,8 +9,9 @@ export const faults = ['killed before', 'hangs', 'throws', 'killed after'] as co
 /**
  * The deployed bundles, each behind a few lines that make it fail at random: killed before it does anything, silent
  * until its time is up, failed, or killed when all was done but nothing said. What happens follows from the seed and
- * from what the function is given. Whoever is given the deadly word dies each time, until the file `mended` is there;
- * whoever is given a calm word is left alone.
+ * from what the function is given. Whoever is given the deadly word dies each time; whoever is given
+ * a calm word is left alone. Once the file `mended` is there, nothing fails: what chance laid aside would meet the
+ * same chance again.
  */
 export function writeFaultyFunctions(
   folder: string,
@@ -30,8 +31,9 @@ const end = () => process.kill(process.pid, 'SIGKILL');
 
 export async function handler(event, context) {
   const given = JSON.stringify(event.Records?.map(({ body, attributes }) => [body, attributes.ApproximateReceiveCount]) ?? event);
-  if (given.includes(${JSON.stringify(options.deadly)}) && !existsSync(${JSON.stringify(mended)})) end();
-  const calm = ${JSON.stringify(options.calm)}.some((word) => given.includes(word));
+  const mended = existsSync(${JSON.stringify(mended)});
+  if (given.includes(${JSON.stringify(options.deadly)}) && !mended) end();
+  const calm = mended || ${JSON.stringify(options.calm)}.some((word) => given.includes(word));
   const draw = calm ? 1 : createHash('sha256').update('${options.seed} ' + given).digest().readUInt32LE() / 2 ** 32;
   const fault = ${JSON.stringify(faults)}[Math.floor(draw / ${rate})];
   if (fault) appendFileSync(${JSON.stringify(happened)}, '${name}: ' + fault + '\\n');

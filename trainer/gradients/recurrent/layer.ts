@@ -78,29 +78,53 @@ export function asMatrix(g: NodeGradient, { steps, batch }: Sizes, value: string
   return g.reshape(g.transpose(value, [1, 0, 2]), [rows, steps * batch]);
 }
 
+/**
+ * Writes the forward pass of a layer whose derivative asked for what its gates were; onnxruntime's own operators keep only
+ * their states.
+ * @param kept which outputs of the node name what a direction's steps kept
+ * @param direction the steps of a direction, over x as [steps, width, batch]: the states after the last, and what each step
+ *   kept, h last
+ */
+export function writeLayer(
+  g: NodeGradient,
+  kept: (at: number) => readonly number[],
+  direction: (
+    sizes: Sizes,
+    columns: string,
+    at: number,
+  ) => { states: readonly string[]; outputs: readonly string[] },
+): void {
+  const sizes = sizesOf(g);
+  const columns = g.transpose(g.input(0), [0, 2, 1]);
+  const results = Array.from({ length: sizes.directions }, (_, at) => {
+    const { states, outputs } = direction(sizes, columns, at);
+    kept(at).forEach((output, index) => {
+      const name = g.node.output[output];
+      if (name) g.builder.node('Identity', [outputs[index] ?? ''], {}, name);
+    });
+    return { states, hs: outputs.at(-1) ?? '' };
+  });
+  appendResults(g, sizes, results);
+}
+
 /** A layer's results from those of its directions: h at all steps [steps, hidden, batch], and states after the last [hidden, batch]. */
-export function appendResults(
+function appendResults(
   g: NodeGradient,
   { steps, batch, hidden }: Sizes,
-  all: readonly string[],
-  ends: readonly (readonly string[])[],
+  results: readonly { states: readonly string[]; hs: string }[],
 ): void {
-  const join = (output: number, values: readonly string[], axis: number) => {
+  const join = (output: number, axis: number, values: readonly string[]) => {
     const name = g.node.output[output];
     if (!name) return;
     if (values.length === 1) g.builder.node('Identity', values, {}, name);
     else g.builder.node('Concat', values, { axis }, name);
   };
-  join(
-    0,
-    all.map((hs) => g.reshape(g.transpose(hs, [0, 2, 1]), [steps, 1, batch, hidden])),
-    1,
-  );
-  ends.forEach((states, index) =>
-    join(
-      index + 1,
-      states.map((state) => g.reshape(g.transpose(state, [1, 0]), [1, batch, hidden])),
-      0,
-    ),
-  );
+  const every = results.map(({ hs }) => g.reshape(g.transpose(hs, [0, 2, 1]), [steps, 1, batch, hidden]));
+  join(0, 1, every);
+  results[0]?.states.forEach((_, state) => {
+    const ends = results.map(({ states }) =>
+      g.reshape(g.transpose(states[state] ?? '', [1, 0]), [1, batch, hidden]),
+    );
+    join(state + 1, 0, ends);
+  });
 }

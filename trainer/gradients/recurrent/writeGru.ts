@@ -1,29 +1,16 @@
 import type { NodeGradient } from '../nodeGradient.js';
 import { isResetAfter, keptOutputs } from './gru.js';
-import { appendResults } from './layer.js';
+import { writeLayer } from './layer.js';
 import { scan } from './scan.js';
-import { cut, firstState, isReverse, ofDirection, sizesOf, slice, type Sizes } from './sizes.js';
+import { cut, firstState, isReverse, ofDirection, slice, type Sizes } from './sizes.js';
 
-/** The forward pass of a GRU whose derivative asked for what its gates were; onnxruntime's own operator keeps only h. */
+/** The forward pass of a GRU. */
 export function writeGru(g: NodeGradient): void {
-  const sizes = sizesOf(g);
-  const columns = g.transpose(g.input(0), [0, 2, 1]);
-  const ends = Array.from({ length: sizes.directions }, (_, at) => appendDirection(g, sizes, columns, at));
-  appendResults(
-    g,
-    sizes,
-    ends.map(({ hs }) => hs),
-    [ends.map(({ h }) => h)],
-  );
+  writeLayer(g, keptOutputs, (sizes, columns, at) => steps(g, sizes, columns, at));
 }
 
-/** The steps of a direction; `columns` is x as [steps, width, batch]. What x gives to the gates is computed for all steps at once. */
-function appendDirection(
-  g: NodeGradient,
-  sizes: Sizes,
-  columns: string,
-  at: number,
-): { hs: string; h: string } {
+/** The steps of a direction. What x gives to the gates is computed for all steps at once. */
+function steps(g: NodeGradient, sizes: Sizes, columns: string, at: number): ReturnType<typeof scan> {
   const { batch, width, hidden } = sizes;
   const after = isResetAfter(g);
   const sizesOfGates = [2 * hidden, hidden];
@@ -36,7 +23,7 @@ function appendDirection(
   const fromX = cut(g, biases ? g.add(product, biases[0]) : product, sizesOfGates, 1);
   const [gateRows = '', lastRows = ''] = after ? [] : cut(g, r, sizesOfGates);
   const [gateBias, lastBias] = after || !biases ? [] : cut(g, biases[1], sizesOfGates);
-  const { states, outputs } = scan(
+  return scan(
     g,
     {
       initial: [firstState(g, sizes, 5, at)],
@@ -59,11 +46,6 @@ function appendDirection(
       return { states: [next], outputs: [z, reset, n, after ? open : seen, next] };
     },
   );
-  keptOutputs(at).forEach((output, index) => {
-    const name = g.node.output[output];
-    if (name) g.builder.node('Identity', [outputs[index] ?? ''], {}, name);
-  });
-  return { hs: outputs[4] ?? '', h: states[0] ?? '' };
 }
 
 /** The bias beside W and that beside R, as columns. */

@@ -1,29 +1,16 @@
 import type { NodeGradient } from '../nodeGradient.js';
 import { keptOutputs } from './lstm.js';
-import { appendResults } from './layer.js';
+import { writeLayer } from './layer.js';
 import { scan } from './scan.js';
-import { cut, firstState, isReverse, ofDirection, sizesOf, slice, type Sizes } from './sizes.js';
+import { cut, firstState, isReverse, ofDirection, slice, type Sizes } from './sizes.js';
 
-/** The forward pass of an LSTM whose derivative asked for what its gates were; onnxruntime's own operator keeps only h and c. */
+/** The forward pass of an LSTM. */
 export function writeLstm(g: NodeGradient): void {
-  const sizes = sizesOf(g);
-  const columns = g.transpose(g.input(0), [0, 2, 1]);
-  const ends = Array.from({ length: sizes.directions }, (_, at) => appendDirection(g, sizes, columns, at));
-  appendResults(
-    g,
-    sizes,
-    ends.map(({ hs }) => hs),
-    [ends.map(({ h }) => h), ends.map(({ c }) => c)],
-  );
+  writeLayer(g, keptOutputs, (sizes, columns, at) => steps(g, sizes, columns, at));
 }
 
-/** The steps of a direction; `columns` is x as [steps, width, batch]. Both products of a step are one: [W R] times x over h. */
-function appendDirection(
-  g: NodeGradient,
-  sizes: Sizes,
-  columns: string,
-  at: number,
-): { hs: string; h: string; c: string } {
+/** The steps of a direction. Both products of a step are one: [W R] times x over h. */
+function steps(g: NodeGradient, sizes: Sizes, columns: string, at: number): ReturnType<typeof scan> {
   const { batch, width, hidden } = sizes;
   const column = [hidden, batch];
   const w = ofDirection(g, sizes, g.input(1), at, [4 * hidden, width]);
@@ -31,7 +18,7 @@ function appendDirection(
   const both = g.emit('Concat', [w, r], { axis: 1 });
   const shift = g.input(3) ? [bias(g, sizes, at)] : [];
   const initial = [5, 6].map((input) => firstState(g, sizes, input, at));
-  const { states, outputs } = scan(
+  return scan(
     g,
     {
       initial,
@@ -52,11 +39,6 @@ function appendDirection(
       return { states: [out, next], outputs: [i, o, f, n, next, t, out] };
     },
   );
-  keptOutputs(at).forEach((output, index) => {
-    const name = g.node.output[output];
-    if (name) g.builder.node('Identity', [outputs[index] ?? ''], {}, name);
-  });
-  return { hs: outputs[6] ?? '', h: states[0] ?? '', c: states[1] ?? '' };
 }
 
 /** Both biases, as a column. */
