@@ -32,9 +32,9 @@ export function blockConvolutions(builder: GraphBuilder, shapes: Map<string, Sha
     }
     const [result = ''] = node.output;
     const [reader, ...others] = readers.get(result) ?? [];
-    const relu = reader?.opType === 'Relu' && others.length === 0 ? reader : undefined;
+    const relu = form.rectifies && reader?.opType === 'Relu' && others.length === 0 ? reader : undefined;
     if (relu) merged.add(relu);
-    form(writer, relu?.output[0] ?? result, relu !== undefined);
+    form.write(writer, relu?.output[0] ?? result, relu !== undefined);
   }
 }
 

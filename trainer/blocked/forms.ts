@@ -12,8 +12,13 @@ export interface Convolution {
   readonly filters: Shape;
 }
 
-/** Writes a convolution that was recognised; its result is called `output`, and is rectified where `relu` says so. */
-export type Form = (writer: BlockedWriter, output: string, relu: boolean) => void;
+/** How a convolution that was recognised is written. */
+export interface Form {
+  /** Whether it takes a Relu behind it along. */
+  readonly rectifies: boolean;
+  /** @param output what the result is called @param relu whether it is rectified */
+  write(writer: BlockedWriter, output: string, relu: boolean): void;
+}
 
 /** The gradient for filters keeps that much of the gradient of the images in a processor's second cache. */
 const cachedBytes = 2 ** 19;
@@ -34,7 +39,7 @@ function plain({ node, image, filters }: Convolution, window: Window, block: num
   const sliding = slidingOf(window);
   if (!fits(channels, results, block) || !touches(image, sliding) || !pays(kernel)) return undefined;
   const shape = [image[0] ?? 0, results, ...placesOf(image.slice(2), sliding)];
-  return (writer, output, relu) => {
+  const write: Form['write'] = (writer, output, relu) => {
     const inputs = {
       image: writer.image(node.input[0] ?? '', image),
       filters: writer.filters(node.input[1] ?? '', filters),
@@ -42,6 +47,7 @@ function plain({ node, image, filters }: Convolution, window: Window, block: num
     };
     writer.plain(writer.convolution(inputs, sliding, shape, relu), shape, output);
   };
+  return { rectifies: true, write };
 }
 
 /** A transposed convolution whose strides are one, such as a gradient for images: one with turned filters. */
@@ -55,7 +61,7 @@ function transposed({ node, image, filters }: Convolution, window: Window, block
   if (extra.some((count) => count !== 0) || pads.some((pad) => pad < 0)) return undefined;
   if (!fits(channels, results, block) || !touches(image, sliding) || !pays(kernel)) return undefined;
   const shape = [image[0] ?? 0, results, ...placesOf(image.slice(2), sliding)];
-  return (writer, output, relu) => {
+  const write: Form['write'] = (writer, output, relu) => {
     const inputs = {
       image: writer.image(node.input[0] ?? '', image),
       filters: writer.turnedFilters(node.input[1] ?? '', filters),
@@ -63,6 +69,7 @@ function transposed({ node, image, filters }: Convolution, window: Window, block
     };
     writer.plain(writer.convolution(inputs, sliding, shape, relu), shape, output);
   };
+  return { rectifies: true, write };
 }
 
 /**
@@ -81,7 +88,7 @@ function ofFilters({ node, image, filters }: Convolution, window: Window, block:
   const sliding = { kernel_shape: kernel, strides, dilations, pads: [0, 0, 0, 0] };
   const places = placesOf(padded, sliding);
   if (results % block !== 0 || !pays(places)) return undefined;
-  return (writer, output) => {
+  const write: Form['write'] = (writer, output) => {
     const stack = writer.reshape(node.input[0] ?? '', [batch, channels, ...space]);
     const turned = writer.transpose(stack, [batch, channels, ...space], [1, 0, 2, 3]);
     const shape = [channels, batch, ...padded];
@@ -103,6 +110,7 @@ function ofFilters({ node, image, filters }: Convolution, window: Window, block:
     const plain = writer.plain(total ?? '', result);
     writer.reshape(writer.transpose(plain, result, [1, 0, 2, 3]), [1, results, channels, ...places], output);
   };
+  return { rectifies: false, write };
 }
 
 /** Results fill blocks, and channels do or are less than one. */
