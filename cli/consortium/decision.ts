@@ -1,23 +1,18 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { RoundtableError } from '#core/errors.js';
 import type { Hex } from '#core/hex.js';
 import type { ChainCall } from '#contracts/typed.js';
-import { openChain, type Chain } from '#services/chain.js';
-import { chainCalls } from '#services/chainCalls.js';
+import type { Chain } from '#services/chain.js';
+import type { chainCalls } from '#services/chainCalls.js';
 import { createSender } from '#services/chainSender.js';
 import { readWallet } from '../api.js';
+import { withChain, type ChainOptions } from '../chain.js';
 import type { Context } from '../command.js';
 import { intentsHere } from '../rewards/accounts.js';
-import { readPlace } from '../verbs/entrance.js';
 
 export const keyOption = ['--key <file>', 'the EVM key that signs; its account pays the gas'] as const;
 
 /** Which consortium is meant, and who asks. */
-export interface ChainOptions {
-  stage: string;
-  rpc: string[];
-}
 export interface SignerOptions extends ChainOptions {
   key: string;
 }
@@ -32,23 +27,6 @@ export interface Decision {
   /** Whether the chain says so already. */
   done(chain: Chain, signer: Hex): Promise<boolean>;
   said(done: boolean): string;
-}
-
-/** @throws NOT_FOUND, INVALID_INPUT for the settings */
-export async function withChain<T>(
-  context: Context,
-  { stage, rpc }: ChainOptions,
-  work: (chain: Chain, calls: ReturnType<typeof chainCalls>) => Promise<T>,
-): Promise<T> {
-  const path = resolve(context.folder, stage);
-  if (!existsSync(path)) throw new RoundtableError('NOT_FOUND', `There is no file ${path}.`);
-  const deployment = readPlace(readFileSync(path, 'utf8'), stage);
-  const chain = openChain({ rpcUrls: rpc, deployment });
-  try {
-    return await work(chain, chainCalls(deployment));
-  } finally {
-    chain.close();
-  }
 }
 
 /** Sends what a member or the founder decides about members, unless the chain says so already. */

@@ -6,8 +6,9 @@ import { deployment, type Deployment } from '#contracts/deployment.js';
 import { isRoundtableError, RoundtableError } from '#core/errors.js';
 import { parseMessage } from '#core/schema.js';
 import { openArchive, type GatewayAnswer } from '#services/archive.js';
-import { openChain, type Chain } from '#services/chain.js';
+import type { Chain } from '#services/chain.js';
 import type { StackFile } from '#local/stackFile.js';
+import { openChainOf } from '../chain.js';
 import { UsageError, type Context } from '../command.js';
 import {
   readSavedChain,
@@ -56,10 +57,7 @@ export async function openRecord(context: Context, options: RecordOptions): Prom
   const { rpc, gateway, deployment: given } = placeOfRecord(context, options);
   const answers: GatewayAnswer[] = [];
   const archive = openArchive({ gateways: gateway, onAnswer: (answer) => void answers.push(answer) });
-  const chain = openChain({
-    rpcUrls: rpc,
-    deployment: parseMessage(deployment, given, 'The deployment'),
-  });
+  const chain = openChainOf(context, { rpcUrls: rpc, deployment: given });
   const hosts = rpc.map(hostOf);
   const folder = options.save === undefined ? undefined : resolve(context.folder, options.save);
   const recorder = folder === undefined ? undefined : recordChain(chain);
@@ -84,7 +82,7 @@ export function openPlace(
 ): { chain: Chain; archive: ReadArchive; stack: StackFile | null; hosts: string[] } {
   const { rpc, gateway, deployment: given } = placeOfRecord(context, options);
   return {
-    chain: openChain({ rpcUrls: rpc, deployment: parseMessage(deployment, given, 'The deployment') }),
+    chain: openChainOf(context, { rpcUrls: rpc, deployment: given }),
     archive: openArchive({ gateways: gateway }),
     stack: stackOf(context),
     hosts: rpc.map(hostOf),

@@ -1,18 +1,15 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { RoundtableError } from '#core/errors.js';
 import { toHex, type Hex } from '#core/hex.js';
-import { openChain } from '#services/chain.js';
-import { chainCalls } from '#services/chainCalls.js';
 import { createSender } from '#services/chainSender.js';
 import { x25519PublicKey } from '#services/x25519.js';
 import { readWallet } from '../api.js';
+import { withChain } from '../chain.js';
 import { addVerb } from '../command.js';
 import { readSealingKey } from '../model/sources.js';
 import { several } from '../model/recordOptions.js';
 import { intentsHere } from '../rewards/accounts.js';
 import type { Verb } from '../run.js';
-import { readPlace } from './entrance.js';
 
 interface AnnounceOptions {
   key: string;
@@ -38,13 +35,11 @@ export const announceKeyVerb: Verb = (program, does) => {
         const wallet = readWallet(at(options.key));
         const member = wallet.address.toLowerCase() as Hex;
         const publicKey = toHex(x25519PublicKey(readSealingKey(at(options.sealing))));
-        const deployment = readPlace(readFileSync(at(options.stage), 'utf8'), options.stage);
-        const chain = openChain({ rpcUrls: options.rpc, deployment });
-        try {
+        await withChain(context, options, async (chain, { consortium }) => {
           if (!(await chain.isMember(member)))
             throw new RoundtableError(
               'FORBIDDEN',
-              `${member} is no member of the consortium ${deployment.consortium}. Is this the right key?`,
+              `${member} is no member of the consortium ${chain.deployment.consortium}. Is this the right key?`,
             );
           if ((await chain.sealingKey(member)) === publicKey) {
             context.print({ member, publicKey, transaction: null }, () => [
@@ -53,16 +48,13 @@ export const announceKeyVerb: Verb = (program, does) => {
             return;
           }
           const sender = createSender({ chain, wallet, intents: intentsHere(context.state) });
-          const { consortium } = chainCalls(deployment);
           // The newest announcement counts, so going back to an earlier key is an intent of its own.
           const intent = `announce/${publicKey}/${await chain.provider.getTransactionCount(member)}`;
           const { hash } = await sender.send(intent, consortium.announceKey(publicKey));
           context.print({ member, publicKey, transaction: hash }, () => [
             `${member} has announced ${publicKey}, transaction ${hash}.`,
           ]);
-        } finally {
-          chain.close();
-        }
+        });
       }),
     );
 };

@@ -2,14 +2,9 @@ import type { Command } from 'commander';
 import type { Hex } from '#core/hex.js';
 import { address, parseMessage } from '#core/schema.js';
 import type { Chain } from '#services/chain.js';
+import { withChain, type ChainOptions } from '../chain.js';
 import { addVerb } from '../command.js';
-import {
-  decide,
-  keyOption,
-  withChain,
-  type ChainOptions,
-  type SignerOptions,
-} from '../consortium/decision.js';
+import { decide, keyOption, type SignerOptions } from '../consortium/decision.js';
 import { foundVerb } from '../consortium/founding.js';
 import { several } from '../model/recordOptions.js';
 import type { Verb } from '../run.js';

@@ -1,14 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { z } from 'zod';
-import { deployment, type Deployment } from '#contracts/deployment.js';
-import { RoundtableError } from '#core/errors.js';
 import { toHex } from '#core/hex.js';
 import { stackEntrance } from '#core/entryMessages.js';
 import { parseMessage } from '#core/schema.js';
 import { signEntrance } from '#services/entrance.js';
 import { x25519PublicKey } from '#services/x25519.js';
 import { readWallet } from '../api.js';
+import { readStageChain } from '../chain.js';
 import { readSealingKey } from '../model/sources.js';
 import { addVerb, UsageError } from '../command.js';
 import type { Verb } from '../run.js';
@@ -42,7 +40,7 @@ export const entranceVerb: Verb = (program, does) => {
         const read = (path: string): string => readFileSync(resolve(context.folder, path), 'utf8');
         const days = Number(options.days);
         if (!(days > 0 && days <= 400)) throw new UsageError('--days is a number from 1 to 400.');
-        const place = readPlace(read(options.stage), options.stage);
+        const place = readStageChain(context, options.stage).deployment;
         const signed = await signEntrance(readWallet(resolve(context.folder, options.key)), place, {
           gatekeeper: options.gatekeeper,
           namespace: options.namespace,
@@ -55,16 +53,3 @@ export const entranceVerb: Verb = (program, does) => {
       }),
     );
 };
-
-/** The contracts that a stage's settings name. @throws INVALID_INPUT */
-export function readPlace(text: string, what: string): Deployment {
-  return parseMessage(z.looseObject({ deployment }), parseJson(text, what), what).deployment;
-}
-
-function parseJson(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new RoundtableError('INVALID_INPUT', `${what} is not JSON.`, { cause });
-  }
-}

@@ -1,11 +1,10 @@
 import { readTable } from '#audit/restoration/table.js';
-import { deployment } from '#contracts/deployment.js';
 import { RoundtableError } from '#core/errors.js';
 import { address, parseMessage } from '#core/schema.js';
 import { openArchive } from '#services/archive.js';
-import { openChain } from '#services/chain.js';
 import { sha256 } from '#services/sha256.js';
 import type { Projection, Restoration, Standing } from '#services/table.js';
+import { openChainOf } from '../chain.js';
 import { addVerb, CheckFailed, type Context } from '../command.js';
 import { placeOfRecord, type RecordOptions } from '../model/record.js';
 import { several } from '../model/recordOptions.js';
@@ -47,10 +46,7 @@ export const restoreVerb: Verb = (program, does) => {
           '--member',
         );
         const lost = openLostTable(context, options.table);
-        const chain = openChain({
-          rpcUrls: place.rpc,
-          deployment: parseMessage(deployment, place.deployment, 'The deployment'),
-        });
+        const chain = openChainOf(context, { rpcUrls: place.rpc, deployment: place.deployment });
         try {
           const sources = { chain, archive: openArchive({ gateways: place.gateway }), hash: sha256 };
           const read = await readTable(sources, member, (done, of) =>

@@ -113,5 +113,29 @@ test('more than half of the members vote one out, and in again', async () => {
   expect((await list()).json()).toContainEqual(expect.objectContaining({ member: addressOf(people.west) }));
 });
 
+test('a chain that the table of chains lacks is described by the stage, or by CHAIN_NETWORK', async () => {
+  const elsewhere = { ...deployment, chainId: 424_242 };
+  const chainNetwork = {
+    name: 'elsewhere',
+    confirmations: 1,
+    reorgDepth: 1,
+    blockSeconds: 1,
+    minWindowSeconds: 0,
+    maxFeePerGas: '1',
+    maxCost: '1',
+  };
+  const listed = (settings: object, environment = {}) => {
+    writeFileSync(join(folder, 'elsewhere.json'), JSON.stringify({ deployment: elsewhere, ...settings }));
+    const argv = ['consortium', 'members', '--stage', 'elsewhere.json', '--rpc', anvil.url];
+    return type(argv, { folder, environment });
+  };
+  expect((await listed({})).err).toContain('CHAIN_UNKNOWN');
+  // Then the node is asked, which is one of another chain.
+  expect((await listed({ chainNetwork })).err).toContain('CHAIN_WRONG_NETWORK');
+  const environment = { CHAIN_NETWORK: JSON.stringify(chainNetwork) };
+  expect((await listed({}, environment)).err).toContain('CHAIN_WRONG_NETWORK');
+  expect((await listed({}, { CHAIN_NETWORK: '{"confirmations":-1}' })).err).toContain('CHAIN_NETWORK');
+});
+
 const list = (): Promise<Seen> =>
   type(['consortium', 'members', '--stage', 'stage.json', '--rpc', anvil.url, '--json'], { folder });
