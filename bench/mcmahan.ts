@@ -13,6 +13,7 @@ import { mnistDigits } from '#local/consortium/dataset.js';
 import { compileEvaluation } from '#trainer/compile/evaluation.js';
 import { compileTraining } from '#trainer/compile/training.js';
 import { readModel, type WeightTensor } from '#trainer/model.js';
+import { blockSize } from '#trainer/run/blockSize.js';
 import { permutation } from '#trainer/run/permutation.js';
 import { largeCnn, twoLayers } from '../examples/mnist/models.js';
 import type { Emit } from './main.js';
@@ -52,11 +53,13 @@ export async function run(emit: Emit): Promise<void> {
 
 async function simulate(one: Case, digits: Digits, most: number): Promise<Record<string, unknown>> {
   const { graph, weights } = readModel(one.model());
+  const block = await blockSize();
   const training = compileTraining(graph, {
     loss: 'softmax_cross_entropy',
     optimizer: { name: 'sgd', lr: one.lr },
     batch,
     inputs: ['uint8'],
+    ...(block === undefined ? {} : { block }),
   });
   const evaluation = compileEvaluation(graph, { loss: 'softmax_cross_entropy', inputs: ['uint8'] });
   const [trainer, judge] = [await open(training.model), await open(evaluation.model)];
